@@ -1,0 +1,14 @@
+/** Stops at a bug: a condition that no input, however bad, may make false. Pure. */
+export class AssertionFailed extends Error {
+  override readonly name = "AssertionFailed";
+}
+
+/** Throws `AssertionFailed`; never caught but by the process's last handler. */
+export function assert(condition: unknown, invariant: string): asserts condition {
+  if (!condition) throw new AssertionFailed(invariant);
+}
+
+/** Makes a `switch` over a union total: does not compile while a member is missing. */
+export function assertNever(value: never, what: string): never {
+  throw new AssertionFailed(`${what}: ${JSON.stringify(value)}`);
+}
