@@ -1,0 +1,16 @@
+/** An order to drop or expire stored responses, retained so that a snapshot carries it too. Pure. */
+
+export type PurgeMatch =
+  | { readonly kind: "all" }
+  | { readonly kind: "paths"; readonly paths: readonly string[] }
+  | { readonly kind: "prefix"; readonly prefix: string }
+  | { readonly kind: "tags"; readonly tags: readonly string[] };
+
+export interface PurgeSpec {
+  readonly site: string;
+  readonly match: PurgeMatch;
+  /** Soft: stored responses become stale and are validated before use; hard: they are removed. */
+  readonly soft: boolean;
+  /** Epoch milliseconds: applies to what was stored before. */
+  readonly atMs: number;
+}

@@ -1,0 +1,56 @@
+/** An immutable release of a published site and the manifest that lists its files. Pure. */
+
+/** Lower-case hexadecimal SHA-256 of the content. */
+export type Digest = string;
+
+export const DIGEST_PATTERN = "^[0-9a-f]{64}$";
+
+const DIGEST = new RegExp(DIGEST_PATTERN);
+
+export function isDigest(text: string): text is Digest {
+  return DIGEST.test(text);
+}
+
+/** The signed form is a blob of its own; the release names it. */
+export interface ManifestReference {
+  readonly digest: Digest;
+  readonly sizeBytes: number;
+  /** Ed25519 over `MANIFEST_CONTEXT` and the manifest's bytes; base64url. */
+  readonly signature: string;
+  readonly keyId: string;
+}
+
+/** Keeps a manifest's signature from being taken for that of anything else. */
+export const MANIFEST_CONTEXT = "perigee/manifest/1";
+
+export interface ReleaseSpec {
+  readonly site: string;
+  /** Grows by one with each release of the site and never goes back, `rollback` included. */
+  readonly generation: number;
+  readonly manifest: ManifestReference;
+  /** Epoch milliseconds; edges activate not before. */
+  readonly activateAtMs: number;
+  /** The generation whose content this is again, when it came by `rollback`. */
+  readonly contentOf?: number;
+}
+
+export interface ManifestFile {
+  readonly digest: Digest;
+  readonly sizeBytes: number;
+  readonly mediaType: string;
+  /** Response fields beside Content-Type, names in lower case. */
+  readonly fields?: Readonly<Record<string, string>>;
+}
+
+export interface Manifest {
+  readonly formatVersion: 1;
+  readonly site: string;
+  readonly generation: number;
+  readonly createdAtMs: number;
+  /** By path, starting with `/`, percent-decoded. */
+  readonly files: Readonly<Record<string, ManifestFile>>;
+}
+
+export function releaseName(site: string, generation: number): string {
+  return `${site}.${generation}`;
+}

@@ -1,0 +1,11 @@
+/** Nodes at one place. Pure. */
+import type { Coordinates } from "../geography.ts";
+
+export interface NodePoolSpec {
+  readonly region: string;
+  readonly coordinates: Coordinates;
+  /** How long assignments of a pool that is cut off stay frozen. */
+  readonly autonomyDurationSeconds: number;
+  /** Whether one edge of the pool fetches for its siblings. */
+  readonly relay: boolean;
+}

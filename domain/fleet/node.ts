@@ -1,0 +1,81 @@
+/** A member of a pool, made by enrolment, and what it reports of itself. Pure. */
+
+export const NODE_ROLES = ["edge", "agent", "scheduler"] as const;
+export type NodeRole = (typeof NODE_ROLES)[number];
+
+export interface NodeSpec {
+  readonly role: NodeRole;
+  /** `-` for a scheduler, which belongs to no pool. */
+  readonly pool: string;
+  /** No new sessions and no new steering. */
+  readonly cordoned: boolean;
+  /** Cordoned, and what runs there is moved away. */
+  readonly draining: boolean;
+}
+
+/** The scheduler's word on a node, from the control link and from probes by others. */
+export type NodeState = "connected" | "cut-off" | "dead";
+
+export interface Condition {
+  readonly type: "OfflineReady" | "StoreHealthy" | "Ready";
+  readonly status: boolean;
+  /** A word in CamelCase a program can test. */
+  readonly reason: string;
+  readonly message: string;
+  readonly sinceMs: number;
+}
+
+/** What an edge says of itself; the last value counts. */
+export interface NodeStatus {
+  readonly incarnation: string;
+  readonly softwareVersion: string;
+  /** Where user agents reach it: scheme, host and port. */
+  readonly contentUrl: string;
+  /** `SITE.hostname` is a site at this node. */
+  readonly hostname: string;
+  readonly epoch: number;
+  readonly appliedRevision: number;
+  readonly storeBytesUsed: number;
+  readonly storeBytesMax: number;
+  readonly certificateExpiresAtMs: number;
+  readonly conditions: readonly Condition[];
+  readonly sites: readonly SiteStatus[];
+  readonly agents: readonly AgentStatus[];
+}
+
+export interface SiteStatus {
+  readonly site: string;
+  /** The generation served; 0 while none is. */
+  readonly activeGeneration: number;
+  /** Highest generation known, and how many of its objects are still missing. */
+  readonly desiredGeneration: number;
+  readonly objectsMissing: number;
+}
+
+export interface AgentStatus {
+  readonly agent: string;
+  readonly incarnation: string;
+  readonly ready: boolean;
+  readonly reasons: readonly string[];
+  readonly slots: readonly SlotCount[];
+  readonly sessions: readonly SessionStatus[];
+}
+
+export interface SlotCount {
+  readonly renderClass: string;
+  readonly total: number;
+  readonly free: number;
+  /** Render + encode, p95, measured by calibration or by the sessions running. */
+  readonly frameMsP95: number;
+}
+
+export interface SessionStatus {
+  readonly session: string;
+  readonly attempt: number;
+  readonly app: string;
+  readonly renderClass: string;
+  readonly startedAtMs: number;
+  /** Remote-path latency as the client reported it last; 0 while it has not. */
+  readonly remotePathMsP50: number;
+  readonly remotePathMsP95: number;
+}

@@ -1,0 +1,14 @@
+/** What a pool's edges answer new users while they are cut off. Pure. */
+
+export interface SteeringEntry {
+  readonly node: string;
+  readonly pool: string;
+  readonly contentUrl: string;
+  readonly hostname: string;
+}
+
+export interface SteeringTableSpec {
+  readonly pool: string;
+  /** In order of preference: the pool's own edges, then others worth trying. */
+  readonly edges: readonly SteeringEntry[];
+}

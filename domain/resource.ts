@@ -1,0 +1,101 @@
+/** The envelope of every resource (Kubernetes object conventions) and the union of all kinds. Pure. */
+import type { PurgeSpec } from "./content/purge.ts";
+import type { ReleaseSpec } from "./content/release.ts";
+import type { SiteSpec } from "./content/site.ts";
+import type { NodeSpec } from "./fleet/node.ts";
+import type { NodePoolSpec } from "./fleet/node-pool.ts";
+import type { RevocationSpec } from "./fleet/revocation.ts";
+import type { AssignmentSpec } from "./placement/assignment.ts";
+import type { SteeringTableSpec } from "./placement/steering-table.ts";
+import type { ContentPolicySpec } from "./policy/content-policy.ts";
+import type { PlacementPolicySpec } from "./policy/placement-policy.ts";
+import type { RenderAppSpec } from "./session/render-app.ts";
+
+export const API_VERSION = "perigee.dev/v1";
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** What each kind says; the single list of kinds. */
+export interface SpecByKind {
+  readonly Site: SiteSpec;
+  readonly Release: ReleaseSpec;
+  readonly NodePool: NodePoolSpec;
+  readonly Node: NodeSpec;
+  readonly PlacementPolicy: PlacementPolicySpec;
+  readonly ContentPolicy: ContentPolicySpec;
+  readonly RenderApp: RenderAppSpec;
+  readonly Assignment: AssignmentSpec;
+  readonly SteeringTable: SteeringTableSpec;
+  readonly Purge: PurgeSpec;
+  readonly Revocation: RevocationSpec;
+}
+
+export type Kind = keyof SpecByKind;
+
+export interface Metadata {
+  readonly name: string;
+  readonly labels: Labels;
+  /** Grows by one with each change of `spec`; set by the origin. */
+  readonly generation: number;
+  /** The log revision of the last change; what compare-and-swap compares. */
+  readonly resourceVersion: number;
+  /** Epoch milliseconds, the origin's clock. */
+  readonly createdAtMs: number;
+}
+
+export interface Resource<K extends Kind = Kind> {
+  readonly apiVersion: typeof API_VERSION;
+  readonly kind: K;
+  readonly metadata: Metadata;
+  readonly spec: SpecByKind[K];
+}
+
+/** A resource of any kind, whose `kind` tells its `spec`. */
+export type AnyResource = { readonly [K in Kind]: Resource<K> }[Kind];
+
+/** Who may write a kind: one writer each, so there is nothing to merge. */
+export type Writer = "operator" | "origin" | "enrolment" | "scheduler";
+
+export const WRITER_BY_KIND: Readonly<Record<Kind, Writer>> = {
+  Site: "operator",
+  Release: "origin",
+  NodePool: "operator",
+  Node: "enrolment",
+  PlacementPolicy: "operator",
+  ContentPolicy: "operator",
+  RenderApp: "operator",
+  Assignment: "scheduler",
+  SteeringTable: "scheduler",
+  Purge: "operator",
+  Revocation: "operator",
+};
+
+export const KINDS: readonly Kind[] = [
+  "Site",
+  "Release",
+  "NodePool",
+  "Node",
+  "PlacementPolicy",
+  "ContentPolicy",
+  "RenderApp",
+  "Assignment",
+  "SteeringTable",
+  "Purge",
+  "Revocation",
+];
+
+export function isKind(text: string): text is Kind {
+  return Object.hasOwn(WRITER_BY_KIND, text);
+}
+
+/** Whether the set distributed to a pool holds this resource; the kinds bound to one pool go to that pool only. */
+export function belongsToPool(resource: AnyResource, pool: string): boolean {
+  switch (resource.kind) {
+    case "Node":
+    case "Assignment":
+    case "SteeringTable":
+      return resource.spec.pool === pool;
+    default:
+      return true;
+  }
+}
