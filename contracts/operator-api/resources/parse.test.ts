@@ -1,0 +1,70 @@
+import t from "tap";
+import { isFailure } from "#domain/failure.ts";
+import { KINDS } from "#domain/resource.ts";
+import { parseResourceInput, parseStoredResource } from "./parse.ts";
+
+const site = {
+  apiVersion: "perigee.dev/v1",
+  kind: "Site",
+  metadata: { name: "shop" },
+  spec: { hostnames: ["shop.localhost"], publish: {} },
+};
+
+function messagesOf(value: unknown): string {
+  const parsed = parseResourceInput(value);
+  return parsed.kind === "valid" ? "" : parsed.faults.map((fault) => `${fault.pointer}: ${fault.message}`).join("\n");
+}
+
+t.test("defaults are filled in", async (t) => {
+  const parsed = parseResourceInput(site);
+  t.equal(parsed.kind, "valid");
+  t.match(parsed, {
+    input: { metadata: { labels: {} }, spec: { publish: { keepReleases: 5, indexDocument: "index.html" } } },
+  });
+});
+
+t.test("every fault is said at once, with its place", async (t) => {
+  const messages = messagesOf({
+    ...site,
+    metadata: { name: "Shop", owner: "me" },
+    spec: { hostnames: [], publish: { keepReleases: 0 }, colour: "red" },
+  });
+  t.match(messages, /\/metadata\/name: metadata\.name must match.*"Shop"/);
+  t.match(messages, /\/metadata\/owner: metadata\.owner is not a known field/);
+  t.match(messages, /\/spec\/colour: spec\.colour is not a known field/);
+  t.match(messages, /spec\.hostnames/);
+  t.match(messages, /spec\.publish\.keepReleases must be >= 1, got 0/);
+});
+
+t.test("a missing field is named", async (t) => {
+  t.match(messagesOf({ ...site, spec: { publish: {} } }), /spec lacks the field hostnames/);
+});
+
+t.test("an unknown kind is answered with those that exist", async (t) => {
+  t.match(messagesOf({ ...site, kind: "Website" }), /kind must be one of Site, .*got "Website"/);
+  t.match(messagesOf(null), /got nothing/);
+  t.match(messagesOf([]), /got nothing/);
+});
+
+t.test("a spec that contradicts itself is refused", async (t) => {
+  t.match(messagesOf({ ...site, spec: { hostnames: ["a.b"] } }), /exactly one of publish and pull/);
+});
+
+t.test("a stored resource comes back as it was; anything else is refused by name", async (t) => {
+  const parsed = parseResourceInput(site);
+  if (parsed.kind === "invalid") throw new Error("the sample must be valid");
+  const stored = {
+    ...parsed.input,
+    metadata: { name: "shop", labels: {}, generation: 1, resourceVersion: 7, createdAtMs: 1 },
+  };
+  t.strictSame(parseStoredResource(JSON.stringify(stored)), stored);
+  for (const bad of ["", "{", "null", "{}", JSON.stringify({ ...stored, extra: 1 })]) {
+    try {
+      parseStoredResource(bad);
+      t.fail(`must refuse ${bad}`);
+    } catch (error) {
+      t.ok(isFailure(error, "resource-invalid"), bad);
+    }
+  }
+  t.ok(KINDS.length >= 11);
+});

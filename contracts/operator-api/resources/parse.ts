@@ -1,0 +1,128 @@
+/** Parses resources as operators write them and as the log stores them; every fault at once. */
+import Type, { type TSchema } from "typebox";
+import { Value } from "typebox/value";
+import { Failure } from "#domain/failure.ts";
+import { findContradictions, type KindAndSpec } from "#domain/policy/contradictions.ts";
+import { type AnyResource, API_VERSION, isKind, KINDS, type Kind, type Labels } from "#domain/resource.ts";
+import { type Fault, faultsOf } from "#domain/schema-faults.ts";
+import { labelsSchema, namePatternOf, SPEC_SCHEMAS } from "./schemas.ts";
+
+/** A resource as written by its writer: what the origin sets (generation, times) is not in it yet. */
+export type ResourceInput = KindAndSpec & {
+  readonly apiVersion: typeof API_VERSION;
+  readonly metadata: {
+    readonly name: string;
+    readonly labels: Labels;
+    /** What compare-and-swap expects; absent means whatever is there. */
+    readonly resourceVersion?: number;
+  };
+};
+
+export type ParsedInput =
+  | { readonly kind: "valid"; readonly input: ResourceInput }
+  | { readonly kind: "invalid"; readonly faults: readonly Fault[] };
+
+const closed = { additionalProperties: false };
+const revision = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+
+/** The whole document of one kind as its writer writes it. */
+export function inputSchemaOf(kind: Kind): TSchema {
+  return Type.Object(
+    {
+      apiVersion: Type.Literal(API_VERSION),
+      kind: Type.Literal(kind),
+      metadata: Type.Object(
+        {
+          name: Type.String({ pattern: namePatternOf(kind) }),
+          labels: Type.Optional(labelsSchema),
+          resourceVersion: Type.Optional(revision),
+        },
+        closed,
+      ),
+      spec: SPEC_SCHEMAS[kind],
+    },
+    closed,
+  );
+}
+
+/** The whole document of one kind as the log stores it and the API answers it. */
+export function storedSchemaOf(kind: Kind): TSchema {
+  return Type.Object(
+    {
+      apiVersion: Type.Literal(API_VERSION),
+      kind: Type.Literal(kind),
+      metadata: Type.Object(
+        {
+          name: Type.String({ pattern: namePatternOf(kind) }),
+          labels: labelsSchema,
+          generation: revision,
+          resourceVersion: revision,
+          createdAtMs: revision,
+        },
+        closed,
+      ),
+      spec: SPEC_SCHEMAS[kind],
+    },
+    closed,
+  );
+}
+
+const INPUT_SCHEMAS = new Map(KINDS.map((kind) => [kind, inputSchemaOf(kind)]));
+const STORED_SCHEMAS = new Map(KINDS.map((kind) => [kind, storedSchemaOf(kind)]));
+
+/** Applies defaults, then says everything that is wrong. */
+export function parseResourceInput(value: unknown): ParsedInput {
+  const kind = kindOf(value);
+  if (kind === undefined) return { kind: "invalid", faults: [kindFault(value)] };
+  const schema = INPUT_SCHEMAS.get(kind);
+  const document: unknown = Value.Default(schema ?? Type.Never(), structuredClone(value));
+  const faults = faultsOf(Value.Errors(schema ?? Type.Never(), document), value);
+  if (faults.length > 0 || !isInput(document)) return { kind: "invalid", faults };
+  const contradictions = findContradictions(document);
+  if (contradictions.length > 0) return { kind: "invalid", faults: contradictions };
+  return {
+    kind: "valid",
+    input: { ...document, metadata: { ...document.metadata, labels: document.metadata.labels ?? {} } },
+  };
+}
+
+/** Parses a stored row's JSON; throws `resource-invalid` with every fault. Fields of a later version are refused, never dropped. */
+export function parseStoredResource(json: string): AnyResource {
+  const value = parseJson(json);
+  const kind = kindOf(value);
+  const schema = kind === undefined ? undefined : STORED_SCHEMAS.get(kind);
+  const faults = schema === undefined ? [kindFault(value)] : faultsOf(Value.Errors(schema, value), value);
+  if (faults.length > 0 || !isStored(value)) {
+    throw new Failure("resource-invalid", faults.map((fault) => fault.message).join("; "), { detail: { faults } });
+  }
+  return value;
+}
+
+function parseJson(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch (cause) {
+    throw new Failure("resource-invalid", `a resource must be JSON: ${String(cause)}`, { cause });
+  }
+}
+
+function kindOf(value: unknown): Kind | undefined {
+  if (typeof value !== "object" || value === null || !("kind" in value)) return undefined;
+  return typeof value.kind === "string" && isKind(value.kind) ? value.kind : undefined;
+}
+
+function kindFault(value: unknown): Fault {
+  const got = typeof value === "object" && value !== null && "kind" in value ? JSON.stringify(value.kind) : "nothing";
+  return { pointer: "/kind", message: `kind must be one of ${KINDS.join(", ")}, got ${got}` };
+}
+
+/** The schemas and the domain types are held equal by `specSchema`; this is the one place that says so to the compiler. */
+function isInput(value: unknown): value is ResourceInput & { readonly metadata: { readonly labels?: Labels } } {
+  const kind = kindOf(value);
+  return kind !== undefined && Value.Check(INPUT_SCHEMAS.get(kind) ?? Type.Never(), value);
+}
+
+function isStored(value: unknown): value is AnyResource {
+  const kind = kindOf(value);
+  return kind !== undefined && Value.Check(STORED_SCHEMAS.get(kind) ?? Type.Never(), value);
+}

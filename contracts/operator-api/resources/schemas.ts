@@ -1,0 +1,309 @@
+/** The TypeBox schema of every kind's spec: from it come validation, defaults and the API reference. */
+import Type, { type Static, type TSchema } from "typebox";
+import { DIGEST_PATTERN } from "#domain/content/release.ts";
+import { NODE_ROLES } from "#domain/fleet/node.ts";
+import { DOTTED_NAME_PATTERN, HOST_NAME_LENGTH_MAX, NAME_PATTERN } from "#domain/ids.ts";
+import { LATENCY_BUDGET_MS_MAX, LATENCY_BUDGET_MS_MIN, NO_FIT_ACTIONS } from "#domain/policy/placement-policy.ts";
+import type { Kind, SpecByKind } from "#domain/resource.ts";
+
+/** Kubernetes' own limits for labels are close to this; a resource must stay far under the batch limit. */
+export const LABELS_MAX = 64;
+export const LABEL_LENGTH_MAX = 63;
+/** A site with more host names is split. */
+export const HOSTNAMES_MAX = 100;
+export const CACHE_RULES_MAX = 100;
+/** Long lists of paths are a prefix or a tag. */
+export const PURGE_ENTRIES_MAX = 1000;
+export const RENDER_CLASSES_MAX = 16;
+export const RELEASES_KEPT_MAX = 100;
+export const STEERING_ENTRIES_MAX = 64;
+/** Ten years: long enough for ever, short enough that milliseconds stay exact. */
+export const DURATION_SECONDS_MAX = 315_360_000;
+
+const closed = { additionalProperties: false };
+const name = (description?: string) =>
+  Type.String({ pattern: NAME_PATTERN, ...(description === undefined ? {} : { description }) });
+const path = Type.String({ pattern: "^/", maxLength: 2048 });
+const seconds = Type.Integer({ minimum: 0, maximum: DURATION_SECONDS_MAX });
+const epochMs = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+const count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+const label = Type.String({ minLength: 1, maxLength: 253 });
+const labelValue = Type.String({ maxLength: LABEL_LENGTH_MAX });
+
+/** Compiles only while schema and domain type say the same, in both directions. */
+function specSchema<K extends Kind>() {
+  return <S extends TSchema>(schema: Static<S> extends SpecByKind[K] ? S : never): S => schema;
+}
+
+export const labelsSchema = Type.Record(label, labelValue, { maxProperties: LABELS_MAX });
+
+const site = specSchema<"Site">()(
+  Type.Object(
+    {
+      hostnames: Type.Array(Type.String({ maxLength: HOST_NAME_LENGTH_MAX }), { minItems: 1, maxItems: HOSTNAMES_MAX }),
+      publish: Type.Optional(
+        Type.Object(
+          {
+            keepReleases: Type.Integer({ minimum: 1, maximum: RELEASES_KEPT_MAX, default: 5 }),
+            indexDocument: Type.String({ minLength: 1, maxLength: 255, default: "index.html" }),
+            notFoundDocument: Type.Optional(path),
+          },
+          closed,
+        ),
+      ),
+      pull: Type.Optional(
+        Type.Object(
+          {
+            upstream: Type.String({ maxLength: 2048 }),
+            connectTimeoutMs: Type.Integer({ minimum: 10, maximum: 60_000, default: 2000 }),
+            responseTimeoutMs: Type.Integer({ minimum: 10, maximum: 600_000, default: 10_000 }),
+          },
+          closed,
+        ),
+      ),
+      cache: Type.Optional(
+        Type.Object(
+          {
+            maxStaleSeconds: Type.Optional(seconds),
+            rules: Type.Optional(
+              Type.Array(
+                Type.Object(
+                  { path, freshnessSeconds: Type.Optional(seconds), bypass: Type.Optional(Type.Boolean()) },
+                  closed,
+                ),
+                { maxItems: CACHE_RULES_MAX },
+              ),
+            ),
+          },
+          closed,
+        ),
+      ),
+    },
+    closed,
+  ),
+);
+
+const release = specSchema<"Release">()(
+  Type.Object(
+    {
+      site: name(),
+      generation: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
+      manifest: Type.Object(
+        {
+          digest: Type.String({ pattern: DIGEST_PATTERN }),
+          sizeBytes: count,
+          signature: Type.String({ pattern: "^[A-Za-z0-9_-]{86}$" }),
+          keyId: Type.String({ minLength: 1, maxLength: 128 }),
+        },
+        closed,
+      ),
+      activateAtMs: epochMs,
+      contentOf: Type.Optional(Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER })),
+    },
+    closed,
+  ),
+);
+
+const nodePool = specSchema<"NodePool">()(
+  Type.Object(
+    {
+      region: Type.String({ minLength: 1, maxLength: 63 }),
+      coordinates: Type.Object(
+        {
+          latitude: Type.Number({ minimum: -90, maximum: 90 }),
+          longitude: Type.Number({ minimum: -180, maximum: 180 }),
+        },
+        closed,
+      ),
+      autonomyDurationSeconds: Type.Integer({ minimum: 0, maximum: DURATION_SECONDS_MAX, default: 86_400 }),
+      relay: Type.Boolean({ default: true }),
+    },
+    closed,
+  ),
+);
+
+const node = specSchema<"Node">()(
+  Type.Object(
+    {
+      role: Type.Union(NODE_ROLES.map((role) => Type.Literal(role))),
+      pool: Type.String({ pattern: `^(-|${NAME_PATTERN.slice(1, -1)})$` }),
+      cordoned: Type.Boolean({ default: false }),
+      draining: Type.Boolean({ default: false }),
+    },
+    closed,
+  ),
+);
+
+const requirement = {
+  label,
+  operator: Type.Union([
+    Type.Literal("In"),
+    Type.Literal("NotIn"),
+    Type.Literal("Exists"),
+    Type.Literal("DoesNotExist"),
+  ]),
+  values: Type.Optional(Type.Array(labelValue, { maxItems: 64 })),
+};
+const budget = Type.Optional(Type.Number({ minimum: LATENCY_BUDGET_MS_MIN, maximum: LATENCY_BUDGET_MS_MAX }));
+
+const placementPolicy = specSchema<"PlacementPolicy">()(
+  Type.Object(
+    {
+      apps: Type.Array(name(), { maxItems: 256, default: [] }),
+      sites: Type.Array(name(), { maxItems: 256, default: [] }),
+      latencyBudgetMs: Type.Object({ strict: budget, standard: budget, relaxed: budget }, { ...closed, default: {} }),
+      constraints: Type.Array(Type.Object(requirement, closed), { maxItems: 32, default: [] }),
+      preferences: Type.Array(
+        Type.Object({ ...requirement, bonusMs: Type.Number({ minimum: -1000, maximum: 1000 }) }, closed),
+        { maxItems: 32, default: [] },
+      ),
+      capacityReserveRatio: Type.Number({ minimum: 0, maximum: 0.9, default: 0 }),
+      onNoFit: Type.Union(
+        NO_FIT_ACTIONS.map((action) => Type.Literal(action)),
+        { default: "degrade" },
+      ),
+      sessionSecondsMax: Type.Integer({ minimum: 10, maximum: 86_400, default: 14_400 }),
+      stickinessMs: Type.Number({ minimum: 0, maximum: 100, default: 2 }),
+    },
+    closed,
+  ),
+);
+
+const contentPolicy = specSchema<"ContentPolicy">()(
+  Type.Object(
+    {
+      sites: Type.Array(name(), { minItems: 1, maxItems: 256 }),
+      replicas: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000 })),
+      residency: Type.Optional(labelsSchema),
+      prefetch: Type.Union([Type.Literal("all"), Type.Literal("none")], { default: "all" }),
+      offline: Type.Optional(
+        Type.Object({ maxStaleSeconds: Type.Optional(seconds), denyAfterSeconds: Type.Optional(seconds) }, closed),
+      ),
+    },
+    closed,
+  ),
+);
+
+export const renderClassSchema = Type.Object(
+  {
+    name: name(),
+    eyeWidthPixels: Type.Integer({ minimum: 64, maximum: 4096, multipleOf: 2 }),
+    eyeHeightPixels: Type.Integer({ minimum: 64, maximum: 4096, multipleOf: 2 }),
+    frameRateHz: Type.Integer({ minimum: 1, maximum: 144 }),
+  },
+  closed,
+);
+
+const renderApp = specSchema<"RenderApp">()(
+  Type.Object(
+    {
+      bundle: Type.Object({ site: name(), path }, closed),
+      needs: Type.Object(
+        {
+          gpuShareRatio: Type.Number({ minimum: 0, maximum: 1, default: 0.1 }),
+          encoderSessions: Type.Integer({ minimum: 0, maximum: 4, default: 1 }),
+          memoryBytes: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, default: 268_435_456 }),
+          egressBitsPerSecond: Type.Integer({ minimum: 0, maximum: 1_000_000_000, default: 8_000_000 }),
+        },
+        { ...closed, default: {} },
+      ),
+      classes: Type.Array(renderClassSchema, { minItems: 1, maxItems: RENDER_CLASSES_MAX }),
+    },
+    closed,
+  ),
+);
+
+const assignment = specSchema<"Assignment">()(
+  Type.Object({ pool: name(), sites: Type.Array(name()), apps: Type.Array(name()) }, closed),
+);
+
+const steeringTable = specSchema<"SteeringTable">()(
+  Type.Object(
+    {
+      pool: name(),
+      edges: Type.Array(
+        Type.Object(
+          {
+            node: name(),
+            pool: name(),
+            contentUrl: Type.String({ maxLength: 2048 }),
+            hostname: Type.String({ maxLength: HOST_NAME_LENGTH_MAX }),
+          },
+          closed,
+        ),
+        { maxItems: STEERING_ENTRIES_MAX },
+      ),
+    },
+    closed,
+  ),
+);
+
+const purge = specSchema<"Purge">()(
+  Type.Object(
+    {
+      site: name(),
+      match: Type.Union([
+        Type.Object({ kind: Type.Literal("all") }, closed),
+        Type.Object(
+          { kind: Type.Literal("paths"), paths: Type.Array(path, { minItems: 1, maxItems: PURGE_ENTRIES_MAX }) },
+          closed,
+        ),
+        Type.Object({ kind: Type.Literal("prefix"), prefix: path }, closed),
+        Type.Object(
+          {
+            kind: Type.Literal("tags"),
+            tags: Type.Array(Type.String({ minLength: 1, maxLength: 128 }), {
+              minItems: 1,
+              maxItems: PURGE_ENTRIES_MAX,
+            }),
+          },
+          closed,
+        ),
+      ]),
+      soft: Type.Boolean({ default: false }),
+      atMs: epochMs,
+    },
+    closed,
+  ),
+);
+
+const revocation = specSchema<"Revocation">()(
+  Type.Object(
+    {
+      subject: Type.Union([
+        Type.Object({ kind: Type.Literal("token"), id: Type.String({ minLength: 1, maxLength: 128 }) }, closed),
+        Type.Object(
+          {
+            kind: Type.Literal("node"),
+            name: name(),
+            certificateSerial: Type.Optional(Type.String({ pattern: "^[0-9a-f]{1,64}$" })),
+          },
+          closed,
+        ),
+        Type.Object({ kind: Type.Literal("key"), keyId: Type.String({ minLength: 1, maxLength: 128 }) }, closed),
+      ]),
+      reason: Type.String({ minLength: 1, maxLength: 1000 }),
+      subjectExpiresAtMs: epochMs,
+    },
+    closed,
+  ),
+);
+
+export const SPEC_SCHEMAS = {
+  Site: site,
+  Release: release,
+  NodePool: nodePool,
+  Node: node,
+  PlacementPolicy: placementPolicy,
+  ContentPolicy: contentPolicy,
+  RenderApp: renderApp,
+  Assignment: assignment,
+  SteeringTable: steeringTable,
+  Purge: purge,
+  Revocation: revocation,
+} as const satisfies Record<Kind, TSchema>;
+
+/** Names of releases, purges and revocations have dots; all others are host labels. */
+export function namePatternOf(kind: Kind): string {
+  return kind === "Release" || kind === "Purge" || kind === "Revocation" ? DOTTED_NAME_PATTERN : NAME_PATTERN;
+}

@@ -1,0 +1,65 @@
+import t from "tap";
+import { findContradictions, type KindAndSpec } from "./contradictions.ts";
+import type { LabelRequirement, PlacementPolicySpec } from "./placement-policy.ts";
+
+const policy: PlacementPolicySpec = {
+  apps: ["hall"],
+  sites: [],
+  latencyBudgetMs: {},
+  constraints: [],
+  preferences: [],
+  capacityReserveRatio: 0,
+  onNoFit: "degrade",
+  sessionSecondsMax: 3600,
+  stickinessMs: 2,
+};
+
+function messagesOf(resource: KindAndSpec): string {
+  return findContradictions(resource)
+    .map((fault) => fault.message)
+    .join("\n");
+}
+
+function constrained(...constraints: LabelRequirement[]): string {
+  return messagesOf({ kind: "PlacementPolicy", spec: { ...policy, constraints } });
+}
+
+t.test("constraints that no pool can meet together are refused", async (t) => {
+  const eu: LabelRequirement = { label: "region", operator: "In", values: ["eu"] };
+  t.equal(constrained(eu), "");
+  t.equal(constrained(eu, { label: "region", operator: "In", values: ["eu", "us"] }), "");
+  t.match(constrained(eu, { label: "region", operator: "NotIn", values: ["eu"] }), /contradict.*region/);
+  t.match(constrained(eu, { label: "region", operator: "In", values: ["us"] }), /contradict.*region/);
+  t.match(constrained(eu, { label: "region", operator: "DoesNotExist" }), /contradict.*region/);
+  t.equal(constrained(eu, { label: "gpu", operator: "DoesNotExist" }), "");
+  t.match(constrained({ label: "gpu", operator: "In" }), /at least one value/);
+});
+
+t.test("a policy for nothing, or with a stricter tier looser than the next, is refused", async (t) => {
+  t.match(messagesOf({ kind: "PlacementPolicy", spec: { ...policy, apps: [] } }), /at least one app or site/);
+  const budget = { ...policy, latencyBudgetMs: { strict: 60 } };
+  t.match(
+    messagesOf({ kind: "PlacementPolicy", spec: budget }),
+    /strict \(60\) must not exceed that of standard \(50\)/,
+  );
+});
+
+t.test("a site is either published or pulled, from an upstream without a path", async (t) => {
+  const pull = { upstream: "http://127.0.0.1:9000", connectTimeoutMs: 1000, responseTimeoutMs: 5000 };
+  const publish = { keepReleases: 5, indexDocument: "index.html" };
+  t.equal(messagesOf({ kind: "Site", spec: { hostnames: ["a.example"], pull } }), "");
+  t.match(messagesOf({ kind: "Site", spec: { hostnames: ["a.example"] } }), /exactly one/);
+  t.match(messagesOf({ kind: "Site", spec: { hostnames: ["a.example"], pull, publish } }), /exactly one/);
+  t.match(messagesOf({ kind: "Site", spec: { hostnames: ["A.example"], publish } }), /lower-case host name/);
+  const withPath = { ...pull, upstream: "http://host/path" };
+  t.match(messagesOf({ kind: "Site", spec: { hostnames: ["a.example"], pull: withPath } }), /no path/);
+});
+
+t.test("staleness bounds and class names are consistent", async (t) => {
+  const offline = { maxStaleSeconds: 100, denyAfterSeconds: 50 };
+  t.match(messagesOf({ kind: "ContentPolicy", spec: { sites: ["a"], prefetch: "all", offline } }), /must not exceed/);
+  const small = { name: "small", eyeWidthPixels: 160, eyeHeightPixels: 180, frameRateHz: 30 };
+  const needs = { gpuShareRatio: 0.1, encoderSessions: 1, memoryBytes: 1, egressBitsPerSecond: 1 };
+  const spec = { bundle: { site: "hall", path: "/scene.json" }, needs, classes: [small, small] };
+  t.match(messagesOf({ kind: "RenderApp", spec }), /small twice/);
+});

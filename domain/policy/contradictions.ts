@@ -1,0 +1,131 @@
+/** What no schema can say: a spec whose parts contradict each other. Pure. */
+
+import type { SiteSpec } from "../content/site.ts";
+import { parseHostName } from "../ids.ts";
+import type { AnyResource } from "../resource.ts";
+import type { Fault } from "../schema-faults.ts";
+import type { RenderAppSpec } from "../session/render-app.ts";
+import type { ContentPolicySpec } from "./content-policy.ts";
+import { BUDGET_MS_BY_TIER, type LabelRequirement, type PlacementPolicySpec, TIERS } from "./placement-policy.ts";
+
+/** A kind with its spec, all that is needed to find contradictions. */
+export type KindAndSpec = { [R in AnyResource as R["kind"]]: Pick<R, "kind" | "spec"> }[AnyResource["kind"]];
+
+export function findContradictions(resource: KindAndSpec): readonly Fault[] {
+  switch (resource.kind) {
+    case "Site":
+      return siteFaults(resource.spec);
+    case "PlacementPolicy":
+      return placementPolicyFaults(resource.spec);
+    case "ContentPolicy":
+      return contentPolicyFaults(resource.spec);
+    case "RenderApp":
+      return renderAppFaults(resource.spec);
+    default:
+      return [];
+  }
+}
+
+function siteFaults(spec: SiteSpec): Fault[] {
+  const faults: Fault[] = [];
+  if ((spec.publish === undefined) === (spec.pull === undefined)) {
+    faults.push({ pointer: "/spec", message: "spec must have exactly one of publish and pull" });
+  }
+  spec.hostnames.forEach((name, index) => {
+    if (parseHostName(name) !== name) {
+      faults.push({
+        pointer: `/spec/hostnames/${index}`,
+        message: `spec.hostnames[${index}] must be a lower-case host name without port, got ${JSON.stringify(name)}`,
+      });
+    }
+  });
+  if (spec.pull !== undefined) faults.push(...upstreamFaults(spec.pull.upstream));
+  return faults;
+}
+
+/** Scheme, host and port only: a path here would silently be dropped or doubled. */
+function upstreamFaults(upstream: string): Fault[] {
+  if (/^https?:\/\/[^/?#@\s]+$/.test(upstream)) return [];
+  return [
+    {
+      pointer: "/spec/pull/upstream",
+      message: `spec.pull.upstream must be http:// or https:// with a host and no path, got ${JSON.stringify(upstream)}`,
+    },
+  ];
+}
+
+function placementPolicyFaults(spec: PlacementPolicySpec): Fault[] {
+  const faults = requirementFaults(spec.constraints);
+  if (spec.apps.length === 0 && spec.sites.length === 0) {
+    faults.push({ pointer: "/spec", message: "spec must name at least one app or site that the policy is for" });
+  }
+  const budgets = TIERS.map((tier) => spec.latencyBudgetMs[tier] ?? BUDGET_MS_BY_TIER[tier]);
+  TIERS.forEach((tier, index) => {
+    const looser = budgets[index + 1];
+    const own = budgets[index];
+    if (looser !== undefined && own !== undefined && own > looser) {
+      faults.push({
+        pointer: "/spec/latencyBudgetMs",
+        message: `spec.latencyBudgetMs.${tier} (${own}) must not exceed that of ${TIERS[index + 1]} (${looser})`,
+      });
+    }
+  });
+  return faults;
+}
+
+/** Requirements on one label that no value can meet together. */
+function requirementFaults(constraints: readonly LabelRequirement[]): Fault[] {
+  const faults: Fault[] = [];
+  constraints.forEach((requirement, index) => {
+    const pointer = `/spec/constraints/${index}`;
+    const takesValues = requirement.operator === "In" || requirement.operator === "NotIn";
+    if (takesValues !== (requirement.values !== undefined && requirement.values.length > 0)) {
+      faults.push({
+        pointer,
+        message: `spec.constraints[${index}]: ${requirement.operator} takes ${takesValues ? "at least one value" : "no values"}`,
+      });
+    }
+  });
+  for (const label of new Set(constraints.map((requirement) => requirement.label))) {
+    if (!isSatisfiable(constraints.filter((requirement) => requirement.label === label))) {
+      faults.push({
+        pointer: "/spec/constraints",
+        message: `spec.constraints contradict each other on the label ${label}: no pool can meet them all`,
+      });
+    }
+  }
+  return faults;
+}
+
+/** Absent, or one of the values every `In` allows and no `NotIn` excludes. */
+function isSatisfiable(requirements: readonly LabelRequirement[]): boolean {
+  const operators = new Set(requirements.map((requirement) => requirement.operator));
+  const mustExist = operators.has("In") || operators.has("Exists");
+  if (!mustExist) return true;
+  if (operators.has("DoesNotExist")) return false;
+  const allowing = requirements.filter((requirement) => requirement.operator === "In");
+  const first = allowing[0];
+  if (first === undefined) return true;
+  const excluded = new Set(requirements.flatMap((r) => (r.operator === "NotIn" ? (r.values ?? []) : [])));
+  return (first.values ?? []).some(
+    (value) => !excluded.has(value) && allowing.every((requirement) => requirement.values?.includes(value)),
+  );
+}
+
+function contentPolicyFaults(spec: ContentPolicySpec): Fault[] {
+  const { maxStaleSeconds, denyAfterSeconds } = spec.offline ?? {};
+  if (maxStaleSeconds === undefined || denyAfterSeconds === undefined || maxStaleSeconds <= denyAfterSeconds) return [];
+  return [
+    {
+      pointer: "/spec/offline",
+      message: `spec.offline.maxStaleSeconds (${maxStaleSeconds}) must not exceed denyAfterSeconds (${denyAfterSeconds})`,
+    },
+  ];
+}
+
+function renderAppFaults(spec: RenderAppSpec): Fault[] {
+  const names = spec.classes.map((renderClass) => renderClass.name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice === undefined) return [];
+  return [{ pointer: "/spec/classes", message: `spec.classes must have different names, got ${twice} twice` }];
+}
