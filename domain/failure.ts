@@ -2,6 +2,7 @@
 
 /** Every code, in alphabetical order; docs/errors.md has the cause and the remedy of each. */
 export const FAILURE_CODES = [
+  "archive-invalid",
   "argument-invalid",
   "attempt-superseded",
   "certificate-untrusted",
