@@ -1,0 +1,74 @@
+import { join } from "node:path";
+import t from "tap";
+import { isConstraintError, openDatabase } from "#platform/sqlite/database.ts";
+
+const FIRST = "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT";
+const SECOND = "ALTER TABLE notes ADD COLUMN stars INTEGER NOT NULL DEFAULT 0";
+
+t.test("a database is brought to the newest schema and keeps what it holds", async (t) => {
+  const path = join(t.testdir(), "notes.sqlite");
+  {
+    using database = openDatabase(path, { migrations: [FIRST], durability: "full" });
+    database.prepare("INSERT INTO notes (text) VALUES (?)").run("hello");
+    t.match(database.prepare("PRAGMA journal_mode").get(), { journal_mode: "wal" });
+    t.match(database.prepare("PRAGMA synchronous").get(), { synchronous: 2 });
+  }
+  {
+    using database = openDatabase(path, { migrations: [FIRST, SECOND], durability: "normal" });
+    t.match(database.prepare("SELECT text, stars FROM notes").all(), [{ text: "hello", stars: 0 }]);
+    t.match(database.prepare("PRAGMA synchronous").get(), { synchronous: 1 });
+  }
+  t.throws(() => openDatabase(path, { migrations: [FIRST], durability: "full" }), {
+    code: "storage-failed",
+    message: /has schema 2, this program knows up to 1/,
+  });
+});
+
+t.test("a migration that fails leaves the schema before it", async (t) => {
+  const path = join(t.testdir(), "notes.sqlite");
+  const broken = "ALTER TABLE notes ADD COLUMN good INTEGER; ALTER TABLE missing ADD COLUMN bad INTEGER";
+  t.throws(() => openDatabase(path, { migrations: [FIRST, broken], durability: "full" }), { code: "storage-failed" });
+  using database = openDatabase(path, { migrations: [FIRST, SECOND], durability: "full" });
+  t.strictSame(
+    database
+      .prepare("SELECT name FROM pragma_table_info('notes')")
+      .all()
+      .map((row) => row["name"]),
+    ["id", "text", "stars"],
+  );
+});
+
+t.test("a transaction commits whole or not at all, and does not nest", async (t) => {
+  using database = openDatabase(":memory:", { migrations: [FIRST], durability: "full" });
+  const insert = database.prepare("INSERT INTO notes (text) VALUES (?)");
+  const count = (): unknown => database.prepare("SELECT count(*) AS n FROM notes").get()?.["n"];
+  t.equal(
+    database.transaction(() => insert.run("a").changes),
+    1,
+  );
+  const refused = (): void =>
+    database.transaction(() => {
+      insert.run("b");
+      insert.run("a");
+    });
+  try {
+    refused();
+    t.fail("a breach of UNIQUE passed");
+  } catch (error) {
+    t.ok(isConstraintError(error));
+  }
+  t.equal(count(), 1);
+  t.throws(() => database.transaction(() => database.transaction(() => undefined)), { message: /does not nest/ });
+  t.throws(() => database.transaction(() => Promise.resolve()), { message: /synchronous/ });
+  database.transaction(() => insert.run("c"));
+  t.equal(count(), 2);
+});
+
+t.test("what cannot be opened or read is named with its path", async (t) => {
+  const folder = t.testdir({
+    "garbage.sqlite": "this is no database at all, but long enough to be looked at ".repeat(20),
+  });
+  for (const path of [join(folder, "missing", "x.sqlite"), join(folder, "garbage.sqlite")]) {
+    t.throws(() => openDatabase(path, { migrations: [FIRST], durability: "full" }), { code: "storage-failed" }, path);
+  }
+});
