@@ -1,31 +1,42 @@
-/** `host:port` as configuration writes it. Pure. */
+/** Socket addresses as `host:port` text, IPv6 in brackets. Pure but for the classification of hosts by `node:net`. */
+import { BlockList, isIP } from "node:net";
 import { Failure } from "#domain/failure.ts";
 
 export interface Address {
+  /** A host name or an IP address without brackets. */
   readonly host: string;
-  /** 0 lets the system choose. */
+  /** 0 to 65535; 0 asks the system for a free port. */
   readonly port: number;
 }
 
-/** `127.0.0.1:7400`, `[::1]:7400`, `edge.example:80`; throws `argument-invalid`. */
+const ADDRESS = /^(?:\[(?<six>[0-9a-fA-F:.]+)\]|(?<plain>[A-Za-z0-9._-]+)):(?<port>\d{1,5})$/;
+
+const loopback = new BlockList();
+loopback.addSubnet("127.0.0.0", 8, "ipv4");
+loopback.addAddress("::1", "ipv6");
+
+/** Throws `argument-invalid` for anything but `host:port` or `[ipv6]:port`. */
 export function parseAddress(text: string): Address {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s/]+)):(\d{1,5})$/.exec(text);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3]);
-  if (host === undefined || port > 65_535) {
+  const groups = ADDRESS.exec(text)?.groups;
+  const host = groups?.["six"] ?? groups?.["plain"];
+  const port = Number(groups?.["port"]);
+  const sixIsValid = groups?.["six"] === undefined || isIP(groups["six"]) === 6;
+  if (host === undefined || port > 65_535 || !sixIsValid) {
     throw new Failure(
       "argument-invalid",
-      `an address must be HOST:PORT with a port of 0..65535, got ${JSON.stringify(text)}`,
+      `address must be host:port or [ipv6]:port with a port of 0..65535, got "${text}"`,
     );
   }
   return { host, port };
 }
 
-export function formatAddress({ host, port }: Address): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+export function formatAddress(address: Address): string {
+  return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }
 
-/** Plain listeners are for these only, unless configured by name. */
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
+/** True for 127.0.0.0/8, ::1 and `localhost`: what may be served without TLS. */
+export function isLoopbackHost(host: string): boolean {
+  const family = isIP(host);
+  if (family === 0) return host === "localhost";
+  return loopback.check(host, family === 6 ? "ipv6" : "ipv4");
 }

@@ -1,41 +1,66 @@
-/** Time as an argument: the port every part takes, and the one file that reads the real clock. */
+/** Time as an argument: the port that services take, and the only file that reads the machine's clocks and timers. */
 import { Failure } from "#domain/failure.ts";
 
 export interface Clock {
-  /** Epoch milliseconds; may jump. */
+  /** Milliseconds since the epoch; may jump when the machine's time is corrected. */
   nowMs(): number;
-  /** Never goes back; only differences mean something. */
+  /** Milliseconds from an arbitrary start, with fractions; never goes back. */
   monotonicMs(): number;
-  /** Rejects with the signal's reason when it is aborted. */
+  /** Resolves after `ms`; rejects with the signal's reason when it is aborted first. Holds the process. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Runs once after `ms` unless disposed first. Holds the process. */
   timer(ms: number, run: () => void): Disposable;
-  /** Runs again `ms` after the last run ended, so it never overlaps itself; `run` must not reject. */
+  /** Runs every `ms`, first after `ms`, until disposed; never overlaps itself. Does not hold the process. */
   every(ms: number, run: () => void | Promise<void>): Disposable;
-  /** Aborts with `deadline-exceeded` after `ms`, or with the parent. */
+  /** Aborted after `ms` with a retryable `Failure("deadline-exceeded")`, or with `parent` for its reason. */
   deadline(ms: number, parent?: AbortSignal): AbortSignal;
 }
 
-export const systemClock: Clock = {
-  nowMs: () => Date.now(),
-  monotonicMs: () => performance.now(),
-  sleep: (ms, signal) => sleepOn(systemClock, ms, signal),
-  timer(ms, run) {
-    const timeout = setTimeout(run, ms);
-    return { [Symbol.dispose]: () => clearTimeout(timeout) };
-  },
-  every: (ms, run) => repeatOn(systemClock, ms, run),
-  deadline: (ms, parent) => deadlineOn(systemClock, ms, parent),
-};
+/** What a `setTimeout` can hold (2^31 - 1 ms, 24.8 days); Node runs a longer one after 1 ms. */
+const TIMEOUT_MS_MAX = 2_147_483_647;
 
-/** What a clock derives from its `timer`; shared with simulated clocks. */
-export function sleepOn(clock: Pick<Clock, "timer">, ms: number, signal?: AbortSignal): Promise<void> {
+/** Starts a one-shot timer: what a clock needs to offer for the functions below. */
+export type StartTimer = (ms: number, run: () => void) => Disposable;
+
+/** `Clock.every` made of one-shot timers: the next run starts a period after the last began, or when it has ended. */
+export function repeatEvery(
+  clock: Pick<Clock, "monotonicMs">,
+  startTimer: StartTimer,
+  ms: number,
+  run: () => void | Promise<void>,
+): Disposable {
+  let stopped = false;
+  let pending: Disposable;
+  const turn = async (): Promise<void> => {
+    const begunMs = clock.monotonicMs();
+    await run();
+    if (!stopped) schedule(Math.max(0, ms - (clock.monotonicMs() - begunMs)));
+  };
+  // A rejection here is a bug of `run`: it reaches the process's last handler as an unhandled rejection.
+  const schedule = (delayMs: number): void => {
+    pending = startTimer(delayMs, () => void turn());
+  };
+  schedule(ms);
+  return {
+    [Symbol.dispose]() {
+      stopped = true;
+      pending[Symbol.dispose]();
+    },
+  };
+}
+
+/** `Clock.sleep` made of one-shot timers. */
+export function sleepBy(startTimer: StartTimer, ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason);
-    const onAbort = () => {
+    if (signal?.aborted) {
+      reject(signal.reason);
+      return;
+    }
+    const onAbort = (): void => {
       timer[Symbol.dispose]();
       reject(signal?.reason);
     };
-    const timer = clock.timer(ms, () => {
+    const timer = startTimer(ms, () => {
       signal?.removeEventListener("abort", onAbort);
       resolve();
     });
@@ -43,32 +68,47 @@ export function sleepOn(clock: Pick<Clock, "timer">, ms: number, signal?: AbortS
   });
 }
 
-export function repeatOn(clock: Pick<Clock, "timer">, ms: number, run: () => void | Promise<void>): Disposable {
-  let stopped = false;
-  let timer: Disposable;
-  const next = () => {
-    timer = clock.timer(ms, () => void Promise.resolve(run()).then(() => stopped || next()));
-  };
-  next();
-  return {
-    [Symbol.dispose]() {
-      stopped = true;
-      timer[Symbol.dispose]();
-    },
-  };
-}
-
-export function deadlineOn(clock: Pick<Clock, "timer">, ms: number, parent?: AbortSignal): AbortSignal {
+/** `Clock.deadline` made of one-shot timers. */
+export function deadlineBy(startTimer: StartTimer, ms: number, parent?: AbortSignal): AbortSignal {
   const controller = new AbortController();
-  const timer = clock.timer(ms, () => {
-    parent?.removeEventListener("abort", onParent);
-    controller.abort(new Failure("deadline-exceeded", `no answer within ${ms} ms`, { retryable: true }));
-  });
-  const onParent = () => {
+  if (parent?.aborted) {
+    controller.abort(parent.reason);
+    return controller.signal;
+  }
+  const onAbort = (): void => {
     timer[Symbol.dispose]();
     controller.abort(parent?.reason);
   };
-  if (parent?.aborted) onParent();
-  else parent?.addEventListener("abort", onParent, { once: true });
+  const timer = startTimer(ms, () => {
+    parent?.removeEventListener("abort", onAbort);
+    controller.abort(new Failure("deadline-exceeded", `the deadline of ${ms} ms has passed`, { retryable: true }));
+  });
+  parent?.addEventListener("abort", onAbort, { once: true });
   return controller.signal;
 }
+
+function startSystemTimer(ms: number, run: () => void, holdsProcess: boolean): Disposable {
+  let remainingMs = Math.max(0, ms);
+  let handle: NodeJS.Timeout;
+  const arm = (): void => {
+    const stepMs = Math.min(remainingMs, TIMEOUT_MS_MAX);
+    remainingMs -= stepMs;
+    handle = setTimeout(() => (remainingMs > 0 ? arm() : run()), stepMs);
+    if (!holdsProcess) handle.unref();
+  };
+  arm();
+  return { [Symbol.dispose]: () => clearTimeout(handle) };
+}
+
+const holding: StartTimer = (ms, run) => startSystemTimer(ms, run, true);
+const idle: StartTimer = (ms, run) => startSystemTimer(ms, run, false);
+
+/** The machine's own time. */
+export const systemClock: Clock = {
+  nowMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  sleep: (ms, signal) => sleepBy(holding, ms, signal),
+  timer: holding,
+  every: (ms, run) => repeatEvery(systemClock, idle, ms, run),
+  deadline: (ms, parent) => deadlineBy(idle, ms, parent),
+};

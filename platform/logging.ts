@@ -1,37 +1,33 @@
-/** The one place that makes loggers: JSON lines by pino, secrets redacted. */
-import { type DestinationStream, type Logger, pino } from "pino";
+/** JSON log records by pino: one logger a program, secrets redacted. Imports nothing else: it is on the edge's start path. */
+import { type DestinationStream, type Logger, pino, stdTimeFunctions } from "pino";
 
-export type { Logger };
+export type { Logger } from "pino";
 
-export const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
+export const LOG_LEVELS = ["error", "warn", "info", "debug", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** Field names whose values never reach a log, at the top and one level down. */
-const SECRET_FIELDS = [
-  "authorization",
-  "cookie",
-  "set-cookie",
-  "token",
-  "joinToken",
-  "appToken",
-  "key",
-  "privateKey",
-  "proof",
-];
+/** Field names whose values are never written, at the top of a record and one and two levels below. */
+const SECRET_FIELDS = ["authorization", "cookie", '["set-cookie"]', "token", "key", "privateKey", "password"] as const;
 
-export interface LoggerOptions {
+function redactedPaths(): string[] {
+  return SECRET_FIELDS.flatMap((field) => {
+    const below = field.startsWith("[") ? field : `.${field}`;
+    return [field, `*${below}`, `*.*${below}`];
+  });
+}
+
+/** Writes to standard output unless a destination is given. A cache key goes under `cacheKey`: `key` is redacted. */
+export function createLogger(options: {
   readonly program: string;
   readonly level: LogLevel;
   readonly destination?: DestinationStream;
-}
-
-export function createLogger({ program, level, destination }: LoggerOptions): Logger {
-  const paths = SECRET_FIELDS.flatMap((field) => [`["${field}"]`, `*["${field}"]`]);
-  const options = {
-    level,
-    base: { program },
-    redact: { paths, censor: "[redacted]" },
+}): Logger {
+  const settings = {
+    level: options.level,
+    base: { program: options.program, pid: process.pid },
+    timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
+    redact: { paths: redactedPaths(), censor: "[redacted]" },
   };
-  return destination === undefined ? pino(options) : pino(options, destination);
+  return options.destination === undefined ? pino(settings) : pino(settings, options.destination);
 }

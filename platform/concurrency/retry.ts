@@ -1,35 +1,45 @@
-/** Retries what may succeed when made again: bounded count, full jitter, within the caller's signal. */
+/** Retries a call that failed for a reason that may pass: bounded count, full jitter, inside the caller's deadline. */
+import { assert } from "#domain/assert.ts";
 import { isFailure } from "#domain/failure.ts";
 import type { Clock } from "../clock.ts";
 import type { Random } from "../random.ts";
 
-export interface RetryOptions {
+export interface RetryPolicy {
+  /** Calls in all, the first included. */
   readonly attemptsMax: number;
-  readonly firstDelayMs: number;
-  readonly delayMsMax: number;
+  /** Ceiling of the first wait; it doubles from wait to wait. */
+  readonly baseMs: number;
+  /** Ceiling of every wait. */
+  readonly capMs: number;
+}
+
+export interface RetryContext {
   readonly clock: Clock;
   readonly random: Random;
+  /** The deadline of all attempts together. */
   readonly signal: AbortSignal;
 }
 
-/** Uniform between 0 and the exponential bound ("full jitter", AWS Architecture Blog 2015). */
-export function fullJitterMs(
-  attempt: number,
-  options: Pick<RetryOptions, "firstDelayMs" | "delayMsMax" | "random">,
-): number {
-  const bound = Math.min(options.delayMsMax, options.firstDelayMs * 2 ** Math.min(attempt, 30));
-  return options.random.ratio() * bound;
+/** Wait before attempt `attempt + 1`, uniform below the ceiling: "full jitter" of Brooker, AWS Architecture Blog, 2015. */
+export function backoffMs(policy: RetryPolicy, attempt: number, random: Random): number {
+  return random.ratio() * Math.min(policy.capMs, policy.baseMs * 2 ** (attempt - 1));
 }
 
-/** Rethrows the last failure, and at once any that is not retryable. */
-export async function retry<T>(run: (attempt: number) => Promise<T>, options: RetryOptions): Promise<T> {
-  for (let attempt = 0; ; attempt++) {
+/** Calls `attempt` with 1, 2, …; throws the last error once attempts or time are spent or the error is not retryable. */
+export async function retry<T>(
+  policy: RetryPolicy,
+  context: RetryContext,
+  attempt: (signal: AbortSignal, number: number) => Promise<T>,
+): Promise<T> {
+  assert(policy.attemptsMax >= 1, `attemptsMax must be at least 1, got ${policy.attemptsMax}`);
+  for (let number = 1; ; number += 1) {
+    context.signal.throwIfAborted();
     try {
-      return await run(attempt);
+      return await attempt(context.signal, number);
     } catch (error) {
-      const mayRetry = isFailure(error) && error.retryable && attempt + 1 < options.attemptsMax;
-      if (!mayRetry || options.signal.aborted) throw error;
+      const mayPass = isFailure(error) && error.retryable && number < policy.attemptsMax;
+      if (!mayPass || context.signal.aborted) throw error;
+      await context.clock.sleep(backoffMs(policy, number, context.random), context.signal);
     }
-    await options.clock.sleep(fullJitterMs(attempt, options), options.signal);
   }
 }

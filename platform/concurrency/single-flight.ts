@@ -1,23 +1,38 @@
-/** Collapses concurrent calls for one key into one. */
+/** Collapses concurrent calls for one key into one: the later ones wait for the first one's outcome. */
+import { Failure } from "#domain/failure.ts";
 
-export interface SingleFlight<T> {
-  /** Calls `run` unless one for the key is under way; everyone gets its outcome. */
-  run(key: string, run: () => Promise<T>): Promise<T>;
-  readonly size: number;
-}
+export class SingleFlight<T> {
+  readonly keysMax: number;
+  readonly #flights = new Map<string, Promise<T>>();
 
-export function createSingleFlight<T>(): SingleFlight<T> {
-  const flights = new Map<string, Promise<T>>();
-  return {
-    run(key, run) {
-      const flying = flights.get(key);
-      if (flying !== undefined) return flying;
-      const flight = run().finally(() => flights.delete(key));
-      flights.set(key, flight);
-      return flight;
-    },
-    get size() {
-      return flights.size;
-    },
-  };
+  constructor(keysMax: number) {
+    this.keysMax = keysMax;
+  }
+
+  get size(): number {
+    return this.#flights.size;
+  }
+
+  /** Joins the flight of `key`, or starts one; rejects with a retryable `overloaded` where `keysMax` are in the air. */
+  run(key: string, start: () => Promise<T>): Promise<T> {
+    const joined = this.#flights.get(key);
+    if (joined !== undefined) return joined;
+    if (this.#flights.size >= this.keysMax) {
+      const message = `${this.keysMax} calls are already under way, which is the limit; try again later`;
+      return Promise.reject(new Failure("overloaded", message, { retryable: true }));
+    }
+    const flight = this.#land(key, start);
+    this.#flights.set(key, flight);
+    return flight;
+  }
+
+  async #land(key: string, start: () => Promise<T>): Promise<T> {
+    // The turn given here lets `run` record the flight before a `start` that throws at once removes it.
+    await null;
+    try {
+      return await start();
+    } finally {
+      this.#flights.delete(key);
+    }
+  }
 }

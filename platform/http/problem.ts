@@ -3,6 +3,7 @@ import type { Failure, FailureCode } from "#domain/failure.ts";
 
 /** Every code has a status: the compiler holds the table total. */
 export const HTTP_STATUS_BY_CODE: Readonly<Record<FailureCode, number>> = {
+  "archive-invalid": 422,
   "argument-invalid": 400,
   "attempt-superseded": 409,
   "certificate-untrusted": 403,

@@ -1,78 +1,143 @@
-/** Opens an SQLite database: write-ahead log, migrations by `user_version`, one writer. */
+/** Opens an SQLite database (write-ahead log, one writer) at its newest schema and runs transactions on it. */
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { assert } from "#domain/assert.ts";
 import { Failure } from "#domain/failure.ts";
 
-/** A writer in another process waits this long; there should be none. */
-const BUSY_TIMEOUT_MS = 5000;
-/** Pages (4 KiB): the write-ahead log is folded in before it grows past about 4 MiB. */
-const WAL_CHECKPOINT_PAGES = 1000;
-/** Truncated back to this after a checkpoint. */
-const WAL_BYTES_MAX = 64 * 1024 * 1024;
+/** `full`: what a commit acknowledged survives a power cut; `normal`: it survives a crash of the process. */
+export type Durability = "full" | "normal";
 
-export interface DatabaseOptions {
-  /** Each takes the schema one version further; never edited once released. */
-  readonly migrations: readonly string[];
-  /** `full`: a commit is on the disk when it returns. `normal`: the last commits may be lost with the machine, never torn. */
-  readonly durability: "full" | "normal";
-}
+/** How long a statement waits for another process's lock before it fails. */
+export const SQLITE_BUSY_TIMEOUT_MS = 5_000;
+/** What the write-ahead log is cut back to after a checkpoint, so that one large transaction does not keep its disk. */
+export const SQLITE_WAL_BYTES_MAX = 16 * 1024 * 1024;
+
+/** SQLite's primary result codes (sqlite.org/rescode.html). */
+const SQLITE_BUSY = 5;
+const SQLITE_LOCKED = 6;
+const SQLITE_FULL = 13;
+const SQLITE_CONSTRAINT = 19;
 
 export interface Database extends Disposable {
   prepare(sql: string): StatementSync;
+  /** Runs statements that bind nothing. */
   exec(sql: string): void;
-  /** Commits when `run` returns, rolls back when it throws; does not nest. */
-  transaction<T>(run: () => T): T;
+  /** Commits when `work` returns, rolls back when it throws. Does not nest; `work` must not be asynchronous. */
+  transaction<T>(work: () => T): T;
+  /** Idempotent. */
   close(): void;
 }
 
-/** Throws `storage-failed` when the file is of a later version, is no database, or is locked. */
-export function openDatabase(path: string, { migrations, durability }: DatabaseOptions): Database {
+function sqliteCode(error: unknown): number | undefined {
+  if (!(error instanceof Error) || !("errcode" in error) || typeof error.errcode !== "number") return undefined;
+  return error.errcode & 0xff;
+}
+
+/** True for a breach of a UNIQUE, CHECK, NOT NULL or foreign key rule. */
+export function isConstraintError(error: unknown): boolean {
+  return sqliteCode(error) === SQLITE_CONSTRAINT;
+}
+
+/** Names what went wrong in the storage; an error that is not the storage's is returned as it is. */
+function translate(error: unknown, path: string): unknown {
+  const code = sqliteCode(error);
+  if (code === undefined || code === SQLITE_CONSTRAINT) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  if (code === SQLITE_FULL) {
+    return new Failure("disk-full", `${path}: no space is left; free some on its disk`, {
+      retryable: true,
+      cause: error,
+    });
+  }
+  const retryable = code === SQLITE_BUSY || code === SQLITE_LOCKED;
+  return new Failure("storage-failed", `${path}: ${reason}`, { retryable, cause: error });
+}
+
+function translating<T>(path: string, work: () => T): T {
   try {
-    const connection = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
-    connection.exec("PRAGMA journal_mode = WAL");
-    connection.exec(`PRAGMA synchronous = ${durability === "full" ? "FULL" : "NORMAL"}`);
-    connection.exec(`PRAGMA wal_autocheckpoint = ${WAL_CHECKPOINT_PAGES}`);
-    connection.exec(`PRAGMA journal_size_limit = ${WAL_BYTES_MAX}`);
-    connection.exec("PRAGMA foreign_keys = ON");
-    migrate(connection, path, migrations);
-    return wrap(connection);
-  } catch (cause) {
-    if (cause instanceof Failure) throw cause;
-    throw new Failure("storage-failed", `cannot open the database ${path}: ${String(cause)}`, { cause });
+    return work();
+  } catch (error) {
+    throw translate(error, path);
   }
 }
 
-function migrate(connection: DatabaseSync, path: string, migrations: readonly string[]): void {
-  const version = Number(connection.prepare("PRAGMA user_version").get()?.["user_version"] ?? 0);
-  if (version > migrations.length) {
-    throw new Failure(
-      "storage-failed",
-      `${path} has schema version ${version}, this program knows ${migrations.length}: run the version that wrote it, or a later one`,
-    );
-  }
-  migrations.slice(version).forEach((sql, index) => {
-    connection.exec(`BEGIN IMMEDIATE; ${sql}; PRAGMA user_version = ${version + index + 1}; COMMIT`);
-  });
-}
+class OpenDatabase implements Database {
+  readonly #path: string;
+  readonly #connection: DatabaseSync;
 
-function wrap(connection: DatabaseSync): Database {
-  const close = () => {
-    if (connection.isOpen) connection.close();
-  };
-  return {
-    prepare: (sql) => connection.prepare(sql),
-    exec: (sql) => connection.exec(sql),
-    transaction: (run) => {
-      connection.exec("BEGIN IMMEDIATE");
+  constructor(path: string, connection: DatabaseSync) {
+    this.#path = path;
+    this.#connection = connection;
+  }
+
+  prepare(sql: string): StatementSync {
+    return translating(this.#path, () => this.#connection.prepare(sql));
+  }
+
+  exec(sql: string): void {
+    translating(this.#path, () => this.#connection.exec(sql));
+  }
+
+  transaction<T>(work: () => T): T {
+    assert(!this.#connection.isTransaction, "a transaction does not nest");
+    return translating(this.#path, () => {
+      this.#connection.exec("BEGIN IMMEDIATE");
       try {
-        const result = run();
-        connection.exec("COMMIT");
+        const result = work();
+        assert(!(result instanceof Promise), "a transaction's work is synchronous");
+        this.#connection.exec("COMMIT");
         return result;
       } catch (error) {
-        if (connection.isTransaction) connection.exec("ROLLBACK");
+        if (this.#connection.isTransaction) this.#connection.exec("ROLLBACK");
         throw error;
       }
-    },
-    close,
-    [Symbol.dispose]: close,
-  };
+    });
+  }
+
+  close(): void {
+    if (this.#connection.isOpen) this.#connection.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function schemaVersion(connection: DatabaseSync): number {
+  const version = connection.prepare("PRAGMA user_version").get()?.["user_version"];
+  assert(typeof version === "number", "PRAGMA user_version answers a number");
+  return version;
+}
+
+function migrate(database: Database, connection: DatabaseSync, path: string, migrations: readonly string[]): void {
+  const version = schemaVersion(connection);
+  if (version > migrations.length) {
+    const message = `${path}: has schema ${version}, this program knows up to ${migrations.length}; start the newer program`;
+    throw new Failure("storage-failed", message);
+  }
+  for (const [index, sql] of migrations.entries()) {
+    if (index < version) continue;
+    database.transaction(() => {
+      connection.exec(sql);
+      connection.exec(`PRAGMA user_version = ${index + 1}`);
+    });
+  }
+}
+
+/** Migration n brings a database from schema n to n + 1; a released one never changes. Throws `storage-failed`. */
+export function openDatabase(
+  path: string,
+  options: { readonly migrations: readonly string[]; readonly durability: Durability },
+): Database {
+  const connection = translating(path, () => new DatabaseSync(path, { timeout: SQLITE_BUSY_TIMEOUT_MS }));
+  const database = new OpenDatabase(path, connection);
+  try {
+    database.exec("PRAGMA journal_mode = WAL");
+    database.exec(`PRAGMA synchronous = ${options.durability === "full" ? "FULL" : "NORMAL"}`);
+    database.exec(`PRAGMA journal_size_limit = ${SQLITE_WAL_BYTES_MAX}`);
+    migrate(database, connection, path, options.migrations);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
 }
