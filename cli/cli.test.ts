@@ -1,0 +1,159 @@
+import { createHash } from "node:crypto";
+import { createServer, type IncomingMessage } from "node:http";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { closeServer, listen } from "#platform/http/listening.ts";
+import { EXIT } from "./exit-codes.ts";
+import { runCommandLine } from "./program.ts";
+
+interface Seen {
+  readonly method: string;
+  readonly url: string;
+  readonly authorization: string;
+  readonly body: Buffer;
+}
+
+type Answer = { readonly status: number; readonly body: unknown };
+
+/** A real HTTP server that keeps what it was asked; answers by method and path. */
+async function startApi(t: Test, answers: Readonly<Record<string, Answer>>): Promise<{ url: string; seen: Seen[] }> {
+  const seen: Seen[] = [];
+  const server = createServer(async (request, response) => {
+    const body = await readAll(request);
+    seen.push({
+      method: request.method ?? "",
+      url: request.url ?? "",
+      authorization: request.headers.authorization ?? "",
+      body,
+    });
+    const answer = answers[`${request.method} ${request.url}`] ?? {
+      status: 404,
+      body: { code: "not-found", detail: "nothing here" },
+    };
+    response.writeHead(answer.status, { "content-type": "application/json" }).end(JSON.stringify(answer.body));
+  });
+  const { port } = await listen(server, { host: "127.0.0.1", port: 0 });
+  t.teardown(() => closeServer(server));
+  return { url: `http://127.0.0.1:${port}`, seen };
+}
+
+async function readAll(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(Buffer.from(chunk));
+  return Buffer.concat(chunks);
+}
+
+async function run(words: readonly string[], variables: Record<string, string> = {}) {
+  const out: string[] = [];
+  const notes: string[] = [];
+  const code = await runCommandLine(words, {
+    output: { line: (text) => out.push(text), note: (text) => notes.push(text) },
+    environment: { variables: { HOME: "/nowhere", ...variables }, folder: "/nowhere" },
+    signal: new AbortController().signal,
+  });
+  return { code, out: out.join("\n"), notes: notes.join("\n") };
+}
+
+const site = `apiVersion: perigee.dev/v1
+kind: Site
+metadata:
+  name: shop
+spec:
+  hostnames: [shop.localhost]
+  publish: {}
+`;
+
+t.test("--help says what there is, each command has an example, and both exit with 0", async (t) => {
+  const top = await run(["--help"]);
+  t.equal(top.code, EXIT.ok);
+  t.match(top.out, /apply/);
+  t.match(top.out, /Exit status/);
+  for (const command of [
+    "apply",
+    "get",
+    "describe",
+    "delete",
+    "publish",
+    "rollback",
+    "join-token",
+    "app-token",
+    "operator-token",
+    "why",
+  ]) {
+    const help = await run([command, "--help"]);
+    t.equal(help.code, EXIT.ok, command);
+    t.match(help.out, /Example/, command);
+  }
+});
+
+t.test("a wrong flag, command or kind is a usage error that says what was expected", async (t) => {
+  t.match(await run(["aply"]), { code: EXIT.usage, notes: /unknown command 'aply'/ });
+  t.match(await run(["get", "sites", "--bogus"]), { code: EXIT.usage, notes: /unknown option '--bogus'/ });
+  t.match(await run(["get", "websites"]), { code: EXIT.usage, notes: /there is no kind "websites"; kinds are Site/ });
+  t.match(await run(["get", "sites"]), { code: EXIT.usage, notes: /no token: give --token-file/ });
+  t.match(await run(["why"], { PERIGEE_TOKEN: "x" }), { code: EXIT.usage, notes: /give a decision's id/ });
+});
+
+t.test("apply names file and line of every fault and sends nothing", async (t) => {
+  const api = await startApi(t, {});
+  const folder = t.testdir({ "bad.yaml": `${site.replace("[shop.localhost]", "[]")}  colour: red\n` });
+  const result = await run(["--origin", api.url, "apply", "-f", join(folder, "bad.yaml")], { PERIGEE_TOKEN: "x" });
+  t.equal(result.code, EXIT.usage);
+  t.match(result.notes, /bad\.yaml:6: spec\.hostnames/);
+  t.match(result.notes, /bad\.yaml:8: spec\.colour is not a known field/);
+  t.equal(api.seen.length, 0);
+  const broken = t.testdir({ "broken.yaml": "a: [1\nb: 2\n" });
+  t.match(await run(["apply", "-f", join(broken, "broken.yaml")]), { code: EXIT.usage, notes: /broken\.yaml:\d+: / });
+  t.match(await run(["apply", "-f", join(broken, "absent.yaml")]), {
+    code: EXIT.usage,
+    notes: /absent\.yaml cannot be read/,
+  });
+});
+
+t.test("apply sends every document with the token and prints what changed", async (t) => {
+  const results = [{ kind: "Site", name: "shop", action: "created", resourceVersion: 7, changed: ["/spec"] }];
+  const api = await startApi(t, {
+    "POST /v1/apply?dryRun=false": { status: 200, body: { revision: 7, dryRun: false, results } },
+  });
+  const folder = t.testdir({ "site.yaml": site });
+  const result = await run(["--origin", api.url, "apply", "-f", folder], { PERIGEE_TOKEN: "secret" });
+  t.equal(result.code, EXIT.ok, result.notes);
+  t.match(result.out, /Site\/shop\s+created\s+7\s+\/spec/);
+  t.equal(api.seen[0]?.authorization, "Bearer secret");
+  t.match(JSON.parse(String(api.seen[0]?.body)), { documents: [{ kind: "Site" }] });
+});
+
+t.test("publish uploads only what the origin has not, each under its digest", async (t) => {
+  const folder = t.testdir({ "index.html": "<p>hello", img: { "a.svg": "<svg/>" } });
+  const digest = (text: string) => createHash("sha256").update(text).digest("hex");
+  const api = await startApi(t, {
+    "POST /v1/sites/shop/missing-blobs": { status: 200, body: { digests: [digest("<svg/>")] } },
+    [`PUT /v1/sites/shop/blobs/${digest("<svg/>")}`]: { status: 201, body: {} },
+    "POST /v1/sites/shop/releases": { status: 201, body: { generation: 3, revision: 9 } },
+  });
+  const result = await run(["--origin", api.url, "publish", folder, "--site", "shop"], { PERIGEE_TOKEN: "x" });
+  t.match(result, { code: EXIT.ok, out: "shop: generation 3, 2 files, 1 uploaded, revision 9" });
+  t.match(JSON.parse(String(api.seen.at(-1)?.body)), {
+    files: {
+      "/index.html": { digest: digest("<p>hello"), mediaType: "text/html; charset=utf-8" },
+      "/img/a.svg": { digest: digest("<svg/>"), mediaType: "image/svg+xml" },
+    },
+  });
+});
+
+t.test("each kind of refusal has its exit status and the server's own words", async (t) => {
+  const api = await startApi(t, {
+    "GET /v1/resources/Site/gone": { status: 404, body: { code: "not-found", detail: "there is no Site gone" } },
+    "GET /v1/resources/Site/secret": {
+      status: 403,
+      body: { code: "permission-denied", detail: "the token lacks read" },
+    },
+    "DELETE /v1/resources/Site/busy": { status: 409, body: { code: "resource-conflict", detail: "changed meanwhile" } },
+  });
+  const variables = { PERIGEE_TOKEN: "x", PERIGEE_ORIGIN: api.url };
+  t.match(await run(["get", "site", "gone"], variables), { code: EXIT.notFound, notes: /there is no Site gone/ });
+  t.match(await run(["get", "site", "secret"], variables), { code: EXIT.notAllowed, notes: /lacks read/ });
+  t.match(await run(["delete", "site", "busy"], variables), { code: EXIT.refused, notes: /changed meanwhile/ });
+  const nobody = { PERIGEE_TOKEN: "x", PERIGEE_ORIGIN: "http://127.0.0.1:1" };
+  t.match(await run(["get", "sites"], nobody), { code: EXIT.unreachable, notes: /cannot be reached/ });
+});

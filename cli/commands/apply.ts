@@ -1,0 +1,96 @@
+/** `perigee apply`: sends resource files to the origin, all or none, and prints what changed. */
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { parseResourceInput } from "#contracts/operator-api/resources/parse.ts";
+import { Failure, isFailure } from "#domain/failure.ts";
+import { parseSourceDocuments, type SourceDocument } from "#platform/yaml/documents.ts";
+import { fieldOf, renderTable, textOf } from "../output.ts";
+import { apiOf, type CommandSession } from "./session.ts";
+
+interface SourcedDocument {
+  readonly file: string;
+  readonly document: SourceDocument;
+}
+
+export function addApply(program: Command, session: CommandSession): void {
+  program
+    .command("apply")
+    .description("apply resources from YAML or JSON files, all or none")
+    .requiredOption("-f, --file <path...>", "files, or folders of .yaml, .yml and .json files")
+    .option("--dry-run", "say what would change, and change nothing")
+    .addHelpText("after", "\nExamples:\n  perigee apply -f policies/eu.yaml\n  perigee apply -f resources/ --dry-run")
+    .action(async (options: { file: string[]; dryRun?: boolean }, command: Command) => {
+      const documents = options.file.flatMap(filesOf).flatMap(readDocuments);
+      checkDocuments(documents);
+      const dryRun = options.dryRun === true;
+      const answer = await apiOf(command, session)
+        .origin({
+          method: "POST",
+          path: `/v1/apply?dryRun=${dryRun}`,
+          body: { documents: documents.map(({ document }) => document.value) },
+        })
+        .catch((error: unknown) => {
+          throw withPlaces(error, documents);
+        });
+      session.output.line(renderResults(answer));
+      if (dryRun) session.output.note("dry run: nothing was changed");
+    });
+}
+
+function filesOf(path: string): string[] {
+  try {
+    if (!statSync(path).isDirectory()) return [path];
+    return readdirSync(path)
+      .filter((name) => /\.(ya?ml|json)$/.test(name))
+      .sort()
+      .map((name) => join(path, name));
+  } catch (cause) {
+    throw new Failure("argument-invalid", `${path} cannot be read: ${String(cause)}`, { cause });
+  }
+}
+
+function readDocuments(file: string): SourcedDocument[] {
+  return parseSourceDocuments(readFileSync(file, "utf8"), file).map((document) => ({ file, document }));
+}
+
+/** Finds here what the origin would refuse, to name file and line of each fault. */
+function checkDocuments(documents: readonly SourcedDocument[]): void {
+  if (documents.length === 0) throw new Failure("argument-invalid", "the files hold no resources");
+  const lines = documents.flatMap(({ file, document }) => {
+    const parsed = parseResourceInput(document.value);
+    return parsed.kind === "valid"
+      ? []
+      : parsed.faults.map((fault) => `${file}:${document.lineOf(fault.pointer)}: ${fault.message}`);
+  });
+  if (lines.length > 0) throw new Failure("argument-invalid", lines.join("\n"));
+}
+
+/** The origin numbers documents; a person knows files and lines. */
+function withPlaces(error: unknown, documents: readonly SourcedDocument[]): unknown {
+  if (!isFailure(error)) return error;
+  const faults = error.detail["faults"];
+  if (!Array.isArray(faults)) return error;
+  const lines = faults.map((fault: unknown) => {
+    const sourced = documents[Number(fieldOf(fault, "document"))];
+    const message = textOf(fieldOf(fault, "message"));
+    return sourced === undefined
+      ? message
+      : `${sourced.file}:${sourced.document.lineOf(textOf(fieldOf(fault, "pointer")))}: ${message}`;
+  });
+  return new Failure(error.code, lines.join("\n"), { cause: error });
+}
+
+function renderResults(answer: unknown): string {
+  const results = fieldOf(answer, "results");
+  const rows = (Array.isArray(results) ? results : []).map((result: unknown) => {
+    const changed = fieldOf(result, "changed");
+    return [
+      `${textOf(fieldOf(result, "kind"))}/${textOf(fieldOf(result, "name"))}`,
+      textOf(fieldOf(result, "action")),
+      textOf(fieldOf(result, "resourceVersion")),
+      Array.isArray(changed) ? changed.join(" ") : "",
+    ];
+  });
+  return renderTable(["RESOURCE", "ACTION", "REVISION", "CHANGED"], rows);
+}

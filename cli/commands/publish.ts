@@ -1,0 +1,135 @@
+/** `perigee publish` and `rollback`: a folder becomes a release of a site. */
+import { createHash } from "node:crypto";
+import { type Dirent, readdirSync, readFileSync, statSync } from "node:fs";
+import { extname, join } from "node:path";
+import type { Command } from "commander";
+import { RELEASE_FILES_MAX } from "#contracts/operator-api/operator.ts";
+import { Failure } from "#domain/failure.ts";
+import { parseName } from "#domain/ids.ts";
+import { mediaTypeOf } from "../media-types.ts";
+import { fieldOf, textOf } from "../output.ts";
+import { type Api, apiOf, type CommandSession } from "./session.ts";
+
+/** One blob; a file beyond this belongs to object storage behind a `pull` site. */
+export const PUBLISH_FILE_BYTES_MAX = 2 * 1024 * 1024 * 1024;
+
+interface LocalFile {
+  readonly path: string;
+  readonly source: string;
+  readonly digest: string;
+  readonly sizeBytes: number;
+}
+
+export function addPublish(program: Command, session: CommandSession): void {
+  program
+    .command("publish")
+    .description("publish a folder as the next release of a site")
+    .argument("<folder>")
+    .requiredOption("--site <name>", "a Site with `publish`")
+    .addHelpText("after", "\nExample:\n  perigee publish ./dist --site shop")
+    .action(async (folder: string, options: { site: string }, command: Command) => {
+      const site = parseName(options.site, "--site");
+      const files = readFolder(folder);
+      if (files.length === 0) throw new Failure("argument-invalid", `${folder} holds no files`);
+      const api = apiOf(command, session);
+      const uploaded = await uploadMissing(api, site, files, session);
+      const answer = await api.origin({
+        method: "POST",
+        path: `/v1/sites/${site}/releases`,
+        body: { files: manifestOf(files) },
+      });
+      session.output.line(
+        `${site}: generation ${textOf(fieldOf(answer, "generation"))}, ${files.length} files, ${uploaded} uploaded, revision ${textOf(fieldOf(answer, "revision"))}`,
+      );
+    });
+}
+
+export function addRollback(program: Command, session: CommandSession): void {
+  program
+    .command("rollback")
+    .description("publish an earlier release's content again, as a new generation")
+    .argument("<site>")
+    .requiredOption("--to <generation>", "the generation whose content to serve")
+    .addHelpText("after", "\nExample:\n  perigee rollback shop --to 3")
+    .action(async (site: string, options: { to: string }, command: Command) => {
+      const toGeneration = Number(options.to);
+      if (!Number.isSafeInteger(toGeneration) || toGeneration < 1) {
+        throw new Failure("argument-invalid", `--to must be a generation (1, 2, …), got ${JSON.stringify(options.to)}`);
+      }
+      const path = `/v1/sites/${parseName(site, "the site")}/rollback`;
+      const answer = await apiOf(command, session).origin({ method: "POST", path, body: { toGeneration } });
+      session.output.line(
+        `${site}: generation ${textOf(fieldOf(answer, "generation"))} has the content of ${toGeneration}`,
+      );
+    });
+}
+
+async function uploadMissing(
+  api: Api,
+  site: string,
+  files: readonly LocalFile[],
+  session: CommandSession,
+): Promise<number> {
+  const digests = [...new Set(files.map((file) => file.digest))];
+  const answer = await api.origin({ method: "POST", path: `/v1/sites/${site}/missing-blobs`, body: { digests } });
+  const missing = fieldOf(answer, "digests");
+  const wanted = new Set(Array.isArray(missing) ? missing.map(String) : digests);
+  const uploads = files.filter((file) => wanted.delete(file.digest));
+  for (const [index, file] of uploads.entries()) {
+    session.output.note(`uploading ${index + 1}/${uploads.length} ${file.path} (${file.sizeBytes} bytes)`);
+    await api.origin({
+      method: "PUT",
+      path: `/v1/sites/${site}/blobs/${file.digest}`,
+      bytes: readFileSync(file.source),
+    });
+  }
+  return uploads.length;
+}
+
+function manifestOf(files: readonly LocalFile[]): Record<string, { digest: string; mediaType: string }> {
+  return Object.fromEntries(
+    files.map((file) => [file.path, { digest: file.digest, mediaType: mediaTypeOf(extname(file.path)) }]),
+  );
+}
+
+/** Regular files only: a link or device in a folder to publish is a mistake that must not pass in silence. */
+function readFolder(folder: string): LocalFile[] {
+  const files = listFiles(folder, "");
+  if (files.length > RELEASE_FILES_MAX) {
+    throw new Failure(
+      "argument-invalid",
+      `${folder} holds ${files.length} files, a release at most ${RELEASE_FILES_MAX}`,
+    );
+  }
+  return files.map(({ path, source }) => {
+    const sizeBytes = statSync(source).size;
+    if (sizeBytes > PUBLISH_FILE_BYTES_MAX) {
+      throw new Failure(
+        "argument-invalid",
+        `${source} has ${sizeBytes} bytes, a file at most ${PUBLISH_FILE_BYTES_MAX}`,
+      );
+    }
+    return { path, source, sizeBytes, digest: createHash("sha256").update(readFileSync(source)).digest("hex") };
+  });
+}
+
+function listFiles(folder: string, prefix: string): { path: string; source: string }[] {
+  return readEntries(folder).flatMap((entry) => {
+    const source = join(folder, entry.name);
+    const path = `${prefix}/${entry.name}`;
+    if (entry.isDirectory()) return listFiles(source, path);
+    if (entry.isFile()) return [{ path, source }];
+    throw new Failure(
+      "argument-invalid",
+      `${source} is neither a file nor a folder: replace the link by what it points to`,
+    );
+  });
+}
+
+function readEntries(folder: string): Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
+  } catch (cause) {
+    throw new Failure("argument-invalid", `${folder} cannot be read as a folder: ${String(cause)}`, { cause });
+  }
+}

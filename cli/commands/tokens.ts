@@ -1,0 +1,101 @@
+/** `perigee join-token`, `app-token` and `operator-token`. */
+import { type Command, Option } from "commander";
+import { Failure } from "#domain/failure.ts";
+import { NODE_ROLES } from "#domain/fleet/node.ts";
+import { parseName } from "#domain/ids.ts";
+import { fieldOf, printValue, textOf } from "../output.ts";
+import { apiOf, type CommandSession } from "./session.ts";
+
+interface JoinOptions {
+  readonly role: string;
+  readonly name: string;
+  readonly pool?: string;
+  readonly lifetime: string;
+  readonly output: string;
+}
+
+const outputOption = () =>
+  new Option("-o, --output <format>", "how to print").choices(["table", "json"]).default("table");
+
+export function addJoinToken(program: Command, session: CommandSession): void {
+  program
+    .command("join-token")
+    .description("make a one-time token with which one node joins, and the pin of the authority it must meet")
+    .addOption(new Option("--role <role>").choices([...NODE_ROLES]).default("edge"))
+    .requiredOption("--name <name>", "the node's name; the token is good for no other")
+    .option("--pool <pool>", "the node's pool; a scheduler has none")
+    .option("--lifetime <seconds>", "how long the token may be used", "3600")
+    .addOption(outputOption())
+    .addHelpText("after", "\nExample:\n  perigee join-token --role edge --name near-1 --pool near")
+    .action(async (options: JoinOptions, command: Command) => {
+      const pool = options.pool === undefined ? {} : { pool: parseName(options.pool, "--pool") };
+      const body = {
+        role: options.role,
+        name: parseName(options.name, "--name"),
+        ...pool,
+        lifetimeSeconds: parseSeconds(options.lifetime),
+      };
+      const answer = await apiOf(command, session).origin({ method: "POST", path: "/v1/join-tokens", body });
+      if (options.output === "json") {
+        printValue(session.output, "json", answer);
+        return;
+      }
+      session.output.line(`token  ${textOf(fieldOf(answer, "token"))}`);
+      session.output.line(`pin    ${textOf(fieldOf(answer, "pin"))}`);
+    });
+}
+
+export function addAppToken(program: Command, session: CommandSession): void {
+  program
+    .command("app-token")
+    .description("make a token with which a web application opens sessions of one RenderApp")
+    .requiredOption("--app <name>")
+    .requiredOption("--web-origin <pattern...>", "where its pages come from, `*` for one label or the port")
+    .option("--sessions <count>", "sessions at once", "100")
+    .addOption(outputOption())
+    .addHelpText(
+      "after",
+      "\nExample:\n  perigee app-token --app hall --web-origin 'https://vr.example' 'https://vr.*.edge.example'",
+    )
+    .action(
+      async (options: { app: string; webOrigin: string[]; sessions: string; output: string }, command: Command) => {
+        const maxSessions = Number(options.sessions);
+        if (!Number.isSafeInteger(maxSessions) || maxSessions < 1) {
+          throw new Failure(
+            "argument-invalid",
+            `--sessions must be a whole number from 1, got ${JSON.stringify(options.sessions)}`,
+          );
+        }
+        const body = { app: parseName(options.app, "--app"), origins: options.webOrigin, maxSessions };
+        const answer = await apiOf(command, session).origin({ method: "POST", path: "/v1/app-tokens", body });
+        if (options.output === "json") return printValue(session.output, "json", answer);
+        session.output.line(textOf(fieldOf(answer, "token")));
+      },
+    );
+}
+
+export function addOperatorToken(program: Command, session: CommandSession): void {
+  program
+    .command("operator-token")
+    .description("make a token for an operator or a pipeline; it is printed once")
+    .requiredOption("--subject <who>")
+    .requiredOption("--scope <scope...>", "admin, read, apply, join, publish:SITE or publish:*")
+    .addOption(outputOption())
+    .addHelpText("after", "\nExample:\n  perigee operator-token --subject ci --scope publish:shop")
+    .action(async (options: { subject: string; scope: string[]; output: string }, command: Command) => {
+      const body = { subject: options.subject, scopes: options.scope };
+      const answer = await apiOf(command, session).origin({ method: "POST", path: "/v1/operator-tokens", body });
+      printToken(session, options.output, answer);
+    });
+}
+
+function printToken(session: CommandSession, format: string, answer: unknown): void {
+  if (format === "json") printValue(session.output, "json", answer);
+  else session.output.line(textOf(fieldOf(answer, "token")));
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (Number.isSafeInteger(seconds) && seconds > 0) return seconds;
+  throw new Failure("argument-invalid", `--lifetime must be a whole number of seconds, got ${JSON.stringify(text)}`);
+}
