@@ -20,8 +20,8 @@ const trials: Readonly<Record<string, () => Promise<string>>> = {
     return typeof create([]).requestAdapter === "function" ? "an instance" : "no instance";
   },
   async "node-av"() {
-    const { Codec } = await import("node-av");
-    return Codec.findEncoderByName("libx264") === null ? "no libx264" : "libx264";
+    const { Codec, FF_ENCODER_LIBX264 } = await import("node-av");
+    return Codec.findEncoderByName(FF_ENCODER_LIBX264) === null ? "no libx264" : "libx264";
   },
 };
 

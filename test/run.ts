@@ -1,0 +1,51 @@
+/** Runs every test but the end-to-end ones, two files at a time, and ends with "N passed, N failed". */
+
+import { join } from "node:path";
+import { run } from "node:test";
+import { listFiles } from "./source-files.ts";
+
+/** Below this the listing is broken, not the repository tested. */
+const TEST_FILES_MIN = 10;
+/** The smallest machine that is promised has two cores. */
+const CONCURRENCY = 2;
+const FILE_TIMEOUT_MS = 120_000;
+
+const root = join(import.meta.dirname, "..");
+const wanted = process.argv.slice(2);
+const files = listFiles(root).filter(
+  (path) =>
+    path.endsWith(".test.ts") &&
+    !path.startsWith("test/end-to-end/") &&
+    (wanted.length === 0 || wanted.some((part) => path.includes(part))),
+);
+if (wanted.length === 0 && files.length < TEST_FILES_MIN) {
+  console.error(`found ${files.length} test files, expected ${TEST_FILES_MIN} at least`);
+  process.exit(1);
+}
+
+const stream = run({
+  files: files.map((path) => join(root, path)),
+  concurrency: CONCURRENCY,
+  timeout: FILE_TIMEOUT_MS,
+});
+stream.on("test:fail", ({ name, file, line, details }) => {
+  // A suite only repeats that one of its own tests failed.
+  if ("failureType" in details.error && details.error.failureType === "subtestsFailed") return;
+  const error = details.error.cause ?? details.error;
+  const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  console.log(
+    `FAIL  ${file?.slice(root.length + 1) ?? ""}:${line ?? ""} ${name}\n${message.replaceAll(/^/gm, "      ")}`,
+  );
+});
+stream.on("test:summary", ({ file, success, duration_ms, counts }) => {
+  if (file !== undefined) {
+    console.log(`${success ? "ok  " : "FAIL"}  ${file.slice(root.length + 1)} (${(duration_ms / 1000).toFixed(1)} s)`);
+    return;
+  }
+  const failed = counts.tests - counts.passed - counts.skipped - counts.todo;
+  const skipped = counts.skipped + counts.todo;
+  console.log(`${files.length} files in ${(duration_ms / 1000).toFixed(1)} s`);
+  console.log(`${counts.passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
+  process.exitCode = failed === 0 && success && counts.passed > 0 ? 0 : 1;
+});
+stream.resume();
