@@ -1,0 +1,198 @@
+import { create } from "@bufbuild/protobuf";
+import t, { type Test } from "tap";
+import { Enrolment } from "#contracts/generated/perigee/v1/enrolment_pb.js";
+import { BlobChunkSchema, SiteControl } from "#contracts/generated/perigee/v1/site_pb.js";
+import { Failure, isFailure } from "#domain/failure.ts";
+import { systemClock } from "../clock.ts";
+import { type Authority, createAuthority, createCertificateRequest, issueCertificate } from "../identity/authority.ts";
+import { formatPemChain } from "../identity/certificates.ts";
+import { type PeerIdentity, serverNameOf } from "../identity/peer.ts";
+import { exportPrivateKey, generateSigningKey } from "../identity/signatures.ts";
+import { systemRandom } from "../random.ts";
+import { type ClientTls, createGrpcClient } from "./client.ts";
+import { type Implementation, type ServerTls, serviceOf, startGrpcServer } from "./server.ts";
+
+const options = { clock: systemClock, random: systemRandom, lifetimeMs: 3_600_000 };
+const edge: PeerIdentity = { role: "edge", pool: "near", name: "near-1" };
+const agent: PeerIdentity = { role: "agent", pool: "near", name: "gpu-1" };
+
+async function pairFor(authority: Authority, identity: PeerIdentity, lifetimeMs = options.lifetimeMs) {
+  const key = generateSigningKey();
+  const certificate = await issueCertificate(authority, await createCertificateRequest(key), identity, {
+    ...options,
+    lifetimeMs,
+  });
+  return { keyPem: exportPrivateKey(key), chainPem: formatPemChain([certificate]) };
+}
+
+async function serve(t: Test, authority: Authority, implementation: Partial<Implementation<typeof SiteControl>>) {
+  const authoritiesPem = formatPemChain([authority.certificate]);
+  const tls: ServerTls = { ...(await pairFor(authority, edge)), authoritiesPem, clientCertificate: "required" };
+  const whole: Implementation<typeof SiteControl> = {
+    connect: async function* () {},
+    fetchBlob: async function* () {},
+    ...implementation,
+  };
+  const server = await startGrpcServer({
+    listen: { host: "127.0.0.1", port: 0 },
+    tls,
+    services: [serviceOf(SiteControl, whole)],
+  });
+  t.teardown(() => server[Symbol.asyncDispose]());
+  return server.address;
+}
+
+async function connect(
+  t: Test,
+  authority: Authority,
+  address: { host: string; port: number },
+  changes: Partial<ClientTls> = {},
+) {
+  const tls = {
+    authoritiesPem: formatPemChain([authority.certificate]),
+    own: await pairFor(authority, agent),
+    serverName: serverNameOf(edge),
+    ...changes,
+  };
+  const client = createGrpcClient(SiteControl, { address, tls });
+  t.teardown(() => client[Symbol.dispose]());
+  return client;
+}
+
+const limits = () => ({ signal: AbortSignal.timeout(10_000) });
+
+async function collect<T>(messages: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const message of messages) all.push(message);
+  return all;
+}
+
+async function codeOf(run: () => Promise<unknown>): Promise<string> {
+  try {
+    await run();
+    return "none";
+  } catch (error) {
+    return isFailure(error) ? error.code : String(error);
+  }
+}
+
+t.test("a stream carries messages both ways, and the server knows its peer", async (t) => {
+  const authority = await createAuthority("test", options);
+  const peers: (PeerIdentity | undefined)[] = [];
+  const address = await serve(t, authority, {
+    connect: async function* (requests, call) {
+      peers.push(call.peer);
+      for await (const { message } of requests) {
+        if (message.case === "pong") yield { message: { case: "ping", value: { nonce: message.value.nonce + 1n } } };
+      }
+    },
+  });
+  const client = await connect(t, authority, address);
+  async function* pongs() {
+    for (const nonce of [1n, 2n, 3n]) yield { message: { case: "pong" as const, value: { nonce } } };
+  }
+  const answers = await collect(client.connect(pongs(), limits()));
+  t.strictSame(
+    answers.map(({ message }) => (message.case === "ping" ? message.value.nonce : undefined)),
+    [2n, 3n, 4n],
+  );
+  t.strictSame(peers, [agent]);
+});
+
+t.test("a stream of chunks arrives whole, and a Failure arrives as itself", async (t) => {
+  const authority = await createAuthority("test", options);
+  const chunk = create(BlobChunkSchema, { totalBytes: 300n, data: new Uint8Array(100).fill(7) });
+  const address = await serve(t, authority, {
+    fetchBlob: async function* (request) {
+      if (request.digest === "none") throw new Failure("not-found", "there is no blob none", { retryable: true });
+      for (let part = 0; part < 3; part++) yield chunk;
+    },
+  });
+  const client = await connect(t, authority, address);
+  const chunks = await collect(client.fetchBlob({ digest: "some" }, limits()));
+  t.equal(
+    chunks.reduce((sum, { data }) => sum + data.length, 0),
+    300,
+  );
+  const error = await collect(client.fetchBlob({ digest: "none" }, limits())).catch((thrown: unknown) => thrown);
+  t.match(error, { code: "not-found", message: "there is no blob none", retryable: true });
+});
+
+t.test("a slow reader holds the writer back", async (t) => {
+  const authority = await createAuthority("test", options);
+  let written = 0;
+  const address = await serve(t, authority, {
+    fetchBlob: async function* () {
+      for (; written < 1000; written++) yield { totalBytes: 0n, data: new Uint8Array(256 * 1024) };
+    },
+  });
+  const client = await connect(t, authority, address);
+  for await (const _ of client.fetchBlob({ digest: "big" }, limits())) break;
+  t.ok(written < 200, `${written} of 1000 chunks were written for a reader that took one`);
+});
+
+t.test("wrong authorities, expired certificates and wrong names are refused", async (t) => {
+  const authority = await createAuthority("test", options);
+  const stranger = await createAuthority("stranger", options);
+  const address = await serve(t, authority, {});
+  const fetchWith = async (changes: Partial<ClientTls>) => {
+    const client = await connect(t, authority, address, changes);
+    return codeOf(() => collect(client.fetchBlob({ digest: "x" }, limits())));
+  };
+  t.equal(await fetchWith({}), "none");
+  t.equal(await fetchWith({ own: await pairFor(stranger, agent) }), "unavailable", "a client of another authority");
+  t.equal(await fetchWith({ own: await pairFor(authority, agent, -60_000) }), "unavailable", "an expired client");
+  t.equal(
+    await fetchWith({ authoritiesPem: formatPemChain([stranger.certificate]) }),
+    "unavailable",
+    "a server of another authority",
+  );
+  t.equal(await fetchWith({ serverName: "near-2.edge.perigee.internal" }), "unavailable", "a server of another name");
+});
+
+t.test("a call ends with its signal, on both sides", async (t) => {
+  const authority = await createAuthority("test", options);
+  const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+  const address = await serve(t, authority, {
+    connect: async function* (_requests, call) {
+      call.signal.addEventListener("abort", () => end());
+      yield { message: { case: "ping", value: { nonce: 1n } } };
+      await ended;
+    },
+  });
+  const client = await connect(t, authority, address);
+  const controller = new AbortController();
+  async function* oneWhenEnded() {
+    await ended;
+    yield { message: { case: "pong" as const, value: { nonce: 1n } } };
+  }
+  const run = async () => {
+    for await (const _ of client.connect(oneWhenEnded(), { signal: controller.signal })) {
+      controller.abort(new Failure("deadline-exceeded", "enough"));
+    }
+  };
+  t.equal(await codeOf(run), "deadline-exceeded");
+  await ended;
+});
+
+t.test("a server that asks for no certificate answers without one; unary calls work", async (t) => {
+  const authority = await createAuthority("test", options);
+  const authoritiesPem = formatPemChain([authority.certificate]);
+  const tls: ServerTls = { ...(await pairFor(authority, edge)), authoritiesPem, clientCertificate: "none" };
+  const service = serviceOf(Enrolment, {
+    enrol: async ({ nodeName }, { peer }) => ({ pool: nodeName, role: String(peer) }),
+    renew: async () => {
+      throw new Error("a bug whose text must not leave the process");
+    },
+  });
+  const server = await startGrpcServer({ listen: { host: "127.0.0.1", port: 0 }, tls, services: [service] });
+  t.teardown(() => server[Symbol.asyncDispose]());
+  const client = createGrpcClient(Enrolment, {
+    address: server.address,
+    tls: { authoritiesPem, serverName: serverNameOf(edge) },
+  });
+  t.teardown(() => client[Symbol.dispose]());
+  t.match(await client.enrol({ nodeName: "near-1" }, limits()), { pool: "near-1", role: "undefined" });
+  const error = await client.renew({}, limits()).catch((thrown: unknown) => thrown);
+  t.notMatch(String(error), /bug/);
+});

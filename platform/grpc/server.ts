@@ -1,0 +1,187 @@
+/** A gRPC server over mutual TLS whose handlers are async functions and generators. */
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import {
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServerReadableStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type sendUnaryData,
+  type UntypedHandleCall,
+} from "@grpc/grpc-js";
+import { Failure } from "#domain/failure.ts";
+import { type Address, formatAddress } from "../address.ts";
+import { type PeerIdentity, parseIdentity } from "../identity/peer.ts";
+import { type Input, MESSAGE_BYTES_MAX, methodDefinitionOf, type OutputInit } from "./definition.ts";
+import { toServiceError } from "./status.ts";
+
+/** A peer that answers no ping for this long is gone (DESIGN: dead in at most 10 s). */
+export const KEEPALIVE_MS = 4000;
+export const KEEPALIVE_TIMEOUT_MS = 4000;
+/** A graceful stop waits this long for calls to end. */
+const STOP_DEADLINE_MS = 2000;
+
+export interface Call {
+  /** Aborted when the client cancels, its deadline passes, or the connection breaks. */
+  readonly signal: AbortSignal;
+  /** From the client's certificate; `undefined` where it showed none of ours. */
+  readonly peer: PeerIdentity | undefined;
+}
+
+export type Handler<M extends DescMethod> = M["methodKind"] extends "unary"
+  ? (request: Input<M>, call: Call) => Promise<OutputInit<M>>
+  : M["methodKind"] extends "server_streaming"
+    ? (request: Input<M>, call: Call) => AsyncIterable<OutputInit<M>>
+    : M["methodKind"] extends "client_streaming"
+      ? (requests: AsyncIterable<Input<M>>, call: Call) => Promise<OutputInit<M>>
+      : (requests: AsyncIterable<Input<M>>, call: Call) => AsyncIterable<OutputInit<M>>;
+
+export type Implementation<S extends DescService> = { readonly [K in keyof S["method"]]: Handler<S["method"][K]> };
+
+export interface ServerTls {
+  readonly keyPem: string;
+  readonly chainPem: string;
+  readonly authoritiesPem: string;
+  /** Whether clients must show a certificate of the authorities. */
+  readonly clientCertificate: "required" | "none";
+}
+
+export interface GrpcServer extends AsyncDisposable {
+  readonly address: Address;
+}
+
+export interface ServiceEntry {
+  readonly service: DescService;
+  readonly implementation: Readonly<Record<string, AnyHandler>>;
+}
+
+/** A handler once its messages' types are checked by `serviceOf`. */
+// biome-ignore lint/suspicious/noExplicitAny: the four kinds share no narrower type; `serviceOf` is the typed door.
+type AnyHandler = (request: any, call: Call) => any;
+
+/** Pairs a service with its implementation, typed. */
+export function serviceOf<S extends DescService>(service: S, implementation: Implementation<S>): ServiceEntry {
+  return { service, implementation };
+}
+
+/** Throws `unavailable` naming an address that cannot be had. */
+export async function startGrpcServer(options: {
+  readonly listen: Address;
+  readonly tls: ServerTls;
+  readonly services: readonly ServiceEntry[];
+}): Promise<GrpcServer> {
+  const server = new Server({
+    "grpc.max_receive_message_length": MESSAGE_BYTES_MAX,
+    "grpc.max_send_message_length": MESSAGE_BYTES_MAX,
+    "grpc.keepalive_time_ms": KEEPALIVE_MS,
+    "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
+    "grpc.keepalive_permit_without_calls": 1,
+  });
+  for (const entry of options.services) addService(server, entry);
+  const port = await bind(server, options.listen, credentialsOf(options.tls));
+  return { address: { host: options.listen.host, port }, [Symbol.asyncDispose]: () => stop(server) };
+}
+
+function credentialsOf(tls: ServerTls): ServerCredentials {
+  const pair = { private_key: Buffer.from(tls.keyPem), cert_chain: Buffer.from(tls.chainPem) };
+  return ServerCredentials.createSsl(Buffer.from(tls.authoritiesPem), [pair], tls.clientCertificate === "required");
+}
+
+function bind(server: Server, address: Address, credentials: ServerCredentials): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(formatAddress(address), credentials, (error, port) => {
+      if (error === null) resolve(port);
+      else
+        reject(
+          new Failure("unavailable", `cannot listen on ${formatAddress(address)}: ${error.message}`, { cause: error }),
+        );
+    });
+  });
+}
+
+function stop(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const force = setTimeout(() => server.forceShutdown(), STOP_DEADLINE_MS);
+    server.tryShutdown(() => {
+      clearTimeout(force);
+      resolve();
+    });
+  });
+}
+
+function addService(server: Server, { service, implementation }: ServiceEntry): void {
+  const definition = Object.fromEntries(
+    service.methods.map((method) => [method.localName, methodDefinitionOf(service, method)]),
+  );
+  const handlers = Object.fromEntries(
+    service.methods.map((method) => {
+      const handler = implementation[method.localName];
+      if (handler === undefined) throw new Error(`${service.typeName}.${method.localName} has no handler`);
+      return [method.localName, adapt(method, handler)];
+    }),
+  );
+  server.addService(definition, handlers);
+}
+
+type Responder = sendUnaryData<object>;
+
+function adapt(method: DescMethod, handler: AnyHandler): UntypedHandleCall {
+  switch (method.methodKind) {
+    case "unary":
+      return (call: ServerUnaryCall<object, object>, respond: Responder) =>
+        answer(respond, () => handler(call.request, contextOf(call)));
+    case "client_streaming":
+      return (call: ServerReadableStream<object, object>, respond: Responder) =>
+        answer(respond, () => handler(call, contextOf(call)));
+    case "server_streaming":
+      return (call: ServerWritableStream<object, object>) => pump(call, () => handler(call.request, contextOf(call)));
+    case "bidi_streaming":
+      return (call: ServerDuplexStream<object, object>) => pump(call, () => handler(call, contextOf(call)));
+  }
+}
+
+async function answer(respond: Responder, run: () => Promise<object>): Promise<void> {
+  try {
+    respond(null, await run());
+  } catch (error) {
+    respond(toServiceError(error));
+  }
+}
+
+function contextOf(call: AnyCall): Call {
+  const controller = new AbortController();
+  call.on("cancelled", () => controller.abort(new Failure("unavailable", "the call was cancelled by its client")));
+  const certificate = call.getAuthContext().sslPeerCertificate;
+  return { signal: controller.signal, peer: parseIdentity(certificate?.subjectaltname) };
+}
+
+/** What all four kinds of call have. */
+interface AnyCall {
+  on(event: "cancelled", listener: () => void): unknown;
+  getAuthContext(): { readonly sslPeerCertificate?: { readonly subjectaltname?: string } };
+}
+type WritableCall = ServerWritableStream<object, object> | ServerDuplexStream<object, object>;
+
+/** Writes at the pace at which the client reads. */
+async function pump(call: WritableCall, run: () => AsyncIterable<object>): Promise<void> {
+  try {
+    for await (const message of run()) {
+      if (call.cancelled || call.destroyed) return;
+      if (!call.write(message)) await drained(call);
+    }
+    call.end();
+  } catch (error) {
+    call.emit("error", toServiceError(error));
+  }
+}
+
+function drained(call: WritableCall): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      for (const event of ["drain", "close", "cancelled"]) call.off(event, done);
+      resolve();
+    };
+    for (const event of ["drain", "close", "cancelled"]) call.once(event, done);
+  });
+}
