@@ -1,0 +1,35 @@
+/** Measures the round trip to candidate edges: one request that opens the connection, then three samples, all edges at once. */
+import type { ProbeResult, ProbeTarget } from "#contracts/operator-api/sessions.ts";
+import type { ClientClock } from "../clock.ts";
+import { isRecord } from "../http.ts";
+
+export const SAMPLES = 3;
+/** For all candidates together, opening connections included: an edge that is slower than this is no candidate. */
+export const PROBING_MS_MAX = 1500;
+
+/** Results of the edges that answered in time, in the order of the targets. */
+export async function probeEdges(targets: readonly ProbeTarget[], clock: ClientClock): Promise<readonly ProbeResult[]> {
+  const signal = clock.deadline(PROBING_MS_MAX);
+  const outcomes = await Promise.allSettled(targets.map((target) => probeEdge(target, clock, signal)));
+  return outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
+}
+
+async function probeEdge({ url, token }: ProbeTarget, clock: ClientClock, signal: AbortSignal): Promise<ProbeResult> {
+  const target = `${url}/.perigee/v1/probe?token=${encodeURIComponent(token)}`;
+  const answer = await fetchAnswer(target, signal);
+  const rttMs: number[] = [];
+  for (let sample = 0; sample < SAMPLES; sample += 1) {
+    const startMs = clock.monotonicMs();
+    await fetchAnswer(target, signal);
+    rttMs.push(clock.monotonicMs() - startMs);
+  }
+  return { answer, rttMs };
+}
+
+async function fetchAnswer(url: string, signal: AbortSignal): Promise<string> {
+  const response = await fetch(url, { signal, cache: "no-store", credentials: "omit" });
+  const body: unknown = await response.json();
+  if (!response.ok || !isRecord(body) || typeof body["answer"] !== "string")
+    throw new TypeError(`${url} gave no probe answer`);
+  return body["answer"];
+}
