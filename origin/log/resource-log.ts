@@ -1,0 +1,55 @@
+/** The port of the revisioned log of resources: one global revision, compare-and-swap, list and gap-free watch. */
+import type { Kind } from "#domain/resource.ts";
+
+/** One change of one resource. */
+export interface LogRow {
+  readonly revision: number;
+  readonly kind: Kind;
+  readonly name: string;
+  readonly deleted: boolean;
+  /** The resource as JSON; empty when deleted. */
+  readonly json: string;
+}
+
+export interface Write {
+  readonly kind: Kind;
+  readonly name: string;
+  /** The revision of the last change that the writer saw; 0: there is none; absent: whatever is there. */
+  readonly expectedRevision?: number;
+  /** The resource as JSON at the revision it gets; `undefined` deletes. */
+  readonly render: (revision: number) => string | undefined;
+}
+
+export interface LogList {
+  readonly revision: number;
+  /** Live resources, by kind and name. */
+  readonly rows: readonly LogRow[];
+}
+
+export type WatchEvent =
+  | { readonly kind: "row"; readonly row: LogRow }
+  /** Everything up to this revision has been given. */
+  | { readonly kind: "bookmark"; readonly revision: number };
+
+export interface ResourceLog extends Disposable {
+  /** Grows when the log is restored from a backup, so that revisions of two histories are never taken for each other. */
+  readonly epoch: number;
+  /** Of the last change; 0 while there is none. */
+  revision(): number;
+  /** Lists at, and watches from, revisions before this one are refused. */
+  compactedRevision(): number;
+  find(kind: Kind, name: string): LogRow | undefined;
+  /** At the newest revision, or as it was `at` one. Throws `revision-compacted` or `argument-invalid`. */
+  list(options?: { readonly kind?: Kind; readonly at?: number }): LogList;
+  /** All or none, in order, each a revision of its own. Throws `resource-conflict`; deleting what is not there is `not-found`. */
+  write(writes: readonly Write[]): readonly LogRow[];
+  /** At most `rowsMax` changes after a revision, in order. Throws `revision-compacted` or `argument-invalid`. */
+  changesAfter(revision: number, rowsMax: number): readonly LogRow[];
+  /**
+   * Every change after `from`, each once and in order, with a bookmark each time all are given; ends by the signal's abort.
+   * Throws `revision-compacted` also later, for a reader so slow that compaction overtook it.
+   */
+  watch(from: number, signal: AbortSignal): AsyncIterable<WatchEvent>;
+  /** Forgets what was superseded at or before `revision`. */
+  compact(revision: number): void;
+}

@@ -1,0 +1,88 @@
+/** Resources on top of the log: how a written spec becomes the stored resource, and reads of parsed resources. */
+import { isDeepStrictEqual } from "node:util";
+import { parseStoredResource, type ResourceInput } from "#contracts/operator-api/resources/parse.ts";
+import { Failure } from "#domain/failure.ts";
+import { type AnyResource, API_VERSION, type Kind, type Labels, type Resource } from "#domain/resource.ts";
+import type { LogRow, ResourceLog, Write } from "./resource-log.ts";
+
+export type WriteAction = "created" | "changed" | "unchanged";
+
+export interface PlannedWrite {
+  readonly action: WriteAction;
+  /** Absent when nothing is to change. */
+  readonly write?: Write;
+}
+
+/** Kind, name, labels and spec as their writer gives them. */
+export type Written = Pick<ResourceInput, "kind" | "spec"> & {
+  readonly metadata: { readonly name: string; readonly labels: Labels; readonly resourceVersion?: number };
+};
+
+/** What writing a resource would do; the same spec and labels again do nothing. */
+export function planWrite(log: ResourceLog, written: Written, nowMs: number): PlannedWrite {
+  const { name, labels, resourceVersion } = written.metadata;
+  const current = findResource(log, written.kind, name);
+  checkExpected(written, current?.metadata.resourceVersion ?? 0);
+  const specIsSame = current !== undefined && isDeepStrictEqual(current.spec, written.spec);
+  if (specIsSame && isDeepStrictEqual(current.metadata.labels, labels)) return { action: "unchanged" };
+  const generation = (current?.metadata.generation ?? 0) + (specIsSame ? 0 : 1);
+  const createdAtMs = current?.metadata.createdAtMs ?? nowMs;
+  return {
+    action: current === undefined ? "created" : "changed",
+    write: {
+      kind: written.kind,
+      name,
+      expectedRevision: resourceVersion ?? current?.metadata.resourceVersion ?? 0,
+      render: (revision) =>
+        JSON.stringify({
+          apiVersion: API_VERSION,
+          kind: written.kind,
+          metadata: { name, labels, generation, resourceVersion: revision, createdAtMs },
+          spec: written.spec,
+        }),
+    },
+  };
+}
+
+function checkExpected(written: Written, currentVersion: number): void {
+  const { name, resourceVersion } = written.metadata;
+  if (resourceVersion === undefined || resourceVersion === currentVersion) return;
+  throw new Failure(
+    "resource-conflict",
+    `${written.kind} ${name} is at resourceVersion ${currentVersion}, the write expected ${resourceVersion}: read it again and repeat`,
+    { detail: { resourceVersion: currentVersion } },
+  );
+}
+
+/** Writes one resource; gives the row that holds it now. */
+export function writeResource(log: ResourceLog, written: Written, nowMs: number): LogRow {
+  const { write } = planWrite(log, written, nowMs);
+  const row = write === undefined ? log.find(written.kind, written.metadata.name) : log.write([write])[0];
+  if (row === undefined) throw new Failure("not-found", `${written.kind} ${written.metadata.name} does not exist`);
+  return row;
+}
+
+export function findResource<K extends Kind>(log: ResourceLog, kind: K, name: string): Resource<K> | undefined {
+  const row = log.find(kind, name);
+  if (row === undefined) return undefined;
+  const resource = parseStoredResource(row.json);
+  return isOfKind(resource, kind) ? resource : undefined;
+}
+
+/** Throws `not-found`. */
+export function getResource<K extends Kind>(log: ResourceLog, kind: K, name: string): Resource<K> {
+  const resource = findResource(log, kind, name);
+  if (resource === undefined) throw new Failure("not-found", `${kind} ${name} does not exist`);
+  return resource;
+}
+
+export function listResources<K extends Kind>(log: ResourceLog, kind: K): readonly Resource<K>[] {
+  return log.list({ kind }).rows.flatMap((row) => {
+    const resource = parseStoredResource(row.json);
+    return isOfKind(resource, kind) ? [resource] : [];
+  });
+}
+
+function isOfKind<K extends Kind>(resource: AnyResource, kind: K): resource is AnyResource & Resource<K> {
+  return resource.kind === kind;
+}
