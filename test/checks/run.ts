@@ -24,6 +24,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   types: { unit: "files", readMin: 60, run: () => compile("tsconfig.json") },
   "types-pure": { unit: "files", readMin: 15, run: () => compile("tsconfig.pure.json") },
   "types-client": { unit: "files", readMin: 3, run: () => compile("tsconfig.client.json") },
+  "types-client-tests": { unit: "files", readMin: 1, run: () => compile("tsconfig.client-tests.json") },
   "types-cover": { unit: "files", readMin: 60, run: findUncompiled },
   promises: { unit: "calls", readMin: 500, run: async () => findFloatingPromises(root) },
   lint: { unit: "files", readMin: 60, run: lint },
@@ -143,7 +144,7 @@ for (const [name, check] of Object.entries(CHECKS)) {
   if (ok) passed += 1;
   else failed += 1;
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  console.log(`${ok ? "ok  " : "FAIL"}  ${name.padEnd(12)} read ${read} ${check.unit} in ${seconds} s`);
+  console.log(`${ok ? "ok  " : "FAIL"}  ${name.padEnd(18)} read ${read} ${check.unit} in ${seconds} s`);
   if (!enough) console.log(`      read ${read} ${check.unit}, expected ${check.readMin} at least: the check is broken`);
   if (faults !== "") console.log(faults.trimEnd().replaceAll(/^/gm, "      "));
 }
