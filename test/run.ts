@@ -38,10 +38,7 @@ stream.on("test:fail", ({ name, file, line, details }) => {
   );
 });
 stream.on("test:summary", ({ file, success, duration_ms, counts }) => {
-  if (file !== undefined) {
-    console.log(`${success ? "ok  " : "FAIL"}  ${file.slice(root.length + 1)} (${(duration_ms / 1000).toFixed(1)} s)`);
-    return;
-  }
+  if (file !== undefined) return;
   const failed = counts.tests - counts.passed - counts.skipped - counts.todo;
   const skipped = counts.skipped + counts.todo;
   console.log(`${files.length} files in ${(duration_ms / 1000).toFixed(1)} s`);
