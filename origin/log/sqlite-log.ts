@@ -1,0 +1,217 @@
+/** The revisioned log on SQLite: an append-only table whose row id is the global revision. */
+import { assert } from "#domain/assert.ts";
+import { Failure } from "#domain/failure.ts";
+import { isKind, type Kind } from "#domain/resource.ts";
+import { type Database, openDatabase } from "#platform/sqlite/database.ts";
+import type { LogList, LogRow, ResourceLog, WatchEvent, Write } from "./resource-log.ts";
+
+/** Rows a watcher reads at once: a slow one holds no more than this in memory. */
+const WATCH_PAGE_ROWS = 256;
+
+const MIGRATIONS = [
+  `CREATE TABLE rows (
+     revision INTEGER PRIMARY KEY AUTOINCREMENT,
+     kind TEXT NOT NULL,
+     name TEXT NOT NULL,
+     deleted INTEGER NOT NULL,
+     json TEXT NOT NULL
+   ) STRICT;
+   CREATE INDEX rows_by_name ON rows (kind, name, revision);
+   CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+   INSERT INTO facts VALUES ('epoch', 1), ('compacted', 0);`,
+];
+
+const NEWEST_AT = "SELECT kind, name, max(revision) AS revision FROM rows WHERE revision <= ? GROUP BY kind, name";
+
+export function openSqliteLog(path: string): ResourceLog {
+  return new SqliteLog(openDatabase(path, { migrations: MIGRATIONS, durability: "full" }));
+}
+
+class SqliteLog implements ResourceLog {
+  readonly epoch: number;
+  readonly #database: Database;
+  readonly #statements: ReturnType<typeof prepare>;
+  /** Woken after each commit; every watcher reads the table itself, so none can miss a row. */
+  readonly #wake = new Set<() => void>();
+
+  constructor(database: Database) {
+    this.#database = database;
+    this.#statements = prepare(database);
+    this.epoch = this.#fact("epoch");
+  }
+
+  revision(): number {
+    return Math.max(integerOf(this.#statements.newest.get(), "revision"), this.compactedRevision());
+  }
+
+  compactedRevision(): number {
+    return this.#fact("compacted");
+  }
+
+  find(kind: Kind, name: string): LogRow | undefined {
+    const found = this.#statements.find.get(kind, name);
+    const row = found === undefined ? undefined : rowOf(found);
+    return row?.deleted === true ? undefined : row;
+  }
+
+  list(options: { readonly kind?: Kind; readonly at?: number } = {}): LogList {
+    const revision = options.at ?? this.revision();
+    this.#checkRevision(revision);
+    const rows = this.#statements.list.all(revision).map(rowOf);
+    return { revision, rows: options.kind === undefined ? rows : rows.filter((row) => row.kind === options.kind) };
+  }
+
+  write(writes: readonly Write[]): readonly LogRow[] {
+    const rows = this.#database.transaction(() => writes.map((write) => this.#append(write)));
+    for (const wake of [...this.#wake]) wake();
+    return rows;
+  }
+
+  #append(write: Write): LogRow {
+    const current = this.find(write.kind, write.name);
+    const currentRevision = current?.revision ?? 0;
+    if (write.expectedRevision !== undefined && write.expectedRevision !== currentRevision) {
+      throw conflict(write, currentRevision);
+    }
+    const revision = this.revision() + 1;
+    const json = write.render(revision);
+    if (json === undefined && current === undefined) {
+      throw new Failure("not-found", `${write.kind} ${write.name} does not exist`);
+    }
+    const row: LogRow = { revision, kind: write.kind, name: write.name, deleted: json === undefined, json: json ?? "" };
+    this.#statements.insert.run(revision, row.kind, row.name, row.deleted ? 1 : 0, row.json);
+    return row;
+  }
+
+  changesAfter(revision: number, rowsMax: number): readonly LogRow[] {
+    this.#checkRevision(revision);
+    return this.#statements.changes.all(revision, rowsMax).map(rowOf);
+  }
+
+  async *watch(from: number, signal: AbortSignal): AsyncGenerator<WatchEvent> {
+    const changed = new ChangeSignal(signal);
+    this.#wake.add(changed.wake);
+    try {
+      let cursor = from;
+      let bookmarked = -1;
+      while (!signal.aborted) {
+        const rows = this.changesAfter(cursor, WATCH_PAGE_ROWS);
+        for (const row of rows) {
+          if (signal.aborted) return;
+          cursor = row.revision;
+          yield { kind: "row", row };
+        }
+        if (rows.length > 0) continue;
+        if (bookmarked !== cursor) yield { kind: "bookmark", revision: cursor };
+        bookmarked = cursor;
+        await changed.next();
+      }
+    } finally {
+      this.#wake.delete(changed.wake);
+      changed[Symbol.dispose]();
+    }
+  }
+
+  compact(revision: number): void {
+    assert(revision <= this.revision(), "compaction never passes the newest revision");
+    if (revision <= this.compactedRevision()) return;
+    this.#database.transaction(() => {
+      this.#statements.compact.run(revision, revision);
+      this.#statements.setFact.run(revision, "compacted");
+    });
+    for (const wake of [...this.#wake]) wake();
+  }
+
+  [Symbol.dispose](): void {
+    this.#database.close();
+  }
+
+  #fact(name: "epoch" | "compacted"): number {
+    return integerOf(this.#statements.fact.get(name), "value");
+  }
+
+  #checkRevision(revision: number): void {
+    const floor = this.compactedRevision();
+    if (revision < floor) {
+      throw new Failure(
+        "revision-compacted",
+        `revision ${revision} is no longer kept, the oldest is ${floor}: take a snapshot and go on from there`,
+        { detail: { compactedRevision: floor } },
+      );
+    }
+    if (revision > this.revision()) {
+      throw new Failure("argument-invalid", `revision ${revision} is not there yet, the newest is ${this.revision()}`);
+    }
+  }
+}
+
+/** Remembers a wake-up that came while nobody waited. */
+class ChangeSignal {
+  #pending = false;
+  #resolve: (() => void) | undefined;
+  readonly #signal: AbortSignal;
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+    signal.addEventListener("abort", this.wake, { once: true });
+  }
+
+  readonly wake = (): void => {
+    this.#pending = true;
+    this.#resolve?.();
+  };
+
+  async next(): Promise<void> {
+    if (!this.#pending && !this.#signal.aborted) {
+      await new Promise<void>((resolve) => {
+        this.#resolve = resolve;
+      });
+    }
+    this.#pending = false;
+  }
+
+  [Symbol.dispose](): void {
+    this.#signal.removeEventListener("abort", this.wake);
+  }
+}
+
+function prepare(database: Database) {
+  return {
+    newest: database.prepare("SELECT coalesce(max(revision), 0) AS revision FROM rows"),
+    fact: database.prepare("SELECT value FROM facts WHERE name = ?"),
+    setFact: database.prepare("UPDATE facts SET value = ? WHERE name = ?"),
+    find: database.prepare("SELECT * FROM rows WHERE kind = ? AND name = ? ORDER BY revision DESC LIMIT 1"),
+    list: database.prepare(
+      `SELECT rows.* FROM rows JOIN (${NEWEST_AT}) AS newest USING (revision) WHERE deleted = 0 ORDER BY rows.kind, rows.name`,
+    ),
+    insert: database.prepare("INSERT INTO rows (revision, kind, name, deleted, json) VALUES (?, ?, ?, ?, ?)"),
+    changes: database.prepare("SELECT * FROM rows WHERE revision > ? ORDER BY revision LIMIT ?"),
+    compact: database.prepare(
+      `DELETE FROM rows WHERE revision <= ? AND (deleted = 1 OR revision NOT IN (SELECT revision FROM (${NEWEST_AT})))`,
+    ),
+  };
+}
+
+function conflict(write: Write, currentRevision: number): Failure {
+  const there = currentRevision === 0 ? "does not exist" : `is at resourceVersion ${currentRevision}`;
+  return new Failure(
+    "resource-conflict",
+    `${write.kind} ${write.name} ${there}, the write expected ${write.expectedRevision}: read it again and repeat`,
+    { detail: { resourceVersion: currentRevision } },
+  );
+}
+
+type Columns = Readonly<Record<string, unknown>>;
+
+function rowOf(columns: Columns): LogRow {
+  const { kind, name, json } = columns;
+  assert(typeof kind === "string" && isKind(kind), `a stored row's kind is known, got ${String(kind)}`);
+  assert(typeof name === "string" && typeof json === "string", "a stored row's name and JSON are text");
+  return { revision: integerOf(columns, "revision"), kind, name, deleted: columns["deleted"] === 1, json };
+}
+
+function integerOf(columns: Columns | undefined, name: string): number {
+  const value = columns?.[name];
+  assert(typeof value === "number", `column ${name} is a number`);
+  return value;
+}
