@@ -2,6 +2,8 @@
 import type { ClientClock } from "../clock.ts";
 
 const ECDSA_P256 = { name: "ECDSA", namedCurve: "P-256" };
+/** 128 random bits never repeat in a proof's life. */
+const PROOF_ID_BYTES = 16;
 const ES256 = { name: "ECDSA", hash: "SHA-256" };
 
 export interface PublicClientKey {
@@ -39,7 +41,12 @@ interface ProofInput {
 
 async function signProof({ method, url, publicKey, privateKey, clock }: ProofInput): Promise<string> {
   const header = { alg: "ES256", typ: "dpop+jwt", jwk: publicKey };
-  const claims = { htm: method, htu: url, iat: Math.floor(clock.nowMs() / 1000), jti: crypto.randomUUID() };
+  const claims = {
+    htm: method,
+    htu: url,
+    iat: Math.floor(clock.nowMs() / 1000),
+    jti: encodeBase64Url(crypto.getRandomValues(new Uint8Array(PROOF_ID_BYTES))),
+  };
   const signed = `${encodeJson(header)}.${encodeJson(claims)}`;
   const signature = await crypto.subtle.sign(ES256, privateKey, new TextEncoder().encode(signed));
   return `${signed}.${encodeBase64Url(new Uint8Array(signature))}`;

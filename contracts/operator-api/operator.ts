@@ -101,7 +101,7 @@ export const releaseResultSchema = Type.Object(
 /** `POST /v1/join-tokens`. */
 export const joinTokenRequestSchema = Type.Object(
   {
-    role: Type.Union(NODE_ROLES.map((role) => Type.Literal(role))),
+    role: Type.Enum([...NODE_ROLES]),
     name,
     /** Absent for a scheduler. */
     pool: Type.Optional(name),

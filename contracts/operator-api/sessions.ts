@@ -15,7 +15,7 @@ const closed = { additionalProperties: false };
 const name = Type.String({ pattern: NAME_PATTERN });
 const token = Type.String({ minLength: 1, maxLength: TOKEN_LENGTH_MAX });
 const milliseconds = Type.Number({ minimum: 0, maximum: 60_000 });
-const tier = Type.Union(TIERS.map((value) => Type.Literal(value)));
+const tier = Type.Enum([...TIERS]);
 
 export const probeTargetSchema = Type.Object(
   { node: name, pool: name, url: Type.String(), token: Type.String() },

@@ -13,7 +13,7 @@ const numericDate = Type.Integer({ minimum: 0, maximum: 253_402_300_799 });
 const id = Type.String({ pattern: "^[A-Za-z0-9_-]{8,64}$" });
 const thumbprint = Type.Object({ jkt: Type.String({ pattern: "^[A-Za-z0-9_-]{43}$" }) }, closed);
 const milliseconds = Type.Number({ minimum: 0, maximum: 60_000 });
-const tier = Type.Union(TIERS.map((value) => Type.Literal(value)));
+const tier = Type.Enum([...TIERS]);
 
 /** Web origins an app token is good for, each with `*` for one label or the port. */
 export const WEB_ORIGINS_MAX = 32;

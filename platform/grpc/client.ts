@@ -2,7 +2,7 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { type CallOptions, Client, type ClientDuplexStream, credentials, Metadata } from "@grpc/grpc-js";
 import { type Address, formatAddress } from "../address.ts";
-import { type Input, type InputInit, MESSAGE_BYTES_MAX, methodDefinitionOf, type Output } from "./definition.ts";
+import { type InputInit, MESSAGE_BYTES_MAX, methodDefinitionOf, type Output } from "./definition.ts";
 import { KEEPALIVE_MS, KEEPALIVE_TIMEOUT_MS } from "./server.ts";
 import { toFailure } from "./status.ts";
 
@@ -128,5 +128,3 @@ async function only(messages: AsyncIterable<object>, what: string): Promise<obje
   for await (const message of messages) return message;
   throw toFailure(new Error("the answer was empty"), what);
 }
-
-export type { Input };

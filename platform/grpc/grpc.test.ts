@@ -37,6 +37,7 @@ async function serve(t: Test, authority: Authority, implementation: Partial<Impl
     listen: { host: "127.0.0.1", port: 0 },
     tls,
     services: [serviceOf(SiteControl, whole)],
+    clock: systemClock,
   });
   t.teardown(() => server[Symbol.asyncDispose]());
   return server.address;
@@ -185,7 +186,12 @@ t.test("a server that asks for no certificate answers without one; unary calls w
       throw new Error("a bug whose text must not leave the process");
     },
   });
-  const server = await startGrpcServer({ listen: { host: "127.0.0.1", port: 0 }, tls, services: [service] });
+  const server = await startGrpcServer({
+    listen: { host: "127.0.0.1", port: 0 },
+    tls,
+    services: [service],
+    clock: systemClock,
+  });
   t.teardown(() => server[Symbol.asyncDispose]());
   const client = createGrpcClient(Enrolment, {
     address: server.address,

@@ -12,6 +12,7 @@ import {
 } from "@grpc/grpc-js";
 import { Failure } from "#domain/failure.ts";
 import { type Address, formatAddress } from "../address.ts";
+import type { Clock } from "../clock.ts";
 import { type PeerIdentity, parseIdentity } from "../identity/peer.ts";
 import { type Input, MESSAGE_BYTES_MAX, methodDefinitionOf, type OutputInit } from "./definition.ts";
 import { toServiceError } from "./status.ts";
@@ -70,6 +71,7 @@ export async function startGrpcServer(options: {
   readonly listen: Address;
   readonly tls: ServerTls;
   readonly services: readonly ServiceEntry[];
+  readonly clock: Clock;
 }): Promise<GrpcServer> {
   const server = new Server({
     "grpc.max_receive_message_length": MESSAGE_BYTES_MAX,
@@ -80,7 +82,7 @@ export async function startGrpcServer(options: {
   });
   for (const entry of options.services) addService(server, entry);
   const port = await bind(server, options.listen, credentialsOf(options.tls));
-  return { address: { host: options.listen.host, port }, [Symbol.asyncDispose]: () => stop(server) };
+  return { address: { host: options.listen.host, port }, [Symbol.asyncDispose]: () => stop(server, options.clock) };
 }
 
 function credentialsOf(tls: ServerTls): ServerCredentials {
@@ -100,11 +102,11 @@ function bind(server: Server, address: Address, credentials: ServerCredentials):
   });
 }
 
-function stop(server: Server): Promise<void> {
+function stop(server: Server, clock: Clock): Promise<void> {
   return new Promise((resolve) => {
-    const force = setTimeout(() => server.forceShutdown(), STOP_DEADLINE_MS);
+    const force = clock.timer(STOP_DEADLINE_MS, () => server.forceShutdown());
     server.tryShutdown(() => {
-      clearTimeout(force);
+      force[Symbol.dispose]();
       resolve();
     });
   });

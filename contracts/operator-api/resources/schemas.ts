@@ -125,7 +125,7 @@ const nodePool = specSchema<"NodePool">()(
 const node = specSchema<"Node">()(
   Type.Object(
     {
-      role: Type.Union(NODE_ROLES.map((role) => Type.Literal(role))),
+      role: Type.Enum([...NODE_ROLES]),
       pool: Type.String({ pattern: `^(-|${NAME_PATTERN.slice(1, -1)})$` }),
       cordoned: Type.Boolean({ default: false }),
       draining: Type.Boolean({ default: false }),
@@ -158,10 +158,7 @@ const placementPolicy = specSchema<"PlacementPolicy">()(
         { maxItems: 32, default: [] },
       ),
       capacityReserveRatio: Type.Number({ minimum: 0, maximum: 0.9, default: 0 }),
-      onNoFit: Type.Union(
-        NO_FIT_ACTIONS.map((action) => Type.Literal(action)),
-        { default: "degrade" },
-      ),
+      onNoFit: Type.Enum([...NO_FIT_ACTIONS], { default: "degrade" }),
       sessionSecondsMax: Type.Integer({ minimum: 10, maximum: 86_400, default: 14_400 }),
       stickinessMs: Type.Number({ minimum: 0, maximum: 100, default: 2 }),
     },

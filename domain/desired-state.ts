@@ -1,0 +1,40 @@
+/** What takes a node's copy of the desired state from one revision to the next. Pure. */
+import type { AnyResource, Kind } from "./resource.ts";
+
+/** The pool name under which the set of all pools is distributed; only a scheduler gets it. */
+export const ALL_POOLS = "*";
+
+/** Keeps a batch's signature from being taken for that of anything else. */
+export const POOL_BATCH_CONTEXT = "perigee/pool-batch/1";
+
+/** How far a node's copy is, and a digest of what it holds: equal watermarks mean equal sets. */
+export interface Watermark {
+  readonly epoch: number;
+  readonly revision: number;
+  /** Hexadecimal. */
+  readonly setDigest: string;
+}
+
+export interface DesiredRow {
+  readonly revision: number;
+  readonly kind: Kind;
+  readonly name: string;
+  /** `undefined` where the row deletes it. */
+  readonly resource: AnyResource | undefined;
+}
+
+/** One step of one pool's set, signed once for all its nodes. */
+export interface PoolBatch {
+  readonly epoch: number;
+  readonly pool: string;
+  /** The revision that the receiver must be at; 0 for a snapshot. */
+  readonly from: number;
+  readonly to: number;
+  /** The rows are the whole set; a large one comes in parts. */
+  readonly snapshot: boolean;
+  readonly part: number;
+  readonly last: boolean;
+  readonly rows: readonly DesiredRow[];
+  /** Of the whole set after the last part, hexadecimal; empty on the others. */
+  readonly setDigest: string;
+}
