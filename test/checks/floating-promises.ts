@@ -44,7 +44,9 @@ function isFloating(expression: ts.Expression, checker: ts.TypeChecker): boolean
   if (ts.isAwaitExpression(expression) || ts.isVoidExpression(expression)) return false;
   if (ts.isBinaryExpression(expression) && expression.operatorToken.kind === ts.SyntaxKind.EqualsToken) return false;
   if (isCaught(expression)) return false;
-  return isPromise(checker.getTypeAtLocation(expression));
+  const type = checker.getTypeAtLocation(expression);
+  // tap queues a subtest by itself, and its parent waits for it.
+  return isPromise(type) && !checker.typeToString(type).includes("PromiseWithSubtest");
 }
 
 /** `….catch(f)` and `….then(f, g)` say what happens to a rejection. tap's own assertions are awaited by its test. */
