@@ -1,0 +1,71 @@
+/** Decides what to do with a request given what the store holds (RFC 9111 section 4, RFC 5861). Pure. */
+import { type Directives, deltaSeconds } from "#domain/http/cache-control.ts";
+import type { Freshness } from "./storage.ts";
+
+/** The `because` words are those of RFC 9211 section 2.2 (`fwd`). */
+export type LookupDecision =
+  | { readonly kind: "serve"; readonly ageSeconds: number }
+  | { readonly kind: "serve-stale-and-revalidate"; readonly ageSeconds: number }
+  | { readonly kind: "validate"; readonly because: "stale" | "request" }
+  | { readonly kind: "forward"; readonly because: "uri-miss" }
+  /** `only-if-cached` and nothing that may be served: 504 (section 5.2.1.7). */
+  | { readonly kind: "refuse"; readonly because: "only-if-cached" };
+
+export function currentAgeSeconds(freshness: Freshness, nowMs: number): number {
+  return freshness.initialAgeSeconds + Math.max(0, (nowMs - freshness.receivedAtMs) / 1000);
+}
+
+/** `asked` are the request's Cache-Control directives. */
+export function decideLookup(stored: Freshness | undefined, asked: Directives, nowMs: number): LookupDecision {
+  const decision =
+    stored === undefined
+      ? { kind: "forward" as const, because: "uri-miss" as const }
+      : decideStored(stored, asked, nowMs);
+  const needsUpstream = decision.kind === "forward" || decision.kind === "validate";
+  return needsUpstream && asked.has("only-if-cached") ? { kind: "refuse", because: "only-if-cached" } : decision;
+}
+
+function decideStored(stored: Freshness, asked: Directives, nowMs: number): LookupDecision {
+  const ageSeconds = currentAgeSeconds(stored, nowMs);
+  const freshForSeconds = stored.lifetimeSeconds - ageSeconds;
+  if (stored.alwaysValidate) return { kind: "validate", because: "stale" };
+  if (!isAcceptable(asked, ageSeconds, freshForSeconds)) return { kind: "validate", because: "request" };
+  if (freshForSeconds > 0) return { kind: "serve", ageSeconds };
+  const maySoon = !stored.neverStale && -freshForSeconds <= stored.staleWhileRevalidateSeconds;
+  return maySoon ? { kind: "serve-stale-and-revalidate", ageSeconds } : { kind: "validate", because: "stale" };
+}
+
+/** What the user agent insists on: no-cache, max-age, min-fresh (section 5.2.1). */
+function isAcceptable(asked: Directives, ageSeconds: number, freshForSeconds: number): boolean {
+  if (asked.has("no-cache")) return false;
+  const maxAge = deltaSeconds(asked, "max-age");
+  if (maxAge === "invalid" || (maxAge !== undefined && ageSeconds > maxAge)) return false;
+  const minFresh = deltaSeconds(asked, "min-fresh");
+  return minFresh === undefined || minFresh === "invalid" || freshForSeconds >= minFresh;
+}
+
+export interface StaleBounds {
+  /** The Site's contract: how long past its lifetime a response may be served when the upstream fails. */
+  readonly maxStaleSeconds?: number;
+  /** How long this edge has been cut off, and when the policy says to stop. */
+  readonly cutOffSeconds?: number;
+  readonly denyAfterSeconds?: number;
+}
+
+export type StaleDecision =
+  | { readonly kind: "serve-stale"; readonly ageSeconds: number; readonly because: "stale-if-error" | "max-stale" }
+  | { readonly kind: "fail"; readonly because: "forbidden" | "too-stale" | "denied" };
+
+/** What to do when the upstream has failed, timed out or answered 5xx (DESIGN section 7, "Stale"). */
+export function decideOnFailure(stored: Freshness, bounds: StaleBounds, nowMs: number): StaleDecision {
+  const { maxStaleSeconds = 0, cutOffSeconds = 0, denyAfterSeconds = Number.POSITIVE_INFINITY } = bounds;
+  if (cutOffSeconds > denyAfterSeconds) return { kind: "fail", because: "denied" };
+  if (stored.neverStale) return { kind: "fail", because: "forbidden" };
+  const ageSeconds = currentAgeSeconds(stored, nowMs);
+  const staleForSeconds = ageSeconds - stored.lifetimeSeconds;
+  const byResponse = Math.max(stored.staleIfErrorSeconds, stored.staleWhileRevalidateSeconds);
+  if (staleForSeconds <= byResponse) return { kind: "serve-stale", ageSeconds, because: "stale-if-error" };
+  if (staleForSeconds <= maxStaleSeconds) return { kind: "serve-stale", ageSeconds, because: "max-stale" };
+  const isNamed = byResponse > 0 || maxStaleSeconds > 0;
+  return { kind: "fail", because: isNamed || !stored.hasSharedLifetime ? "too-stale" : "forbidden" };
+}
