@@ -1,0 +1,80 @@
+/** Applies operators' documents to the log, all or none; every fault of every document at once. */
+import type { ApplyResult } from "#contracts/operator-api/operator.ts";
+import { parseResourceInput, type ResourceInput } from "#contracts/operator-api/resources/parse.ts";
+import { Failure } from "#domain/failure.ts";
+import { WRITER_BY_KIND } from "#domain/resource.ts";
+import type { Fault } from "#domain/schema-faults.ts";
+import type { ResourceLog } from "../log/resource-log.ts";
+import { findResource, planWrite } from "../log/resources.ts";
+import { changedPointers } from "./changed-pointers.ts";
+
+type DocumentFault = Fault & { readonly document: number };
+
+/** Throws `resource-invalid` with `faults`, or `resource-conflict`. */
+export function applyDocuments(
+  log: ResourceLog,
+  documents: readonly unknown[],
+  options: { readonly dryRun: boolean; readonly nowMs: number },
+): ApplyResult {
+  const inputs = parseDocuments(log, documents);
+  const plans = inputs.map((input) => ({
+    input,
+    before: findResource(log, input.kind, input.metadata.name),
+    plan: planWrite(log, input, options.nowMs),
+  }));
+  const writes = plans.flatMap(({ plan }) => plan.write ?? []);
+  const rows = options.dryRun || writes.length === 0 ? [] : log.write(writes);
+  const versions = new Map(rows.map((row) => [`${row.kind}/${row.name}`, row.revision]));
+  return {
+    revision: log.revision(),
+    dryRun: options.dryRun,
+    results: plans.map(({ input, before, plan }) => ({
+      kind: input.kind,
+      name: input.metadata.name,
+      action: plan.action,
+      resourceVersion: versions.get(`${input.kind}/${input.metadata.name}`) ?? before?.metadata.resourceVersion ?? 0,
+      changed: changedPointers(
+        { spec: before?.spec, metadata: { labels: before?.metadata.labels } },
+        { spec: input.spec, metadata: { labels: input.metadata.labels } },
+      ),
+    })),
+  };
+}
+
+function parseDocuments(log: ResourceLog, documents: readonly unknown[]): readonly ResourceInput[] {
+  const inputs: ResourceInput[] = [];
+  const faults: DocumentFault[] = [];
+  const seen = new Set<string>();
+  for (const [document, value] of documents.entries()) {
+    const parsed = parseResourceInput(value);
+    const found = parsed.kind === "invalid" ? parsed.faults : faultsOfWriting(log, parsed.input, seen);
+    faults.push(...found.map((fault) => ({ document, ...fault })));
+    if (parsed.kind === "valid") inputs.push(parsed.input);
+  }
+  if (faults.length === 0) return inputs;
+  const message = faults.map((fault) => `document ${fault.document}: ${fault.message}`).join("\n");
+  throw new Failure("resource-invalid", message, { detail: { faults } });
+}
+
+function faultsOfWriting(log: ResourceLog, input: ResourceInput, seen: Set<string>): readonly Fault[] {
+  const key = `${input.kind}/${input.metadata.name}`;
+  if (seen.has(key)) return [{ pointer: "/metadata/name", message: `${key} is in this request twice` }];
+  seen.add(key);
+  if (input.kind === "Node") return faultsOfNode(log, input);
+  const writer = WRITER_BY_KIND[input.kind];
+  if (writer === "operator") return [];
+  return [{ pointer: "/kind", message: `kind ${input.kind} is written by the ${writer}, not by operators` }];
+}
+
+/** Enrolment makes nodes; operators label, cordon and drain them. */
+function faultsOfNode(log: ResourceLog, input: ResourceInput & { readonly kind: "Node" }): readonly Fault[] {
+  const current = findResource(log, "Node", input.metadata.name);
+  if (current === undefined) {
+    return [{ pointer: "/metadata/name", message: `Node ${input.metadata.name} has not joined: make it a join token` }];
+  }
+  const fields = (["role", "pool"] as const).filter((field) => current.spec[field] !== input.spec[field]);
+  return fields.map((field) => ({
+    pointer: `/spec/${field}`,
+    message: `spec.${field} of a node that joined stays ${current.spec[field]}, got ${input.spec[field]}: join it again`,
+  }));
+}

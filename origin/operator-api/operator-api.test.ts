@@ -1,0 +1,145 @@
+/** The operator API: scopes, all-or-none apply with every fault, publishing end to end, one-time tokens. */
+import { createHash } from "node:crypto";
+import t, { type Test } from "tap";
+import { generateSigningKey } from "#platform/identity/signatures.ts";
+import { createLogger } from "#platform/logging.ts";
+import { systemRandom } from "#platform/random.ts";
+import { VirtualClock } from "#test/simulation/virtual-clock.ts";
+import { openFileBlobStore } from "../blob-store/file-blob-store.ts";
+import { openJoinTokens } from "../enrolment/join-tokens.ts";
+import { loadOriginKeys } from "../keys/origin-keys.ts";
+import { openSqliteLog } from "../log/sqlite-log.ts";
+import { ObservedNodes } from "../observed/observed-nodes.ts";
+import { issueToken } from "./authorisation.ts";
+import { createOperatorApi } from "./operator-api.ts";
+
+const site = (name: string) => ({
+  apiVersion: "perigee.dev/v1",
+  kind: "Site",
+  metadata: { name },
+  spec: { hostnames: [`${name}.example`], publish: {} },
+});
+
+async function openApi(t: Test) {
+  const folder = t.testdir();
+  const clock = new VirtualClock(Date.UTC(2026, 0, 1));
+  const tools = { clock, random: systemRandom };
+  const log = openSqliteLog(":memory:");
+  const keys = await loadOriginKeys(folder, tools);
+  const joinTokens = openJoinTokens(":memory:", tools);
+  const blobs = await openFileBlobStore(`${folder}/blobs`);
+  const logger = createLogger({ program: "origin", level: "silent" });
+  const desk = { ...tools, log, tokenKey: keys.token };
+  const parts = { ...desk, keys, joinTokens, blobs, publishKey: keys.publish, observed: new ObservedNodes(), logger };
+  const server = await createOperatorApi(parts);
+  t.teardown(async () => {
+    await server.close();
+    log[Symbol.dispose]();
+    joinTokens[Symbol.dispose]();
+  });
+  const bearer = async (...scopes: string[]) => {
+    const { token } = await issueToken(desk, "operator", { sub: "test", scopes }, 3600);
+    return { authorization: `Bearer ${token}` };
+  };
+  return { ...parts, server, bearer, admin: await bearer("admin") };
+}
+
+t.test("a request needs a token with the scope", async (t) => {
+  const { server, bearer, clock } = await openApi(t);
+  const status = async (headers: Record<string, string>) =>
+    (await server.inject({ method: "POST", url: "/v1/apply", headers, payload: { documents: [site("shop")] } }))
+      .statusCode;
+  t.equal(await status({}), 401);
+  t.equal(await status({ authorization: "Bearer nonsense" }), 401);
+  t.equal(await status(await bearer("read")), 403);
+  const apply = await bearer("apply");
+  t.equal(await status(apply), 200);
+  await clock.advance(3_700_000);
+  t.equal(await status(apply), 401);
+});
+
+t.test("documents are applied all or none, with every fault of each", async (t) => {
+  const { server, admin, log } = await openApi(t);
+  const apply = (documents: unknown[], query = "") =>
+    server.inject({ method: "POST", url: `/v1/apply${query}`, headers: admin, payload: { documents } });
+  const bad = await apply([site("shop"), { ...site("x"), spec: {} }, { kind: "Nonsense" }, site("shop")]);
+  t.equal(bad.statusCode, 422);
+  t.same([...new Set(bad.json().faults.map((fault: { document: number }) => fault.document))], [1, 2, 3]);
+  t.equal(log.revision(), 0);
+  t.match((await apply([site("shop")], "?dryRun=true")).json(), { dryRun: true, results: [{ action: "created" }] });
+  t.equal(log.revision(), 0);
+  t.match((await apply([site("shop")])).json(), { revision: 1, results: [{ action: "created", resourceVersion: 1 }] });
+  t.match((await apply([site("shop")])).json(), { revision: 1, results: [{ action: "unchanged", changed: [] }] });
+  const changed = { ...site("shop"), spec: { hostnames: ["b.example"], publish: {} } };
+  t.match((await apply([changed])).json().results, [{ action: "changed", changed: ["/spec/hostnames"] }]);
+  const one = await server.inject({ url: "/v1/resources/Site/shop", headers: admin });
+  t.match(one.json(), { metadata: { generation: 2, resourceVersion: 2 } });
+  const removed = await server.inject({ method: "DELETE", url: "/v1/resources/Site/shop", headers: admin });
+  t.match(removed.json(), { revision: 3 });
+  t.equal((await server.inject({ url: "/v1/resources/Site/shop", headers: admin })).statusCode, 404);
+});
+
+t.test("a folder's files become a release, and a wrong digest is refused", async (t) => {
+  const { server, admin, bearer } = await openApi(t);
+  await server.inject({ method: "POST", url: "/v1/apply", headers: admin, payload: { documents: [site("shop")] } });
+  const bytes = Buffer.from("<h1>hello</h1>");
+  const digest = createHash("sha256").update(bytes).digest("hex");
+  const publisher = await bearer("publish:shop");
+  const octets = { "content-type": "application/octet-stream" };
+  const put = (headers: Record<string, string>, payload: Buffer) =>
+    server.inject({
+      method: "PUT",
+      url: `/v1/sites/shop/blobs/${digest}`,
+      headers: { ...octets, ...headers },
+      payload,
+    });
+  const missing = () =>
+    server.inject({
+      method: "POST",
+      url: "/v1/sites/shop/missing-blobs",
+      headers: publisher,
+      payload: { digests: [digest] },
+    });
+  t.same((await missing()).json(), { digests: [digest] });
+  t.equal((await put(await bearer("publish:other"), bytes)).statusCode, 403);
+  t.match((await put(publisher, Buffer.from("wrong"))).json(), { code: "digest-mismatch", status: 422 });
+  t.match((await put(publisher, bytes)).json(), { sizeBytes: bytes.length });
+  t.same((await missing()).json(), { digests: [] });
+  const released = await server.inject({
+    method: "POST",
+    url: "/v1/sites/shop/releases",
+    headers: publisher,
+    payload: { files: { "/index.html": { digest, mediaType: "text/html" } } },
+  });
+  t.equal(released.statusCode, 201);
+  t.match(released.json(), { site: "shop", generation: 1, files: 1, bytes: bytes.length });
+  const back = { method: "POST" as const, url: "/v1/sites/shop/rollback", headers: publisher };
+  t.match((await server.inject({ ...back, payload: { toGeneration: 1 } })).json(), { generation: 2 });
+});
+
+t.test("a join token is good once, for its name, and expires", async (t) => {
+  const { server, admin, joinTokens, clock } = await openApi(t);
+  const make = async (name: string): Promise<string> => {
+    const payload = { role: "edge", name, pool: "near" };
+    const answer = await server.inject({ method: "POST", url: "/v1/join-tokens", headers: admin, payload });
+    t.match(answer.json().pin, /^sha256:[0-9a-f]{64}$/);
+    return answer.json().token;
+  };
+  const token = await make("near-1");
+  t.throws(() => joinTokens.redeem(token, "near-2"), { code: "join-token-name" });
+  t.match(joinTokens.redeem(token, "near-1"), { role: "edge", pool: "near" });
+  t.throws(() => joinTokens.redeem(token, "near-1"), { code: "join-token-used" });
+  t.throws(() => joinTokens.redeem("never made", "near-1"), { code: "join-token-unknown" });
+  const late = await make("near-3");
+  await clock.advance(3_600_001);
+  t.throws(() => joinTokens.redeem(late, "near-3"), { code: "join-token-expired" });
+});
+
+t.test("a token signed by another key is refused, and the API describes itself", async (t) => {
+  const { server, clock, log } = await openApi(t);
+  const desk = { clock, random: systemRandom, log, tokenKey: generateSigningKey() };
+  const { token } = await issueToken(desk, "operator", { sub: "mallory", scopes: ["admin"] }, 60);
+  const answer = await server.inject({ url: "/v1/nodes", headers: { authorization: `Bearer ${token}` } });
+  t.match(answer.json(), { status: 401, code: "token-invalid" });
+  t.ok((await server.inject("/openapi.json")).json().paths["/v1/apply"]);
+});

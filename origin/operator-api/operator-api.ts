@@ -1,0 +1,194 @@
+/** The operator API: resources, publishing, tokens and nodes over HTTP; every route but the pages needs a scope. */
+import { Readable } from "node:stream";
+import Type from "typebox";
+import {
+  applyRequestSchema,
+  appTokenRequestSchema,
+  joinTokenRequestSchema,
+  missingBlobsSchema,
+  operatorTokenRequestSchema,
+  releaseRequestSchema,
+  resourceParamsSchema,
+  rollbackRequestSchema,
+} from "#contracts/operator-api/operator.ts";
+import { DIGEST_PATTERN } from "#domain/content/release.ts";
+import { Failure } from "#domain/failure.ts";
+import { NAME_PATTERN } from "#domain/ids.ts";
+import { isKind, type Kind, WRITER_BY_KIND } from "#domain/resource.ts";
+import { type ApiServer, createApiServer } from "#platform/http/api-server.ts";
+import { pinOf } from "#platform/identity/certificates.ts";
+import type { Logger } from "#platform/logging.ts";
+import { BLOB_BYTES_MAX } from "../blob-store/file-blob-store.ts";
+import type { JoinTokens } from "../enrolment/join-tokens.ts";
+import type { OriginKeys } from "../keys/origin-keys.ts";
+import { getResource, listResources } from "../log/resources.ts";
+import type { ObservedNodes } from "../observed/observed-nodes.ts";
+import { type PublishingParts, publishRelease, rollbackRelease } from "../publishing/publish.ts";
+import { applyDocuments } from "./apply.ts";
+import { authorise, issueToken, type TokenDesk } from "./authorisation.ts";
+
+/** A release of the most files, each with a long path. */
+const RELEASE_BODY_BYTES_MAX = 64 * 1024 * 1024;
+/** 500 documents of some kilobytes. */
+const APPLY_BODY_BYTES_MAX = 8 * 1024 * 1024;
+/** A blob of the largest size over 30 Mbit/s. */
+const UPLOAD_MS_MAX = 600_000;
+
+export interface OperatorApiParts extends PublishingParts, TokenDesk {
+  readonly keys: OriginKeys;
+  readonly joinTokens: JoinTokens;
+  readonly observed: ObservedNodes;
+  readonly logger: Logger;
+}
+
+const closed = { additionalProperties: false };
+const siteParams = Type.Object({ site: Type.String({ pattern: NAME_PATTERN }) }, closed);
+const blobParams = Type.Object(
+  { site: Type.String({ pattern: NAME_PATTERN }), digest: Type.String({ pattern: DIGEST_PATTERN }) },
+  closed,
+);
+const namedParams = Type.Required(resourceParamsSchema);
+
+export async function createOperatorApi(parts: OperatorApiParts): Promise<ApiServer> {
+  const server = await createApiServer({
+    logger: parts.logger,
+    title: "Perigee origin",
+    version: "0.1.0",
+    description: "Resources, releases and tokens. Every route needs a scoped operator token.",
+  });
+  server.server.requestTimeout = UPLOAD_MS_MAX;
+  server.addContentTypeParser("application/octet-stream", (_request, payload, done) => done(null, payload));
+  addResourceRoutes(server, parts);
+  addPublishingRoutes(server, parts);
+  addTokenRoutes(server, parts);
+  return server;
+}
+
+function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
+  const { log, clock, observed } = parts;
+  const dryRunQuery = Type.Object({ dryRun: Type.Boolean({ default: false }) }, closed);
+  server.post(
+    "/v1/apply",
+    { schema: { body: applyRequestSchema, querystring: dryRunQuery }, bodyLimit: APPLY_BODY_BYTES_MAX },
+    async (request) => {
+      await authorise(parts, request.headers.authorization, "apply");
+      const { dryRun } = request.query;
+      return applyDocuments(log, request.body.documents, { dryRun, nowMs: clock.nowMs() });
+    },
+  );
+  server.get("/v1/resources/:kind", { schema: { params: resourceParamsSchema } }, async (request) => {
+    await authorise(parts, request.headers.authorization, "read");
+    const kind = parseKind(request.params.kind);
+    const items = listResources(log, kind).map((item) => withStatus(item, kind, item.metadata.name, observed));
+    return { revision: log.revision(), items };
+  });
+  server.get("/v1/resources/:kind/:name", { schema: { params: namedParams } }, async (request) => {
+    await authorise(parts, request.headers.authorization, "read");
+    const { kind, name } = request.params;
+    return withStatus(getResource(log, parseKind(kind), name), parseKind(kind), name, observed);
+  });
+  server.delete("/v1/resources/:kind/:name", { schema: { params: namedParams } }, async (request) => {
+    await authorise(parts, request.headers.authorization, "apply");
+    const kind = parseKind(request.params.kind);
+    if (WRITER_BY_KIND[kind] !== "operator" && kind !== "Node") {
+      throw new Failure(
+        "permission-denied",
+        `kind ${kind} is written by the ${WRITER_BY_KIND[kind]}, not by operators`,
+      );
+    }
+    const rows = log.write([{ kind, name: request.params.name, render: () => undefined }]);
+    if (kind === "Node") observed.forget(request.params.name);
+    return { revision: rows[0]?.revision };
+  });
+  server.get("/v1/nodes", async (request) => {
+    await authorise(parts, request.headers.authorization, "read");
+    const nodes = listResources(log, "Node");
+    return { items: nodes.map((node) => withStatus(node, "Node", node.metadata.name, observed)) };
+  });
+}
+
+function addPublishingRoutes(server: ApiServer, parts: OperatorApiParts): void {
+  server.post(
+    "/v1/sites/:site/missing-blobs",
+    { schema: { params: siteParams, body: missingBlobsSchema }, bodyLimit: RELEASE_BODY_BYTES_MAX },
+    async (request) => {
+      await authorise(parts, request.headers.authorization, `publish:${request.params.site}`);
+      const digests: string[] = [];
+      for (const digest of request.body.digests) {
+        if ((await parts.blobs.findSize(digest)) === undefined) digests.push(digest);
+      }
+      return { digests };
+    },
+  );
+  server.put(
+    "/v1/sites/:site/blobs/:digest",
+    {
+      schema: { params: blobParams },
+      bodyLimit: BLOB_BYTES_MAX,
+      // Before the body is read: an upload without the scope costs nothing.
+      preParsing: async (request) => {
+        const { site } = request.params;
+        await authorise(parts, request.headers.authorization, `publish:${site}`);
+      },
+    },
+    async (request) => {
+      const { digest } = request.params;
+      if (!(request.body instanceof Readable)) {
+        throw new Failure("argument-invalid", "a blob is sent as application/octet-stream");
+      }
+      return { digest, sizeBytes: await parts.blobs.put(digest, request.body) };
+    },
+  );
+  server.post(
+    "/v1/sites/:site/releases",
+    { schema: { params: siteParams, body: releaseRequestSchema }, bodyLimit: RELEASE_BODY_BYTES_MAX },
+    async (request, reply) => {
+      const { site } = request.params;
+      await authorise(parts, request.headers.authorization, `publish:${site}`);
+      return reply.code(201).send(await publishRelease(parts, site, request.body));
+    },
+  );
+  server.post(
+    "/v1/sites/:site/rollback",
+    { schema: { params: siteParams, body: rollbackRequestSchema } },
+    async (request, reply) => {
+      const { site } = request.params;
+      await authorise(parts, request.headers.authorization, `publish:${site}`);
+      return reply.code(201).send(await rollbackRelease(parts, site, request.body.toGeneration));
+    },
+  );
+}
+
+function addTokenRoutes(server: ApiServer, parts: OperatorApiParts): void {
+  server.post("/v1/join-tokens", { schema: { body: joinTokenRequestSchema } }, async (request, reply) => {
+    await authorise(parts, request.headers.authorization, "join");
+    const { role, name, pool, labels, lifetimeSeconds } = request.body;
+    if ((role === "scheduler") !== (pool === undefined)) {
+      throw new Failure("argument-invalid", "an edge or an agent joins a pool, a scheduler none: check `pool`");
+    }
+    const grant = { role, name, pool: pool ?? "-", labels: labels ?? {} };
+    const made = parts.joinTokens.create(grant, lifetimeSeconds * 1000);
+    return reply.code(201).send({ ...made, pin: pinOf(parts.keys.authority.certificate) });
+  });
+  server.post("/v1/app-tokens", { schema: { body: appTokenRequestSchema } }, async (request, reply) => {
+    await authorise(parts, request.headers.authorization, "admin");
+    const { app, origins, maxSessions, lifetimeSeconds } = request.body;
+    getResource(parts.log, "RenderApp", app);
+    return reply.code(201).send(await issueToken(parts, "app", { sub: app, origins, maxSessions }, lifetimeSeconds));
+  });
+  server.post("/v1/operator-tokens", { schema: { body: operatorTokenRequestSchema } }, async (request, reply) => {
+    await authorise(parts, request.headers.authorization, "admin");
+    const { subject, scopes, lifetimeSeconds } = request.body;
+    return reply.code(201).send(await issueToken(parts, "operator", { sub: subject, scopes }, lifetimeSeconds));
+  });
+}
+
+function withStatus(resource: object, kind: Kind, name: string, observed: ObservedNodes): object {
+  const status = kind === "Node" ? observed.find(name) : undefined;
+  return status === undefined ? resource : { ...resource, status };
+}
+
+function parseKind(text: string): Kind {
+  if (isKind(text)) return text;
+  throw new Failure("argument-invalid", `there is no kind ${JSON.stringify(text)}`);
+}
