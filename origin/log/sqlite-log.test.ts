@@ -84,6 +84,10 @@ function logContract(suite: string, open: () => ResourceLog): void {
     await end;
   });
 
+  replayContract(suite, open);
+}
+
+function replayContract(suite: string, open: () => ResourceLog): void {
   t.test(`${suite}: replaying the watch from any revision kept gives the list`, async (t) => {
     const step = fc.record({
       name: fc.constantFrom("a", "b", "c", "d"),
