@@ -6,8 +6,8 @@ import { listFiles, readFiles } from "./source-files.ts";
 import { type Fault, findSourceFaults, findTextFaults } from "./tidy/rules.ts";
 
 /** Below this the listing is broken, not the repository clean. */
-const SOURCES_MIN = 40;
-const TEXTS_MIN = 60;
+const SOURCES_MIN = 120;
+const TEXTS_MIN = 140;
 
 const root = join(import.meta.dirname, "..");
 const GENERATED = /^contracts\/generated\//;
