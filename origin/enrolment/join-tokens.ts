@@ -23,7 +23,9 @@ export interface JoinGrant {
 
 export interface JoinTokens extends Disposable {
   create(grant: JoinGrant, lifetimeMs: number): { readonly token: string; readonly expiresAtMs: number };
-  /** Uses the token up. Throws `join-token-unknown`, `join-token-used`, `join-token-expired` or `join-token-name`. */
+  /** What the token grants, without using it up. Throws `join-token-unknown`, `join-token-used`, `join-token-expired` or `join-token-name`. */
+  check(token: string, nodeName: string): JoinGrant;
+  /** The same, and uses the token up: of two at once, one gets it. */
   redeem(token: string, nodeName: string): JoinGrant;
 }
 
@@ -40,6 +42,19 @@ export function openJoinTokens(path: string, { clock, random }: { clock: Clock; 
   const find = database.prepare("SELECT * FROM join_tokens WHERE hash = ?");
   const use = database.prepare("UPDATE join_tokens SET used = 1 WHERE hash = ?");
   const forget = database.prepare("DELETE FROM join_tokens WHERE expires_at_ms < ?");
+  const check = (token: string, nodeName: string): JoinGrant => {
+    const row = find.get(hashOf(token));
+    if (row === undefined) throw new Failure("join-token-unknown", "this join token was not made by this origin");
+    const grant = grantOf(row);
+    if (row["used"] === 1) throw new Failure("join-token-used", `the join token of ${grant.name} was used before`);
+    if (Number(row["expires_at_ms"]) <= clock.nowMs()) {
+      throw new Failure("join-token-expired", `the join token of ${grant.name} has expired: make a new one`);
+    }
+    if (grant.name !== nodeName) {
+      throw new Failure("join-token-name", `the join token is for ${grant.name}, not for ${nodeName}`);
+    }
+    return grant;
+  };
   return {
     create(grant, lifetimeMs) {
       const token = Buffer.from(random.bytes(TOKEN_BYTES)).toString("base64url");
@@ -49,22 +64,13 @@ export function openJoinTokens(path: string, { clock, random }: { clock: Clock; 
       insert.run(hashOf(token), grant.role, grant.name, grant.pool, labels, expiresAtMs);
       return { token, expiresAtMs };
     },
-    redeem(token, nodeName) {
-      return database.transaction(() => {
-        const row = find.get(hashOf(token));
-        if (row === undefined) throw new Failure("join-token-unknown", "this join token was not made by this origin");
-        const grant = grantOf(row);
-        if (row["used"] === 1) throw new Failure("join-token-used", `the join token of ${grant.name} was used before`);
-        if (Number(row["expires_at_ms"]) <= clock.nowMs()) {
-          throw new Failure("join-token-expired", `the join token of ${grant.name} has expired: make a new one`);
-        }
-        if (grant.name !== nodeName) {
-          throw new Failure("join-token-name", `the join token is for ${grant.name}, not for ${nodeName}`);
-        }
+    check,
+    redeem: (token, nodeName) =>
+      database.transaction(() => {
+        const grant = check(token, nodeName);
         use.run(hashOf(token));
         return grant;
-      });
-    },
+      }),
     [Symbol.dispose]: () => database.close(),
   };
 }

@@ -1,0 +1,46 @@
+/** The origin's configuration: one schema for type, validation, defaults and reference. */
+import Type, { type Static } from "typebox";
+import { LOG_LEVELS } from "#platform/logging.ts";
+
+const closed = { additionalProperties: false };
+const listen = (fallback: string, description: string) => Type.String({ minLength: 3, default: fallback, description });
+const HOUR_SECONDS = 3600;
+
+export const originConfigSchema = Type.Object(
+  {
+    dataDir: Type.String({ minLength: 1, default: "./origin-data", description: "keys, log, records and blobs" }),
+    listen: Type.Object(
+      {
+        operatorApi: listen("127.0.0.1:7400", "operator API, its pages and the status page (HTTP)"),
+        nodeRpc: listen("127.0.0.1:7401", "edges and schedulers (gRPC, mutual TLS)"),
+        enrolment: listen("127.0.0.1:7402", "joining nodes (gRPC, TLS)"),
+        delivery: listen("127.0.0.1:7403", "blobs for edges (HTTPS, mutual TLS)"),
+        admin: listen("127.0.0.1:7409", "/metrics, /healthz, /readyz (HTTP)"),
+      },
+      { ...closed, default: {} },
+    ),
+    firstTokenFile: Type.Optional(
+      Type.String({ minLength: 1, description: "the first operator token is written here instead of printed" }),
+    ),
+    logRevisionsKept: Type.Integer({
+      minimum: 100,
+      maximum: 1_000_000,
+      default: 10_000,
+      description: "newest revisions a node may resume from; older ones are compacted",
+    }),
+    blobGraceSeconds: Type.Integer({
+      minimum: 60,
+      maximum: 30 * 24 * HOUR_SECONDS,
+      default: 24 * HOUR_SECONDS,
+      description: "how long an uploaded blob may wait for its release before it is collected",
+    }),
+    housekeepingSeconds: Type.Integer({ minimum: 1, maximum: 24 * HOUR_SECONDS, default: 300 }),
+    logLevel: Type.Union(
+      LOG_LEVELS.map((level) => Type.Literal(level)),
+      { default: "info" },
+    ),
+  },
+  closed,
+);
+
+export type OriginConfig = Static<typeof originConfigSchema>;

@@ -1,0 +1,101 @@
+/** Enrolment over gRPC: a join token or the old certificate's key gets a node its certificate and the keys to trust. */
+import { Enrolment, type EnrolRequest, type RenewRequest } from "#contracts/generated/perigee/v1/enrolment_pb.js";
+import { Failure } from "#domain/failure.ts";
+import { parseName } from "#domain/ids.ts";
+import type { Clock } from "#platform/clock.ts";
+import { type ServiceEntry, serviceOf } from "#platform/grpc/server.ts";
+import {
+  issueCertificate,
+  NODE_CERTIFICATE_LIFETIME_MS,
+  SCHEDULER_CERTIFICATE_LIFETIME_MS,
+} from "#platform/identity/authority.ts";
+import { parseCertificate, verifyChain } from "#platform/identity/certificates.ts";
+import type { PeerIdentity } from "#platform/identity/peer.ts";
+import { exportPublicKey, isSignedBy, type SigningKey } from "#platform/identity/signatures.ts";
+import type { Random } from "#platform/random.ts";
+import type { OriginKeys } from "../keys/origin-keys.ts";
+import type { ResourceLog } from "../log/resource-log.ts";
+import { findResource, listResources, writeResource } from "../log/resources.ts";
+import type { JoinTokens } from "./join-tokens.ts";
+import { checkMember } from "./membership.ts";
+
+/** A node that was off for its certificate's last days may still renew for so long by proof of the old key. */
+const RENEW_GRACE_MS = 7 * 86_400_000;
+const RENEW_CONTEXT = "perigee/renew/1";
+
+export interface EnrolmentParts {
+  readonly log: ResourceLog;
+  readonly keys: OriginKeys;
+  readonly joinTokens: JoinTokens;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly events: { enrolled(identity: PeerIdentity): void; enrolRefused(node: string, error: unknown): void };
+}
+
+export function enrolmentService(parts: EnrolmentParts): ServiceEntry {
+  return serviceOf(Enrolment, {
+    enrol: (request) => reporting(parts, request.nodeName, () => enrol(parts, request)),
+    renew: (request) => reporting(parts, "renewal", () => renew(parts, request)),
+  });
+}
+
+async function reporting<T>({ events }: EnrolmentParts, node: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    events.enrolRefused(node, error);
+    throw error;
+  }
+}
+
+/** The token is used up only when the certificate is made: a malformed request costs nothing. */
+async function enrol(parts: EnrolmentParts, request: EnrolRequest) {
+  const name = parseName(request.nodeName, "the node's name");
+  const { role, pool, labels } = parts.joinTokens.check(request.joinToken, name);
+  const identity: PeerIdentity = { role, pool, name };
+  const answer = await certify(parts, identity, request.certificateRequest);
+  parts.joinTokens.redeem(request.joinToken, name);
+  const current = findResource(parts.log, "Node", name)?.spec;
+  const spec = { role, pool, cordoned: current?.cordoned ?? false, draining: current?.draining ?? false };
+  writeResource(parts.log, { kind: "Node", metadata: { name, labels }, spec }, parts.clock.nowMs());
+  parts.events.enrolled(identity);
+  return answer;
+}
+
+async function renew(parts: EnrolmentParts, request: RenewRequest) {
+  const chain = request.oldChain.map(parseCertificate);
+  const expiresAtMs = chain[0]?.validToDate.getTime() ?? 0;
+  const nowMs = parts.clock.nowMs();
+  const judgedAtMs = nowMs - expiresAtMs <= RENEW_GRACE_MS ? Math.min(nowMs, expiresAtMs) : nowMs;
+  const trust = { authorities: [parts.keys.authority.certificate], roles: ["edge", "agent", "scheduler"] as const };
+  const { identity, leaf } = verifyChain(chain, trust, judgedAtMs);
+  if (!isSignedBy(RENEW_CONTEXT, request.certificateRequest, request.proof, leaf.publicKey)) {
+    throw new Failure("proof-invalid", `the renewal of ${identity.name} is not signed by its old key`);
+  }
+  checkMember(parts.log, identity, trust.roles);
+  const isRevoked = listResources(parts.log, "Revocation").some(
+    ({ spec: { subject } }) => subject.kind === "node" && subject.certificateSerial === leaf.serialNumber,
+  );
+  if (isRevoked) throw new Failure("permission-denied", `the certificate of ${identity.name} was revoked`);
+  return certify(parts, identity, request.certificateRequest);
+}
+
+async function certify(parts: EnrolmentParts, identity: PeerIdentity, request: Uint8Array) {
+  const { keys, clock, random, log } = parts;
+  const lifetimeMs = identity.role === "scheduler" ? SCHEDULER_CERTIFICATE_LIFETIME_MS : NODE_CERTIFICATE_LIFETIME_MS;
+  const certificate = await issueCertificate(keys.authority, request, identity, { clock, random, lifetimeMs });
+  return {
+    chain: [new Uint8Array(certificate.raw)],
+    authorities: [new Uint8Array(keys.authority.certificate.raw)],
+    role: identity.role,
+    pool: identity.pool,
+    streamKeys: [publicKeyOf(keys.stream)],
+    publishKeys: [publicKeyOf(keys.publish)],
+    tokenKeys: [publicKeyOf(keys.token)],
+    epoch: BigInt(log.epoch),
+  };
+}
+
+function publicKeyOf(key: SigningKey) {
+  return { keyId: key.keyId, spki: new Uint8Array(exportPublicKey(key.publicKey)) };
+}

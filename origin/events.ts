@@ -1,0 +1,51 @@
+/** What happens in the origin, as log records and metrics together. */
+import { isFailure } from "#domain/failure.ts";
+import type { PeerIdentity } from "#platform/identity/peer.ts";
+import type { Logger } from "#platform/logging.ts";
+import type { Metrics } from "#platform/metrics/metrics.ts";
+import type { CollectResult } from "./blob-store/file-blob-store.ts";
+
+export type OriginEvents = ReturnType<typeof createEvents>;
+
+export function createEvents(logger: Logger, metrics: Metrics) {
+  const links = metrics.gauge("links", "Connected peers by role", ["role"]);
+  const enrolments = metrics.counter("enrolments_total", "Enrolments and renewals by outcome", ["outcome"]);
+  const delivered = metrics.counter("delivered_bytes_total", "Bytes of blobs delivered to edges");
+  const refused = metrics.counter("delivery_refusals_total", "Blob requests refused by reason", ["code"]);
+  const twice = metrics.counter("identity_twice_total", "Two processes connected with one identity");
+  const collected = metrics.counter("collected_bytes_total", "Bytes of blobs collected");
+  return {
+    enrolled(identity: PeerIdentity) {
+      enrolments.inc({ outcome: "enrolled" });
+      logger.info({ ...identity }, "node enrolled");
+    },
+    enrolRefused(node: string, error: unknown) {
+      enrolments.inc({ outcome: isFailure(error) ? error.code : "bug" });
+      logger.warn({ node, err: error }, "enrolment refused");
+    },
+    linkUp(peer: PeerIdentity) {
+      links.inc({ role: peer.role });
+      logger.info({ ...peer }, "link up");
+    },
+    linkDown(peer: PeerIdentity) {
+      links.dec({ role: peer.role });
+      logger.info({ ...peer }, "link down");
+    },
+    identityTwice(peer: PeerIdentity) {
+      twice.inc();
+      logger.warn({ ...peer }, "a second process has connected with this identity, the older one is cut");
+    },
+    delivered: (bytes: number) => delivered.inc(bytes),
+    deliveryRefused: (code: string) => refused.inc({ code }),
+    collected(result: CollectResult) {
+      collected.inc(result.removedBytes);
+      if (result.removed > 0) logger.info({ ...result }, "blobs collected");
+    },
+    housekeepingFailed(error: unknown) {
+      logger.error({ err: error }, "housekeeping failed, it is tried again next time");
+    },
+    listening(addresses: Readonly<Record<string, string>>) {
+      logger.info({ addresses }, "origin listening");
+    },
+  };
+}

@@ -1,0 +1,105 @@
+/** NodeSync: an edge's one stream; desired state down, status and reports up. */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { fromNodeStatus } from "#contracts/codec/node-status.ts";
+import { fromWatermark } from "#contracts/codec/pool-batch.ts";
+import { type NodeMessage, NodeSync, type OriginMessageSchema } from "#contracts/generated/perigee/v1/node_pb.js";
+import { Failure } from "#domain/failure.ts";
+import type { Clock } from "#platform/clock.ts";
+import { type Call, type ServiceEntry, serviceOf } from "#platform/grpc/server.ts";
+import type { PeerIdentity } from "#platform/identity/peer.ts";
+import { checkMember } from "../enrolment/membership.ts";
+import type { ResourceLog } from "../log/resource-log.ts";
+import type { ObservedNodes } from "../observed/observed-nodes.ts";
+import type { Records } from "../records/records.ts";
+import type { Distribution, Envelope, Subscriber } from "./distribution.ts";
+import { listenTo, PeerLink } from "./peer-link.ts";
+
+type Outgoing = MessageInitShape<typeof OriginMessageSchema>;
+
+export interface LinkEvents {
+  linkUp(peer: PeerIdentity): void;
+  linkDown(peer: PeerIdentity): void;
+  identityTwice(peer: PeerIdentity): void;
+}
+
+export interface NodeSyncParts {
+  readonly log: ResourceLog;
+  readonly distribution: Distribution;
+  readonly observed: ObservedNodes;
+  readonly records: Records;
+  readonly clock: Clock;
+  readonly events: LinkEvents;
+}
+
+export function nodeSyncService(parts: NodeSyncParts): ServiceEntry {
+  /** By node name: the newest connection of an identity wins. */
+  const links = new Map<string, PeerLink<Outgoing>>();
+  return serviceOf(NodeSync, { connect: (messages, call) => serve(parts, links, messages, call) });
+}
+
+async function* serve(
+  parts: NodeSyncParts,
+  links: Map<string, PeerLink<Outgoing>>,
+  messages: AsyncIterable<NodeMessage>,
+  call: Call,
+): AsyncGenerator<Outgoing> {
+  const peer = checkMember(parts.log, call.peer, ["edge"]);
+  using link = new PeerLink<Outgoing>({
+    clock: parts.clock,
+    signal: call.signal,
+    ping: (nonce, sentAtMs) => ({ message: { case: "ping", value: { nonce, sentAtMs } } }),
+    check: () => void checkMember(parts.log, peer, ["edge"]),
+  });
+  const older = links.get(peer.name);
+  if (older !== undefined) {
+    parts.events.identityTwice(peer);
+    older.end(new Failure("unavailable", `a newer process has connected as ${peer.name}`));
+  }
+  links.set(peer.name, link);
+  using cleanup = new DisposableStack();
+  cleanup.defer(() => {
+    if (links.get(peer.name) !== link) return;
+    links.delete(peer.name);
+    parts.observed.setLink(peer.name, peer.pool, false, parts.clock.nowMs());
+    parts.events.linkDown(peer);
+  });
+  parts.observed.setLink(peer.name, peer.pool, true, parts.clock.nowMs());
+  parts.events.linkUp(peer);
+  const subscriber = subscriberOf(link);
+  listenTo(messages, link, (message) => take(parts, peer, { link, subscriber, cleanup }, message));
+  yield* link.messages();
+}
+
+function subscriberOf(link: PeerLink<Outgoing>): Subscriber {
+  return { push: (value: Envelope) => link.push({ message: { case: "batch", value } }) };
+}
+
+interface Stream {
+  readonly link: PeerLink<Outgoing>;
+  readonly subscriber: Subscriber;
+  readonly cleanup: DisposableStack;
+}
+
+function take(parts: NodeSyncParts, peer: PeerIdentity, stream: Stream, { message }: NodeMessage): void {
+  switch (message.case) {
+    case "hello": {
+      const { watermark } = message.value;
+      const held = watermark === undefined ? undefined : fromWatermark(watermark);
+      stream.cleanup.use(parts.distribution.subscribe(peer.pool, held, stream.subscriber));
+      return;
+    }
+    case "status":
+      parts.observed.setStatus(peer.name, fromNodeStatus(message.value));
+      return;
+    case "reports":
+      parts.records.append(peer.name, message.value.reports);
+      stream.link.push({ message: { case: "reportAck", value: { sequence: message.value.sequence } } });
+      return;
+    case "snapshotRequest":
+      parts.distribution.pushSnapshot(peer.pool, stream.subscriber);
+      return;
+    case "pong":
+    case undefined:
+      return;
+  }
+}

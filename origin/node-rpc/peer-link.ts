@@ -1,0 +1,92 @@
+/** One connected peer: what waits to be sent to it, pings, and the end when it is silent, slow or no longer a member. */
+import { Failure } from "#domain/failure.ts";
+import type { Clock } from "#platform/clock.ts";
+import { BoundedQueue } from "#platform/concurrency/bounded-queue.ts";
+
+/** Three lost pings: a peer is known to be gone in at most 10 s. */
+export const PING_MS = 3000;
+export const SILENCE_MS_MAX = 9000;
+/** A peer that reads slower than its state changes connects again and takes a snapshot. */
+export const LINK_MESSAGES_MAX = 1024;
+
+export interface PeerLinkOptions<T> {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly ping: (nonce: bigint, sentAtMs: bigint) => T;
+  /** Throws when the peer may no longer be served; asked at each ping. */
+  readonly check: () => void;
+}
+
+export class PeerLink<T> implements Disposable {
+  readonly #queue = new BoundedQueue<T>(LINK_MESSAGES_MAX);
+  readonly #ending = new AbortController();
+  readonly #options: PeerLinkOptions<T>;
+  readonly #pings: Disposable;
+  readonly signal: AbortSignal;
+  #lastHeardMs: number;
+  #nonce = 0n;
+
+  constructor(options: PeerLinkOptions<T>) {
+    this.#options = options;
+    this.#lastHeardMs = options.clock.monotonicMs();
+    this.signal = AbortSignal.any([options.signal, this.#ending.signal]);
+    this.#pings = options.clock.every(PING_MS, () => this.#ping());
+  }
+
+  get hasRoom(): boolean {
+    return this.#queue.size < LINK_MESSAGES_MAX / 2;
+  }
+
+  push(message: T): void {
+    if (this.#queue.push(message) === "full") {
+      this.end(new Failure("overloaded", "the peer reads too slowly; it connects again", { retryable: true }));
+    }
+  }
+
+  heard(): void {
+    this.#lastHeardMs = this.#options.clock.monotonicMs();
+  }
+
+  end(reason: unknown): void {
+    this.#ending.abort(reason);
+  }
+
+  /** Ends by throwing the reason. */
+  async *messages(): AsyncGenerator<T> {
+    for (;;) yield await this.#queue.take(this.signal);
+  }
+
+  [Symbol.dispose](): void {
+    this.#pings[Symbol.dispose]();
+    this.#queue.close();
+    this.end(new Failure("unavailable", "the link has ended", { retryable: true }));
+  }
+
+  #ping(): void {
+    const { clock, ping, check } = this.#options;
+    if (clock.monotonicMs() - this.#lastHeardMs > SILENCE_MS_MAX) {
+      this.end(new Failure("unavailable", `the peer was silent for ${SILENCE_MS_MAX} ms`, { retryable: true }));
+      return;
+    }
+    try {
+      check();
+    } catch (error) {
+      this.end(error);
+      return;
+    }
+    this.#nonce += 1n;
+    this.push(ping(this.#nonce, BigInt(Math.floor(clock.nowMs()))));
+  }
+}
+
+/** Takes the peer's messages beside what is sent; the link ends with them. */
+export function listenTo<M, T>(messages: AsyncIterable<M>, link: PeerLink<T>, take: (message: M) => void): void {
+  const listen = async (): Promise<void> => {
+    for await (const message of messages) {
+      link.heard();
+      take(message);
+    }
+    link.end(new Failure("unavailable", "the peer has ended the stream", { retryable: true }));
+  };
+  listen().catch((error: unknown) => link.end(error));
+}

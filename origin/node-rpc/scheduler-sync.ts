@@ -1,0 +1,187 @@
+/** SchedulerSync: every pool's desired state and what is observed go down, decisions and words on nodes come up. */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { toNodeStatus } from "#contracts/codec/node-status.ts";
+import { fromUint64, toUint64 } from "#contracts/codec/numbers.ts";
+import { fromWatermark } from "#contracts/codec/pool-batch.ts";
+import {
+  type Decision,
+  type FactsMessageSchema,
+  NodeLiveness,
+  type NodeStateEntry,
+  type SchedulerMessage,
+  SchedulerSync,
+} from "#contracts/generated/perigee/v1/scheduler_pb.js";
+import { parseResourceInput } from "#contracts/operator-api/resources/parse.ts";
+import { ALL_POOLS } from "#domain/desired-state.ts";
+import { Failure, isFailure } from "#domain/failure.ts";
+import type { NodeState } from "#domain/fleet/node.ts";
+import { WRITER_BY_KIND } from "#domain/resource.ts";
+import type { Clock } from "#platform/clock.ts";
+import { type Call, type ServiceEntry, serviceOf } from "#platform/grpc/server.ts";
+import { checkMember } from "../enrolment/membership.ts";
+import type { ResourceLog } from "../log/resource-log.ts";
+import { writeResource } from "../log/resources.ts";
+import type { ObservedNode, ObservedNodes } from "../observed/observed-nodes.ts";
+import type { Distribution, Envelope } from "./distribution.ts";
+import type { LinkEvents } from "./node-sync.ts";
+import { listenTo, PeerLink } from "./peer-link.ts";
+
+type Outgoing = MessageInitShape<typeof FactsMessageSchema>;
+type Link = PeerLink<Outgoing>;
+
+/** What changed of a node within this time goes to a scheduler as one message. */
+const OBSERVED_COALESCE_MS = 100;
+
+export interface SchedulerSyncParts {
+  readonly log: ResourceLog;
+  readonly distribution: Distribution;
+  readonly observed: ObservedNodes;
+  readonly clock: Clock;
+  readonly events: LinkEvents;
+}
+
+export function schedulerSyncService(parts: SchedulerSyncParts): ServiceEntry {
+  const lease = new SlowLoopLease();
+  return serviceOf(SchedulerSync, { connect: (messages, call) => serve(parts, lease, messages, call) });
+}
+
+/** Held by the replica that has been connected longest: one slow loop writes. */
+class SlowLoopLease {
+  readonly #links: Link[] = [];
+
+  add(link: Link): void {
+    this.#links.push(link);
+    link.push({ message: { case: "lease", value: { held: this.isHeldBy(link) } } });
+  }
+
+  remove(link: Link): void {
+    const wasHeld = this.isHeldBy(link);
+    const at = this.#links.indexOf(link);
+    if (at >= 0) this.#links.splice(at, 1);
+    if (wasHeld) this.#links[0]?.push({ message: { case: "lease", value: { held: true } } });
+  }
+
+  isHeldBy(link: Link): boolean {
+    return this.#links[0] === link;
+  }
+}
+
+async function* serve(
+  parts: SchedulerSyncParts,
+  lease: SlowLoopLease,
+  messages: AsyncIterable<SchedulerMessage>,
+  call: Call,
+): AsyncGenerator<Outgoing> {
+  const peer = checkMember(parts.log, call.peer, ["scheduler"]);
+  using link: Link = new PeerLink<Outgoing>({
+    clock: parts.clock,
+    signal: call.signal,
+    ping: (nonce, sentAtMs) => ({ message: { case: "ping", value: { nonce, sentAtMs } } }),
+    check: () => void checkMember(parts.log, peer, ["scheduler"]),
+  });
+  using cleanup = new DisposableStack();
+  cleanup.defer(() => {
+    lease.remove(link);
+    parts.observed.setLink(peer.name, peer.pool, false, parts.clock.nowMs());
+    parts.events.linkDown(peer);
+  });
+  parts.observed.setLink(peer.name, peer.pool, true, parts.clock.nowMs());
+  parts.events.linkUp(peer);
+  listenTo(messages, link, (message) => take(parts, { link, lease, cleanup }, message));
+  yield* link.messages();
+}
+
+interface Stream {
+  readonly link: Link;
+  readonly lease: SlowLoopLease;
+  readonly cleanup: DisposableStack;
+}
+
+function take(parts: SchedulerSyncParts, stream: Stream, { message }: SchedulerMessage): void {
+  const { link } = stream;
+  const subscriber = { push: (value: Envelope) => link.push({ message: { case: "batch", value } }) };
+  switch (message.case) {
+    case "hello": {
+      const { watermark } = message.value;
+      const held = watermark === undefined ? undefined : fromWatermark(watermark);
+      stream.cleanup.use(parts.distribution.subscribe(ALL_POOLS, held, subscriber));
+      stream.cleanup.use(sendObserved(parts, link));
+      stream.lease.add(link);
+      return;
+    }
+    case "decision":
+      link.push({ message: { case: "decisionResult", value: decide(parts, stream, message.value) } });
+      return;
+    case "nodeStates":
+      for (const entry of message.value.states) takeState(parts.observed, entry);
+      return;
+    case "snapshotRequest":
+      parts.distribution.pushSnapshot(ALL_POOLS, subscriber);
+      return;
+    case "pong":
+    case undefined:
+      return;
+  }
+}
+
+/** All that is known, then what changes, coalesced by node; what does not fit now goes at the next turn. */
+function sendObserved({ observed, clock }: SchedulerSyncParts, link: Link): Disposable {
+  const dirty = new Set(observed.list().map(({ node }) => node));
+  let isComplete = false;
+  const flush = (): void => {
+    for (const node of [...dirty]) {
+      if (!link.hasRoom) return;
+      dirty.delete(node);
+      const known = observed.find(node);
+      if (known !== undefined) link.push({ message: { case: "observed", value: toObserved(known) } });
+    }
+    if (!isComplete) link.push({ message: { case: "observedComplete", value: {} } });
+    isComplete = true;
+  };
+  flush();
+  const stack = new DisposableStack();
+  stack.use(observed.subscribe(({ node }) => void dirty.add(node)));
+  stack.use(clock.every(OBSERVED_COALESCE_MS, flush));
+  return stack;
+}
+
+function toObserved({ node, pool, linkUp, linkSinceMs, status }: ObservedNode) {
+  const link = { node, pool, linkUp, linkSinceMs: toUint64(Math.floor(linkSinceMs)) };
+  return status === undefined ? link : { ...link, status: toNodeStatus(status) };
+}
+
+function decide(parts: SchedulerSyncParts, { link, lease }: Stream, decision: Decision) {
+  try {
+    if (!lease.isHeldBy(link))
+      throw new Failure("permission-denied", "this replica does not hold the slow loop's lease");
+    const parsed = parseResourceInput(JSON.parse(Buffer.from(decision.resource).toString()));
+    if (parsed.kind === "invalid") {
+      throw new Failure("resource-invalid", parsed.faults.map((fault) => fault.message).join("; "));
+    }
+    const { input } = parsed;
+    if (WRITER_BY_KIND[input.kind] !== "scheduler") {
+      throw new Failure("permission-denied", `kind ${input.kind} is not written by schedulers`);
+    }
+    const resourceVersion = fromUint64(decision.expectedResourceVersion, "expectedResourceVersion");
+    const written = { ...input, metadata: { ...input.metadata, resourceVersion } };
+    const row = writeResource(parts.log, written, parts.clock.nowMs());
+    return { request: decision.request, accepted: true, resourceVersion: toUint64(row.revision) };
+  } catch (error) {
+    if (!isFailure(error) && !(error instanceof SyntaxError)) throw error;
+    const code = isFailure(error) ? error.code : "resource-invalid";
+    const current = isFailure(error) ? error.detail["resourceVersion"] : undefined;
+    const resourceVersion = toUint64(typeof current === "number" ? current : 0);
+    return { request: decision.request, accepted: false, resourceVersion, code, message: error.message };
+  }
+}
+
+const STATE_BY_LIVENESS: ReadonlyMap<NodeLiveness, NodeState> = new Map([
+  [NodeLiveness.CONNECTED, "connected"],
+  [NodeLiveness.CUT_OFF, "cut-off"],
+  [NodeLiveness.DEAD, "dead"],
+]);
+
+function takeState(observed: ObservedNodes, { node, liveness, sinceMs }: NodeStateEntry): void {
+  const state = STATE_BY_LIVENESS.get(liveness);
+  if (state !== undefined) observed.setState(node, state, fromUint64(sinceMs, "sinceMs"));
+}

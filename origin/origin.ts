@@ -1,0 +1,184 @@
+/** Puts the origin together: storage, keys, listeners, housekeeping; disposed of in reverse. */
+import { mkdir } from "node:fs/promises";
+import { isIP } from "node:net";
+import { join } from "node:path";
+import { isFailure } from "#domain/failure.ts";
+import { type Address, formatAddress, isLoopbackHost, parseAddress } from "#platform/address.ts";
+import type { Clock } from "#platform/clock.ts";
+import { writeFileDurably } from "#platform/files/durable.ts";
+import { startGrpcServer } from "#platform/grpc/server.ts";
+import { startAdminListener } from "#platform/http/admin-listener.ts";
+import type { ApiServer } from "#platform/http/api-server.ts";
+import { pinOf } from "#platform/identity/certificates.ts";
+import type { Logger } from "#platform/logging.ts";
+import { createMetrics } from "#platform/metrics/metrics.ts";
+import type { Random } from "#platform/random.ts";
+import { openFileBlobStore } from "./blob-store/file-blob-store.ts";
+import type { OriginConfig } from "./config.ts";
+import { renderPage } from "./dashboard/page.ts";
+import { startDelivery } from "./delivery/delivery-listener.ts";
+import { enrolmentService } from "./enrolment/enrolment-service.ts";
+import { openJoinTokens } from "./enrolment/join-tokens.ts";
+import { createEvents } from "./events.ts";
+import { loadOriginKeys } from "./keys/origin-keys.ts";
+import { listResources } from "./log/resources.ts";
+import { openSqliteLog } from "./log/sqlite-log.ts";
+import { Distribution } from "./node-rpc/distribution.ts";
+import { nodeSyncService } from "./node-rpc/node-sync.ts";
+import { schedulerSyncService } from "./node-rpc/scheduler-sync.ts";
+import { ObservedNodes } from "./observed/observed-nodes.ts";
+import { authorise, issueToken } from "./operator-api/authorisation.ts";
+import { createOperatorApi, type OperatorApiParts } from "./operator-api/operator-api.ts";
+import { neededBlobs } from "./publishing/publish.ts";
+import { openRecords, RECORD_RETENTION_MS } from "./records/records.ts";
+
+/** The first token is for making others: a year, revocable. */
+const FIRST_TOKEN_LIFETIME_SECONDS = 31_536_000;
+
+export interface OriginTools {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  /** Shows a text to the person who started the origin. */
+  readonly print: (text: string) => void;
+}
+
+export interface RunningOrigin extends AsyncDisposable {
+  readonly addresses: Readonly<Record<keyof OriginConfig["listen"], Address>>;
+}
+
+export async function startOrigin(config: OriginConfig, tools: OriginTools): Promise<RunningOrigin> {
+  await using starting = new AsyncDisposableStack();
+  const parts = await openParts(config, tools, starting);
+  const addresses = await startListeners(config, parts, starting);
+  startHousekeeping(config, parts, starting);
+  if (parts.keys.isFirstStart) await giveFirstToken(config, parts, tools);
+  parts.events.listening(
+    Object.fromEntries(Object.entries(addresses).map(([name, address]) => [name, formatAddress(address)])),
+  );
+  const running = starting.move();
+  return { addresses, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+type Parts = Awaited<ReturnType<typeof openParts>>;
+
+async function openParts(config: OriginConfig, tools: OriginTools, stack: AsyncDisposableStack) {
+  const { dataDir } = config;
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const keys = await loadOriginKeys(dataDir, tools);
+  const log = stack.use(openSqliteLog(join(dataDir, "log.sqlite")));
+  const records = stack.use(openRecords(join(dataDir, "records.sqlite")));
+  const joinTokens = stack.use(openJoinTokens(join(dataDir, "join-tokens.sqlite"), tools));
+  const blobs = await openFileBlobStore(join(dataDir, "blobs"));
+  const metrics = createMetrics("origin");
+  const events = createEvents(tools.logger, metrics);
+  const observed = new ObservedNodes();
+  const distribution = new Distribution(log, keys.stream);
+  const { clock, random, logger } = tools;
+  const signing = { publishKey: keys.publish, tokenKey: keys.token };
+  const stores = { keys, log, records, joinTokens, blobs };
+  return { clock, random, logger, ...signing, ...stores, metrics, events, observed, distribution };
+}
+
+async function startListeners(config: OriginConfig, parts: Parts, stack: AsyncDisposableStack) {
+  const at = (name: keyof OriginConfig["listen"]) => parseAddress(config.listen[name]);
+  const following = new AbortController();
+  stack.defer(() => following.abort());
+  parts.distribution.run(following.signal).catch((error: unknown) => {
+    // A bug or lost storage: the process's last handler ends it, as for any other.
+    queueMicrotask(() => {
+      throw error;
+    });
+  });
+  const { tls } = parts.keys;
+  const admin = stack.use(
+    await startAdminListener({
+      address: at("admin"),
+      metrics: parts.metrics,
+      readiness: () => ({ ready: true, reasons: [`revision ${parts.log.revision()}`] }),
+    }),
+  );
+  const delivery = stack.use(await startDelivery({ ...parts, tls }, at("delivery")));
+  const enrolment = stack.use(
+    await startGrpcServer({
+      clock: parts.clock,
+      listen: at("enrolment"),
+      tls: { ...tls, clientCertificate: "none" },
+      services: [enrolmentService(parts)],
+    }),
+  );
+  const nodeRpc = stack.use(
+    await startGrpcServer({
+      clock: parts.clock,
+      listen: at("nodeRpc"),
+      tls: { ...tls, clientCertificate: "required" },
+      services: [nodeSyncService(parts), schedulerSyncService(parts)],
+    }),
+  );
+  const operatorApi = await startOperatorApi(parts, at("operatorApi"), stack);
+  const addressOf = (listener: { address: Address }) => listener.address;
+  return {
+    operatorApi,
+    nodeRpc: addressOf(nodeRpc),
+    enrolment: addressOf(enrolment),
+    delivery: addressOf(delivery),
+    admin: addressOf(admin),
+  };
+}
+
+async function startOperatorApi(parts: Parts, address: Address, stack: AsyncDisposableStack): Promise<Address> {
+  const api = await createOperatorApi(parts satisfies OperatorApiParts);
+  addStatusPage(api, parts);
+  stack.defer(() => api.close());
+  await api.listen(address);
+  const bound = api.server.address();
+  return { host: address.host, port: typeof bound === "object" && bound !== null ? bound.port : address.port };
+}
+
+/** Open to who is on the machine itself; from elsewhere with a token, as all else. */
+function addStatusPage(api: ApiServer, parts: Parts): void {
+  api.get("/", { schema: { hide: true } }, async (request, reply) => {
+    const isLocal = isIP(request.ip) !== 0 && isLoopbackHost(request.ip);
+    if (!isLocal) await authorise(parts, request.headers.authorization, "read");
+    const { log, observed, clock } = parts;
+    const html = renderPage({
+      revision: log.revision(),
+      nowMs: clock.nowMs(),
+      pools: listResources(log, "NodePool"),
+      nodes: listResources(log, "Node"),
+      sites: listResources(log, "Site"),
+      observed: observed.list(),
+    });
+    return reply.type("text/html; charset=utf-8").header("cache-control", "no-store").send(html);
+  });
+}
+
+/** Compaction, collection of blobs and of old records; never two runs at once. */
+function startHousekeeping(config: OriginConfig, parts: Parts, stack: AsyncDisposableStack): void {
+  const { log, records, blobs, clock, distribution, events } = parts;
+  const run = async (): Promise<void> => {
+    distribution.advance();
+    log.compact(Math.max(log.compactedRevision(), log.revision() - config.logRevisionsKept));
+    records.prune(clock.nowMs() - RECORD_RETENTION_MS);
+    const uploadedBeforeMs = clock.nowMs() - config.blobGraceSeconds * 1000;
+    events.collected(await blobs.collect(await neededBlobs(log, blobs), uploadedBeforeMs));
+  };
+  const turn = async (): Promise<void> => {
+    try {
+      await run();
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      events.housekeepingFailed(error);
+    }
+  };
+  stack.use(clock.every(config.housekeepingSeconds * 1000, turn));
+}
+
+async function giveFirstToken(config: OriginConfig, parts: Parts, tools: OriginTools): Promise<void> {
+  const claims = { sub: "first", scopes: ["admin"] };
+  const { token } = await issueToken(parts, "operator", claims, FIRST_TOKEN_LIFETIME_SECONDS);
+  const pin = pinOf(parts.keys.authority.certificate);
+  if (config.firstTokenFile !== undefined) await writeFileDurably(config.firstTokenFile, `${token}\n`);
+  else tools.print(`first operator token (shown once): ${token}`);
+  tools.print(`authority pin: ${pin}`);
+}

@@ -1,0 +1,45 @@
+/** Records: what nodes report once and for all (sessions ended, transitions); append-only, kept once by their id. */
+
+import { fromUint64 } from "#contracts/codec/numbers.ts";
+import type { Report } from "#contracts/generated/perigee/v1/node_pb.js";
+import { openDatabase } from "#platform/sqlite/database.ts";
+
+/** How long records are kept. */
+export const RECORD_RETENTION_MS = 30 * 86_400_000;
+
+export interface Records extends Disposable {
+  /** In one transaction; a report whose id is known changes nothing. Gives how many were new. */
+  append(node: string, reports: readonly Pick<Report, "id" | "kind" | "atMs" | "json">[]): number;
+  count(): number;
+  /** Forgets what was recorded before the time. */
+  prune(beforeMs: number): void;
+}
+
+const MIGRATIONS = [
+  `CREATE TABLE records (
+     node TEXT NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL, at_ms INTEGER NOT NULL, json TEXT NOT NULL,
+     PRIMARY KEY (node, id)
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX records_by_time ON records (at_ms);`,
+];
+
+export function openRecords(path: string): Records {
+  const database = openDatabase(path, { migrations: MIGRATIONS, durability: "full" });
+  const insert = database.prepare("INSERT OR IGNORE INTO records VALUES (?, ?, ?, ?, ?)");
+  const count = database.prepare("SELECT count(*) AS count FROM records");
+  const prune = database.prepare("DELETE FROM records WHERE at_ms < ?");
+  return {
+    append: (node, reports) =>
+      database.transaction(() => {
+        let added = 0;
+        for (const { id, kind, atMs, json } of reports) {
+          const text = Buffer.from(json).toString();
+          added += Number(insert.run(node, id, kind, fromUint64(atMs, "report time"), text).changes);
+        }
+        return added;
+      }),
+    count: () => Number(count.get()?.["count"]),
+    prune: (beforeMs) => void prune.run(beforeMs),
+    [Symbol.dispose]: () => database.close(),
+  };
+}
