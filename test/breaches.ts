@@ -181,7 +181,7 @@ const tidied: readonly Breach[] = [
   tidy("machine-path", "platform/planted.ts", `${DOC}export const planted = "/root/x";\n`),
   tidy("banner-comment", "platform/planted.ts", `${DOC}// ==========\n`),
   tidy("name", "platform/utils.ts", DOC),
-  { check: "tidy", rule: "empty folder", path: "platform/planted/for-later/", text: "", says: /for-later/ },
+  { check: "tidy", rule: "empty folder", path: "platform/planted/for-later/", text: "", says: /"platform\/planted"/ },
 ];
 
 export const BREACHES: readonly Breach[] = [...types, ...lint, ...imports, ...unused, ...tidied];

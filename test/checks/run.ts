@@ -1,6 +1,7 @@
 /** Runs the static checks, all or those named: a line each with how much it read; fails below a floor. */
 import { spawn } from "node:child_process";
 import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { listFiles } from "../source-files.ts";
 import { findFloatingPromises } from "./floating-promises.ts";
 
@@ -120,9 +121,10 @@ async function findUnused(): Promise<Outcome> {
 }
 
 async function tidy(): Promise<Outcome> {
-  const { status, output } = await runTool("--test", ["--test-reporter=tap", "test/tidy.test.ts"]);
+  const { status, output: coloured } = await runTool("--test", ["--test-reporter=tap", "test/tidy.test.ts"]);
+  const output = stripVTControlCharacters(coloured);
   const read = [...output.matchAll(/read (\d+) (modules|texts)/g)].reduce((sum, [, count]) => sum + Number(count), 0);
-  const faults = output.split("\n").filter((line) => /^\s*[+-] |^\s*\+?\S+:\d+: /.test(line));
+  const faults = output.split("\n").filter((line) => /^\s*\+( |\S+:\d+: )/.test(line));
   return { read, faults: status === 0 ? "" : faults.join("\n") || output.slice(-3000) };
 }
 
