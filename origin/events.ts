@@ -5,8 +5,6 @@ import type { Logger } from "#platform/logging.ts";
 import type { Metrics } from "#platform/metrics/metrics.ts";
 import type { CollectResult } from "./blob-store/file-blob-store.ts";
 
-export type OriginEvents = ReturnType<typeof createEvents>;
-
 export function createEvents(logger: Logger, metrics: Metrics) {
   const links = metrics.gauge("links", "Connected peers by role", ["role"]);
   const enrolments = metrics.counter("enrolments_total", "Enrolments and renewals by outcome", ["outcome"]);
