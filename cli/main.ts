@@ -2,7 +2,7 @@
 import { runCommandLine } from "./program.ts";
 
 const interrupt = new AbortController();
-process.once("SIGINT", () => interrupt.abort());
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => interrupt.abort());
 
 process.exitCode = await runCommandLine(process.argv.slice(2), {
   output: {

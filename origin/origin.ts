@@ -53,6 +53,7 @@ export async function startOrigin(config: OriginConfig, tools: OriginTools): Pro
   const addresses = await startListeners(config, parts, starting);
   startHousekeeping(config, parts, starting);
   if (parts.keys.isFirstStart) await giveFirstToken(config, parts, tools);
+  parts.startup.isDone = true;
   parts.events.listening(
     Object.fromEntries(Object.entries(addresses).map(([name, address]) => [name, formatAddress(address)])),
   );
@@ -77,7 +78,8 @@ async function openParts(config: OriginConfig, tools: OriginTools, stack: AsyncD
   const { clock, random, logger } = tools;
   const signing = { publishKey: keys.publish, tokenKey: keys.token };
   const stores = { keys, log, records, joinTokens, blobs };
-  return { clock, random, logger, ...signing, ...stores, metrics, events, observed, distribution };
+  const startup = { isDone: false };
+  return { clock, random, logger, ...signing, ...stores, metrics, events, observed, distribution, startup };
 }
 
 async function startListeners(config: OriginConfig, parts: Parts, stack: AsyncDisposableStack) {
@@ -95,7 +97,10 @@ async function startListeners(config: OriginConfig, parts: Parts, stack: AsyncDi
     await startAdminListener({
       address: at("admin"),
       metrics: parts.metrics,
-      readiness: () => ({ ready: true, reasons: [`revision ${parts.log.revision()}`] }),
+      readiness: () => {
+        if (!parts.startup.isDone) return { ready: false, reasons: ["starting"] };
+        return { ready: true, reasons: [`revision ${parts.log.revision()}`] };
+      },
     }),
   );
   const delivery = stack.use(await startDelivery({ ...parts, tls }, at("delivery")));

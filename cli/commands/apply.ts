@@ -6,7 +6,7 @@ import { parseResourceInput } from "#contracts/operator-api/resources/parse.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
 import { parseSourceDocuments, type SourceDocument } from "#platform/yaml/documents.ts";
 import { fieldOf, renderTable, textOf } from "../output.ts";
-import { apiOf, type CommandSession } from "./session.ts";
+import { type Api, apiOf, type CommandSession } from "./session.ts";
 
 interface SourcedDocument {
   readonly file: string;
@@ -21,21 +21,24 @@ export function addApply(program: Command, session: CommandSession): void {
     .option("--dry-run", "say what would change, and change nothing")
     .addHelpText("after", "\nExamples:\n  perigee apply -f policies/eu.yaml\n  perigee apply -f resources/ --dry-run")
     .action(async (options: { file: string[]; dryRun?: boolean }, command: Command) => {
-      const documents = options.file.flatMap(filesOf).flatMap(readDocuments);
-      checkDocuments(documents);
       const dryRun = options.dryRun === true;
-      const answer = await apiOf(command, session)
-        .origin({
-          method: "POST",
-          path: `/v1/apply?dryRun=${dryRun}`,
-          body: { documents: documents.map(({ document }) => document.value) },
-        })
-        .catch((error: unknown) => {
-          throw withPlaces(error, documents);
-        });
-      session.output.line(renderResults(answer));
+      session.output.line(await applyFiles(() => apiOf(command, session), options.file, dryRun));
       if (dryRun) session.output.note("dry run: nothing was changed");
     });
+}
+
+/** Applies all documents of the files or none, and tabulates what became of each. Throws with file and line of every fault. */
+export async function applyFiles(api: () => Api, files: readonly string[], dryRun: boolean): Promise<string> {
+  const documents = files.flatMap(filesOf).flatMap(readDocuments);
+  checkDocuments(documents);
+  const body = { documents: documents.map(({ document }) => document.value) };
+  const request = { method: "POST", path: `/v1/apply?dryRun=${dryRun}`, body } as const;
+  const answer = await api()
+    .origin(request)
+    .catch((error: unknown) => {
+      throw withPlaces(error, documents);
+    });
+  return renderResults(answer);
 }
 
 function filesOf(path: string): string[] {

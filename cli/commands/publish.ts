@@ -7,7 +7,7 @@ import { RELEASE_FILES_MAX } from "#contracts/operator-api/operator.ts";
 import { Failure } from "#domain/failure.ts";
 import { parseName } from "#domain/ids.ts";
 import { mediaTypeOf } from "../media-types.ts";
-import { fieldOf, textOf } from "../output.ts";
+import { fieldOf, type Output, textOf } from "../output.ts";
 import { type Api, apiOf, type CommandSession } from "./session.ts";
 
 /** One blob; a file beyond this belongs to object storage behind a `pull` site. */
@@ -29,19 +29,19 @@ export function addPublish(program: Command, session: CommandSession): void {
     .addHelpText("after", "\nExample:\n  perigee publish ./dist --site shop")
     .action(async (folder: string, options: { site: string }, command: Command) => {
       const site = parseName(options.site, "--site");
-      const files = readFolder(folder);
-      if (files.length === 0) throw new Failure("argument-invalid", `${folder} holds no files`);
-      const api = apiOf(command, session);
-      const uploaded = await uploadMissing(api, site, files, session);
-      const answer = await api.origin({
-        method: "POST",
-        path: `/v1/sites/${site}/releases`,
-        body: { files: manifestOf(files) },
-      });
-      session.output.line(
-        `${site}: generation ${textOf(fieldOf(answer, "generation"))}, ${files.length} files, ${uploaded} uploaded, revision ${textOf(fieldOf(answer, "revision"))}`,
-      );
+      session.output.line(await publishFolder(apiOf(command, session), folder, site, session.output));
     });
+}
+
+/** Uploads what the origin lacks, makes the release, and says what became of it. */
+export async function publishFolder(api: Api, folder: string, site: string, output: Output): Promise<string> {
+  const files = readFolder(folder);
+  if (files.length === 0) throw new Failure("argument-invalid", `${folder} holds no files`);
+  const uploaded = await uploadMissing(api, site, files, output);
+  const request = { method: "POST", path: `/v1/sites/${site}/releases`, body: { files: manifestOf(files) } } as const;
+  const answer = await api.origin(request);
+  const [generation, revision] = [fieldOf(answer, "generation"), fieldOf(answer, "revision")].map(textOf);
+  return `${site}: generation ${generation}, ${files.length} files, ${uploaded} uploaded, revision ${revision}`;
 }
 
 export function addRollback(program: Command, session: CommandSession): void {
@@ -64,19 +64,14 @@ export function addRollback(program: Command, session: CommandSession): void {
     });
 }
 
-async function uploadMissing(
-  api: Api,
-  site: string,
-  files: readonly LocalFile[],
-  session: CommandSession,
-): Promise<number> {
+async function uploadMissing(api: Api, site: string, files: readonly LocalFile[], output: Output): Promise<number> {
   const digests = [...new Set(files.map((file) => file.digest))];
   const answer = await api.origin({ method: "POST", path: `/v1/sites/${site}/missing-blobs`, body: { digests } });
   const missing = fieldOf(answer, "digests");
   const wanted = new Set(Array.isArray(missing) ? missing.map(String) : digests);
   const uploads = files.filter((file) => wanted.delete(file.digest));
   for (const [index, file] of uploads.entries()) {
-    session.output.note(`uploading ${index + 1}/${uploads.length} ${file.path} (${file.sizeBytes} bytes)`);
+    output.note(`uploading ${index + 1}/${uploads.length} ${file.path} (${file.sizeBytes} bytes)`);
     await api.origin({
       method: "PUT",
       path: `/v1/sites/${site}/blobs/${file.digest}`,

@@ -12,7 +12,6 @@ export interface CommandSession {
 }
 
 export interface Api {
-  readonly context: Context;
   origin(request: Omit<ApiRequest, "base" | "token">): Promise<unknown>;
   scheduler(request: Omit<ApiRequest, "base" | "token">): Promise<unknown>;
 }
@@ -20,9 +19,11 @@ export interface Api {
 /** Resolves the context from the command's global flags; throws `argument-invalid` where it is incomplete. */
 export function apiOf(command: Command, session: CommandSession): Api {
   const flags: GlobalFlags = command.optsWithGlobals();
-  const context = resolveContext(flags, session.environment);
+  return apiFor(resolveContext(flags, session.environment));
+}
+
+export function apiFor(context: Context): Api {
   return {
-    context,
     origin: (request) => callApi({ ...request, base: context.origin, token: context.token }),
     scheduler: (request) => callApi({ ...request, base: context.scheduler, token: context.token }),
   };
