@@ -1,4 +1,5 @@
 /** Puts the origin together: storage, keys, listeners, housekeeping; disposed of in reverse. */
+import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { isIP } from "node:net";
 import { join } from "node:path";
@@ -50,9 +51,18 @@ export interface RunningOrigin extends AsyncDisposable {
 export async function startOrigin(config: OriginConfig, tools: OriginTools): Promise<RunningOrigin> {
   await using starting = new AsyncDisposableStack();
   const parts = await openParts(config, tools, starting);
-  const addresses = await startListeners(config, parts, starting);
+  const listeners = await startListeners(config, parts, starting);
   startHousekeeping(config, parts, starting);
-  if (parts.keys.isFirstStart) await giveFirstToken(config, parts, tools);
+  await giveFirstToken(config, parts, tools);
+  // Last: what says that the origin is ready says so of all the rest.
+  const admin = starting.use(
+    await startAdminListener({
+      address: parseAddress(config.listen.admin),
+      metrics: parts.metrics,
+      readiness: () => ({ ready: true, reasons: [`revision ${parts.log.revision()}`] }),
+    }),
+  );
+  const addresses = { ...listeners, admin: admin.address };
   parts.startup.isDone = true;
   parts.events.listening(
     Object.fromEntries(Object.entries(addresses).map(([name, address]) => [name, formatAddress(address)])),
@@ -93,16 +103,6 @@ async function startListeners(config: OriginConfig, parts: Parts, stack: AsyncDi
     });
   });
   const { tls } = parts.keys;
-  const admin = stack.use(
-    await startAdminListener({
-      address: at("admin"),
-      metrics: parts.metrics,
-      readiness: () => {
-        if (!parts.startup.isDone) return { ready: false, reasons: ["starting"] };
-        return { ready: true, reasons: [`revision ${parts.log.revision()}`] };
-      },
-    }),
-  );
   const delivery = stack.use(await startDelivery({ ...parts, tls }, at("delivery")));
   const enrolment = stack.use(
     await startGrpcServer({
@@ -127,7 +127,6 @@ async function startListeners(config: OriginConfig, parts: Parts, stack: AsyncDi
     nodeRpc: addressOf(nodeRpc),
     enrolment: addressOf(enrolment),
     delivery: addressOf(delivery),
-    admin: addressOf(admin),
   };
 }
 
@@ -179,11 +178,14 @@ function startHousekeeping(config: OriginConfig, parts: Parts, stack: AsyncDispo
   stack.use(clock.every(config.housekeepingSeconds * 1000, turn));
 }
 
+/** Given once: the marker is written after it, so a crash in between gives another rather than none. */
 async function giveFirstToken(config: OriginConfig, parts: Parts, tools: OriginTools): Promise<void> {
+  const marker = join(config.dataDir, "first-token-given");
+  if (existsSync(marker)) return;
   const claims = { sub: "first", scopes: ["admin"] };
-  const { token } = await issueToken(parts, "operator", claims, FIRST_TOKEN_LIFETIME_SECONDS);
-  const pin = pinOf(parts.keys.authority.certificate);
+  const { token, id } = await issueToken(parts, "operator", claims, FIRST_TOKEN_LIFETIME_SECONDS);
   if (config.firstTokenFile !== undefined) await writeFileDurably(config.firstTokenFile, `${token}\n`);
   else tools.print(`first operator token (shown once): ${token}`);
-  tools.print(`authority pin: ${pin}`);
+  tools.print(`authority pin: ${pinOf(parts.keys.authority.certificate)}`);
+  await writeFileDurably(marker, `${id}\n`);
 }

@@ -30,8 +30,6 @@ export interface OriginKeys {
   readonly token: SigningKey;
   /** Issued anew at each start. */
   readonly tls: { readonly keyPem: string; readonly chainPem: string; readonly authoritiesPem: string };
-  /** Whether this start made the keys. */
-  readonly isFirstStart: boolean;
 }
 
 export async function loadOriginKeys(dataDir: string, tools: { clock: Clock; random: Random }): Promise<OriginKeys> {
@@ -57,7 +55,6 @@ export async function loadOriginKeys(dataDir: string, tools: { clock: Clock; ran
     stream: await loadKey(join(folder, "stream.key")),
     token: await loadKey(join(folder, "token.key")),
     tls: { keyPem: exportPrivateKey(tlsKey), chainPem: formatPemChain([chain]) + authoritiesPem, authoritiesPem },
-    isFirstStart: storedCertificate === undefined,
   };
 }
 
