@@ -17,6 +17,7 @@ export const FAILURE_CODES = [
   "join-token-unknown",
   "join-token-used",
   "manifest-invalid",
+  "media-invalid",
   "no-pool-fits",
   "not-found",
   "overloaded",

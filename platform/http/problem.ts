@@ -18,6 +18,7 @@ export const HTTP_STATUS_BY_CODE: Readonly<Record<FailureCode, number>> = {
   "join-token-unknown": 403,
   "join-token-used": 403,
   "manifest-invalid": 422,
+  "media-invalid": 422,
   "no-pool-fits": 503,
   "not-found": 404,
   overloaded: 503,
