@@ -55,3 +55,15 @@ t.test("collection keeps what is needed and what is young", async (t) => {
   t.equal(await store.findSize(unneeded), undefined);
   t.equal(await store.findSize(needed), 6);
 });
+
+t.test("a blob that a release is about to need is held", async (t) => {
+  const folder = t.testdir();
+  const store = await openFileBlobStore(folder);
+  const digest = digestOf("again");
+  t.equal(await store.hold(digest, 50_000), undefined);
+  await store.put(digest, chunks("again"));
+  utimesSync(join(folder, digest.slice(0, 2), digest), 1, 1);
+  t.equal(await store.hold(digest, 50_000), 5);
+  t.match(await store.collect(new Set(), 40_000), { removed: 0 });
+  t.match(await store.collect(new Set(), 60_000), { removed: 1 });
+});

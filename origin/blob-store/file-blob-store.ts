@@ -1,7 +1,7 @@
 /** Blobs as files named by their SHA-256: written aside, verified, synced, renamed; what nobody needs is collected. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, open, readdir, rm, stat } from "node:fs/promises";
+import { mkdir, open, readdir, rm, stat, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { assert } from "#domain/assert.ts";
@@ -29,6 +29,8 @@ export interface CollectResult {
 export interface BlobStore {
   /** `undefined` where there is none. */
   findSize(digest: Digest): Promise<number | undefined>;
+  /** The same, and counts as uploaded now: a release is about to need it, so collection leaves it alone. */
+  hold(digest: Digest, nowMs: number): Promise<number | undefined>;
   /** Idempotent. Throws `digest-mismatch`, `argument-invalid` for too large a blob, `disk-full` or `storage-failed`. */
   put(digest: Digest, bytes: AsyncIterable<Uint8Array>): Promise<number>;
   /** Of a blob that `findSize` found. */
@@ -60,6 +62,17 @@ class FileBlobStore implements BlobStore {
       if (isAbsent(error)) return undefined;
       throw storageFailure(error, this.#pathOf(digest));
     }
+  }
+
+  async hold(digest: Digest, nowMs: number): Promise<number | undefined> {
+    const path = this.#pathOf(digest);
+    try {
+      await utimes(path, nowMs / 1000, nowMs / 1000);
+    } catch (error) {
+      if (isAbsent(error)) return undefined;
+      throw storageFailure(error, path);
+    }
+    return this.findSize(digest);
   }
 
   async put(digest: Digest, bytes: AsyncIterable<Uint8Array>): Promise<number> {

@@ -115,7 +115,7 @@ function addPublishingRoutes(server: ApiServer, parts: OperatorApiParts): void {
       await authorise(parts, request.headers.authorization, `publish:${request.params.site}`);
       const digests: string[] = [];
       for (const digest of request.body.digests) {
-        if ((await parts.blobs.findSize(digest)) === undefined) digests.push(digest);
+        if ((await parts.blobs.hold(digest, parts.clock.nowMs())) === undefined) digests.push(digest);
       }
       return { digests };
     },

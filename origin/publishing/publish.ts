@@ -37,7 +37,7 @@ export async function publishRelease(
   request: ReleaseRequest,
 ): Promise<ReleaseResult> {
   checkPublished(parts.log, site);
-  const files = await describeFiles(parts.blobs, request);
+  const files = await describeFiles(parts, request);
   const activateAtMs = request.activateAtMs ?? parts.clock.nowMs();
   return makeRelease(parts, { site, files, activateAtMs });
 }
@@ -134,11 +134,14 @@ function checkPublished(log: ResourceLog, site: string): void {
   );
 }
 
-async function describeFiles(blobs: BlobStore, { files }: ReleaseRequest): Promise<Record<string, ManifestFile>> {
+async function describeFiles(
+  { blobs, clock }: PublishingParts,
+  { files }: ReleaseRequest,
+): Promise<Record<string, ManifestFile>> {
   const described: [string, ManifestFile][] = [];
   const missing = new Set<Digest>();
   for (const [path, file] of Object.entries(files)) {
-    const sizeBytes = await blobs.findSize(file.digest);
+    const sizeBytes = await blobs.hold(file.digest, clock.nowMs());
     if (sizeBytes === undefined) missing.add(file.digest);
     else {
       const fields = file.fields === undefined ? {} : { fields: file.fields };
