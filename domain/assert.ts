@@ -7,8 +7,3 @@ export class AssertionFailed extends Error {
 export function assert(condition: unknown, invariant: string): asserts condition {
   if (!condition) throw new AssertionFailed(invariant);
 }
-
-/** Makes a `switch` over a union total: does not compile while a member is missing. */
-export function assertNever(value: never, what: string): never {
-  throw new AssertionFailed(`${what}: ${JSON.stringify(value)}`);
-}

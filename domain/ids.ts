@@ -17,10 +17,6 @@ export function isName(text: string): boolean {
   return NAME.test(text);
 }
 
-export function isDottedName(text: string): boolean {
-  return DOTTED_NAME.test(text);
-}
-
 /** Throws `argument-invalid` naming `what`. */
 export function parseName(text: string, what: string): string {
   if (isName(text)) return text;

@@ -1,4 +1,4 @@
-/** Runs every test but the end-to-end ones, two files at a time, and ends with "N passed, N failed". */
+/** Runs every test but the end-to-end ones (with --end-to-end: those), two files at a time, and ends with "N passed, N failed". */
 
 import { join } from "node:path";
 import { run } from "node:test";
@@ -11,15 +11,18 @@ const CONCURRENCY = 2;
 const FILE_TIMEOUT_MS = 120_000;
 
 const root = join(import.meta.dirname, "..");
-const wanted = process.argv.slice(2);
+const words = process.argv.slice(2);
+const isEndToEnd = words.includes("--end-to-end");
+const wanted = words.filter((word) => word !== "--end-to-end");
 const files = listFiles(root).filter(
   (path) =>
     path.endsWith(".test.ts") &&
-    !path.startsWith("test/end-to-end/") &&
+    path.startsWith("test/end-to-end/") === isEndToEnd &&
     (wanted.length === 0 || wanted.some((part) => path.includes(part))),
 );
-if (wanted.length === 0 && files.length < TEST_FILES_MIN) {
-  console.error(`found ${files.length} test files, expected ${TEST_FILES_MIN} at least`);
+const filesMin = isEndToEnd ? END_TO_END_FILES_MIN : TEST_FILES_MIN;
+if (wanted.length === 0 && files.length < filesMin) {
+  console.error(`found ${files.length} test files, expected ${filesMin} at least`);
   process.exit(1);
 }
 
