@@ -1,0 +1,53 @@
+import fc from "fast-check";
+import t from "tap";
+import { deriveRttLimitMs, remotePathMs } from "./budget.ts";
+import { estimateRttMs, RttMap } from "./rtt-map.ts";
+
+const GROUPS = ["prefix:192.0.2.0/24", "cell:47,8", "country:CH"];
+
+t.test("at the RTT limit the remote path takes the whole budget", async (t) => {
+  const parts = { budgetMs: 30, renderEncodeMsP95: 9, decodeMs: 4, jitterMs: 2, serialisationMs: 1 };
+  t.equal(deriveRttLimitMs(parts), 14);
+  t.equal(remotePathMs(parts, 14), 30);
+  t.equal(deriveRttLimitMs({ ...parts, renderEncodeMsP95: 40 }), -17, "no distance is near enough");
+});
+
+t.test("a farther pool is estimated slower", async (t) => {
+  const bern = { latitude: 46.9, longitude: 7.4 };
+  const paris = { latitude: 48.9, longitude: 2.4 };
+  t.equal(estimateRttMs(bern, bern), 3);
+  t.ok(estimateRttMs(bern, paris) > 8 && estimateRttMs(bern, paris) < 12);
+});
+
+t.test("a group without samples falls back on its cell, then its country", async (t) => {
+  const map = new RttMap({ groupsMax: 100, ageMsMax: 1000 });
+  for (const rttMs of [10, 12, 14]) map.record(GROUPS, { pool: "near", rttMs, atMs: 5 });
+  t.equal(map.find(GROUPS, "near", 6)?.group, "prefix:192.0.2.0/24");
+  t.equal(map.find(["prefix:other", "cell:47,8", "country:CH"], "near", 6)?.group, "cell:47,8");
+  t.equal(map.find(["prefix:other", "cell:0,0", "country:CH"], "near", 6)?.group, "country:CH");
+  t.equal(map.find(GROUPS, "far", 6), undefined);
+  t.match(map.find(GROUPS, "near", 6), { sampleCount: 3, rttMsP95: 14, ageMs: 1 });
+});
+
+t.test("too few samples and old ones are not believed", async (t) => {
+  const map = new RttMap({ groupsMax: 100, ageMsMax: 1000 });
+  map.record(GROUPS, { pool: "near", rttMs: 10, atMs: 0 });
+  map.record(GROUPS, { pool: "near", rttMs: 10, atMs: 0 });
+  t.equal(map.find(GROUPS, "near", 0), undefined);
+  map.record(GROUPS, { pool: "near", rttMs: 10, atMs: 0 });
+  t.ok(map.find(GROUPS, "near", 1000));
+  t.equal(map.find(GROUPS, "near", 1001), undefined);
+});
+
+t.test("the nearest by history come first, whatever the order of the samples, and the map stays bounded", async (t) => {
+  const samples = fc.array(fc.record({ group: fc.nat(20), pool: fc.nat(9), rttMs: fc.nat(300) }), { maxLength: 200 });
+  const isOrderedAndBounded = fc.property(samples, (list) => {
+    const map = new RttMap({ groupsMax: 5, ageMsMax: 1000 });
+    for (const { group, pool, rttMs } of list) {
+      map.record([`g${group}`, "all"], { pool: `p${pool}`, rttMs, atMs: 0 });
+    }
+    const rtts = map.listNearest(["all"], 0, 3).map((summary) => summary.smoothedRttMs);
+    return map.groupCount <= 5 && rtts.length <= 3 && rtts.every((rtt, index) => rtt >= (rtts[index - 1] ?? 0));
+  });
+  t.doesNotThrow(() => fc.assert(isOrderedAndBounded));
+});
