@@ -1,0 +1,107 @@
+import fc from "fast-check";
+import t from "tap";
+import { decidePlacement, type PlacementRules, type PoolCandidate } from "./decision.ts";
+import { explainPlacement } from "./explain.ts";
+
+const rules: PlacementRules = {
+  constraints: [],
+  preferences: [],
+  capacityReserveRatio: 0,
+  onNoFit: "degrade",
+  stickinessMs: 2,
+};
+
+/** Budget 30 ms less 12 ms of other parts: an RTT of 18 ms fits. */
+function pool(name: string, rttMs: number, changes: Partial<PoolCandidate> = {}): PoolCandidate {
+  return {
+    pool: name,
+    labels: {},
+    reachable: true,
+    cordoned: false,
+    draining: false,
+    rttMs,
+    rttSource: "measured",
+    parts: { budgetMs: 30, renderEncodeMsP95: 8, decodeMs: 3, jitterMs: 1, serialisationMs: 0 },
+    slotsTotal: 10,
+    slotsFree: 10,
+    priceMs: 0,
+    ...changes,
+  };
+}
+
+function decide(candidates: PoolCandidate[], changes: Partial<PlacementRules> = {}, currentPool?: string) {
+  return decidePlacement({ candidates, rules: { ...rules, ...changes }, currentPool });
+}
+
+t.test("the lowest RTT within the limit wins, and by how much is said", async (t) => {
+  const decision = decide([pool("middle", 17), pool("near", 4), pool("far", 60)]);
+  t.same(decision.outcome, { state: "placed", pool: "near", marginMs: 13 });
+  t.same(explainPlacement(decision), [
+    "placed: near, ahead by 13.0 ms",
+    "far: RTT 60.0 ms (measured), limit 18.0 ms; fails over-limit: RTT 60.0 ms > limit 18.0 ms",
+    "middle: RTT 17.0 ms (measured), limit 18.0 ms; score 17.0 = rtt 17.0 + price 0.0 + fill 0.0 + preference 0.0 + stickiness 0.0",
+    "near: RTT 4.0 ms (measured), limit 18.0 ms; score 4.0 = rtt 4.0 + price 0.0 + fill 0.0 + preference 0.0 + stickiness 0.0",
+  ]);
+});
+
+t.test("the first failing rule of a rejected pool is kept", async (t) => {
+  const constraints = [{ label: "region", operator: "In", values: ["eu"] }] as const;
+  const eu = { region: "eu" };
+  const cases = [
+    [{ reachable: false, draining: true }, "unreachable"],
+    [{ draining: true, cordoned: true }, "draining"],
+    [{ cordoned: true }, "cordoned"],
+    [{ labels: { region: "us" }, slotsFree: 0 }, "label-constraint"],
+    [{ labels: eu, rttMs: 19, slotsFree: 0 }, "over-limit"],
+    [{ labels: eu, slotsFree: 0 }, "no-free-slot"],
+    [{ labels: eu, slotsFree: 2 }, "capacity-reserve"],
+    [{ labels: eu, slotsFree: 3 }, undefined],
+  ] as const;
+  for (const [changes, rule] of cases) {
+    const decision = decide([pool("near", 4, changes)], { constraints, capacityReserveRatio: 0.2 });
+    t.equal(decision.considered[0]?.rejection?.rule, rule);
+  }
+});
+
+t.test("prices, preferences and stickiness move the choice", async (t) => {
+  const two = [pool("a", 4, { labels: { cost: "low" } }), pool("b", 6)];
+  t.match(decide(two).outcome, { pool: "a" });
+  t.match(decide([pool("a", 4, { priceMs: 3 }), pool("b", 6)]).outcome, { pool: "b", marginMs: 1 });
+  const repel = [{ label: "cost", operator: "Exists", bonusMs: -5 }] as const;
+  t.match(decide(two, { preferences: repel }).outcome, { pool: "b", marginMs: 3 });
+  t.match(decide(two, { stickinessMs: 3 }, "b").outcome, { pool: "b", marginMs: 1 });
+});
+
+t.test("what fits nowhere is degraded to spare capacity, queued or rejected, as the policy says", async (t) => {
+  const far = [pool("far", 40), pool("near", 4, { slotsFree: 0 })];
+  t.match(decide(far).outcome, { state: "degraded", pool: "far" });
+  t.same(decide(far, { onNoFit: "queue" }).outcome, { state: "queued", bestAchievableMs: 16 });
+  t.same(decide(far, { onNoFit: "reject" }).outcome, { state: "rejected", bestAchievableMs: 16 });
+  const contested = [pool("far", 40, { slotsTotal: 100, slotsFree: 5 })];
+  t.same(decide(contested).outcome, { state: "queued", bestAchievableMs: 52 }, "a contested slot is not taken");
+  t.same(decide([]).outcome, { state: "rejected", bestAchievableMs: undefined });
+});
+
+const candidates = fc.uniqueArray(
+  fc.record({
+    name: fc.nat(9),
+    rttMs: fc.nat(60),
+    slotsFree: fc.nat(10),
+    priceMs: fc.nat(10),
+    draining: fc.boolean(),
+  }),
+  { selector: ({ name }) => name },
+);
+
+t.test("at prices of zero no fitting pool is much nearer than the winner; order does not matter", async (t) => {
+  const holds = fc.property(candidates, (list) => {
+    const pools = list.map(({ name, ...changes }) => pool(`p${name}`, changes.rttMs, { ...changes, priceMs: 0 }));
+    const { outcome, considered } = decide(pools);
+    t.strictSame(decide(pools.toReversed()).outcome, outcome);
+    if (outcome.state !== "placed") return considered.every(({ rejection }) => rejection !== undefined);
+    const winner = pools.find((candidate) => candidate.pool === outcome.pool);
+    const fitting = considered.filter(({ rejection }) => rejection === undefined);
+    return winner !== undefined && fitting.every(({ candidate }) => winner.rttMs <= candidate.rttMs + 2);
+  });
+  t.doesNotThrow(() => fc.assert(holds, { numRuns: 50 }));
+});

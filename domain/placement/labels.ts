@@ -1,0 +1,17 @@
+/** Whether a pool's labels meet a policy's requirements. Pure. */
+import type { LabelRequirement } from "../policy/placement-policy.ts";
+
+export function meetsRequirement(labels: Readonly<Record<string, string>>, requirement: LabelRequirement): boolean {
+  const value = Object.hasOwn(labels, requirement.label) ? labels[requirement.label] : undefined;
+  const values = requirement.values ?? [];
+  switch (requirement.operator) {
+    case "In":
+      return value !== undefined && values.includes(value);
+    case "NotIn":
+      return value === undefined || !values.includes(value);
+    case "Exists":
+      return value !== undefined;
+    case "DoesNotExist":
+      return value === undefined;
+  }
+}
