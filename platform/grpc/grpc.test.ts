@@ -202,3 +202,29 @@ t.test("a server that asks for no certificate answers without one; unary calls w
   const error = await client.renew({}, limits()).catch((thrown: unknown) => thrown);
   t.notMatch(String(error), /bug/);
 });
+
+t.test("new connections see a replaced certificate while an old one lives on", async (t) => {
+  const authority = await createAuthority("test", options);
+  const authoritiesPem = formatPemChain([authority.certificate]);
+  const server = await startGrpcServer({
+    listen: { host: "127.0.0.1", port: 0 },
+    tls: { ...(await pairFor(authority, edge)), authoritiesPem, clientCertificate: "required" },
+    services: [serviceOf(SiteControl, { connect: async function* () {}, fetchBlob: async function* () {} })],
+    clock: systemClock,
+  });
+  t.teardown(() => server[Symbol.asyncDispose]());
+  const fetchFrom = (client: Awaited<ReturnType<typeof connect>>) =>
+    codeOf(() => collect(client.fetchBlob({ digest: "x" }, limits())));
+  const standing = await connect(t, authority, server.address);
+  t.equal(await fetchFrom(standing), "none");
+  const renamed: PeerIdentity = { ...edge, name: "near-2" };
+  server.replaceCertificate(await pairFor(authority, renamed));
+  t.equal(await fetchFrom(await connect(t, authority, server.address, { serverName: serverNameOf(renamed) })), "none");
+  t.equal(await fetchFrom(standing), "none", "the connection that stands");
+  const stranger = await pairFor(await createAuthority("stranger", options), agent);
+  t.equal(
+    await fetchFrom(await connect(t, authority, server.address, { serverName: serverNameOf(renamed), own: stranger })),
+    "unavailable",
+    "a client of another authority is refused after the change too",
+  );
+});

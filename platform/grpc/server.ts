@@ -2,7 +2,7 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import {
   Server,
-  ServerCredentials,
+  type ServerCredentials,
   type ServerDuplexStream,
   type ServerReadableStream,
   type ServerUnaryCall,
@@ -14,6 +14,7 @@ import { Failure } from "#domain/failure.ts";
 import { type Address, formatAddress } from "../address.ts";
 import type { Clock } from "../clock.ts";
 import { type PeerIdentity, parseIdentity } from "../identity/peer.ts";
+import { type CertificatePair, CertificateSource } from "./certificate-source.ts";
 import { type Input, MESSAGE_BYTES_MAX, methodDefinitionOf, type OutputInit } from "./definition.ts";
 import { toServiceError } from "./status.ts";
 
@@ -40,9 +41,7 @@ export type Handler<M extends DescMethod> = M["methodKind"] extends "unary"
 
 export type Implementation<S extends DescService> = { readonly [K in keyof S["method"]]: Handler<S["method"][K]> };
 
-export interface ServerTls {
-  readonly keyPem: string;
-  readonly chainPem: string;
+export interface ServerTls extends CertificatePair {
   readonly authoritiesPem: string;
   /** Whether clients must show a certificate of the authorities. */
   readonly clientCertificate: "required" | "none";
@@ -50,6 +49,8 @@ export interface ServerTls {
 
 export interface GrpcServer extends AsyncDisposable {
   readonly address: Address;
+  /** New connections get this certificate; those that stand keep theirs. */
+  replaceCertificate(pair: CertificatePair): void;
 }
 
 export interface ServiceEntry {
@@ -81,13 +82,13 @@ export async function startGrpcServer(options: {
     "grpc.keepalive_permit_without_calls": 1,
   });
   for (const entry of options.services) addService(server, entry);
-  const port = await bind(server, options.listen, credentialsOf(options.tls));
-  return { address: { host: options.listen.host, port }, [Symbol.asyncDispose]: () => stop(server, options.clock) };
-}
-
-function credentialsOf(tls: ServerTls): ServerCredentials {
-  const pair = { private_key: Buffer.from(tls.keyPem), cert_chain: Buffer.from(tls.chainPem) };
-  return ServerCredentials.createSsl(Buffer.from(tls.authoritiesPem), [pair], tls.clientCertificate === "required");
+  const source = new CertificateSource(options.tls, options.tls.authoritiesPem);
+  const port = await bind(server, options.listen, source.credentials(options.tls.clientCertificate));
+  return {
+    address: { host: options.listen.host, port },
+    replaceCertificate: (pair) => source.replace(pair),
+    [Symbol.asyncDispose]: () => stop(server, options.clock),
+  };
 }
 
 function bind(server: Server, address: Address, credentials: ServerCredentials): Promise<number> {

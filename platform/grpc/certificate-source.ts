@@ -1,0 +1,51 @@
+/** Hands a server its certificates, and new ones while it runs: connections made after a change use them. */
+import { experimental, type ServerCredentials } from "@grpc/grpc-js";
+
+export interface CertificatePair {
+  readonly keyPem: string;
+  readonly chainPem: string;
+}
+
+type IdentityListener = experimental.IdentityCertificateUpdateListener;
+
+export class CertificateSource implements experimental.CertificateProvider {
+  readonly #authorities: Buffer;
+  readonly #listeners = new Set<IdentityListener>();
+  #pair: CertificatePair;
+
+  constructor(pair: CertificatePair, authoritiesPem: string) {
+    this.#pair = pair;
+    this.#authorities = Buffer.from(authoritiesPem);
+  }
+
+  credentials(clientCertificate: "required" | "none"): ServerCredentials {
+    const required = clientCertificate === "required";
+    return experimental.createCertificateProviderServerCredentials(this, required ? this : null, required);
+  }
+
+  replace(pair: CertificatePair): void {
+    this.#pair = pair;
+    for (const listener of this.#listeners) this.#tell(listener);
+  }
+
+  /** The authorities are fixed for the life of a server: told once. */
+  addCaCertificateListener(listener: experimental.CaCertificateUpdateListener): void {
+    listener({ caCertificate: this.#authorities });
+  }
+
+  removeCaCertificateListener(): void {}
+
+  addIdentityCertificateListener(listener: IdentityListener): void {
+    this.#listeners.add(listener);
+    // Not at once: grpc-js registers the server's own watcher only after this call, and would miss the first pair.
+    queueMicrotask(() => this.#tell(listener));
+  }
+
+  removeIdentityCertificateListener(listener: IdentityListener): void {
+    this.#listeners.delete(listener);
+  }
+
+  #tell(listener: IdentityListener): void {
+    listener({ certificate: Buffer.from(this.#pair.chainPem), privateKey: Buffer.from(this.#pair.keyPem) });
+  }
+}
