@@ -1,0 +1,52 @@
+/** Scenes are parsed with every fault named, and their primitives are closed and of unit size. */
+import { readFileSync } from "node:fs";
+import fc from "fast-check";
+import t from "tap";
+import { isFailure } from "#domain/failure.ts";
+import { buildGeometry } from "./geometry.ts";
+import { parseScene } from "./scene.ts";
+import { chooseVulkan } from "./software-vulkan.ts";
+
+const hall = new URL("../../deploy/one-machine/sample/scene/hall.json", import.meta.url);
+
+t.test("the sample scene has a red pillar ahead and a green one to the right", async (t) => {
+  const columns = parseScene(readFileSync(hall)).instances.filter((instance) => instance.mesh === "column");
+  t.same(columns[0]?.position, [0, 2.5, -6]);
+  t.same(columns[1]?.position, [6, 2.5, 0]);
+  t.same(columns[1]?.colour, [0.1, 0.75, 0.15]);
+});
+
+t.test("what is no scene is scene-invalid", async (t) => {
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
+      try {
+        parseScene(Buffer.from(text));
+        t.fail(text);
+      } catch (error) {
+        if (!isFailure(error, "scene-invalid")) throw error;
+      }
+    }),
+  );
+});
+
+t.test("every primitive stays within -1..1 and indexes its own vertices, at any detail", async (t) => {
+  for (const shape of ["box", "plane", "sphere", "cylinder"] as const) {
+    for (const detail of [0.1, 0.5, 1]) {
+      const { vertices, indices } = buildGeometry({ shape }, detail);
+      t.ok(
+        indices.every((index) => index < vertices.length / 8),
+        `${shape} ${detail}`,
+      );
+      t.ok(
+        vertices.every((value, at) => at % 8 >= 6 || Math.abs(value) <= 1.000_001),
+        `${shape} ${detail}`,
+      );
+    }
+  }
+});
+
+t.test("a device comes before Mesa's software driver, and that before SwiftShader", async (t) => {
+  t.equal(chooseVulkan({ device: true, lavapipe: true }).kind, "device");
+  t.equal(chooseVulkan({ device: false, lavapipe: true }).kind, "lavapipe");
+  t.equal(chooseVulkan({ device: false, lavapipe: false }).kind, "swiftshader");
+});
