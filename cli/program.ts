@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { isFailure } from "#domain/failure.ts";
 import { addApply } from "./commands/apply.ts";
 import { addDev } from "./commands/dev.ts";
+import { addEdge } from "./commands/edge.ts";
 import { addPublish, addRollback } from "./commands/publish.ts";
 import { addDelete, addDescribe, addGet } from "./commands/read.ts";
 import type { CommandSession } from "./commands/session.ts";
@@ -34,7 +35,7 @@ function buildProgram(session: CommandSession): Command {
     .addHelpText("after", `\n${EXIT_CODE_HELP}`)
     .showHelpAfterError("(see --help)");
   for (const add of [addApply, addGet, addDescribe, addDelete, addPublish, addRollback]) add(program, session);
-  for (const add of [addJoinToken, addAppToken, addOperatorToken, addWhy, addDev]) add(program, session);
+  for (const add of [addJoinToken, addAppToken, addOperatorToken, addWhy, addEdge, addDev]) add(program, session);
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({
       writeOut: (text) => session.output.line(text.trimEnd()),

@@ -1,0 +1,55 @@
+/** `perigee edge`: a stand-alone caching reverse proxy, until it is interrupted. */
+import { once } from "node:events";
+import type { Command } from "commander";
+import { Failure } from "#domain/failure.ts";
+import { startStandalone } from "#edge-node/standalone-proxy.ts";
+import { formatAddress, parseAddress } from "#platform/address.ts";
+import { systemClock } from "#platform/clock.ts";
+import { createLogger } from "#platform/logging.ts";
+import type { CommandSession } from "./session.ts";
+
+interface EdgeOptions {
+  readonly listen: string;
+  readonly upstream: string;
+  readonly memoryBytes: string;
+  readonly admin?: string;
+}
+
+export function addEdge(program: Command, session: CommandSession): void {
+  program
+    .command("edge")
+    .description("a stand-alone caching reverse proxy in front of one upstream")
+    .requiredOption("--listen <host:port>", "where user agents come to; port 0 takes a free one")
+    .requiredOption("--upstream <url>", "the origin server: http://host[:port], without a path")
+    .option("--memory-bytes <count>", "responses kept in memory", String(256 * 1024 * 1024))
+    .option("--admin <host:port>", "/metrics, /healthz and /readyz")
+    .addHelpText("after", "\nExample:\n  perigee edge --listen 127.0.0.1:7420 --upstream http://127.0.0.1:8080")
+    .action(async (options: EdgeOptions) => {
+      const logger = createLogger({ program: "edge", level: "warn", destination: { write: session.output.note } });
+      await using edge = await startStandalone({
+        listen: parseAddress(options.listen),
+        upstream: parseUpstream(options.upstream),
+        memoryBytesMax: parseBytes("--memory-bytes", options.memoryBytes),
+        ...(options.admin === undefined ? {} : { admin: parseAddress(options.admin) }),
+        clock: systemClock,
+        logger,
+      });
+      session.output.line(`serving ${options.upstream} on http://${formatAddress(edge.address)}`);
+      if (!session.signal.aborted) await once(session.signal, "abort");
+    });
+}
+
+function parseUpstream(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url !== undefined && /^https?:$/.test(url.protocol) && url.pathname === "/" && url.search === "") return url;
+  throw new Failure(
+    "argument-invalid",
+    `--upstream must be http://host[:port] or https://host[:port], without a path, got ${JSON.stringify(text)}`,
+  );
+}
+
+function parseBytes(flag: string, text: string): number {
+  const bytes = Number(text);
+  if (Number.isSafeInteger(bytes) && bytes > 0) return bytes;
+  throw new Failure("argument-invalid", `${flag} must be a whole number of bytes from 1, got ${JSON.stringify(text)}`);
+}

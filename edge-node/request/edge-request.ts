@@ -1,0 +1,54 @@
+/** What a request asks for, and what of it goes on to the upstream. Pure. */
+import { type Directives, parseCacheControl } from "#domain/http/cache-control.ts";
+import { endToEndFields, type Fields, fieldValue } from "#domain/http/fields.ts";
+
+export interface EdgeRequest {
+  readonly method: string;
+  /** Path and query: the cache key. */
+  readonly target: string;
+  readonly fields: Fields;
+  readonly asked: Directives;
+  /** Whether the store may answer it and keep its answer. */
+  readonly isCacheable: boolean;
+}
+
+const SAFE = new Set(["GET", "HEAD", "OPTIONS"]);
+
+export function isSafe({ method }: EdgeRequest): boolean {
+  return SAFE.has(method);
+}
+
+/** `undefined` for a target that is neither in origin nor in absolute form (RFC 9112 section 3.2). */
+export function readRequest(method: string, target: string, fields: Fields): EdgeRequest | undefined {
+  const path = pathOf(target);
+  if (path === undefined) return undefined;
+  const asked = parseCacheControl(fieldValue(fields, "cache-control"));
+  const isConditionalOnState = fields.has("if-match") || fields.has("if-unmodified-since");
+  const isCacheable = (method === "GET" || method === "HEAD") && !asked.has("no-store") && !isConditionalOnState;
+  return { method, target: path, fields, asked, isCacheable };
+}
+
+function pathOf(target: string): string | undefined {
+  if (target.startsWith("/")) return target;
+  const absolute = /^https?:\/\/[^/?#]*(?<path>\/[^#]*)?$/i.exec(target);
+  return absolute === null ? undefined : (absolute.groups?.["path"] ?? "/");
+}
+
+const VIA = "1.1 Perigee";
+
+/** The upstream's own Host is set by its client; `expect` was answered here. */
+const NOT_FORWARDED = new Set(["host", "expect"]);
+/** The store wants the whole representation, whatever part this user agent lacks. */
+const CONDITIONS = new Set(["range", "if-range", "if-none-match", "if-modified-since"]);
+
+export function forwardedFields({ fields }: EdgeRequest, wants: "as-asked" | "whole"): Map<string, readonly string[]> {
+  const passed = [...endToEndFields(fields)].filter(
+    ([name]) => !NOT_FORWARDED.has(name) && !(wants === "whole" && CONDITIONS.has(name)),
+  );
+  return new Map([...passed, ["via", [...(fields.get("via") ?? []), VIA]]]);
+}
+
+/** What a response passes on, with this gateway's Via. */
+export function returnedFields(fields: Fields): Map<string, readonly string[]> {
+  return new Map([...endToEndFields(fields), ["via", [...(fields.get("via") ?? []), VIA]]]);
+}

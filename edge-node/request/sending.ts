@@ -1,0 +1,128 @@
+/** Writes answers: a representation or the part asked for, a problem, or what the upstream sent as it comes. */
+import type { ServerResponse } from "node:http";
+import type { Failure } from "#domain/failure.ts";
+import { type Fields, fieldValue } from "#domain/http/fields.ts";
+import { HTTP_STATUS_BY_CODE, problemOf } from "#platform/http/problem.ts";
+import { type EdgeRequest, returnedFields } from "./edge-request.ts";
+import { decideSelection } from "./selection.ts";
+
+export interface Answer {
+  readonly status: number;
+  readonly fields: Fields;
+  readonly cacheStatus: string;
+  /** `undefined` for what this edge has not stored: its Age is the upstream's. */
+  readonly ageSeconds?: number;
+  /** Read only where the answer has content. */
+  readonly body: () => AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+}
+
+export async function sendAnswer(
+  request: EdgeRequest,
+  answer: Answer,
+  response: ServerResponse,
+  nowMs: number,
+): Promise<void> {
+  const fields = returnedFields(answer.fields);
+  fields.set("cache-status", [...(answer.fields.get("cache-status") ?? []), `Perigee; ${answer.cacheStatus}`]);
+  if (answer.ageSeconds !== undefined) fields.set("age", [String(Math.floor(answer.ageSeconds))]);
+  const length = fieldValue(fields, "content-length");
+  const sizeBytes = length === undefined ? undefined : Number(length);
+  const selection = decideSelection(request, { ...answer, sizeBytes }, nowMs);
+  switch (selection.kind) {
+    case "not-modified":
+      fields.delete("content-length");
+      return end(response, 304, fields);
+    case "unsatisfiable":
+      fields.set("content-range", [`bytes */${sizeBytes}`]);
+      fields.set("content-length", ["0"]);
+      return end(response, 416, fields);
+    case "part": {
+      const { start, end: last } = selection.range;
+      fields.set("content-range", [`bytes ${start}-${last}/${sizeBytes}`]);
+      fields.set("content-length", [String(last - start + 1)]);
+      writeHead(response, 206, fields);
+      return await sendBody(response, part(answer.body(), start, last));
+    }
+    case "whole":
+      if (request.method === "HEAD") return end(response, answer.status, fields);
+      writeHead(response, answer.status, fields);
+      return await sendBody(response, answer.body());
+  }
+}
+
+/** Proxy-Status names (RFC 9209 section 2.3) of what this edge answers itself. */
+const PROXY_ERRORS: Partial<Record<Failure["code"], string>> = {
+  unavailable: "destination_unavailable",
+  "upstream-malformed": "http_protocol_error",
+  "upstream-timeout": "http_response_timeout",
+  "upstream-truncated": "http_response_incomplete",
+};
+
+export function sendFailure(response: ServerResponse, failure: Failure, cacheStatus: string): number {
+  const error = PROXY_ERRORS[failure.code];
+  const status = statusOf(failure);
+  const fields = new Map([
+    ["content-type", ["application/problem+json"]],
+    ["cache-control", ["no-store"]],
+    ["cache-status", [`Perigee; ${cacheStatus}`]],
+  ]);
+  if (error !== undefined) fields.set("proxy-status", [`Perigee; error=${error}`]);
+  writeHead(response, status, fields);
+  response.end(JSON.stringify({ ...problemOf(failure), status }));
+  return status;
+}
+
+function statusOf({ code }: Failure): number {
+  if (code === "upstream-timeout" || code === "deadline-exceeded") return 504;
+  return PROXY_ERRORS[code] === undefined ? HTTP_STATUS_BY_CODE[code] : 502;
+}
+
+function writeHead(response: ServerResponse, status: number, fields: Fields): void {
+  response.writeHead(
+    status,
+    [...fields].flatMap(([name, values]) => values.flatMap((value) => [name, value])),
+  );
+}
+
+function end(response: ServerResponse, status: number, fields: Fields): void {
+  writeHead(response, status, fields);
+  response.end();
+}
+
+/** A body that fails cuts the connection: the user agent must not take a part for the whole. */
+async function sendBody(
+  response: ServerResponse,
+  body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): Promise<void> {
+  try {
+    for await (const chunk of body) {
+      if (response.destroyed) return;
+      if (!response.write(chunk)) await room(response);
+    }
+    response.end();
+  } catch (error) {
+    response.destroy();
+    throw error;
+  }
+}
+
+function room(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const go = (): void => {
+      response.off("drain", go).off("close", go);
+      resolve();
+    };
+    response.once("drain", go).once("close", go);
+    if (response.destroyed) go();
+  });
+}
+
+async function* part(body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, start: number, last: number) {
+  let at = 0;
+  for await (const chunk of body) {
+    const piece = chunk.subarray(Math.max(0, start - at), Math.max(0, last + 1 - at));
+    at += chunk.byteLength;
+    if (piece.byteLength > 0) yield piece;
+    if (at > last) return;
+  }
+}

@@ -1,0 +1,118 @@
+import { createServer, type RequestListener } from "node:http";
+import { createServer as createTcpServer } from "node:net";
+import t, { type Test } from "tap";
+import { closeServer, listen } from "#platform/http/listening.ts";
+import { createLogger } from "#platform/logging.ts";
+import { until } from "#test/simulation/until.ts";
+import { VirtualClock } from "#test/simulation/virtual-clock.ts";
+import { startStandalone } from "./standalone-proxy.ts";
+
+async function startEdge(t: Test, upstreamPort: number, clock: VirtualClock) {
+  const edge = await startStandalone({
+    listen: { host: "127.0.0.1", port: 0 },
+    upstream: new URL(`http://127.0.0.1:${upstreamPort}`),
+    memoryBytesMax: 1e6,
+    clock,
+    logger: createLogger({ program: "edge", level: "silent" }),
+  });
+  t.teardown(() => edge[Symbol.asyncDispose]());
+  return async (path: string, headers: Record<string, string> = {}, method = "GET") => {
+    const answer = await fetch(`http://127.0.0.1:${edge.address.port}${path}`, {
+      headers: { "cache-control": "max-age=3600", ...headers },
+      method,
+    });
+    return { status: answer.status, headers: answer.headers, text: await answer.text() };
+  };
+}
+
+async function start(t: Test, listener: RequestListener) {
+  const server = createServer(listener);
+  const { port } = await listen(server, { host: "127.0.0.1", port: 0 });
+  t.teardown(() => closeServer(server));
+  const clock = new VirtualClock(Date.UTC(2026, 10, 24));
+  return { server, clock, ask: await startEdge(t, port, clock) };
+}
+
+t.test("a stored response is a hit with its Age, by part, by condition and for HEAD", async (t) => {
+  let asked = 0;
+  const { clock, ask } = await start(t, (_request, response) => {
+    asked += 1;
+    response.sendDate = false;
+    response.writeHead(200, { "cache-control": "max-age=60", etag: '"a"', "content-length": 10 }).end("0123456789");
+  });
+  t.match((await ask("/x")).headers.get("cache-status"), "fwd=uri-miss; stored");
+  await clock.advance(5000);
+  const hit = await ask("/x");
+  t.match(
+    [hit.text, hit.headers.get("age"), hit.headers.get("cache-status")],
+    ["0123456789", "5", "Perigee; hit; ttl=55"],
+  );
+  const part = await ask("/x", { range: "bytes=2-4" });
+  t.match([part.status, part.text, part.headers.get("content-range")], [206, "234", "bytes 2-4/10"]);
+  t.equal((await ask("/x", { range: "bytes=2-4", "if-range": 'W/"a"' })).status, 200);
+  t.equal((await ask("/x", { range: "bytes=20-" })).status, 416);
+  t.equal((await ask("/x", { "if-none-match": '"a"' })).status, 304);
+  t.equal((await ask("/x", {}, "HEAD")).headers.get("content-length"), "10");
+  t.equal(asked, 1);
+  await ask("/x", {}, "POST");
+  await ask("/x");
+  t.equal(asked, 3, "an unsafe method made it invalid");
+});
+
+t.test("stale is validated with a 304, and served when the upstream is dead only as it allows", async (t) => {
+  const { server, clock, ask } = await start(t, (request, response) => {
+    response.sendDate = false;
+    const fields = { "cache-control": "max-age=10, stale-if-error=100", etag: '"a"' };
+    response.writeHead(request.headers["if-none-match"] === '"a"' ? 304 : 200, fields).end("hello");
+  });
+  await ask("/x");
+  await clock.advance(20_000);
+  t.match((await ask("/x")).headers.get("cache-status"), "fwd=stale; fwd-status=304");
+  t.match((await ask("/x")).headers.get("cache-status"), "hit");
+  await closeServer(server);
+  await clock.advance(20_000);
+  const stale = await ask("/x");
+  t.match([stale.text, stale.headers.get("cache-status")], ["hello", /stale-if-error/]);
+  await clock.advance(200_000);
+  const dead = await ask("/x");
+  t.equal(dead.status, 502);
+  t.match(dead.headers.get("proxy-status"), "Perigee; error=");
+});
+
+t.test("requests for one target at once are one at the upstream", async (t) => {
+  let asked = 0;
+  let open = () => {};
+  const { ask } = await start(t, (_request, response) => {
+    asked += 1;
+    response.writeHead(200, { "cache-control": "max-age=60" }).write("a");
+    open = () => response.end("b");
+  });
+  const first = ask("/x");
+  await until(() => asked === 1, "the upstream is asked");
+  const others = Array.from({ length: 20 }, () => ask("/x"));
+  open();
+  for (const answer of await Promise.all([first, ...others])) t.equal(answer.text, "ab");
+  t.equal(asked, 1);
+});
+
+t.test("garbage is 502 and a hang is 504, each by name", async (t) => {
+  const garbage = createTcpServer(
+    (socket) =>
+      void socket
+        .on("error", () => {})
+        .resume()
+        .end("garbage\r\n\r\n"),
+  );
+  const { port } = await listen(garbage, { host: "127.0.0.1", port: 0 });
+  t.teardown(() => closeServer(garbage));
+  const bad = await (await startEdge(t, port, new VirtualClock()))("/x");
+  t.match([bad.status, bad.headers.get("proxy-status")], [502, "Perigee; error=http_protocol_error"]);
+  let asked = 0;
+  const { clock, ask } = await start(t, () => {
+    asked += 1;
+  });
+  const hanging = ask("/x");
+  await until(() => asked === 1, "the upstream is asked");
+  await clock.advance(60_000);
+  t.match([(await hanging).status, (await hanging).headers.get("proxy-status")], [504, /http_response_timeout/]);
+});

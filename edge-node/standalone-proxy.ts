@@ -1,0 +1,59 @@
+/** The stand-alone caching reverse proxy: one upstream, one store, one listener. */
+import { createServer } from "node:http";
+import { type Address, formatAddress } from "#platform/address.ts";
+import type { Clock } from "#platform/clock.ts";
+import { startAdminListener } from "#platform/http/admin-listener.ts";
+import { closeServer, listen } from "#platform/http/listening.ts";
+import type { Logger } from "#platform/logging.ts";
+import { createMetrics } from "#platform/metrics/metrics.ts";
+import { createEdgeEvents } from "./events.ts";
+import { RequestFlow } from "./request/flow.ts";
+import { VariantStore } from "./store/variant-store.ts";
+import { UpstreamClient } from "./upstream/upstream-client.ts";
+
+/** A person has given up by then. */
+const UPSTREAM_HEAD_MS_MAX = 10_000;
+const UPSTREAM_IDLE_MS_MAX = 10_000;
+const REQUEST_HEAD_BYTES_MAX = 16 * 1024;
+const REQUEST_HEAD_MS_MAX = 10_000;
+const CONNECTIONS_MAX = 8192;
+const CONNECTION_IDLE_MS_MAX = 60_000;
+
+export interface StandaloneOptions {
+  readonly listen: Address;
+  readonly upstream: URL;
+  readonly admin?: Address;
+  readonly memoryBytesMax: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface Standalone extends AsyncDisposable {
+  readonly address: Address;
+}
+
+export async function startStandalone(options: StandaloneOptions): Promise<Standalone> {
+  const { clock, logger } = options;
+  await using stack = new AsyncDisposableStack();
+  const metrics = createMetrics("edge-node");
+  const events = createEdgeEvents(logger, metrics);
+  const limits = { headMsMax: UPSTREAM_HEAD_MS_MAX, idleMsMax: UPSTREAM_IDLE_MS_MAX };
+  const upstream = stack.use(new UpstreamClient({ url: options.upstream, clock, ...limits }));
+  const flow = new RequestFlow({ upstream, store: new VariantStore(options.memoryBytesMax), clock, events });
+  const strictness = { insecureHTTPParser: false, requireHostHeader: true, maxHeaderSize: REQUEST_HEAD_BYTES_MAX };
+  const server = createServer({ ...strictness, headersTimeout: REQUEST_HEAD_MS_MAX }, (incoming, response) => {
+    flow.handle(incoming, response).catch((error: unknown) => {
+      events.broke(error);
+      response.destroy();
+    });
+  });
+  server.maxConnections = CONNECTIONS_MAX;
+  server.timeout = CONNECTION_IDLE_MS_MAX;
+  const address = await listen(server, options.listen);
+  stack.defer(() => closeServer(server));
+  const readiness = () => ({ ready: true, reasons: [] });
+  if (options.admin) stack.use(await startAdminListener({ address: options.admin, metrics, readiness }));
+  logger.info({ address: formatAddress(address), upstream: options.upstream.origin }, "serving");
+  const running = stack.move();
+  return { address, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
