@@ -8,7 +8,7 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import type { Message } from "@bufbuild/protobuf";
 import type { AgentStatus, Refusal, SnapshotRequest } from "./node_pb.js";
 import type { Ping, Pong, SignedEnvelope, Watermark } from "./common_pb.js";
-import type { EnrolRequestSchema, EnrolResponseSchema } from "./enrolment_pb.js";
+import type { EnrolRequestSchema, EnrolResponseSchema, RenewRequestSchema } from "./enrolment_pb.js";
 
 /**
  * Describes the file perigee/v1/site.proto.
@@ -412,6 +412,14 @@ export declare const SiteEnrolment: GenService<{
   enrol: {
     methodKind: "unary";
     input: typeof EnrolRequestSchema;
+    output: typeof EnrolResponseSchema;
+  },
+  /**
+   * @generated from rpc perigee.v1.SiteEnrolment.Renew
+   */
+  renew: {
+    methodKind: "unary";
+    input: typeof RenewRequestSchema;
     output: typeof EnrolResponseSchema;
   },
 }>;
