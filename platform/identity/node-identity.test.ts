@@ -142,7 +142,7 @@ t.test("an identity of another name, and one that is damaged, are refused with w
 });
 
 t.test("a certificate near its end is renewed by proof of the old key, and listeners learn of it", async (t) => {
-  const place = await serveEnrolment(t, await createAuthority("perigee", tools), [1]);
+  const place = await serveEnrolment(t, await createAuthority("perigee", tools), [DUE_LIFE_MS]);
   const options = optionsOf(t.testdir(), place);
   const renewed = Promise.withResolvers<void>();
   const identity = await openNodeIdentity(options);
