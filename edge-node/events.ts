@@ -2,6 +2,7 @@
 import type { Failure } from "#domain/failure.ts";
 import type { Logger } from "#platform/logging.ts";
 import type { Metrics } from "#platform/metrics/metrics.ts";
+import type { StoreEvents } from "./store/disk-tier.ts";
 
 /** How a request was answered; the words of RFC 9211 where it has one. */
 export type CacheOutcome = "hit" | "stale" | "uri-miss" | "validated" | "collapsed" | "bypass" | "refused" | "failed";
@@ -19,16 +20,47 @@ export function createEdgeEvents(logger: Logger, metrics: Metrics): EdgeEvents {
   const requests = metrics.counter("requests_total", "requests answered", ["outcome", "status"]);
   const durations = metrics.histogram("request_seconds", "to the end of the answer", DURATION_BUCKETS_SECONDS);
   const failures = metrics.counter("upstream_failures_total", "requests the upstream failed", ["code"]);
+  const answered = new Map<string, () => void>();
+  const count = (outcome: CacheOutcome, status: number) => {
+    const known = answered.get(`${outcome} ${status}`);
+    if (known !== undefined) return known();
+    const counter = requests.labels({ outcome, status: String(status) });
+    answered.set(`${outcome} ${status}`, () => counter.inc());
+    counter.inc();
+  };
   return {
     served({ method, target }, outcome, status, seconds) {
-      requests.inc({ outcome, status: String(status) });
+      count(outcome, status);
       durations.observe(seconds);
-      logger.debug({ method, target, outcome, status, seconds }, "request served");
+      if (logger.isLevelEnabled("debug")) logger.debug({ method, target, outcome, status, seconds }, "request served");
     },
     upstreamFailed(failure) {
       failures.inc({ code: failure.code });
       logger.warn({ err: failure }, "upstream failed");
     },
     broke: (error) => logger.error({ err: error }, "request broke"),
+  };
+}
+
+export function createStoreEvents(logger: Logger, metrics: Metrics): StoreEvents {
+  const lost = metrics.counter("store_lost_total", "stored responses that could not be had", ["code"]);
+  const notStored = metrics.counter("store_refused_total", "responses served and not stored", ["code"]);
+  const evicted = metrics.counter("store_evicted_total", "stored responses evicted for the quota");
+  const bytes = metrics.gauge("store_bytes", "what stored responses take on disk");
+  const objects = metrics.gauge("store_objects", "stored responses on disk");
+  return {
+    lost(failure) {
+      lost.inc({ code: failure.code });
+      logger.warn({ err: failure }, "stored response lost");
+    },
+    notStored(failure) {
+      notStored.inc({ code: failure.code });
+      logger.warn({ err: failure }, "response not stored");
+    },
+    evicted: (count) => evicted.inc(count),
+    used(usage) {
+      bytes.set(usage.bytes);
+      objects.set(usage.objects);
+    },
   };
 }

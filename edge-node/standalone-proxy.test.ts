@@ -3,6 +3,7 @@ import { createServer as createTcpServer } from "node:net";
 import t, { type Test } from "tap";
 import { closeServer, listen } from "#platform/http/listening.ts";
 import { createLogger } from "#platform/logging.ts";
+import { seededRandom } from "#platform/random.ts";
 import { until } from "#test/simulation/until.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
 import { startStandalone } from "./standalone-proxy.ts";
@@ -12,6 +13,7 @@ async function startEdge(t: Test, upstreamPort: number, clock: VirtualClock) {
     listen: { host: "127.0.0.1", port: 0 },
     upstream: new URL(`http://127.0.0.1:${upstreamPort}`),
     memoryBytesMax: 1e6,
+    random: seededRandom(1),
     clock,
     logger: createLogger({ program: "edge", level: "silent" }),
   });

@@ -6,11 +6,14 @@ import { startAdminListener } from "#platform/http/admin-listener.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
 import type { Logger } from "#platform/logging.ts";
 import { createMetrics } from "#platform/metrics/metrics.ts";
-import { createEdgeEvents } from "./events.ts";
+import type { Random } from "#platform/random.ts";
+import { createEdgeEvents, createStoreEvents } from "./events.ts";
 import { RequestFlow } from "./request/flow.ts";
-import { VariantStore } from "./store/variant-store.ts";
+import { openResponseStore } from "./store/response-store.ts";
 import { UpstreamClient } from "./upstream/upstream-client.ts";
 
+/** What responses are stored under, there being one upstream. */
+const SITE = "standalone";
 /** A person has given up by then. */
 const UPSTREAM_HEAD_MS_MAX = 10_000;
 const UPSTREAM_IDLE_MS_MAX = 10_000;
@@ -24,6 +27,10 @@ export interface StandaloneOptions {
   readonly upstream: URL;
   readonly admin?: Address;
   readonly memoryBytesMax: number;
+  /** Where stored responses survive a restart. */
+  readonly disk?: { readonly folder: string; readonly bytesMax: number };
+  readonly maxStaleSeconds?: number;
+  readonly random: Random;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -39,7 +46,19 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   const events = createEdgeEvents(logger, metrics);
   const limits = { headMsMax: UPSTREAM_HEAD_MS_MAX, idleMsMax: UPSTREAM_IDLE_MS_MAX };
   const upstream = stack.use(new UpstreamClient({ url: options.upstream, clock, ...limits }));
-  const flow = new RequestFlow({ upstream, store: new VariantStore(options.memoryBytesMax), clock, events });
+  const store = stack.use(
+    await openResponseStore({
+      ...(options.disk === undefined ? {} : { folder: options.disk.folder }),
+      diskBytesMax: options.disk?.bytesMax ?? 0,
+      memoryBytesMax: options.memoryBytesMax,
+      events: createStoreEvents(logger, metrics),
+      random: options.random,
+      clock,
+    }),
+  );
+  const { maxStaleSeconds = 0 } = options;
+  const staleBounds = () => ({ maxStaleSeconds });
+  const flow = new RequestFlow({ upstream, store, site: SITE, clock, events, staleBounds });
   const strictness = { insecureHTTPParser: false, requireHostHeader: true, maxHeaderSize: REQUEST_HEAD_BYTES_MAX };
   const server = createServer({ ...strictness, headersTimeout: REQUEST_HEAD_MS_MAX }, (incoming, response) => {
     flow.handle(incoming, response).catch((error: unknown) => {

@@ -6,12 +6,16 @@ import { startStandalone } from "#edge-node/standalone-proxy.ts";
 import { formatAddress, parseAddress } from "#platform/address.ts";
 import { systemClock } from "#platform/clock.ts";
 import { createLogger } from "#platform/logging.ts";
+import { systemRandom } from "#platform/random.ts";
 import type { CommandSession } from "./session.ts";
 
 interface EdgeOptions {
   readonly listen: string;
   readonly upstream: string;
   readonly memoryBytes: string;
+  readonly store?: string;
+  readonly diskBytes: string;
+  readonly maxStale: string;
   readonly admin?: string;
 }
 
@@ -22,16 +26,31 @@ export function addEdge(program: Command, session: CommandSession): void {
     .requiredOption("--listen <host:port>", "where user agents come to; port 0 takes a free one")
     .requiredOption("--upstream <url>", "the origin server: http://host[:port], without a path")
     .option("--memory-bytes <count>", "responses kept in memory", String(256 * 1024 * 1024))
+    .option("--store <folder>", "keep responses on disk too, over restarts")
+    .option("--disk-bytes <count>", "what they may take there", String(10 * 1024 ** 3))
+    .option(
+      "--max-stale <seconds>",
+      "how long past its freshness a response may be served when the upstream fails",
+      "0",
+    )
     .option("--admin <host:port>", "/metrics, /healthz and /readyz")
-    .addHelpText("after", "\nExample:\n  perigee edge --listen 127.0.0.1:7420 --upstream http://127.0.0.1:8080")
+    .addHelpText(
+      "after",
+      "\nExample:\n  perigee edge --listen 127.0.0.1:7420 --upstream http://127.0.0.1:8080 --store ./cache",
+    )
     .action(async (options: EdgeOptions) => {
       const logger = createLogger({ program: "edge", level: "warn", destination: { write: session.output.note } });
       await using edge = await startStandalone({
         listen: parseAddress(options.listen),
         upstream: parseUpstream(options.upstream),
-        memoryBytesMax: parseBytes("--memory-bytes", options.memoryBytes),
+        memoryBytesMax: parseCount("--memory-bytes", options.memoryBytes, 1),
+        ...(options.store === undefined
+          ? {}
+          : { disk: { folder: options.store, bytesMax: parseCount("--disk-bytes", options.diskBytes, 1) } }),
+        maxStaleSeconds: parseCount("--max-stale", options.maxStale, 0),
         ...(options.admin === undefined ? {} : { admin: parseAddress(options.admin) }),
         clock: systemClock,
+        random: systemRandom,
         logger,
       });
       session.output.line(`serving ${options.upstream} on http://${formatAddress(edge.address)}`);
@@ -48,8 +67,8 @@ function parseUpstream(text: string): URL {
   );
 }
 
-function parseBytes(flag: string, text: string): number {
-  const bytes = Number(text);
-  if (Number.isSafeInteger(bytes) && bytes > 0) return bytes;
-  throw new Failure("argument-invalid", `${flag} must be a whole number of bytes from 1, got ${JSON.stringify(text)}`);
+function parseCount(flag: string, text: string, min: number): number {
+  const count = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(count) && count >= min) return count;
+  throw new Failure("argument-invalid", `${flag} must be a whole number from ${min}, got ${JSON.stringify(text)}`);
 }

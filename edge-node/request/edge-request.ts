@@ -10,6 +10,8 @@ export interface EdgeRequest {
   readonly asked: Directives;
   /** Whether the store may answer it and keep its answer. */
   readonly isCacheable: boolean;
+  /** Whether a condition or a range may make the answer less than the whole representation. */
+  readonly isForPart: boolean;
 }
 
 const SAFE = new Set(["GET", "HEAD", "OPTIONS"]);
@@ -25,7 +27,8 @@ export function readRequest(method: string, target: string, fields: Fields): Edg
   const asked = parseCacheControl(fieldValue(fields, "cache-control"));
   const isConditionalOnState = fields.has("if-match") || fields.has("if-unmodified-since");
   const isCacheable = (method === "GET" || method === "HEAD") && !asked.has("no-store") && !isConditionalOnState;
-  return { method, target: path, fields, asked, isCacheable };
+  const isForPart = fields.has("range") || fields.has("if-none-match") || fields.has("if-modified-since");
+  return { method, target: path, fields, asked, isCacheable, isForPart };
 }
 
 function pathOf(target: string): string | undefined {

@@ -1,23 +1,25 @@
 /** Fetches what the store lacks, once per target at a time: later requests join the flight (collapsed requests). */
-import { createHash } from "node:crypto";
+
+import type { CacheRule } from "#domain/content/site.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
 import { type Fields, fieldValue } from "#domain/http/fields.ts";
 import type { Clock } from "#platform/clock.ts";
-import { decideOnFailure } from "../caching/lookup.ts";
-import { decideStorage, type Freshness } from "../caching/storage.ts";
+import { decideOnFailure, type StaleBounds } from "../caching/lookup.ts";
+import { ruleFor } from "../caching/rules.ts";
+import { decideStorage, type Freshness, type ResponseFacts, type StorageDecision } from "../caching/storage.ts";
 import { variantKey, varyNames } from "../caching/variants.ts";
 import type { EdgeEvents } from "../events.ts";
-import type { StoredResponse } from "../store/stored-response.ts";
-import type { VariantStore } from "../store/variant-store.ts";
+import type { ResponseStore } from "../store/response-store.ts";
+import type { ResponseHead, StoredResponse } from "../store/stored-response.ts";
 import type { UpstreamClient, UpstreamResponse } from "../upstream/upstream-client.ts";
 import { type EdgeRequest, forwardedFields } from "./edge-request.ts";
-import { Filling, STORED_BODY_BYTES_MAX } from "./filling.ts";
+import { Filling } from "./filling.ts";
 
 /** Beyond this many targets at once a request goes on its own. */
 export const FLIGHTS_MAX = 4096;
 
 /** A response that is being stored while it is read. */
-export type Arriving = Omit<StoredResponse, "body" | "digest"> & { readonly filling: Filling };
+export type Arriving = ResponseHead & { readonly filling: Filling };
 
 export type FlightOutcome =
   | { readonly kind: "arriving"; readonly response: Arriving }
@@ -34,9 +36,14 @@ export interface Flight {
 
 export interface FetchingOptions {
   readonly upstream: UpstreamClient;
-  readonly store: VariantStore;
+  readonly store: ResponseStore;
+  /** What its responses are stored under. */
+  readonly site: string;
   readonly clock: Clock;
   readonly events: EdgeEvents;
+  readonly rules?: readonly CacheRule[];
+  /** How stale a response may be served when the upstream fails, as of now; without it only as responses allow. */
+  readonly staleBounds?: () => StaleBounds;
 }
 
 export class Fetching {
@@ -68,7 +75,12 @@ export class Fetching {
     const flight = this.#flights.get(target);
     if (flight !== undefined) flight.mayStore = false;
     this.#flights.delete(target);
-    this.#options.store.remove(target);
+    this.#options.store.remove(this.#options.site, target);
+  }
+
+  /** Whether the stored response may be served where the upstream fails. */
+  onFailure(stored: StoredResponse): ReturnType<typeof decideOnFailure> {
+    return decideOnFailure(stored.freshness, this.#options.staleBounds?.() ?? {}, this.#options.clock.nowMs());
   }
 
   async #fly(
@@ -82,7 +94,7 @@ export class Fetching {
       target: request.target,
       fields: withValidators(forwardedFields(request, "whole"), stored),
     });
-    if (stored !== undefined && this.#isStaleBetter(response, stored)) {
+    if (stored !== undefined && response.status >= 500 && this.onFailure(stored).kind === "serve-stale") {
       response.discard();
       throw new Failure("unavailable", `upstream answered ${response.status} for ${request.target}`, {
         retryable: true,
@@ -94,20 +106,15 @@ export class Fetching {
       this.#land(request.target, flight);
       return resolve({ kind: "validated", stored: updated });
     }
-    const decision = decideStorage({ method: "GET", fields: request.fields }, response);
+    const decision = this.#decideStorage(request, response);
     const length = lengthOf(response.fields);
-    if (decision.kind === "pass" || (length !== undefined && length > STORED_BODY_BYTES_MAX)) {
+    if (decision.kind === "pass" || (length !== undefined && length > this.#options.store.bodyBytesMax)) {
       this.#land(request.target, flight);
       return resolve({ kind: "pass", response });
     }
-    const arriving = arrivingOf(request, response, decision.freshness);
+    const arriving = arrivingOf(this.#options.site, request, response, decision.freshness);
     resolve({ kind: "arriving", response: arriving });
     await this.#fill(arriving, response, flight);
-  }
-
-  #isStaleBetter(response: UpstreamResponse, stored: StoredResponse): boolean {
-    if (response.status < 500) return false;
-    return decideOnFailure(stored.freshness, {}, this.#options.clock.nowMs()).kind === "serve-stale";
   }
 
   /** RFC 9111 section 3.2: the fields of the 304 take the place of those stored. */
@@ -118,37 +125,43 @@ export class Fetching {
     const fields = new Map([...kept, ...news]);
     const { requestedAtMs, receivedAtMs } = response;
     const facts = { status: stored.status, fields, requestedAtMs, receivedAtMs };
-    const decision = decideStorage({ method: "GET", fields: request.fields }, facts);
+    const decision = this.#decideStorage(request, facts);
     if (decision.kind === "pass") {
-      this.#options.store.remove(request.target);
+      this.#options.store.remove(stored.site, stored.key);
       return { ...stored, fields };
     }
-    const updated = { ...stored, fields, freshness: decision.freshness };
-    if (flight.mayStore) this.#options.store.put(updated);
+    const updated = { ...stored, fields, freshness: decision.freshness, requestedAtMs };
+    if (flight.mayStore) this.#options.store.update(updated);
     return updated;
   }
 
-  async #fill(arriving: Arriving, response: UpstreamResponse, flight: Flight): Promise<void> {
-    const { filling, ...head } = arriving;
-    const hash = createHash("sha256");
+  #decideStorage(request: EdgeRequest, facts: ResponseFacts): StorageDecision {
+    const rule = ruleFor(this.#options.rules ?? [], request.target);
+    return decideStorage({ method: "GET", fields: request.fields }, facts, rule);
+  }
+
+  /** What is stored goes on to arrive when its readers have left. */
+  async #fill({ filling, ...head }: Arriving, response: UpstreamResponse, flight: Flight): Promise<void> {
+    const { store, events } = this.#options;
+    const storing = store.begin(head, () => flight.mayStore);
+    let bytes = 0;
     try {
       for await (const chunk of response.body) {
-        hash.update(chunk);
-        const isWanted = await filling.push(chunk);
-        if (!filling.isJoinable) this.#land(head.key, flight);
-        if (!isWanted) break;
+        bytes += chunk.byteLength;
+        storing.write(chunk);
+        const isRead = await filling.push(chunk);
+        if (!isRead && bytes > store.bodyBytesMax) break;
       }
     } catch (error) {
       this.#land(head.key, flight);
       const failure = asFailure(error);
-      this.#options.events.upstreamFailed(failure);
-      return filling.fail(failure);
+      events.upstreamFailed(failure);
+      filling.fail(failure);
+      return await storing.abandon();
     }
-    const isKept = filling.isJoinable && flight.mayStore;
-    const body = isKept ? Buffer.concat(filling.chunks) : Buffer.alloc(0);
-    if (isKept) this.#options.store.put({ ...head, body, digest: hash.digest("hex") });
-    this.#land(head.key, flight);
     filling.finish();
+    await storing.finish();
+    this.#land(head.key, flight);
   }
 
   #land(target: string, flight: Flight): void {
@@ -183,15 +196,17 @@ function withValidators(fields: Map<string, readonly string[]>, stored: StoredRe
   return fields;
 }
 
-function arrivingOf(request: EdgeRequest, response: UpstreamResponse, freshness: Freshness): Arriving {
+function arrivingOf(site: string, request: EdgeRequest, response: UpstreamResponse, freshness: Freshness): Arriving {
   const names = varyNames(response.fields);
   return {
+    site,
     key: request.target,
     varyNames: names,
     variant: variantKey(names, request.fields),
     status: response.status,
     fields: response.fields,
     freshness,
+    requestedAtMs: response.requestedAtMs,
     filling: new Filling(),
   };
 }

@@ -1,7 +1,7 @@
 /** A response's body while it arrives: any number of readers get all of it, the late ones from the beginning. */
 
-/** What is kept at most; a longer body is only passed through, at the pace of its slowest reader. */
-export const STORED_BODY_BYTES_MAX = 64 * 1024 * 1024;
+/** What is held at most; a longer body goes on at the pace of its slowest reader, and nobody joins it late. */
+export const FILLING_BYTES_MAX = 4 * 1024 * 1024;
 
 type State = { readonly kind: "arriving" | "whole" } | { readonly kind: "failed"; readonly error: unknown };
 
@@ -20,20 +20,16 @@ export class Filling {
     return !this.#isTooLarge;
   }
 
-  get chunks(): readonly Uint8Array[] {
-    return this.#chunks;
-  }
-
-  /** Resolves when there is room for more: false when nobody wants it. */
+  /** Resolves when there is room for more: false when nobody reads it and nobody will. */
   async push(chunk: Uint8Array): Promise<boolean> {
     this.#chunks.push(chunk);
     this.#heldBytes += chunk.byteLength;
-    if (this.#heldBytes > STORED_BODY_BYTES_MAX) this.#isTooLarge = true;
+    if (this.#heldBytes > FILLING_BYTES_MAX) this.#isTooLarge = true;
     this.#announce();
-    while (this.#isTooLarge && this.#heldBytes > STORED_BODY_BYTES_MAX) {
-      if (this.#readers.size === 0) return false;
+    while (this.#isTooLarge && this.#heldBytes > FILLING_BYTES_MAX) {
       this.#drop();
-      if (this.#heldBytes > STORED_BODY_BYTES_MAX) await this.#changed.promise;
+      if (this.#readers.size === 0) return false;
+      if (this.#heldBytes > FILLING_BYTES_MAX) await this.#changed.promise;
     }
     return true;
   }
@@ -74,7 +70,7 @@ export class Filling {
   }
 
   #drop(): void {
-    const first = Math.min(...[...this.#readers].map(({ next }) => next));
+    const first = Math.min(this.#dropped + this.#chunks.length, ...[...this.#readers].map(({ next }) => next));
     for (const chunk of this.#chunks.splice(0, first - this.#dropped)) this.#heldBytes -= chunk.byteLength;
     this.#dropped = first;
   }

@@ -3,13 +3,22 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { assert } from "#domain/assert.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
 import { fieldsOf, fieldValue } from "#domain/http/fields.ts";
-import { currentAgeSeconds, decideLookup, decideOnFailure } from "../caching/lookup.ts";
+import type { ResolvedRange } from "#domain/http/range.ts";
+import { currentAgeSeconds, decideLookup } from "../caching/lookup.ts";
+import { ruleFor } from "../caching/rules.ts";
 import { variantKey } from "../caching/variants.ts";
 import type { CacheOutcome } from "../events.ts";
 import type { StoredResponse } from "../store/stored-response.ts";
 import { type EdgeRequest, forwardedFields, isSafe, readRequest } from "./edge-request.ts";
-import { Fetching, type FetchingOptions, type FlightOutcome } from "./fetching.ts";
-import { sendAnswer, sendFailure } from "./sending.ts";
+import { Fetching, type FetchingOptions, type Flight, type FlightOutcome } from "./fetching.ts";
+import { partOf, sendAnswer, sendFailure, sendWhole } from "./sending.ts";
+
+/** Where stale may be served, an upstream that does not answer is not waited for longer. */
+const STALE_WAIT_MS = 2_000;
+/** After the upstream failed, it is asked again this often where stale may be served. */
+const UPSTREAM_RETRY_MS = 5_000;
+
+export type RequestFlowOptions = FetchingOptions;
 
 interface Exchange {
   readonly request: EdgeRequest;
@@ -18,10 +27,12 @@ interface Exchange {
 }
 
 export class RequestFlow {
-  readonly #options: FetchingOptions;
+  readonly #options: RequestFlowOptions;
   readonly #fetching: Fetching;
+  /** By the monotonic clock. */
+  #upstreamFailedMs = Number.NEGATIVE_INFINITY;
 
-  constructor(options: FetchingOptions) {
+  constructor(options: RequestFlowOptions) {
     this.#options = options;
     this.#fetching = new Fetching(options);
   }
@@ -34,8 +45,10 @@ export class RequestFlow {
     let outcome: CacheOutcome = "failed";
     try {
       if (request === undefined) throw new Failure("argument-invalid", "the target must be a path or an http URL");
+      this.#refuseWhenDenied();
       const exchange = { request, incoming, response };
-      outcome = request.isCacheable ? await this.#answer(exchange) : await this.#forward(exchange, "fwd=bypass");
+      const isStored = request.isCacheable && ruleFor(this.#options.rules ?? [], request.target).bypass !== true;
+      outcome = isStored ? await this.#answer(exchange) : await this.#forward(exchange, "fwd=bypass");
     } catch (error) {
       if (!isFailure(error)) throw error;
       events.upstreamFailed(error);
@@ -45,9 +58,17 @@ export class RequestFlow {
     events.served({ method, target: url }, outcome, response.statusCode, (clock.monotonicMs() - startedMs) / 1000);
   }
 
+  /** The policy's word on content while cut off: not at all once it has been too long. */
+  #refuseWhenDenied(): void {
+    const { cutOffSeconds = 0, denyAfterSeconds = Number.POSITIVE_INFINITY } = this.#options.staleBounds?.() ?? {};
+    if (cutOffSeconds <= denyAfterSeconds) return;
+    throw new Failure("unavailable", `not served after ${denyAfterSeconds} s without the cloud`, { retryable: true });
+  }
+
   async #answer(exchange: Exchange): Promise<CacheOutcome> {
     const { request, response } = exchange;
-    const stored = this.#options.store.find(request.target, request.fields);
+    const found = this.#options.store.find(this.#options.site, request.target, request.fields);
+    const stored = found instanceof Promise ? await found : found;
     const decision = decideLookup(stored?.freshness, request.asked, this.#options.clock.nowMs());
     switch (decision.kind) {
       case "serve":
@@ -75,9 +96,11 @@ export class RequestFlow {
   async #fetch(exchange: Exchange, stored: StoredResponse | undefined, because: string): Promise<CacheOutcome> {
     const { request } = exchange;
     const joined = this.#fetching.find(request.target);
+    const mayBeStale = stored !== undefined && this.#fetching.onFailure(stored).kind === "serve-stale";
+    if (mayBeStale && this.#isUpstreamDown()) return await this.#onFailure(exchange, stored, DOWN, `fwd=${because}`);
     const flight = joined ?? this.#fetching.start(request, stored);
     if (flight === undefined) return await this.#forward(exchange, `fwd=${because}`);
-    const outcome = await flight.outcome;
+    const outcome = await (mayBeStale ? this.#outcomeInTime(flight, joined === undefined) : flight.outcome);
     const status = `fwd=${because}${joined === undefined ? "" : "; collapsed"}`;
     if (joined !== undefined && !isShared(outcome, request)) return await this.#forward(exchange, `fwd=${because}`);
     switch (outcome.kind) {
@@ -88,8 +111,8 @@ export class RequestFlow {
         return "validated";
       case "pass": {
         const { response } = outcome;
-        const answer = { ...response, cacheStatus: status, body: () => response.body };
-        await this.#send(exchange, answer, () => response.discard());
+        const body = (range?: ResolvedRange) => partOf(response.body, range);
+        await this.#send(exchange, { ...response, cacheStatus: status, body }, () => response.discard());
         return "uri-miss";
       }
       case "arriving": {
@@ -99,7 +122,7 @@ export class RequestFlow {
           ...head,
           ageSeconds,
           cacheStatus: `${status}; stored`,
-          body: () => filling.read(),
+          body: (range) => partOf(filling.read(), range),
         });
         return joined === undefined ? "uri-miss" : "collapsed";
       }
@@ -112,8 +135,8 @@ export class RequestFlow {
     failure: Failure,
     status: string,
   ): Promise<CacheOutcome> {
-    const decision = stored && decideOnFailure(stored.freshness, {}, this.#options.clock.nowMs());
-    this.#options.events.upstreamFailed(failure);
+    const decision = stored && this.#fetching.onFailure(stored);
+    if (failure !== DOWN) this.#noteFailure(failure);
     if (stored !== undefined && decision?.kind === "serve-stale") {
       await this.#serve(exchange, stored, `${status}; detail=${decision.because}`);
       return "stale";
@@ -122,13 +145,34 @@ export class RequestFlow {
     return "failed";
   }
 
+  #noteFailure(failure: Failure): void {
+    this.#options.events.upstreamFailed(failure);
+    const hasAnswered = failure.detail["status"] !== undefined;
+    if (failure.retryable && !hasAnswered) this.#upstreamFailedMs = this.#options.clock.monotonicMs();
+  }
+
+  #isUpstreamDown(): boolean {
+    return this.#options.clock.monotonicMs() - this.#upstreamFailedMs < UPSTREAM_RETRY_MS;
+  }
+
+  /** A flight that takes too long goes on; whoever can have stale does not wait for it. */
+  async #outcomeInTime(flight: Flight, isOwn: boolean): Promise<FlightOutcome> {
+    const late = Promise.withResolvers<FlightOutcome>();
+    using _timer = this.#options.clock.timer(STALE_WAIT_MS, () => {
+      const failure = new Failure("upstream-timeout", `no answer in ${STALE_WAIT_MS} ms`, { retryable: true });
+      late.resolve({ kind: "failed", failure });
+      if (isOwn) void flight.outcome.then(discardUnshared);
+    });
+    return await Promise.race([flight.outcome, late.promise]);
+  }
+
   /** In the background, once per target; its failure leaves what is stored. */
   #revalidate(request: EdgeRequest, stored: StoredResponse): void {
-    if (this.#fetching.find(request.target) !== undefined) return;
+    if (this.#isUpstreamDown() || this.#fetching.find(request.target) !== undefined) return;
     const flight = this.#fetching.start(request, stored);
     void flight?.outcome.then((outcome) => {
-      if (outcome.kind === "pass") outcome.response.discard();
-      if (outcome.kind === "failed") this.#options.events.upstreamFailed(outcome.failure);
+      discardUnshared(outcome);
+      if (outcome.kind === "failed") this.#noteFailure(outcome.failure);
     });
   }
 
@@ -149,16 +193,35 @@ export class RequestFlow {
       const paths = named.filter((path) => path !== undefined && /^\/(?!\/)/.test(path));
       for (const invalid of new Set([target, ...paths])) if (invalid !== undefined) this.#fetching.invalidate(invalid);
     }
-    const answer = { ...response, cacheStatus: `${status}; fwd-status=${response.status}`, body: () => response.body };
-    await this.#send(exchange, answer, () => response.discard());
+    const cacheStatus = `${status}; fwd-status=${response.status}`;
+    const body = (range?: ResolvedRange) => partOf(response.body, range);
+    await this.#send(exchange, { ...response, cacheStatus, body }, () => response.discard());
     return "bypass";
   }
 
   async #serve(exchange: Exchange, stored: StoredResponse, cacheStatus: string): Promise<void> {
+    const { body } = stored;
     const ageSeconds = currentAgeSeconds(stored.freshness, this.#options.clock.nowMs());
+    const isWhole = exchange.request.method === "GET" && stored.status !== 204 && !exchange.request.isForPart;
+    if (isWhole && body instanceof Uint8Array)
+      return sendWhole(exchange.response, stored, body, { cacheStatus: `Perigee; ${cacheStatus}`, ageSeconds });
     const fields = new Map([...stored.fields]);
-    if (stored.status !== 204) fields.set("content-length", [String(stored.body.byteLength)]);
-    await this.#send(exchange, { ...stored, fields, ageSeconds, cacheStatus, body: () => [stored.body] });
+    if (stored.status !== 204) fields.set("content-length", [String(body.byteLength)]);
+    const answer = { ...stored, fields, ageSeconds, cacheStatus };
+    if (body instanceof Uint8Array)
+      return await this.#send(exchange, {
+        ...answer,
+        body: (range) => [range === undefined ? body : body.subarray(range.start, range.end + 1)],
+      });
+    await using open = await body.open();
+    if (open === undefined) return void (await this.#forward(exchange, "fwd=uri-miss"));
+    const last = body.byteLength - 1;
+    try {
+      await this.#send(exchange, { ...answer, body: (range) => open.read(range?.start ?? 0, range?.end ?? last) });
+    } catch (error) {
+      // The store has counted and dropped it, and the connection is cut: no wrong byte was sent.
+      if (!isFailure(error)) throw error;
+    }
   }
 
   async #send(
@@ -176,6 +239,13 @@ export class RequestFlow {
   #freshForSeconds({ freshness }: StoredResponse): number {
     return Math.floor(freshness.lifetimeSeconds - currentAgeSeconds(freshness, this.#options.clock.nowMs()));
   }
+}
+
+/** While it is known to fail, it is not asked. */
+const DOWN = new Failure("unavailable", "the upstream failed a moment ago");
+
+function discardUnshared(outcome: FlightOutcome): void {
+  if (outcome.kind === "pass") outcome.response.discard();
 }
 
 function isShared(outcome: FlightOutcome, request: EdgeRequest): boolean {

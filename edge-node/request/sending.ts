@@ -2,7 +2,9 @@
 import type { ServerResponse } from "node:http";
 import type { Failure } from "#domain/failure.ts";
 import { type Fields, fieldValue } from "#domain/http/fields.ts";
+import type { ResolvedRange } from "#domain/http/range.ts";
 import { HTTP_STATUS_BY_CODE, problemOf } from "#platform/http/problem.ts";
+import type { StoredResponse } from "../store/stored-response.ts";
 import { type EdgeRequest, returnedFields } from "./edge-request.ts";
 import { decideSelection } from "./selection.ts";
 
@@ -12,8 +14,8 @@ export interface Answer {
   readonly cacheStatus: string;
   /** `undefined` for what this edge has not stored: its Age is the upstream's. */
   readonly ageSeconds?: number;
-  /** Read only where the answer has content. */
-  readonly body: () => AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  /** Read only where the answer has content; the range alone where one is given. */
+  readonly body: (range?: ResolvedRange) => AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 }
 
 export async function sendAnswer(
@@ -41,7 +43,7 @@ export async function sendAnswer(
       fields.set("content-range", [`bytes ${start}-${last}/${sizeBytes}`]);
       fields.set("content-length", [String(last - start + 1)]);
       writeHead(response, 206, fields);
-      return await sendBody(response, part(answer.body(), start, last));
+      return await sendBody(response, answer.body(selection.range));
     }
     case "whole":
       if (request.method === "HEAD") return end(response, answer.status, fields);
@@ -78,16 +80,42 @@ function statusOf({ code }: Failure): number {
 }
 
 function writeHead(response: ServerResponse, status: number, fields: Fields): void {
-  response.writeHead(
-    status,
-    [...fields].flatMap(([name, values]) => values.flatMap((value) => [name, value])),
-  );
+  response.writeHead(status, flat(fields));
+}
+
+function flat(fields: Fields): string[] {
+  return [...fields].flatMap(([name, values]) => values.flatMap((value) => [name, value]));
 }
 
 function end(response: ServerResponse, status: number, fields: Fields): void {
   writeHead(response, status, fields);
   response.end();
 }
+
+/** A hit in memory, whole: one write, of fields that are put together once for all hits of a response. */
+export function sendWhole(response: ServerResponse, stored: StoredResponse, body: Uint8Array, own: OwnFields): void {
+  let raw = rawFields.get(stored);
+  if (raw === undefined) {
+    const fields = returnedFields(stored.fields);
+    fields.delete("cache-status");
+    fields.delete("age");
+    fields.set("content-length", [String(body.byteLength)]);
+    raw = flat(fields);
+    rawFields.set(stored, raw);
+  }
+  const earlier = stored.fields.get("cache-status");
+  const cacheStatus = earlier === undefined ? own.cacheStatus : `${earlier.join(", ")}, ${own.cacheStatus}`;
+  response.writeHead(stored.status, [...raw, "cache-status", cacheStatus, "age", String(Math.floor(own.ageSeconds))]);
+  response.end(body);
+}
+
+/** What this edge says of a hit. */
+export interface OwnFields {
+  readonly cacheStatus: string;
+  readonly ageSeconds: number;
+}
+
+const rawFields = new WeakMap<StoredResponse, readonly string[]>();
 
 /** A body that fails cuts the connection: the user agent must not take a part for the whole. */
 async function sendBody(
@@ -117,7 +145,10 @@ function room(response: ServerResponse): Promise<void> {
   });
 }
 
-async function* part(body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, start: number, last: number) {
+/** Of a body that can only be read from its beginning. */
+export async function* partOf(body: AsyncIterable<Uint8Array>, range: ResolvedRange | undefined) {
+  if (range === undefined) return yield* body;
+  const { start, end: last } = range;
   let at = 0;
   for await (const chunk of body) {
     const piece = chunk.subarray(Math.max(0, start - at), Math.max(0, last + 1 - at));

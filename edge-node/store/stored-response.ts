@@ -1,9 +1,11 @@
-/** A response as the store keeps it, and the name it is kept under. */
-import { createHash } from "node:crypto";
-import type { Fields } from "#domain/http/fields.ts";
+/** A response as the store keeps it: its head, and its body in memory or in a file. */
+import { type Fields, fieldValue, listMembers } from "#domain/http/fields.ts";
+import { currentAgeSeconds } from "../caching/lookup.ts";
 import type { Freshness } from "../caching/storage.ts";
 
-export interface StoredResponse {
+export interface ResponseHead {
+  /** The site that it belongs to: sites share a store, not responses. */
+  readonly site: string;
   /** The request target: path and query. */
   readonly key: string;
   /** The fields that Vary names, and their values in the request that was answered. */
@@ -12,14 +14,45 @@ export interface StoredResponse {
   readonly status: number;
   readonly fields: Fields;
   readonly freshness: Freshness;
-  readonly body: Uint8Array;
-  /** SHA-256 of the body, hexadecimal. */
-  readonly digest: string;
+  /** When the upstream was asked, epoch milliseconds: a purge is for what was asked for before it. */
+  readonly requestedAtMs: number;
 }
 
-/** Hexadecimal: also a file's name. */
-export function idOf({ key, varyNames, variant }: Pick<StoredResponse, "key" | "varyNames" | "variant">): string {
-  return createHash("sha256")
-    .update(JSON.stringify([key, varyNames, variant]))
-    .digest("hex");
+/** A body that is read part by part, each verified before it is given out. */
+export interface OpenBody extends AsyncDisposable {
+  /** Bytes `start` to `last`, both included; throws where they are not those that were stored. */
+  read(start: number, last: number): AsyncGenerator<Uint8Array>;
+}
+
+export interface FileBody {
+  readonly byteLength: number;
+  /** `undefined` where it is gone. */
+  open(): Promise<OpenBody | undefined>;
+}
+
+export interface StoredResponse extends ResponseHead {
+  readonly body: Uint8Array | FileBody;
+}
+
+/** Sites have no space in their names. */
+export function cacheKeyOf(site: string, key: string): string {
+  return `${site} ${key}`;
+}
+
+/** More would make one response a load on the index. */
+export const TAGS_MAX = 64;
+const TAG_CHARACTERS_MAX = 128;
+
+/** What a purge by tag calls it: members of Cache-Tag, and of Surrogate-Key, which are parted by spaces. */
+export function tagsOf(fields: Fields): readonly string[] {
+  const tags = listMembers(fieldValue(fields, "cache-tag") ?? "");
+  const keys = (fieldValue(fields, "surrogate-key") ?? "").split(/[\s,]+/);
+  const named = [...tags, ...keys].filter((tag) => tag !== "" && tag.length <= TAG_CHARACTERS_MAX);
+  return [...new Set(named)].slice(0, TAGS_MAX);
+}
+
+/** As a soft purge leaves it: stale since `atMs`, and validated before use unless the upstream fails. */
+export function softened(freshness: Freshness, atMs: number): Freshness {
+  const ageSeconds = currentAgeSeconds(freshness, atMs);
+  return { ...freshness, alwaysValidate: true, lifetimeSeconds: Math.min(freshness.lifetimeSeconds, ageSeconds) };
 }

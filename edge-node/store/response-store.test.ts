@@ -1,0 +1,262 @@
+import { readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import type { PurgeSpec } from "#domain/content/purge.ts";
+import { fieldsOf } from "#domain/http/fields.ts";
+import { systemRandom } from "#platform/random.ts";
+import { until } from "#test/simulation/until.ts";
+import { VirtualClock } from "#test/simulation/virtual-clock.ts";
+import { currentAgeSeconds, decideLookup, decideOnFailure } from "../caching/lookup.ts";
+import { decideStorage } from "../caching/storage.ts";
+import { SLICE_BYTES } from "./body-file.ts";
+import { openResponseStore, type ResponseStore } from "./response-store.ts";
+import type { ResponseHead } from "./stored-response.ts";
+
+const START = Date.UTC(2026, 10, 24);
+const NO_FIELDS = fieldsOf([]);
+const MIB = 1024 * 1024;
+
+interface Counted {
+  readonly lost: string[];
+  readonly notStored: string[];
+  evicted: number;
+}
+
+async function open(t: Test, folder: string | undefined, limits: { disk?: number; memory?: number } = {}) {
+  const clock = new VirtualClock(START);
+  const counted: Counted = { lost: [], notStored: [], evicted: 0 };
+  const store = await openResponseStore({
+    ...(folder === undefined ? {} : { folder }),
+    diskBytesMax: limits.disk ?? 64 * MIB,
+    memoryBytesMax: limits.memory ?? 8 * MIB,
+    clock,
+    random: systemRandom,
+    events: {
+      lost: ({ code }) => void counted.lost.push(code),
+      notStored: ({ code }) => void counted.notStored.push(code),
+      evicted(objects) {
+        counted.evicted += objects;
+      },
+      used: () => {},
+    },
+  });
+  t.teardown(() => store[Symbol.asyncDispose]());
+  return { store, clock, counted };
+}
+
+function headOf(
+  key: string,
+  options: { site?: string; raw?: string[]; atMs?: number; variant?: string } = {},
+): ResponseHead {
+  const { site = "shop", raw = [], atMs = START } = options;
+  const fields = fieldsOf(["cache-control", "max-age=60, stale-if-error=600", ...raw]);
+  const facts = { status: 200, fields, requestedAtMs: atMs, receivedAtMs: atMs };
+  const decision = decideStorage({ method: "GET", fields: NO_FIELDS }, facts);
+  if (decision.kind === "pass") throw new Error(decision.because);
+  return {
+    site,
+    key,
+    varyNames: [],
+    variant: "",
+    status: 200,
+    fields,
+    freshness: decision.freshness,
+    requestedAtMs: atMs,
+  };
+}
+
+function bodyOf(seed: number, bytes: number): Buffer {
+  const body = Buffer.alloc(bytes);
+  for (let at = 0; at < bytes; at += 1) body[at] = (seed * 31 + at * 7 + (at >> 8)) & 0xff;
+  return body;
+}
+
+async function put(store: ResponseStore, head: ResponseHead, body: Uint8Array): Promise<void> {
+  const storing = store.begin(head, () => true);
+  for (let at = 0; at < body.byteLength; at += 60_000) storing.write(body.subarray(at, at + 60_000));
+  await storing.finish();
+}
+
+/** `undefined` for a miss. */
+async function bytesOf(store: ResponseStore, key: string, site = "shop"): Promise<Buffer | undefined> {
+  const found = await store.find(site, key, NO_FIELDS);
+  if (found === undefined) return undefined;
+  if (found.body instanceof Uint8Array) return Buffer.from(found.body);
+  await using body = await found.body.open();
+  if (body === undefined) return undefined;
+  const parts: Uint8Array[] = [];
+  for await (const part of body.read(0, found.body.byteLength - 1)) parts.push(part);
+  return Buffer.concat(parts);
+}
+
+function filesIn(folder: string): string[] {
+  const entries = readdirSync(join(folder, "bodies"), { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+}
+
+t.test("what was stored is there after a restart, byte for byte, with its head", async (t) => {
+  const folder = t.testdir();
+  const sizes = [0, 1, 1000, SLICE_BYTES, SLICE_BYTES + 1, MIB, 3 * MIB + 17];
+  const first = await open(t, folder);
+  for (const [index, size] of sizes.entries())
+    await put(first.store, headOf(`/${index}`, { raw: ["x-a", "ä", "x-a", "b"] }), bodyOf(index, size));
+  const { bytes } = first.store.usage();
+  await first.store[Symbol.asyncDispose]();
+  const { store, counted } = await open(t, folder);
+  t.strictSame({ ...store.usage(), bytesMax: 0 }, { bytes, bytesMax: 0, objects: sizes.length });
+  for (const [index, size] of sizes.entries()) {
+    t.ok((await bytesOf(store, `/${index}`))?.equals(bodyOf(index, size)), `${size} bytes`);
+    const found = await store.find("shop", `/${index}`, NO_FIELDS);
+    t.strictSame(found?.fields.get("x-a"), ["ä", "b"]);
+    t.strictSame(found?.freshness, headOf("/").freshness);
+  }
+  t.equal(await bytesOf(store, "/1", "other"), undefined, "sites do not share responses");
+  t.strictSame(counted.lost, []);
+});
+
+t.test("a file that is gone, cut or changed is a miss, counted, and its bytes are given back", async (t) => {
+  const folder = t.testdir();
+  const damages: [string, (path: string) => void][] = [
+    ["not-found", (path) => rmSync(path)],
+    ["digest-mismatch", (path) => truncateSync(path, 10)],
+    ["digest-mismatch", (path) => writeFileSync(path, bodyOf(99, 5000))],
+  ];
+  const first = await open(t, folder);
+  const paths: string[] = [];
+  for (const index of damages.keys()) {
+    const before = new Set(filesIn(folder));
+    await put(first.store, headOf(`/${index}`), bodyOf(index, 5000));
+    paths.push(...filesIn(folder).filter((path) => !before.has(path)));
+  }
+  await first.store[Symbol.asyncDispose]();
+  for (const [index, [, damage]] of damages.entries()) damage(paths[index] ?? "");
+  const { store, counted } = await open(t, folder);
+  for (const index of damages.keys()) t.equal(await bytesOf(store, `/${index}`), undefined, `/${index}`);
+  t.strictSame(
+    counted.lost,
+    damages.map(([code]) => code),
+  );
+  t.match(store.usage(), { bytes: 0, objects: 0 });
+});
+
+t.test("of a large body that the disk has changed no wrong byte is given out", async (t) => {
+  const folder = t.testdir();
+  const body = bodyOf(1, 5 * SLICE_BYTES);
+  const { store, counted } = await open(t, folder);
+  await put(store, headOf("/large"), body);
+  const [path = ""] = filesIn(folder);
+  const changed = readFileSync(path);
+  changed[3 * SLICE_BYTES] = (changed[3 * SLICE_BYTES] ?? 0) ^ 1;
+  writeFileSync(path, changed);
+  const found = await store.find("shop", "/large", NO_FIELDS);
+  if (found === undefined || found.body instanceof Uint8Array) throw new Error("a large body is read from its file");
+  await using opened = await found.body.open();
+  const parts: Uint8Array[] = [];
+  await t.rejects(
+    async () => {
+      for await (const part of opened?.read(10, body.byteLength - 1) ?? []) parts.push(part);
+    },
+    { code: "digest-mismatch" },
+  );
+  t.ok(Buffer.concat(parts).equals(body.subarray(10, 3 * SLICE_BYTES)), "what came before was right");
+  t.strictSame(counted.lost, ["digest-mismatch"]);
+  t.equal(await store.find("shop", "/large", NO_FIELDS), undefined);
+});
+
+t.test("the disk never has more than the quota, and what was used last stays", async (t) => {
+  const folder = t.testdir();
+  const quota = 2 * MIB;
+  const { store, clock, counted } = await open(t, folder, { disk: quota, memory: 2000 });
+  await put(store, headOf("/kept"), bodyOf(0, 9000));
+  for (let index = 1; index <= 120; index += 1) {
+    await put(store, headOf(`/${index}`, { atMs: clock.nowMs() }), bodyOf(index, 10_000 + index * 400));
+    await clock.advance(1000);
+    t.ok(await bytesOf(store, "/kept"), `used after ${index}`);
+    const blocks = filesIn(folder).reduce((sum, path) => sum + Math.ceil(statSync(path).size / 4096) * 4096, 0);
+    t.ok(blocks <= store.usage().bytes && store.usage().bytes <= quota, `${blocks} of ${store.usage().bytes} bytes`);
+  }
+  t.equal(await bytesOf(store, "/1"), undefined);
+  t.ok(await bytesOf(store, "/120"));
+  t.ok(counted.evicted > 40);
+  await put(store, headOf("/too-large"), bodyOf(1, quota));
+  t.equal(await bytesOf(store, "/too-large"), undefined);
+  t.ok(await bytesOf(store, "/120"), "and pushed nothing out");
+});
+
+t.test("where the disk takes nothing, memory does, and it is counted", async (t) => {
+  const folder = t.testdir();
+  const { store, counted } = await open(t, folder);
+  rmSync(join(folder, "bodies"), { recursive: true });
+  await put(store, headOf("/x"), bodyOf(1, 100));
+  t.ok((await bytesOf(store, "/x"))?.equals(bodyOf(1, 100)));
+  await put(store, headOf("/large"), bodyOf(1, 2 * MIB));
+  t.equal(await bytesOf(store, "/large"), undefined);
+  t.strictSame(counted.notStored, ["storage-failed", "storage-failed"]);
+  t.match(store.usage(), { bytes: 0, objects: 0 });
+});
+
+t.test("an index that is none is begun again; one that is in use is refused", async (t) => {
+  const folder = t.testdir();
+  const first = await open(t, folder);
+  await put(first.store, headOf("/x"), bodyOf(1, 100));
+  await t.rejects(open(t, folder), { code: "storage-failed" });
+  await first.store[Symbol.asyncDispose]();
+  writeFileSync(join(folder, "index.sqlite"), bodyOf(3, 8192));
+  const { store, counted } = await open(t, folder);
+  t.strictSame(counted.lost, ["storage-failed"]);
+  await until(() => filesIn(folder).length === 0, "files without a row are removed");
+  await put(store, headOf("/x"), bodyOf(2, 100));
+  t.ok((await bytesOf(store, "/x"))?.equals(bodyOf(2, 100)));
+});
+
+t.test("a purge takes what it names and nothing else, in memory, on disk and on the way", async (t) => {
+  const raw = ["cache-tag", "red, round", "surrogate-key", "fruit apple"];
+  const matches: [PurgeSpec["match"], string[]][] = [
+    [{ kind: "all" }, ["/a/1", "/a/2?x=1", "/b"]],
+    [{ kind: "paths", paths: ["/a/2?x=1", "/none"] }, ["/a/2?x=1"]],
+    [{ kind: "prefix", prefix: "/a/" }, ["/a/1", "/a/2?x=1"]],
+    [{ kind: "tags", tags: ["apple"] }, ["/a/1"]],
+    [{ kind: "tags", tags: ["round", "none"] }, ["/a/1"]],
+  ];
+  const folder = t.testdir(Object.fromEntries(matches.map((_, index) => [String(index), {}])));
+  for (const memory of [8 * MIB, 1]) {
+    for (const [index, [match, gone]] of matches.entries()) {
+      const { store } = await open(t, join(folder, String(index)), { memory });
+      for (const key of ["/a/1", "/a/2?x=1", "/b"])
+        await put(store, headOf(key, key === "/a/1" ? { raw } : {}), bodyOf(1, 10));
+      await put(store, headOf("/b", { site: "other" }), bodyOf(2, 10));
+      const late = store.begin(headOf(gone[0] ?? "", { raw }), () => true);
+      late.write(bodyOf(1, 10));
+      const named = JSON.stringify({ match, memory });
+      t.equal(store.purge({ site: "shop", match, soft: false, atMs: START + 1 }), gone.length, named);
+      await late.finish();
+      for (const key of ["/a/1", "/a/2?x=1", "/b"])
+        t.equal((await bytesOf(store, key)) === undefined, gone.includes(key), `${key} ${named}`);
+      t.ok(await bytesOf(store, "/b", "other"), named);
+      await put(store, headOf(gone[0] ?? "", { atMs: START + 2 }), bodyOf(3, 10));
+      t.ok(await bytesOf(store, gone[0] ?? ""), "what was asked for later is stored");
+      store.expireStoredBefore("all-sites", START + 10);
+      t.equal(await bytesOf(store, "/b", "other"), undefined);
+      await store[Symbol.asyncDispose]();
+    }
+  }
+});
+
+t.test("a soft purge leaves it stale: validated before use, served when the upstream fails", async (t) => {
+  const folder = t.testdir();
+  for (const memory of [8 * MIB, 1]) {
+    const { store } = await open(t, folder, { memory });
+    await put(store, headOf("/x"), bodyOf(1, 10));
+    const atMs = START + 20_000;
+    store.purge({ site: "shop", match: { kind: "all" }, soft: true, atMs });
+    const found = await store.find("shop", "/x", NO_FIELDS);
+    if (found === undefined) throw new Error("it is still there");
+    t.equal(decideLookup(found.freshness, new Map(), atMs).kind, "validate");
+    t.match(decideOnFailure(found.freshness, {}, atMs + 600_000), { because: "stale-if-error" });
+    t.match(decideOnFailure(found.freshness, {}, atMs + 601_000), { because: "too-stale" });
+    store.update({ ...found, ...headOf("/x", { atMs }) });
+    const validated = await store.find("shop", "/x", NO_FIELDS);
+    t.equal(validated && currentAgeSeconds(validated.freshness, atMs), 0, "a validation makes it fresh");
+    await store[Symbol.asyncDispose]();
+  }
+});
