@@ -1,17 +1,24 @@
-/** The pool's desired state on disk: takes signed batches, each whole or not at all; refusals change nothing. */
+/** The pool's desired state on disk, as the signed envelopes that made it: verified on receipt and again at each load. */
 import { decodePoolBatch } from "#contracts/codec/pool-batch.ts";
-import { createSetDigest, setDigestOf } from "#contracts/codec/set-digest.ts";
-import { parseStoredResource } from "#contracts/operator-api/resources/parse.ts";
-import { type DesiredRow, POOL_BATCH_CONTEXT, type PoolBatch, type Watermark } from "#domain/desired-state.ts";
-import { Failure } from "#domain/failure.ts";
-import type { AnyResource } from "#domain/resource.ts";
+import { POOL_BATCH_CONTEXT, type PoolBatch, type Watermark } from "#domain/desired-state.ts";
+import { Failure, isFailure } from "#domain/failure.ts";
 import { checkSignature, type TrustedKeys } from "#platform/identity/signatures.ts";
 import type { Database } from "#platform/sqlite/database.ts";
+import { advance, checkContinues, EMPTY_SET, type Resources, type SetState, withPart } from "./set-state.ts";
 
 export const POOL_SET_MIGRATIONS = [
-  `CREATE TABLE watermark (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER, revision INTEGER, digest TEXT) STRICT;
-   CREATE TABLE resource (key TEXT PRIMARY KEY, json TEXT NOT NULL) STRICT`,
+  `CREATE TABLE floor (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, revision INTEGER NOT NULL) STRICT;
+   CREATE TABLE envelope (
+     position INTEGER PRIMARY KEY, continues INTEGER NOT NULL,
+     payload BLOB NOT NULL, signature BLOB NOT NULL, key_id TEXT NOT NULL
+   ) STRICT`,
 ];
+
+/** Verified in a tenth of a second at load; a longer chain is replaced by a snapshot. */
+export const CHAIN_ENVELOPES_MAX = 512;
+/** Parts of one snapshot that wait for its last one. */
+export const SNAPSHOT_PARTS_MAX = 256;
+export const SNAPSHOT_BYTES_MAX = 64 * 1024 * 1024;
 
 export interface SignedBatch {
   readonly payload: Uint8Array;
@@ -19,127 +26,169 @@ export interface SignedBatch {
   readonly keyId: string;
 }
 
-type Resources = ReadonlyMap<string, AnyResource>;
+interface Part {
+  readonly batch: PoolBatch;
+  readonly envelope: SignedBatch;
+}
+
+export interface PoolSetOptions {
+  readonly pool: string;
+  readonly keys: () => TrustedKeys;
+}
 
 export class PoolSet {
   readonly #database: Database;
-  readonly #pool: string;
-  readonly #keys: TrustedKeys;
-  #resources: Resources = new Map();
-  #watermark: Watermark = { epoch: 0, revision: 0, setDigest: setDigestOf([]) };
-  #parts: PoolBatch[] = [];
+  readonly #options: PoolSetOptions;
+  /** What was acknowledged as durable: nothing older is taken, whatever happened to the disk. */
+  #floor: Pick<Watermark, "epoch" | "revision"> = { epoch: 0, revision: 0 };
+  #state: SetState = EMPTY_SET;
+  #parts: readonly Part[] = [];
+  #chainLength = 0;
+  #damage: Failure | undefined;
 
-  /** A stored set that does not fit its digest counts as none: at revision 0 the next batch must be a snapshot. */
-  constructor(database: Database, options: { readonly pool: string; readonly keys: TrustedKeys }) {
+  /** What is stored is replayed as far as it verifies; the rest counts as damage, and only a snapshot mends it. */
+  constructor(database: Database, options: PoolSetOptions) {
     this.#database = database;
-    this.#pool = options.pool;
-    this.#keys = options.keys;
+    this.#options = options;
     this.#load();
   }
 
-  get watermark(): Watermark {
-    return this.#watermark;
+  /** `undefined` where nothing whole is held: the origin then sends a snapshot. */
+  get watermark(): Watermark | undefined {
+    if (this.#damage !== undefined || this.#state.revision === 0) return undefined;
+    const { epoch, revision, setDigest } = this.#state;
+    return { epoch, revision, setDigest };
   }
 
   get resources(): Resources {
-    return this.#resources;
+    return this.#state.resources;
+  }
+
+  /** Why what was stored could not be read whole. */
+  get damage(): Failure | undefined {
+    return this.#damage;
+  }
+
+  /** The chain has become long, or is damaged. */
+  get needsSnapshot(): boolean {
+    return this.#damage !== undefined || this.#chainLength > CHAIN_ENVELOPES_MAX;
   }
 
   /**
    * False where further parts of a snapshot are awaited. Throws `signature-invalid`, `argument-invalid` (another pool,
-   * unreadable), `resource-invalid`, `epoch-regressed`, and `revision-compacted` or `digest-mismatch`: ask for a snapshot.
+   * unreadable, too large), `resource-invalid`, `epoch-regressed`, and `revision-compacted` or `digest-mismatch`: ask
+   * for a snapshot. A refusal changes nothing.
    */
-  apply({ payload, signature, keyId }: SignedBatch): boolean {
-    checkSignature({ context: POOL_BATCH_CONTEXT, bytes: payload, signature, keyId }, this.#keys);
-    const batch = decodePoolBatch(payload);
-    this.#checkFit(batch);
-    const parts = this.#withEarlierParts(batch);
+  apply(envelope: SignedBatch): boolean {
+    const batch = this.#open(envelope);
+    checkContinues(this.#floor, batch);
+    if (!batch.snapshot && this.#damage !== undefined) {
+      throw new Failure("revision-compacted", "what is stored is damaged: only a snapshot mends it");
+    }
+    const parts = withPart(this.#parts, { batch, envelope });
+    checkSize(parts);
     this.#parts = batch.last ? [] : parts;
     if (!batch.last) return false;
-    const rows = parts.flatMap((part) => part.rows);
-    const next = changed(batch.snapshot ? new Map() : this.#resources, rows);
-    const digest = createSetDigest(batch.snapshot ? setDigestOf([]) : this.#watermark.setDigest);
-    if (!batch.snapshot) for (const key of keysOf(rows)) withDefined(this.#resources.get(key), digest.remove);
-    for (const key of keysOf(rows)) withDefined(next.get(key), digest.add);
-    if (digest.toHex() !== batch.setDigest) {
-      throw new Failure("digest-mismatch", `pool ${this.#pool}: the set at revision ${batch.to} has another digest`);
-    }
-    const watermark = { epoch: batch.epoch, revision: batch.to, setDigest: batch.setDigest };
-    this.#store(batch.snapshot, keysOf(rows), next, watermark);
-    this.#resources = next;
-    this.#watermark = watermark;
+    const batches = parts.map((part) => part.batch);
+    const state = advance(this.#state, batches);
+    this.#store(parts, state);
+    this.#state = state;
+    this.#floor = { epoch: state.epoch, revision: state.revision };
+    this.#damage = undefined;
     return true;
   }
 
-  #checkFit({ pool, epoch, from, to, snapshot }: PoolBatch): void {
-    const at = this.#watermark;
-    if (pool !== this.#pool) throw new Failure("argument-invalid", `a batch of pool ${pool}, not ${this.#pool}`);
-    if (epoch < at.epoch) throw new Failure("epoch-regressed", `a batch of epoch ${epoch}, after ${at.epoch}`);
-    if (epoch === at.epoch && to < at.revision) {
-      throw new Failure("epoch-regressed", `a batch to revision ${to}, after ${at.revision} of the same epoch`);
+  /** What a node of this pool that holds `watermark` lacks, to be passed on unopened. */
+  envelopesAfter(watermark: Watermark | undefined): readonly SignedBatch[] {
+    const own = this.watermark;
+    if (own === undefined) return [];
+    if (watermark?.epoch === own.epoch && watermark.revision === own.revision) {
+      return watermark.setDigest === own.setDigest ? [] : this.#envelopes(undefined);
     }
-    if (!snapshot && (epoch !== at.epoch || from !== at.revision)) {
-      throw new Failure("revision-compacted", `a batch from revision ${from} does not continue ${at.revision}`);
-    }
+    const later = watermark?.epoch === own.epoch ? this.#envelopes(watermark.revision) : [];
+    return later.length > 0 ? later : this.#envelopes(undefined);
   }
 
-  #withEarlierParts(batch: PoolBatch): PoolBatch[] {
-    const earlier = batch.part === 0 ? [] : this.#parts;
-    const fits = earlier.every(
-      (part) => part.epoch === batch.epoch && part.to === batch.to && part.snapshot === batch.snapshot,
-    );
-    if (fits && earlier.length === batch.part) return [...earlier, batch];
-    throw new Failure("revision-compacted", `part ${batch.part} does not follow the ${earlier.length} before it`);
+  #open({ payload, signature, keyId }: SignedBatch): PoolBatch {
+    checkSignature({ context: POOL_BATCH_CONTEXT, bytes: payload, signature, keyId }, this.#options.keys());
+    const batch = decodePoolBatch(payload);
+    const { pool } = this.#options;
+    if (batch.pool !== pool) throw new Failure("argument-invalid", `a batch of pool ${batch.pool}, not ${pool}`);
+    return batch;
   }
 
-  #store(snapshot: boolean, keys: ReadonlySet<string>, next: Resources, watermark: Watermark): void {
+  #store(parts: readonly Part[], { epoch, revision }: SetState): void {
+    const isSnapshot = parts[0]?.batch.snapshot === true;
     this.#database.transaction(() => {
-      if (snapshot) this.#database.exec("DELETE FROM resource");
-      const put = this.#database.prepare("INSERT OR REPLACE INTO resource VALUES (?, ?)");
-      const remove = this.#database.prepare("DELETE FROM resource WHERE key = ?");
-      for (const key of keys) {
-        const resource = next.get(key);
-        if (resource === undefined) remove.run(key);
-        else put.run(key, JSON.stringify(resource));
+      if (isSnapshot) this.#database.exec("DELETE FROM envelope");
+      const insert = this.#database.prepare(
+        "INSERT INTO envelope (continues, payload, signature, key_id) VALUES (?, ?, ?, ?)",
+      );
+      for (const { batch, envelope } of parts) {
+        insert.run(batch.snapshot ? -1 : batch.from, envelope.payload, envelope.signature, envelope.keyId);
       }
-      const { epoch, revision, setDigest } = watermark;
-      this.#database.prepare("INSERT OR REPLACE INTO watermark VALUES (1, ?, ?, ?)").run(epoch, revision, setDigest);
+      this.#database.prepare("INSERT OR REPLACE INTO floor VALUES (1, ?, ?)").run(epoch, revision);
     });
+    this.#chainLength = parts.length + (isSnapshot ? 0 : this.#chainLength);
+  }
+
+  /** The whole chain, or the end of it that continues a revision: empty where none does. */
+  #envelopes(fromRevision: number | undefined): readonly SignedBatch[] {
+    const chain = "SELECT payload, signature, key_id FROM envelope";
+    const rows =
+      fromRevision === undefined
+        ? this.#database.prepare(`${chain} ORDER BY position`).all()
+        : this.#database
+            .prepare(
+              `${chain} WHERE position >= (SELECT min(position) FROM envelope WHERE continues = ?) ORDER BY position`,
+            )
+            .all(fromRevision);
+    return rows.map(envelopeOf);
   }
 
   #load(): void {
-    const row = this.#database.prepare("SELECT epoch, revision, digest FROM watermark").get();
-    if (row === undefined) return;
-    const epoch = Number(row["epoch"]);
-    this.#watermark = { ...this.#watermark, epoch };
-    const resources = new Map<string, AnyResource>();
-    for (const stored of this.#database.prepare("SELECT key, json FROM resource").all()) {
-      resources.set(String(stored["key"]), parseStoredResource(String(stored["json"])));
+    const floor = this.#database.prepare("SELECT epoch, revision FROM floor").get();
+    if (floor === undefined) return;
+    this.#floor = { epoch: Number(floor["epoch"]), revision: Number(floor["revision"]) };
+    const chain = this.#envelopes(undefined);
+    this.#chainLength = chain.length;
+    try {
+      for (const envelope of chain) this.#replay(envelope);
+      if (this.#state.revision === this.#floor.revision && this.#state.epoch === this.#floor.epoch) return;
+      throw new Failure("storage-failed", `the stored set ends before revision ${this.#floor.revision}`);
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      this.#damage = error;
     }
-    const setDigest = setDigestOf(resources.values());
-    if (setDigest !== row["digest"]) return;
-    this.#resources = resources;
-    this.#watermark = { epoch, revision: Number(row["revision"]), setDigest };
+    this.#parts = [];
+  }
+
+  #replay(envelope: SignedBatch): void {
+    const batch = this.#open(envelope);
+    checkContinues(this.#state, batch);
+    const parts = withPart(this.#parts, { batch, envelope });
+    this.#parts = batch.last ? [] : parts;
+    if (!batch.last) return;
+    this.#state = advance(
+      this.#state,
+      parts.map((part) => part.batch),
+    );
   }
 }
 
-function keyOf({ kind, name }: DesiredRow): string {
-  return `${kind}/${name}`;
+function checkSize(parts: readonly Part[]): void {
+  const bytes = parts.reduce((sum, { envelope }) => sum + envelope.payload.byteLength, 0);
+  if (parts.length <= SNAPSHOT_PARTS_MAX && bytes <= SNAPSHOT_BYTES_MAX) return;
+  throw new Failure(
+    "argument-invalid",
+    `a snapshot has at most ${SNAPSHOT_PARTS_MAX} parts and ${SNAPSHOT_BYTES_MAX} bytes, got ${parts.length} and ${bytes}`,
+  );
 }
 
-function keysOf(rows: readonly DesiredRow[]): Set<string> {
-  return new Set(rows.map(keyOf));
-}
-
-function changed(before: Resources, rows: readonly DesiredRow[]): Resources {
-  const after = new Map(before);
-  for (const row of rows) {
-    if (row.resource === undefined) after.delete(keyOf(row));
-    else after.set(keyOf(row), row.resource);
+function envelopeOf(row: Record<string, unknown>): SignedBatch {
+  const { payload, signature, key_id: keyId } = row;
+  if (payload instanceof Uint8Array && signature instanceof Uint8Array && typeof keyId === "string") {
+    return { payload, signature, keyId };
   }
-  return after;
-}
-
-function withDefined<T>(value: T | undefined, use: (value: T) => void): void {
-  if (value !== undefined) use(value);
+  throw new Failure("storage-failed", "a stored envelope cannot be read");
 }

@@ -1,0 +1,89 @@
+/** What an edge reads out of its pool's set: sites with their newest release, assignments, purges, revocations. Pure. */
+import type { ReleaseSpec } from "#domain/content/release.ts";
+import type { SiteSpec } from "#domain/content/site.ts";
+import type { RevocationSpec } from "#domain/fleet/revocation.ts";
+import type { AnyResource, Kind, Resource } from "#domain/resource.ts";
+import type { Resources } from "./set-state.ts";
+
+export interface DesiredSite {
+  readonly name: string;
+  readonly spec: SiteSpec;
+  /** Of the highest generation in the set; `undefined` while none is released. */
+  readonly release: ReleaseSpec | undefined;
+  /** Held ahead of requests; other releases are fetched object by object as they are asked for. */
+  readonly isAssigned: boolean;
+  /** While cut off, by the strictest policy: how stale at most, and after how long not at all. */
+  readonly offline: { readonly maxStaleSeconds?: number; readonly denyAfterSeconds?: number };
+}
+
+export interface DesiredView {
+  readonly sites: ReadonlyMap<string, DesiredSite>;
+  readonly purges: readonly Resource<"Purge">[];
+  /** How long this pool goes on alone. */
+  readonly autonomySeconds: number | undefined;
+}
+
+export function* resourcesOf<K extends Kind>(resources: Resources, kind: K): Generator<Resource<K>> {
+  for (const resource of resources.values()) if (isOfKind(resource, kind)) yield resource;
+}
+
+function isOfKind<K extends Kind>(resource: AnyResource, kind: K): resource is Extract<AnyResource, Resource<K>> {
+  return resource.kind === kind;
+}
+
+export function viewOf(resources: Resources, pool: string): DesiredView {
+  const newest = new Map<string, ReleaseSpec>();
+  for (const { spec } of resourcesOf(resources, "Release")) {
+    if (spec.generation > (newest.get(spec.site)?.generation ?? 0)) newest.set(spec.site, spec);
+  }
+  const assigned = assignedSites(resources);
+  const policies = [...resourcesOf(resources, "ContentPolicy")];
+  const sites = new Map<string, DesiredSite>();
+  for (const { metadata, spec } of resourcesOf(resources, "Site")) {
+    const { name } = metadata;
+    const offline = strictest(policies.filter((policy) => policy.spec.sites.includes(name)));
+    sites.set(name, { name, spec, release: newest.get(name), isAssigned: assigned.has(name), offline });
+  }
+  const poolSpec = [...resourcesOf(resources, "NodePool")].find(({ metadata }) => metadata.name === pool)?.spec;
+  return {
+    sites,
+    purges: [...resourcesOf(resources, "Purge")],
+    autonomySeconds: poolSpec?.autonomyDurationSeconds,
+  };
+}
+
+function strictest(policies: readonly Resource<"ContentPolicy">[]): DesiredSite["offline"] {
+  const least = (bound: "maxStaleSeconds" | "denyAfterSeconds") => {
+    const given = policies.flatMap(({ spec }) => spec.offline?.[bound] ?? []);
+    return given.length === 0 ? {} : { [bound]: Math.min(...given) };
+  };
+  return { ...least("maxStaleSeconds"), ...least("denyAfterSeconds") };
+}
+
+/** The sites themselves, and those that the assigned apps' scenes come from. */
+function assignedSites(resources: Resources): ReadonlySet<string> {
+  const assignments = [...resourcesOf(resources, "Assignment")];
+  const apps = new Set(assignments.flatMap(({ spec }) => spec.apps));
+  const scenes = [...resourcesOf(resources, "RenderApp")]
+    .filter(({ metadata }) => apps.has(metadata.name))
+    .map(({ spec }) => spec.bundle.site);
+  return new Set([...assignments.flatMap(({ spec }) => spec.sites), ...scenes]);
+}
+
+export function isRevoked(resources: Resources, subject: RevocationSpec["subject"]): boolean {
+  for (const { spec } of resourcesOf(resources, "Revocation")) if (isSame(spec.subject, subject)) return true;
+  return false;
+}
+
+/** A revocation of a node without a serial takes back every certificate of it. */
+function isSame(revoked: RevocationSpec["subject"], asked: RevocationSpec["subject"]): boolean {
+  switch (revoked.kind) {
+    case "token":
+      return asked.kind === "token" && asked.id === revoked.id;
+    case "key":
+      return asked.kind === "key" && asked.keyId === revoked.keyId;
+    case "node":
+      if (asked.kind !== "node" || asked.name !== revoked.name) return false;
+      return revoked.certificateSerial === undefined || revoked.certificateSerial === asked.certificateSerial;
+  }
+}
