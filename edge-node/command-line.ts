@@ -1,0 +1,45 @@
+/** Reads an edge-node's command line and runs it. */
+import { parseArgs } from "node:util";
+import { systemClock } from "#platform/clock.ts";
+import { loadConfig, parseOverrides } from "#platform/config/load.ts";
+import { runProgram } from "#platform/lifecycle/program.ts";
+import { createLogger } from "#platform/logging.ts";
+import { systemRandom } from "#platform/random.ts";
+import { edgeConfigSchema } from "./config.ts";
+import { startEdge } from "./edge.ts";
+
+const SOFTWARE_VERSION = "0.1.0";
+
+const HELP = `edge-node: serves content from near its users, and goes on when the cloud is gone.
+
+  node edge-node/main.ts [--config FILE] [--set path.to.key=value]...
+
+Keys: ${Object.keys(edgeConfigSchema.properties).join(", ")}
+Example: node edge-node/main.ts --set name=near-1 --set contentUrl=http://near-1.edge.localhost:7420 \\
+  --set hostname=near-1.edge.localhost --set join.tokenFile=./token --set join.pin=sha256:...
+`;
+
+export async function run(args: readonly string[]): Promise<void> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      config: { type: "string" },
+      set: { type: "string", multiple: true, default: [] },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return;
+  }
+  await runProgram({
+    name: "edge-node",
+    start: async (signal) => {
+      const file = values.config === undefined ? {} : { file: values.config };
+      const config = loadConfig(edgeConfigSchema, { ...file, overrides: parseOverrides(values.set) });
+      const logger = createLogger({ program: "edge-node", level: config.logLevel });
+      const tools = { clock: systemClock, random: systemRandom, logger, softwareVersion: SOFTWARE_VERSION, signal };
+      return startEdge(config, tools);
+    },
+  });
+}

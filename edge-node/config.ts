@@ -1,0 +1,65 @@
+/** The edge-node's configuration: one schema for type, validation, defaults and reference. */
+import Type, { type Static } from "typebox";
+import { NAME_PATTERN } from "#domain/ids.ts";
+import { LOG_LEVELS } from "#platform/logging.ts";
+
+const closed = { additionalProperties: false };
+const address = (fallback: string, description: string) =>
+  Type.String({ minLength: 3, default: fallback, description });
+const MEBIBYTE = 1024 * 1024;
+
+export const edgeConfigSchema = Type.Object(
+  {
+    dataDir: Type.String({ minLength: 1, default: "./edge-data", description: "identity, desired state and content" }),
+    name: Type.String({ pattern: NAME_PATTERN, description: "the node's name, which its join token is bound to" }),
+    join: Type.Optional(
+      Type.Object(
+        {
+          tokenFile: Type.String({ minLength: 1, description: "the one-time join token; needed at the first start" }),
+          pin: Type.String({ pattern: "^sha256:[0-9a-f]{64}$", description: "of the authority's certificate" }),
+        },
+        closed,
+      ),
+    ),
+    origin: Type.Object(
+      {
+        enrolment: address("127.0.0.1:7402", "the origin's enrolment listener"),
+        nodeRpc: address("127.0.0.1:7401", "the origin's node listener"),
+        delivery: address("127.0.0.1:7403", "the origin's delivery listener"),
+      },
+      { ...closed, default: {} },
+    ),
+    listen: Type.Object(
+      {
+        content: address("127.0.0.1:7420", "content, probes and sessions (HTTP)"),
+        site: address("127.0.0.1:7421", "render-agents of the pool (gRPC, mutual TLS)"),
+        siteEnrolment: address("127.0.0.1:7422", "joining render-agents, relayed to the origin (gRPC, TLS)"),
+        admin: address("127.0.0.1:7429", "/metrics, /healthz, /readyz (HTTP)"),
+      },
+      { ...closed, default: {} },
+    ),
+    contentUrl: Type.String({ pattern: "^https?://[^/]+$", description: "where clients reach the content listener" }),
+    hostname: Type.String({ minLength: 1, description: "the node's host name: SITE.HOSTNAME is a site at this node" }),
+    store: Type.Object(
+      {
+        diskBytesMax: Type.Integer({
+          minimum: MEBIBYTE,
+          maximum: Number.MAX_SAFE_INTEGER,
+          default: 10 * 1024 * MEBIBYTE,
+          description: "published objects and stored responses on disk, half each",
+        }),
+        memoryBytesMax: Type.Integer({
+          minimum: MEBIBYTE,
+          maximum: Number.MAX_SAFE_INTEGER,
+          default: 64 * MEBIBYTE,
+          description: "the same in memory, half each",
+        }),
+      },
+      { ...closed, default: {} },
+    ),
+    logLevel: Type.Enum([...LOG_LEVELS], { default: "info" }),
+  },
+  closed,
+);
+
+export type EdgeConfig = Static<typeof edgeConfigSchema>;

@@ -1,0 +1,223 @@
+/** What an edge-node holds: identity, the pool's set, releases, stored responses, reports; all opened without the network. */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { SiteSpec } from "#domain/content/site.ts";
+import type { Failure } from "#domain/failure.ts";
+import type { RevocationSpec } from "#domain/fleet/revocation.ts";
+import { parseAddress } from "#platform/address.ts";
+import type { Clock } from "#platform/clock.ts";
+import { type EnrolmentCalls, type NodeIdentity, openNodeIdentity } from "#platform/identity/node-identity.ts";
+import { serverNameOf } from "#platform/identity/peer.ts";
+import type { Logger } from "#platform/logging.ts";
+import { createMetrics } from "#platform/metrics/metrics.ts";
+import type { Random } from "#platform/random.ts";
+import { openDatabase } from "#platform/sqlite/database.ts";
+import type { EdgeConfig } from "./config.ts";
+import { APPLIED_PURGES_MIGRATIONS, AppliedPurges } from "./desired-state/applied-purges.ts";
+import { isRevoked, viewOf } from "./desired-state/desired-view.ts";
+import { POOL_SET_MIGRATIONS, PoolSet } from "./desired-state/pool-set.ts";
+import { createEdgeEvents, createStoreEvents } from "./events.ts";
+import { LinkState } from "./link/link-state.ts";
+import { createNodeEvents, type NodeEvents } from "./node-events.ts";
+import { BlobFetcher } from "./prefetch/blob-fetcher.ts";
+import { BlobSource } from "./prefetch/blob-source.ts";
+import { ACTIVE_RELEASES_MIGRATIONS, ActiveReleases } from "./published/active-releases.ts";
+import { BlobFolder } from "./published/blob-folder.ts";
+import { hostTable } from "./published/hosts.ts";
+import { ObjectMemory } from "./published/object-memory.ts";
+import { ReleaseKeeper } from "./published/release-keeper.ts";
+import { type PullFlow, PullSites } from "./pull-sites.ts";
+import { REPORT_QUEUE_MIGRATIONS, ReportQueue } from "./reports/report-queue.ts";
+import { RequestFlow } from "./request/flow.ts";
+import { openResponseStore, type ResponseStore } from "./store/response-store.ts";
+import { UpstreamClient } from "./upstream/upstream-client.ts";
+
+/** Between two parts of an upstream's body; a person has given up by then. */
+const UPSTREAM_IDLE_MS_MAX = 10_000;
+const ORIGIN_SERVER_NAME = serverNameOf({ role: "origin", name: "origin" });
+
+export interface EdgeTools {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly softwareVersion: string;
+  /** Ends the wait for an origin at the first start. */
+  readonly signal: AbortSignal;
+}
+
+export type EdgeParts = Awaited<ReturnType<typeof openEdgeParts>>;
+
+export async function openEdgeParts(config: EdgeConfig, tools: EdgeTools, stack: AsyncDisposableStack) {
+  const { dataDir } = config;
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const identity = stack.use(await openIdentity(config, tools));
+  const metrics = createMetrics("edge-node");
+  const events = createNodeEvents(tools.logger, metrics);
+  const open = (name: string, migrations: readonly string[]) =>
+    stack.use(openDatabase(join(dataDir, `${name}.sqlite`), { migrations, durability: "full" }));
+  const set = new PoolSet(open("desired", POOL_SET_MIGRATIONS), {
+    pool: identity.peer.pool,
+    keys: () => identity.trust.streamKeys,
+  });
+  if (set.damage !== undefined) events.storedDamaged("set", set.damage);
+  const reports = new ReportQueue(open("reports", REPORT_QUEUE_MIGRATIONS), {
+    clock: tools.clock,
+    onDropped: events.reportsDropped,
+  });
+  const link = stack.use(await LinkState.open(join(dataDir, "last-linked"), tools.clock, events.storageFailed));
+  const half = (bytes: number) => Math.floor(bytes / 2);
+  const store = stack.use(
+    await openResponseStore({
+      folder: join(dataDir, "responses"),
+      diskBytesMax: half(config.store.diskBytesMax),
+      memoryBytesMax: half(config.store.memoryBytesMax),
+      ...tools,
+      events: createStoreEvents(tools.logger, metrics),
+    }),
+  );
+  const held = { ...tools, identity, metrics, events, set, reports, link, store };
+  const memory = new ObjectMemory(half(config.store.memoryBytesMax));
+  const folder = await BlobFolder.open(join(dataDir, "objects"), half(config.store.diskBytesMax));
+  const active = new ActiveReleases(open("releases", ACTIVE_RELEASES_MIGRATIONS), identity.trust.publishKeys);
+  for (const failure of active.damaged) events.storedDamaged("manifest", failure);
+  const purges = new AppliedPurges(open("purges", APPLIED_PURGES_MIGRATIONS));
+  return assemble(config, { ...held, memory, folder, active, purges, incarnation: tools.random.uuid() }, stack);
+}
+
+interface Held extends EdgeTools {
+  readonly identity: NodeIdentity;
+  readonly metrics: ReturnType<typeof createMetrics>;
+  readonly events: NodeEvents;
+  readonly set: PoolSet;
+  readonly reports: ReportQueue;
+  readonly link: LinkState;
+  readonly store: ResponseStore;
+  readonly memory: ObjectMemory;
+  readonly folder: BlobFolder;
+  readonly active: ActiveReleases;
+  readonly purges: AppliedPurges;
+  readonly incarnation: string;
+}
+
+/** What follows the set, brought to it as it is stored. */
+function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
+  const { set, identity, events, store } = held;
+  const stopping = new AbortController();
+  stack.defer(() => stopping.abort());
+  const address = parseAddress(config.origin.delivery);
+  const tls = () => identity.clientTls(ORIGIN_SERVER_NAME);
+  const source = stack.use(new BlobSource({ address, tls, clock: held.clock }));
+  const fetcher = new BlobFetcher({
+    folder: held.folder,
+    open: (digest, offset, signal) => source.open(digest, offset, signal),
+    events,
+    signal: stopping.signal,
+  });
+  const changed = new Set<() => void>();
+  const keeper = stack.use(
+    new ReleaseKeeper({
+      ...held,
+      fetcher,
+      publishKeys: () => identity.trust.publishKeys,
+      events: { ...events, releaseRefused: (name, failure) => refuse(held, name, failure) },
+      onChange: () => {
+        for (const listener of changed) listener();
+      },
+    }),
+  );
+  let view = viewOf(set.resources, identity.peer.pool);
+  let hosts = hostTable([], config.hostname);
+  const edgeEvents = createEdgeEvents(held.logger, held.metrics);
+  const pulls = stack.use(
+    new PullSites((name, spec) =>
+      openPullFlow({ ...held, edgeEvents, offlineOf: (site) => view.sites.get(site)?.offline }, name, spec),
+    ),
+  );
+  const applySet = (): void => {
+    view = viewOf(set.resources, identity.peer.pool);
+    hosts = hostTable(view.sites.values(), config.hostname);
+    if (set.watermark !== undefined) held.purges.apply(view.purges, (spec) => void store.purge(spec));
+    pulls.update(view.sites);
+    keeper.update(view.sites, set.watermark !== undefined);
+    events.applied(set.watermark?.revision ?? 0);
+  };
+  applySet();
+  return {
+    ...held,
+    fetcher,
+    keeper,
+    pulls,
+    edgeEvents,
+    applySet,
+    view: () => view,
+    siteOf: (host: string | undefined) => view.sites.get(hosts.siteOf(host) ?? ""),
+    isRevoked: (subject: RevocationSpec["subject"]) => isRevoked(set.resources, subject),
+    onChange: (listener: () => void) => void changed.add(listener),
+  };
+}
+
+function refuse({ events, reports }: Held, release: string, failure: Failure): void {
+  events.releaseRefused(release, failure);
+  const json = JSON.stringify({ release, code: failure.code, message: failure.message });
+  reports.push({ id: `release-refused/${release}/${failure.code}`, kind: "release-refused", json });
+}
+
+interface PullParts extends Pick<Held, "clock" | "store" | "link"> {
+  readonly edgeEvents: ReturnType<typeof createEdgeEvents>;
+  readonly offlineOf: (
+    site: string,
+  ) => { readonly maxStaleSeconds?: number; readonly denyAfterSeconds?: number } | undefined;
+}
+
+function openPullFlow(
+  { clock, store, link, edgeEvents, offlineOf }: PullParts,
+  site: string,
+  spec: SiteSpec,
+): PullFlow {
+  const { upstream: url = "", responseTimeoutMs = 0 } = spec.pull ?? {};
+  const limits = { headMsMax: responseTimeoutMs, idleMsMax: UPSTREAM_IDLE_MS_MAX };
+  const upstream = new UpstreamClient({ url: new URL(url), clock, ...limits });
+  const staleBounds = () => {
+    const cutOffSeconds = link.cutOffMs / 1000;
+    const offline = cutOffSeconds > 0 ? offlineOf(site) : undefined;
+    const { maxStaleSeconds = 0 } = spec.cache ?? {};
+    const bounded = Math.min(maxStaleSeconds, offline?.maxStaleSeconds ?? maxStaleSeconds);
+    const { denyAfterSeconds } = offline ?? {};
+    return { maxStaleSeconds: bounded, cutOffSeconds, ...(denyAfterSeconds === undefined ? {} : { denyAfterSeconds }) };
+  };
+  const rules = spec.cache?.rules === undefined ? {} : { rules: spec.cache.rules };
+  const flow = new RequestFlow({ upstream, store, site, clock, events: edgeEvents, staleBounds, ...rules });
+  return {
+    handle: (incoming, response) => flow.handle(incoming, response),
+    [Symbol.asyncDispose]: () => upstream[Symbol.asyncDispose](),
+  };
+}
+
+/** The first start waits for the origin; later ones do not need it. */
+async function openIdentity(config: EdgeConfig, tools: EdgeTools): Promise<NodeIdentity> {
+  return openNodeIdentity({
+    ...tools,
+    folder: join(config.dataDir, "identity"),
+    role: "edge",
+    name: config.name,
+    ...(config.join === undefined ? {} : { join: config.join }),
+    enrolment: [parseAddress(config.origin.enrolment)],
+    connect: lazyEnrolment,
+  });
+}
+
+/** Joining and renewing are rare, and what speaks gRPC is large: loaded then. */
+const lazyEnrolment = (
+  ...[address, tls]: Parameters<Parameters<typeof openNodeIdentity>[0]["connect"]>
+): EnrolmentCalls => {
+  const opened = Promise.all([
+    import("#platform/grpc/client.ts"),
+    import("#contracts/generated/perigee/v1/enrolment_pb.js"),
+  ]);
+  const client = opened.then(([{ createGrpcClient }, { Enrolment }]) => createGrpcClient(Enrolment, { address, tls }));
+  return {
+    enrol: async (request, limits) => (await client).enrol(request, limits),
+    renew: async (request, limits) => (await client).renew(request, limits),
+    [Symbol.dispose]: () => void client.then((calls) => calls[Symbol.dispose]()),
+  };
+};

@@ -1,0 +1,241 @@
+/** The one stream to the origin: batches down, status and reports up; noticed dead in 9 s, made again with jitter. */
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { toNodeStatus } from "#contracts/codec/node-status.ts";
+import { fromUint64 } from "#contracts/codec/numbers.ts";
+import { toWatermark } from "#contracts/codec/pool-batch.ts";
+import { toReportBatch } from "#contracts/codec/reports.ts";
+import {
+  type NodeMessageSchema,
+  NodeSync,
+  type OriginMessage,
+  type Refusal,
+} from "#contracts/generated/perigee/v1/node_pb.js";
+import { Failure, isFailure } from "#domain/failure.ts";
+import type { NodeStatus } from "#domain/fleet/node.ts";
+import type { Address } from "#platform/address.ts";
+import type { Clock } from "#platform/clock.ts";
+import { BoundedQueue } from "#platform/concurrency/bounded-queue.ts";
+import { backoffMs } from "#platform/concurrency/retry.ts";
+import { type ClientTls, createGrpcClient } from "#platform/grpc/client.ts";
+import type { Random } from "#platform/random.ts";
+import type { PoolSet, SignedBatch } from "../desired-state/pool-set.ts";
+import type { ReportQueue } from "../reports/report-queue.ts";
+
+/** The origin pings every 3 s: three lost ones, and it is gone. */
+export const SILENCE_MS_MAX = 9000;
+const CHECK_MS = 1000;
+const STATUS_MS = 4000;
+/** A link that lived for so long was a good one: the next wait begins short again. */
+const LIVED_MS_MIN = 10_000;
+const RECONNECT = { attemptsMax: 1, baseMs: 500, capMs: 30_000 };
+const DOUBLINGS_MAX = 10;
+/** Status, reports and pongs; a link that takes none of them is dead. */
+const MESSAGES_MAX = 64;
+/** A set that does not fit is asked for whole, once in so long. */
+const SNAPSHOT_ASK_MS = 5000;
+
+type Outgoing = MessageInitShape<typeof NodeMessageSchema>;
+
+export interface OriginLinkOptions {
+  readonly address: Address;
+  readonly tls: () => ClientTls;
+  readonly incarnation: string;
+  readonly softwareVersion: string;
+  readonly set: PoolSet;
+  readonly reports: ReportQueue;
+  readonly status: () => NodeStatus;
+  /** The set has changed by this batch, which is durable. */
+  readonly onBatch: (envelope: SignedBatch) => void;
+  readonly onUp: () => void;
+  readonly onDown: (reason: Failure) => void;
+  readonly events: { batchRefused(failure: Failure): void; originRefused(code: string, message: string): void };
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export class OriginLink implements AsyncDisposable {
+  readonly #options: OriginLinkOptions;
+  readonly #stopping = new AbortController();
+  readonly #ended: Promise<void>;
+  #current: Connection | undefined;
+
+  constructor(options: OriginLinkOptions) {
+    this.#options = options;
+    this.#ended = this.#run();
+  }
+
+  /** What changed is told without waiting for the next turn. */
+  sendNow(): void {
+    this.#current?.sendStatus();
+    this.#current?.sendReports();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort(new Failure("unavailable", "the edge is stopping"));
+    await this.#ended;
+  }
+
+  async #run(): Promise<void> {
+    const { clock, random } = this.#options;
+    const { signal } = this.#stopping;
+    for (let attempt = 1; !signal.aborted; attempt += 1) {
+      const begunMs = clock.monotonicMs();
+      const failure = await this.#connectOnce(signal);
+      if (signal.aborted) return;
+      if (clock.monotonicMs() - begunMs >= LIVED_MS_MIN) attempt = 1;
+      const told = Number(failure.detail["retryAfterSeconds"] ?? 0) * 1000;
+      const waitMs = told + backoffMs(RECONNECT, Math.min(attempt, DOUBLINGS_MAX), random);
+      await clock.sleep(waitMs, signal).catch(() => undefined);
+    }
+  }
+
+  /** Gives why it ended. */
+  async #connectOnce(parent: AbortSignal): Promise<Failure> {
+    using connection = new Connection(this.#options, parent);
+    this.#current = connection;
+    try {
+      await connection.run();
+      return connection.ended(new Failure("unavailable", "the origin has ended the stream", { retryable: true }));
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      return connection.ended(error);
+    } finally {
+      this.#current = undefined;
+    }
+  }
+}
+
+class Connection implements Disposable {
+  readonly #options: OriginLinkOptions;
+  readonly #ending = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #queue = new BoundedQueue<Outgoing>(MESSAGES_MAX);
+  readonly #timers = new DisposableStack();
+  #lastHeardMs: number;
+  #isUp = false;
+  #sentSequence = 0;
+  #askedForSnapshotMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: OriginLinkOptions, parent: AbortSignal) {
+    this.#options = options;
+    this.#signal = AbortSignal.any([parent, this.#ending.signal]);
+    this.#lastHeardMs = options.clock.monotonicMs();
+  }
+
+  async run(): Promise<void> {
+    const { address, tls, set, incarnation, softwareVersion, clock } = this.#options;
+    this.#timers.use(clock.every(CHECK_MS, () => this.#checkSilence()));
+    this.#timers.use(clock.every(STATUS_MS, () => this.sendStatus()));
+    const client = this.#timers.use(createGrpcClient(NodeSync, { address, tls: tls() }));
+    const { watermark } = set;
+    const held = watermark === undefined ? {} : { watermark: toWatermark(watermark) };
+    this.#push({ message: { case: "hello", value: { incarnation, softwareVersion, ...held } } });
+    this.sendStatus();
+    this.sendReports();
+    for await (const message of client.connect(this.#outgoing(), { signal: this.#signal })) {
+      this.#lastHeardMs = clock.monotonicMs();
+      this.#rise();
+      this.#take(message);
+    }
+  }
+
+  sendStatus(): void {
+    this.#push({ message: { case: "status", value: toNodeStatus(this.#options.status()) } });
+  }
+
+  /** One batch at a time; the next when it is acknowledged. */
+  sendReports(): void {
+    if (this.#sentSequence !== 0) return;
+    const batch = this.#options.reports.next();
+    if (batch === undefined) return;
+    this.#sentSequence = batch.sequence;
+    this.#push({ message: { case: "reports", value: toReportBatch(batch) } });
+  }
+
+  ended(reason: Failure): Failure {
+    const said = isFailure(this.#ending.signal.reason) ? this.#ending.signal.reason : reason;
+    if (this.#isUp) this.#options.onDown(said);
+    return said;
+  }
+
+  [Symbol.dispose](): void {
+    this.#ending.abort(new Failure("unavailable", "the link has ended"));
+    this.#timers[Symbol.dispose]();
+    this.#queue.close();
+  }
+
+  async *#outgoing(): AsyncGenerator<Outgoing> {
+    for (;;) yield await this.#queue.take(this.#signal);
+  }
+
+  #push(message: Outgoing): void {
+    if (this.#queue.push(message) !== "full") return;
+    this.#ending.abort(new Failure("unavailable", "the origin takes nothing any more", { retryable: true }));
+  }
+
+  #checkSilence(): void {
+    if (this.#options.clock.monotonicMs() - this.#lastHeardMs <= SILENCE_MS_MAX) return;
+    this.#ending.abort(
+      new Failure("unavailable", `the origin was silent for ${SILENCE_MS_MAX} ms`, { retryable: true }),
+    );
+  }
+
+  /** The stream stands once something has come by it. */
+  #rise(): void {
+    if (this.#isUp) return;
+    this.#isUp = true;
+    this.#options.onUp();
+    if (this.#options.set.needsSnapshot && this.#options.set.watermark !== undefined)
+      this.#askForSnapshot("long chain");
+  }
+
+  #take({ message }: OriginMessage): void {
+    switch (message.case) {
+      case "batch":
+        this.#takeBatch(message.value);
+        break;
+      case "ping": {
+        const { nonce, sentAtMs } = message.value;
+        this.#push({ message: { case: "pong", value: { nonce, sentAtMs } } });
+        break;
+      }
+      case "reportAck":
+        this.#options.reports.acknowledge(fromUint64(message.value.sequence, "sequence"));
+        this.#sentSequence = 0;
+        this.sendReports();
+        break;
+      case "refusal":
+        throw this.#refusalOf(message.value);
+      case undefined:
+        break;
+    }
+  }
+
+  #refusalOf({ code, message, retryAfterSeconds }: Refusal): Failure {
+    this.#options.events.originRefused(code, message);
+    return new Failure("unavailable", `the origin refused: ${message}`, {
+      detail: { retryAfterSeconds },
+      retryable: true,
+    });
+  }
+
+  /** What is refused changes nothing; where the copies differ, the whole is asked for. */
+  #takeBatch(envelope: SignedBatch): void {
+    const { set, events, onBatch } = this.#options;
+    try {
+      if (set.apply(envelope)) onBatch(envelope);
+      if (set.needsSnapshot) this.#askForSnapshot("long chain");
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      events.batchRefused(error);
+      if (error.code === "digest-mismatch" || error.code === "revision-compacted") this.#askForSnapshot(error.code);
+    }
+  }
+
+  #askForSnapshot(reason: string): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    if (nowMs - this.#askedForSnapshotMs < SNAPSHOT_ASK_MS) return;
+    this.#askedForSnapshotMs = nowMs;
+    this.#push({ message: { case: "snapshotRequest", value: { reason } } });
+  }
+}

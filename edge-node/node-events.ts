@@ -1,0 +1,74 @@
+/** What happens in an edge-node beside its cache: one method an event, the log record and the metrics together. */
+import type { Digest } from "#domain/content/release.ts";
+import { type Failure, isFailure } from "#domain/failure.ts";
+import type { Logger } from "#platform/logging.ts";
+import type { Metrics } from "#platform/metrics/metrics.ts";
+
+export type NodeEvents = ReturnType<typeof createNodeEvents>;
+
+export function createNodeEvents(logger: Logger, metrics: Metrics) {
+  const link = metrics.gauge("origin_link_up", "1 while the stream to the origin stands");
+  const revision = metrics.gauge("applied_revision", "Revision of the pool's set that is durable here");
+  const batches = metrics.counter("batches_refused_total", "Batches of desired state refused by reason", ["code"]);
+  const damaged = metrics.counter("stored_state_damaged_total", "Stored state that did not verify at load", ["what"]);
+  const activations = metrics.counter("releases_activated_total", "Releases that came to be served");
+  const refusals = metrics.counter("releases_refused_total", "Releases refused by reason", ["code"]);
+  const delays = metrics.counter("releases_delayed_total", "Attempts at a release that are tried again", ["code"]);
+  const fetched = metrics.counter("fetched_bytes_total", "Bytes of objects fetched and verified");
+  const blobs = metrics.counter("objects_damaged_total", "Objects on disk that were not what their name says");
+  const collected = metrics.counter("collected_bytes_total", "Bytes of objects that no release needs any more");
+  const dropped = metrics.counter("reports_dropped_total", "Reports given up because their queue was full");
+  const served = metrics.counter("published_requests_total", "Requests for published sites by status", ["status"]);
+  const misdirected = metrics.counter("misdirected_requests_total", "Requests whose Host is no site's here");
+  return {
+    linkUp() {
+      link.set(1);
+      logger.info("link to the origin up");
+    },
+    linkDown(reason: Failure) {
+      link.set(0);
+      logger.warn({ err: reason }, "link to the origin down, serving what is held");
+    },
+    originRefused: (code: string, message: string) => logger.warn({ code, message }, "the origin refused this node"),
+    applied(to: number) {
+      revision.set(to);
+      logger.debug({ revision: to }, "desired state applied");
+    },
+    batchRefused(failure: Failure) {
+      batches.inc({ code: failure.code });
+      logger.warn({ err: failure }, "batch refused, the set stays as it was");
+    },
+    storedDamaged(what: "set" | "manifest", failure: Failure) {
+      damaged.inc({ what });
+      logger.error({ what, err: failure }, "stored state does not verify");
+    },
+    activated(site: string, generation: number) {
+      activations.inc();
+      logger.info({ site, generation }, "release activated");
+    },
+    releaseRefused(release: string, failure: Failure) {
+      refusals.inc({ code: failure.code });
+      logger.error({ release, err: failure }, "release refused, the one before stays");
+    },
+    releaseDelayed(release: string, failure: Failure) {
+      delays.inc({ code: failure.code });
+      logger.warn({ release, err: failure }, "release not complete yet");
+    },
+    fetched: (bytes: number) => fetched.inc(bytes),
+    fetchFailed: (error: unknown) => logger.debug({ err: error }, "object not fetched"),
+    blobDamaged(digest: Digest) {
+      blobs.inc();
+      logger.error({ digest }, "object damaged on disk, removed");
+    },
+    blobsCollected(bytes: number) {
+      collected.inc(bytes);
+      if (bytes > 0) logger.info({ bytes }, "objects collected");
+    },
+    storageFailed: (error: unknown) =>
+      logger.error({ err: error, code: isFailure(error) ? error.code : "bug" }, "storage failed"),
+    reportsDropped: (count: number) => dropped.inc(count),
+    published: (status: number) => served.inc({ status: String(status) }),
+    misdirected: () => misdirected.inc(),
+    listening: (addresses: Readonly<Record<string, string>>) => logger.info({ addresses }, "edge-node listening"),
+  };
+}

@@ -1,0 +1,47 @@
+/** Who answers what on the content listener of an edge-node. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { Failure } from "#domain/failure.ts";
+import type { ContentRoutes } from "../content-listener.ts";
+import type { DesiredSite } from "../desired-state/desired-view.ts";
+import type { PullSites } from "../pull-sites.ts";
+import { sendProblem } from "./problems.ts";
+import type { PublishedParts } from "./published-site.ts";
+import { servePublished } from "./published-site.ts";
+import type { ReleaseKeeper } from "./release-keeper.ts";
+
+export interface RouteParts extends Omit<PublishedParts, "events"> {
+  readonly siteOf: (host: string | undefined) => DesiredSite | undefined;
+  readonly keeper: ReleaseKeeper;
+  readonly pulls: PullSites;
+  readonly link: { readonly cutOffMs: number };
+  readonly events: PublishedParts["events"] & Pick<ContentRoutes["events"], "published" | "misdirected">;
+  readonly edgeEvents: Pick<ContentRoutes["events"], "broke">;
+}
+
+export function contentRoutes(
+  parts: RouteParts,
+  door: (incoming: IncomingMessage, response: ServerResponse) => boolean,
+): ContentRoutes {
+  const { keeper, pulls, link } = parts;
+  return {
+    door,
+    siteOf: parts.siteOf,
+    denial({ name, offline: { denyAfterSeconds } }) {
+      if (denyAfterSeconds === undefined || link.cutOffMs <= denyAfterSeconds * 1000) return undefined;
+      return new Failure("unavailable", `site ${name} is not served: cut off for more than ${denyAfterSeconds} s`);
+    },
+    async servePublished({ name, spec }, incoming, response) {
+      const release = keeper.get(name);
+      if (release !== undefined && spec.publish !== undefined) {
+        return await servePublished(parts, { incoming, response, content: spec.publish, release });
+      }
+      sendProblem(response, new Failure("unavailable", `site ${name} has no release here yet`));
+    },
+    async servePulled({ name }, incoming, response) {
+      const flow = pulls.get(name);
+      if (flow !== undefined) return await flow.handle(incoming, response);
+      sendProblem(response, new Failure("unavailable", `site ${name} is not set up yet`));
+    },
+    events: { ...parts.events, ...parts.edgeEvents },
+  };
+}

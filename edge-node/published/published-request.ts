@@ -1,0 +1,82 @@
+/** Decides how a published site answers a request: file, part, not modified, redirect, refusal. Pure. */
+
+import type { Manifest, ManifestFile } from "#domain/content/release.ts";
+import type { PublishedContent } from "#domain/content/site.ts";
+import { ifNoneMatchNames, matchesStrongly } from "#domain/http/entity-tag.ts";
+import { type Fields, fieldValue, listMembers } from "#domain/http/fields.ts";
+import { type ResolvedRange, resolveRange } from "#domain/http/range.ts";
+
+export type PublishedAnswer =
+  | { readonly kind: "file"; readonly file: ManifestFile; readonly status: 200 | 404 }
+  | { readonly kind: "part"; readonly file: ManifestFile; readonly range: ResolvedRange }
+  | { readonly kind: "unsatisfiable"; readonly file: ManifestFile }
+  | { readonly kind: "not-modified"; readonly file: ManifestFile }
+  | { readonly kind: "precondition-failed" }
+  | { readonly kind: "redirect"; readonly location: string }
+  | { readonly kind: "not-found" }
+  | { readonly kind: "bad-target" }
+  | { readonly kind: "method-not-allowed" };
+
+export function entityTagOf({ digest }: Pick<ManifestFile, "digest">): string {
+  return `"${digest}"`;
+}
+
+export function decidePublished(
+  request: { readonly method: string; readonly target: string; readonly fields: Fields },
+  content: PublishedContent,
+  manifest: Manifest,
+): PublishedAnswer {
+  if (request.method !== "GET" && request.method !== "HEAD") return { kind: "method-not-allowed" };
+  const path = pathOf(request.target);
+  if (path === undefined) return { kind: "bad-target" };
+  const file = fileAt(manifest, path.endsWith("/") ? `${path}${content.indexDocument}` : path);
+  if (file !== undefined) return selectPart(request, file);
+  if (!path.endsWith("/") && fileAt(manifest, `${path}/${content.indexDocument}`) !== undefined) {
+    const [raw = "", query] = request.target.split("?", 2);
+    // Relative: whatever the target began with, it stays on this host.
+    const last = raw.slice(raw.lastIndexOf("/") + 1);
+    return { kind: "redirect", location: `./${last}/${query === undefined ? "" : `?${query}`}` };
+  }
+  const page = content.notFoundDocument === undefined ? undefined : fileAt(manifest, content.notFoundDocument);
+  return page === undefined ? { kind: "not-found" } : { kind: "file", file: page, status: 404 };
+}
+
+function fileAt(manifest: Manifest, path: string): ManifestFile | undefined {
+  return Object.hasOwn(manifest.files, path) ? manifest.files[path] : undefined;
+}
+
+/** Percent-decoded; `undefined` where it cannot be, or is no path. */
+function pathOf(target: string): string | undefined {
+  const raw = /^(?:https?:\/\/[^/?#]*)?(?<path>\/[^?#]*)/i.exec(target)?.groups?.["path"];
+  if (raw === undefined) return undefined;
+  try {
+    return decodeURIComponent(raw);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The order of RFC 9110 section 13.2.2. */
+function selectPart(
+  { method, fields }: { readonly method: string; readonly fields: Fields },
+  file: ManifestFile,
+): PublishedAnswer {
+  const tag = entityTagOf(file);
+  const ifMatch = fieldValue(fields, "if-match");
+  const isMatched =
+    ifMatch === undefined || ifMatch.trim() === "*" || listMembers(ifMatch).some((one) => matchesStrongly(one, tag));
+  if (!isMatched) return { kind: "precondition-failed" };
+  const ifNoneMatch = fieldValue(fields, "if-none-match");
+  if (ifNoneMatch !== undefined && ifNoneMatchNames(ifNoneMatch, tag)) return { kind: "not-modified", file };
+  const ifRange = fieldValue(fields, "if-range");
+  const mayRange = method === "GET" && (ifRange === undefined || matchesStrongly(ifRange, tag));
+  const range = mayRange ? resolveRange(fieldValue(fields, "range"), file.sizeBytes) : { kind: "whole" as const };
+  switch (range.kind) {
+    case "whole":
+      return { kind: "file", file, status: 200 };
+    case "part":
+      return { kind: "part", file, range: range.range };
+    case "unsatisfiable":
+      return { kind: "unsatisfiable", file };
+  }
+}

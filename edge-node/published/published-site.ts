@@ -1,0 +1,151 @@
+/** Serves published sites: small objects from memory, large ones from their file; never bytes of another digest. */
+import { createReadStream } from "node:fs";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { pipeline } from "node:stream/promises";
+import type { Digest, ManifestFile } from "#domain/content/release.ts";
+import type { PublishedContent } from "#domain/content/site.ts";
+import { Failure, isFailure } from "#domain/failure.ts";
+import { fieldsOf } from "#domain/http/fields.ts";
+import type { BlobFetcher } from "../prefetch/blob-fetcher.ts";
+import type { ActiveRelease } from "./active-releases.ts";
+import type { BlobFolder } from "./blob-folder.ts";
+import type { ObjectMemory } from "./object-memory.ts";
+import { sendProblem } from "./problems.ts";
+import { decidePublished, entityTagOf, type PublishedAnswer } from "./published-request.ts";
+
+export interface PublishedParts {
+  readonly folder: BlobFolder;
+  readonly memory: ObjectMemory;
+  readonly fetcher: BlobFetcher;
+  readonly events: { blobDamaged(digest: Digest): void };
+}
+
+/** How an object got here: RFC 9211's words. */
+type Origin = "hit" | "fwd=uri-miss; stored";
+
+export interface PublishedExchange {
+  readonly incoming: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly content: PublishedContent;
+  readonly release: ActiveRelease;
+}
+
+export async function servePublished(parts: PublishedParts, exchange: PublishedExchange): Promise<void> {
+  const { incoming, content, release } = exchange;
+  const { method = "GET", url: target = "" } = incoming;
+  const request = { method, target, fields: fieldsOf(incoming.rawHeaders) };
+  const answer = decidePublished(request, content, release.manifest);
+  try {
+    await send(parts, exchange, answer);
+  } catch (error) {
+    if (!isFailure(error)) throw error;
+    if (exchange.response.headersSent) exchange.response.destroy();
+    else sendProblem(exchange.response, error, { status: 503 });
+  }
+}
+
+async function send(parts: PublishedParts, exchange: PublishedExchange, answer: PublishedAnswer): Promise<void> {
+  const { response } = exchange;
+  switch (answer.kind) {
+    case "file":
+      return await sendBytes(parts, exchange, answer.file, { status: answer.status });
+    case "part": {
+      const { file, range } = answer;
+      return await sendBytes(parts, exchange, file, { status: 206, range });
+    }
+    case "unsatisfiable":
+      response.writeHead(416, {
+        ...fieldsFor(answer.file, "hit"),
+        "content-range": `bytes */${answer.file.sizeBytes}`,
+        "content-length": 0,
+      });
+      response.end();
+      return;
+    case "not-modified":
+      response.writeHead(304, fieldsFor(answer.file, "hit")).end();
+      return;
+    case "redirect":
+      response.writeHead(301, { location: answer.location, "content-length": 0 }).end();
+      return;
+    case "precondition-failed":
+      return sendProblem(response, new Failure("resource-conflict", "If-Match names another content"), { status: 412 });
+    case "not-found":
+      return sendProblem(response, new Failure("not-found", "the site has nothing at this path"));
+    case "bad-target":
+      return sendProblem(response, new Failure("argument-invalid", "the target must be a path, percent-encoded"));
+    case "method-not-allowed":
+      response.setHeader("allow", "GET, HEAD");
+      return sendProblem(response, new Failure("argument-invalid", "published content is read by GET and HEAD"), {
+        status: 405,
+      });
+  }
+}
+
+interface Sent {
+  readonly status: 200 | 206 | 404;
+  readonly range?: { readonly start: number; readonly end: number };
+}
+
+async function sendBytes(
+  parts: PublishedParts,
+  { incoming, response }: PublishedExchange,
+  file: ManifestFile,
+  { status, range }: Sent,
+): Promise<void> {
+  const { start, end } = range ?? { start: 0, end: file.sizeBytes - 1 };
+  const isWanted = incoming.method === "GET" && file.sizeBytes > 0;
+  const held = isWanted ? await bytesOf(parts, file) : { from: "hit" as const, bytes: Buffer.alloc(0) };
+  const fields = {
+    ...fieldsFor(file, held.from),
+    "content-length": end - start + 1,
+    ...(range === undefined ? {} : { "content-range": `bytes ${start}-${end}/${file.sizeBytes}` }),
+  };
+  response.writeHead(status, fields);
+  if (!isWanted) response.end();
+  else if (held.bytes !== undefined) response.end(held.bytes.subarray(start, end + 1));
+  else await stream(parts.folder.pathOf(file.digest), { start, end }, response);
+}
+
+/** A reader that goes away is its own affair. */
+async function stream(path: string, range: { start: number; end: number }, response: ServerResponse): Promise<void> {
+  await pipeline(createReadStream(path, range), response).catch(() => response.destroy());
+}
+
+interface Held {
+  readonly from: Origin;
+  /** `undefined` for a large object: it is verified and read from its file. */
+  readonly bytes: Uint8Array | undefined;
+}
+
+/** Brings what is missing or damaged; throws what the fetcher throws where it cannot. */
+async function bytesOf(parts: PublishedParts, file: ManifestFile): Promise<Held> {
+  const { folder, memory, fetcher, events } = parts;
+  const { digest, sizeBytes } = file;
+  const kept = memory.get(digest);
+  if (kept !== undefined) return { from: "hit", bytes: kept };
+  const isSmall = memory.takes(sizeBytes);
+  for (const from of ["hit", "fwd=uri-miss; stored"] as const) {
+    if (from !== "hit") await fetcher.ensure({ digest, sizeBytes });
+    const wasHere = folder.has(digest);
+    if (isSmall) {
+      const bytes = await folder.read(digest);
+      if (bytes !== undefined) {
+        memory.put(digest, bytes);
+        return { from, bytes };
+      }
+    } else if (await folder.verify(digest)) return { from, bytes: undefined };
+    if (wasHere) events.blobDamaged(digest);
+  }
+  throw new Failure("digest-mismatch", `object ${digest} is damaged on this edge's disk`);
+}
+
+function fieldsFor(file: ManifestFile, from: Origin): Record<string, string> {
+  return {
+    "cache-control": "no-cache",
+    ...file.fields,
+    "content-type": file.mediaType,
+    etag: entityTagOf(file),
+    "accept-ranges": "bytes",
+    "cache-status": `Perigee; ${from}`,
+  };
+}

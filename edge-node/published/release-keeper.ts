@@ -1,0 +1,266 @@
+/** Brings each published site to its newest release: manifest, objects, activation; what is refused changes nothing. */
+import { assert } from "#domain/assert.ts";
+import type { Digest, Manifest, ReleaseSpec } from "#domain/content/release.ts";
+import { releaseName } from "#domain/content/release.ts";
+import { Failure, isFailure } from "#domain/failure.ts";
+import type { SiteStatus } from "#domain/fleet/node.ts";
+import type { Clock } from "#platform/clock.ts";
+import { backoffMs } from "#platform/concurrency/retry.ts";
+import type { TrustedKeys } from "#platform/identity/signatures.ts";
+import type { Random } from "#platform/random.ts";
+import type { DesiredSite } from "../desired-state/desired-view.ts";
+import type { BlobFetcher, BlobNeed } from "../prefetch/blob-fetcher.ts";
+import type { ActiveRelease, ActiveReleases } from "./active-releases.ts";
+import type { BlobFolder } from "./blob-folder.ts";
+import { MANIFEST_BYTES_MAX, openManifest } from "./manifest.ts";
+import { decideReleaseStep } from "./release-step.ts";
+
+/** How late an activation time or a retry may be seen. */
+const TICK_MS = 500;
+const RETRY = { attemptsMax: 1, baseMs: 500, capMs: 30_000 };
+/** What no retry mends: asked for again only when another release or key comes. */
+const FINAL = new Set(["signature-invalid", "manifest-invalid", "generation-regressed"]);
+
+export interface ReleaseKeeperOptions {
+  readonly active: ActiveReleases;
+  readonly folder: BlobFolder;
+  readonly fetcher: BlobFetcher;
+  readonly publishKeys: () => TrustedKeys;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly events: {
+    activated(site: string, generation: number): void;
+    releaseRefused(release: string, failure: Failure): void;
+    releaseDelayed(release: string, failure: Failure): void;
+    blobsCollected(bytes: number): void;
+    storageFailed(error: unknown): void;
+  };
+  /** Called when what `statuses` gives has changed. */
+  readonly onChange: () => void;
+}
+
+interface Pending {
+  site: DesiredSite;
+  manifest: { readonly bytes: Uint8Array; readonly parsed: Manifest } | undefined;
+  /** Why the newest release is not taken, for good. */
+  refusal: Failure | undefined;
+  attempts: number;
+  retryAtMs: number;
+  isBusy: boolean;
+}
+
+export class ReleaseKeeper implements Disposable {
+  readonly #options: ReleaseKeeperOptions;
+  readonly #pending = new Map<string, Pending>();
+  readonly #ticking: Disposable;
+  #needsCollection = true;
+
+  constructor(options: ReleaseKeeperOptions) {
+    this.#options = options;
+    this.#ticking = options.clock.every(TICK_MS, () => this.#tick());
+  }
+
+  get(site: string): ActiveRelease | undefined {
+    return this.#options.active.get(site);
+  }
+
+  /** `isWhole` false leaves what is active: a damaged set says nothing of what is gone. */
+  update(sites: ReadonlyMap<string, DesiredSite>, isWhole: boolean): void {
+    for (const site of sites.values()) if (site.spec.publish !== undefined) this.#desire(site);
+    if (isWhole) this.#forgetOthers(sites);
+    this.#needsCollection ||= isWhole;
+    this.#tick();
+    this.#options.onChange();
+  }
+
+  /** Tries at once what waits for its next attempt: the origin is back. */
+  retryNow(): void {
+    for (const pending of this.#pending.values()) {
+      pending.retryAtMs = 0;
+      pending.attempts = 0;
+    }
+    this.#tick();
+  }
+
+  /** What was refused for its key is tried again: other keys are trusted now. */
+  reconsider(): void {
+    for (const pending of this.#pending.values()) pending.refusal = undefined;
+    this.retryNow();
+  }
+
+  statuses(): readonly SiteStatus[] {
+    return [...this.#pending.values()].map((pending) => ({
+      site: pending.site.name,
+      activeGeneration: this.get(pending.site.name)?.generation ?? 0,
+      desiredGeneration: pending.site.release?.generation ?? 0,
+      objectsMissing: this.#missing(pending).length,
+    }));
+  }
+
+  /** Assigned sites whose newest release is not complete, and those it was refused for. */
+  incomplete(): readonly string[] {
+    return [...this.#pending.values()].flatMap((pending) => {
+      const { site } = pending;
+      if (!site.isAssigned || site.release === undefined) return [];
+      const isManifestHere = this.#manifestOf(pending) !== undefined;
+      return isManifestHere && this.#missing(pending).length === 0 ? [] : [site.name];
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#ticking[Symbol.dispose]();
+  }
+
+  #desire(site: DesiredSite): void {
+    const known = this.#pending.get(site.name);
+    const isSame = known?.site.release?.manifest.digest === site.release?.manifest.digest;
+    if (known !== undefined && isSame) {
+      known.site = site;
+      return;
+    }
+    const fresh = { manifest: undefined, refusal: undefined, attempts: 0, retryAtMs: 0, isBusy: false };
+    this.#pending.set(site.name, { site, ...fresh });
+  }
+
+  #forgetOthers(sites: ReadonlyMap<string, DesiredSite>): void {
+    const { active } = this.#options;
+    for (const name of [...active.sites(), ...this.#pending.keys()]) {
+      if (sites.get(name)?.spec.publish !== undefined) continue;
+      this.#pending.delete(name);
+      active.forget(name);
+    }
+  }
+
+  #tick(): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    for (const pending of this.#pending.values()) {
+      if (pending.isBusy || pending.refusal !== undefined || nowMs < pending.retryAtMs) continue;
+      const { kind } = this.#stepOf(pending);
+      if (kind === "none" || kind === "wait") continue;
+      pending.isBusy = true;
+      this.#bring(pending).then(
+        () => this.#rest(pending),
+        (error: unknown) => {
+          this.#fail(pending, error);
+          this.#rest(pending);
+        },
+      );
+    }
+    if (this.#needsCollection) this.#collect();
+  }
+
+  #rest(pending: Pending): void {
+    pending.isBusy = false;
+    this.#options.onChange();
+  }
+
+  #stepOf(pending: Pending) {
+    const { active, clock } = this.#options;
+    const { name, release, isAssigned } = pending.site;
+    return decideReleaseStep({
+      release,
+      isAssigned,
+      active: active.get(name)?.generation ?? 0,
+      floor: active.floorOf(name),
+      manifest: pending.manifest?.parsed,
+      missing: this.#missing(pending).length,
+      nowMs: clock.nowMs(),
+    });
+  }
+
+  async #bring(pending: Pending): Promise<void> {
+    for (;;) {
+      const { release } = pending.site;
+      if (release === undefined || this.#pending.get(pending.site.name) !== pending) return;
+      const step = this.#stepOf(pending);
+      switch (step.kind) {
+        case "none":
+        case "wait":
+          return;
+        case "refuse-older":
+          throw new Failure(
+            "generation-regressed",
+            `release ${releaseName(release.site, release.generation)} is older than what was served`,
+          );
+        case "fetch-manifest":
+          pending.manifest = await this.#fetchManifest(release);
+          break;
+        case "prefetch":
+          await this.#options.fetcher.ensureAll(this.#missing(pending));
+          break;
+        case "activate":
+          this.#activate(pending, release);
+          break;
+      }
+      this.#options.onChange();
+    }
+  }
+
+  async #fetchManifest(release: ReleaseSpec) {
+    const { fetcher, folder, publishKeys } = this.#options;
+    const { digest, sizeBytes } = release.manifest;
+    if (sizeBytes > MANIFEST_BYTES_MAX) {
+      throw new Failure("manifest-invalid", `a manifest has at most ${MANIFEST_BYTES_MAX} bytes, got ${sizeBytes}`);
+    }
+    await fetcher.ensure({ digest, sizeBytes });
+    const bytes = await folder.read(digest);
+    if (bytes === undefined)
+      throw new Failure("digest-mismatch", `manifest ${digest} was damaged on disk`, { retryable: true });
+    return { bytes, parsed: openManifest(bytes, release, publishKeys()) };
+  }
+
+  #activate(pending: Pending, release: ReleaseSpec): void {
+    assert(pending.manifest !== undefined, "a release is activated with its manifest");
+    this.#options.active.activate(release, pending.manifest.bytes, pending.manifest.parsed);
+    pending.manifest = undefined;
+    pending.attempts = 0;
+    this.#needsCollection = true;
+    this.#options.events.activated(release.site, release.generation);
+  }
+
+  #fail(pending: Pending, error: unknown): void {
+    if (!isFailure(error)) throw error;
+    const { clock, random, events } = this.#options;
+    const name = releaseName(pending.site.name, pending.site.release?.generation ?? 0);
+    if (FINAL.has(error.code)) {
+      pending.refusal = error;
+      events.releaseRefused(name, error);
+      return;
+    }
+    pending.attempts += 1;
+    pending.retryAtMs = clock.monotonicMs() + backoffMs(RETRY, Math.min(pending.attempts, 10), random);
+    if (error.code === "digest-mismatch") events.releaseRefused(name, error);
+    else events.releaseDelayed(name, error);
+  }
+
+  /** Of the newest release: what is served, where that is the newest. */
+  #manifestOf({ site, manifest }: Pending): Manifest | undefined {
+    const active = this.get(site.name);
+    return active?.generation === site.release?.generation ? active?.manifest : manifest?.parsed;
+  }
+
+  #missing(pending: Pending): readonly BlobNeed[] {
+    const { folder } = this.#options;
+    const missing = new Map<Digest, BlobNeed>();
+    for (const { digest, sizeBytes } of Object.values(this.#manifestOf(pending)?.files ?? {})) {
+      if (!folder.has(digest)) missing.set(digest, { digest, sizeBytes });
+    }
+    return [...missing.values()];
+  }
+
+  /** Only while nothing is under way: an unread manifest's objects would look as if nobody needed them. */
+  #collect(): void {
+    const { active, folder, events } = this.#options;
+    const pendings = [...this.#pending.values()];
+    const isSettled = pendings.every((pending) => !pending.isBusy && this.#stepOf(pending).kind !== "fetch-manifest");
+    if (!isSettled) return;
+    this.#needsCollection = false;
+    const manifests = [...active.all()].map(({ manifest }) => manifest);
+    const coming = pendings.flatMap(({ manifest }) => manifest?.parsed ?? []);
+    const needed = new Set(
+      [...manifests, ...coming].flatMap(({ files }) => Object.values(files).map((file) => file.digest)),
+    );
+    for (const { site } of pendings) if (site.release !== undefined) needed.add(site.release.manifest.digest);
+    folder.collect(needed).then(events.blobsCollected, (error: unknown) => events.storageFailed(error));
+  }
+}

@@ -1,0 +1,37 @@
+/** Decides the next step that brings a published site to its newest release. Pure. */
+import type { Manifest, ReleaseSpec } from "#domain/content/release.ts";
+
+export interface ReleaseFacts {
+  /** The newest in the set. */
+  readonly release: ReleaseSpec | undefined;
+  readonly isAssigned: boolean;
+  /** Generation served; 0 while none is. */
+  readonly active: number;
+  /** Highest generation that was ever served. */
+  readonly floor: number;
+  /** Of `release`, verified. */
+  readonly manifest: Manifest | undefined;
+  /** Objects of `manifest` that are not here. */
+  readonly missing: number;
+  readonly nowMs: number;
+}
+
+export type ReleaseStep =
+  | { readonly kind: "none" }
+  | { readonly kind: "refuse-older" }
+  | { readonly kind: "fetch-manifest" }
+  /** Ahead of requests; also where objects of the release that is served are missing. */
+  | { readonly kind: "prefetch" }
+  | { readonly kind: "wait" }
+  | { readonly kind: "activate" };
+
+/** An assigned release is served once it is complete, another one once its manifest is verified. */
+export function decideReleaseStep(facts: ReleaseFacts): ReleaseStep {
+  const { release, isAssigned, active, floor, manifest, missing, nowMs } = facts;
+  if (release === undefined) return { kind: "none" };
+  if (release.generation < floor) return { kind: "refuse-older" };
+  if (release.generation === active) return { kind: isAssigned && missing > 0 ? "prefetch" : "none" };
+  if (manifest === undefined) return { kind: "fetch-manifest" };
+  if (isAssigned && missing > 0) return { kind: "prefetch" };
+  return { kind: nowMs < release.activateAtMs ? "wait" : "activate" };
+}
