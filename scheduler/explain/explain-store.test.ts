@@ -1,0 +1,101 @@
+import t from "tap";
+import { decidePlacement, type PoolCandidate } from "#domain/placement/decision.ts";
+import { type ContentDecisionRecord, createExplainStore, type SessionDecisionRecord } from "./explain-store.ts";
+
+const rules = {
+  constraints: [],
+  preferences: [],
+  capacityReserveRatio: 0,
+  onNoFit: "queue",
+  stickinessMs: 2,
+} as const;
+
+const near: PoolCandidate = {
+  pool: "near",
+  labels: {},
+  reachable: true,
+  cordoned: false,
+  draining: false,
+  rttMs: 4,
+  rttSource: "measured",
+  parts: { budgetMs: 30, renderEncodeMsP95: 8, decodeMs: 3, jitterMs: 1, serialisationMs: 0 },
+  slotsTotal: 2,
+  slotsFree: 2,
+  priceMs: 0,
+};
+
+function sessionRecord(id: string, session = "s-1", notes: string[] = []): SessionDecisionRecord {
+  const candidates = [near, { ...near, pool: "far", rttMs: 60 }, { ...near, pool: "old", cordoned: true }];
+  return {
+    kind: "session",
+    id,
+    atMs: 1_700_000_000_000,
+    client: "prefix:192.0.2.0/24",
+    policy: "eu",
+    notes,
+    session,
+    attempt: 1,
+    app: "hall",
+    tier: "strict",
+    because: "new",
+    steps: [{ renderClass: "small", decision: decidePlacement({ candidates, rules }) }],
+  };
+}
+
+t.test("a session's decision says candidates, first failing rule, terms, the winner and the notes", async (t) => {
+  const store = createExplainStore();
+  store.record(sessionRecord("d-1", "s-1", ["answer of far-1 not believed"]));
+  t.same(store.explain("d-1")?.lines, [
+    "decision d-1 at 2023-11-14T22:13:20.000Z: session s-1, attempt 1, app hall, tier strict, new",
+    "for prefix:192.0.2.0/24; policy eu",
+    "render class small",
+    "placed: near, no other to choose",
+    "far: RTT 60.0 ms (measured), limit 18.0 ms; fails over-limit: RTT 60.0 ms > limit 18.0 ms",
+    "near: RTT 4.0 ms (measured), limit 18.0 ms; score 4.0 = rtt 4.0 + price 0.0 + fill 0.0 + preference 0.0 + stickiness 0.0",
+    "old: RTT 4.0 ms (measured), limit 18.0 ms; fails cordoned: the pool takes no new sessions",
+    "note: answer of far-1 not believed",
+  ]);
+});
+
+t.test("a content decision says by how much the winner is ahead and what the others lack", async (t) => {
+  const store = createExplainStore();
+  const record: ContentDecisionRecord = {
+    kind: "content",
+    id: "d-2",
+    atMs: 0,
+    client: "cell:47,8",
+    policy: undefined,
+    notes: [],
+    site: "shop",
+    candidates: [
+      { name: "far-1", rttMs: 60, rttSource: "measured", rejection: undefined, terms: { rtt: 60, price: 0 } },
+      { name: "near-1", rttMs: 4, rttSource: "measured", rejection: undefined, terms: { rtt: 4, price: 1 } },
+      {
+        name: "old-1",
+        rttMs: undefined,
+        rttSource: "geography",
+        rejection: { rule: "cordoned", reason: "no new steering" },
+        terms: undefined,
+      },
+    ],
+  };
+  store.record(record);
+  t.same(store.explain("d-2")?.lines.slice(1), [
+    "for cell:47,8; no policy, defaults",
+    "steered: near-1, ahead by 55.0 ms",
+    "far-1: RTT 60.0 ms (measured); score 60.0 = rtt 60.0 + price 0.0",
+    "near-1: RTT 4.0 ms (measured); score 5.0 = rtt 4.0 + price 1.0",
+    "old-1: RTT unknown; fails cordoned: no new steering",
+  ]);
+});
+
+t.test("the last decision of a session is found by it; beyond the limit the oldest is forgotten", async (t) => {
+  const store = createExplainStore(2);
+  store.record(sessionRecord("d-1"));
+  store.record(sessionRecord("d-2"));
+  t.equal(store.explainSession("s-1")?.decision, "d-2");
+  store.record(sessionRecord("d-3", "s-2"));
+  t.equal(store.explain("d-1"), undefined);
+  t.equal(store.explainSession("s-2")?.decision, "d-3");
+  t.equal(store.explainSession("s-9"), undefined);
+});
