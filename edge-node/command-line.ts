@@ -1,4 +1,5 @@
 /** Reads an edge-node's command line and runs it. */
+import { flushCompileCache } from "node:module";
 import { parseArgs } from "node:util";
 import { systemClock } from "#platform/clock.ts";
 import { loadConfig, parseOverrides } from "#platform/config/load.ts";
@@ -39,7 +40,10 @@ export async function run(args: readonly string[]): Promise<void> {
       const config = loadConfig(edgeConfigSchema, { ...file, overrides: parseOverrides(values.set) });
       const logger = createLogger({ program: "edge-node", level: config.logLevel });
       const tools = { clock: systemClock, random: systemRandom, logger, softwareVersion: SOFTWARE_VERSION, signal };
-      return startEdge(config, tools);
+      const edge = await startEdge(config, tools);
+      // Node writes it when the process ends in order, and what a power cut ends is what has to start fast again.
+      flushCompileCache();
+      return edge;
     },
   });
 }

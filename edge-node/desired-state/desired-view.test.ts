@@ -1,0 +1,69 @@
+import t from "tap";
+import { parseStoredResource } from "#contracts/operator-api/resources/parse.ts";
+import { openDatabase } from "#platform/sqlite/database.ts";
+import { APPLIED_PURGES_MIGRATIONS, AppliedPurges } from "./applied-purges.ts";
+import { isRevoked, viewOf } from "./desired-view.ts";
+
+function setOf(documents: readonly [kind: string, name: string, spec: object][]) {
+  const resources = documents.map(([kind, name, spec], index) => {
+    const metadata = { name, labels: {}, generation: 1, resourceVersion: index + 1, createdAtMs: 1 };
+    return parseStoredResource(JSON.stringify({ apiVersion: "perigee.dev/v1", kind, metadata, spec }));
+  });
+  return new Map(resources.map((resource) => [`${resource.kind}/${resource.metadata.name}`, resource]));
+}
+
+const site = { hostnames: ["a.example"], publish: { keepReleases: 5, indexDocument: "index.html" } };
+const release = (generation: number) => ({
+  site: "shop",
+  generation,
+  manifest: { digest: "a".repeat(64), sizeBytes: 1, signature: "A".repeat(86), keyId: "k" },
+  activateAtMs: 1,
+});
+
+t.test("a site has its newest release, its assignment and the strictest bounds of its policies", async (t) => {
+  const policy = (maxStaleSeconds: number) => ({ sites: ["shop"], prefetch: "all", offline: { maxStaleSeconds } });
+  const view = viewOf(
+    setOf([
+      ["Site", "shop", site],
+      ["Site", "cafe", site],
+      ["Release", "shop.9", release(9)],
+      ["Release", "shop.10", release(10)],
+      ["Assignment", "near", { pool: "near", sites: ["shop"], apps: [] }],
+      ["ContentPolicy", "one", policy(60)],
+      ["ContentPolicy", "two", policy(30)],
+    ]),
+    "near",
+  );
+  t.match(view.sites.get("shop"), { isAssigned: true, offline: { maxStaleSeconds: 30 }, release: { generation: 10 } });
+  t.match(view.sites.get("cafe"), { isAssigned: false, offline: {}, release: undefined });
+});
+
+t.test("a revocation takes back what it names and nothing else", async (t) => {
+  const revoke = (subject: object) => ({ subject, reason: "stolen", subjectExpiresAtMs: 1 });
+  const set = setOf([
+    ["Revocation", "r1", revoke({ kind: "token", id: "t1" })],
+    ["Revocation", "r2", revoke({ kind: "node", name: "near-1", certificateSerial: "01" })],
+  ]);
+  t.ok(isRevoked(set, { kind: "token", id: "t1" }));
+  t.notOk(isRevoked(set, { kind: "key", keyId: "t1" }));
+  t.ok(isRevoked(set, { kind: "node", name: "near-1", certificateSerial: "01" }));
+  t.notOk(isRevoked(set, { kind: "node", name: "near-1", certificateSerial: "02" }));
+});
+
+t.test("a purge is applied once, also across a restart, and again when it is written anew", async (t) => {
+  using database = openDatabase(":memory:", { migrations: APPLIED_PURGES_MIGRATIONS, durability: "full" });
+  const { purges } = viewOf(
+    setOf([["Purge", "p", { site: "shop", match: { kind: "all" }, soft: false, atMs: 5 }]]),
+    "near",
+  );
+  const applied: string[] = [];
+  const apply = (list = purges) => new AppliedPurges(database).apply(list, (spec) => void applied.push(spec.site));
+  apply();
+  apply();
+  t.same(applied, ["shop"]);
+  apply(purges.map((purge) => ({ ...purge, metadata: { ...purge.metadata, resourceVersion: 7 } })));
+  t.same(applied, ["shop", "shop"]);
+  apply([]);
+  apply();
+  t.equal(applied.length, 3);
+});

@@ -1,0 +1,213 @@
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import t, { type Test } from "tap";
+import { MANIFEST_CONTEXT, type ReleaseSpec } from "#domain/content/release.ts";
+import { Failure } from "#domain/failure.ts";
+import { systemClock } from "#platform/clock.ts";
+import { generateSigningKey, type SigningKey, signBytes } from "#platform/identity/signatures.ts";
+import { seededRandom } from "#platform/random.ts";
+import { openDatabase } from "#platform/sqlite/database.ts";
+import { until } from "#test/simulation/until.ts";
+import type { DesiredSite } from "../desired-state/desired-view.ts";
+import { BlobFetcher } from "../prefetch/blob-fetcher.ts";
+import { ACTIVE_RELEASES_MIGRATIONS, ActiveReleases } from "./active-releases.ts";
+import { BlobFolder } from "./blob-folder.ts";
+import { ReleaseKeeper } from "./release-keeper.ts";
+
+const key = generateSigningKey();
+const stranger = generateSigningKey();
+const keys = new Map([[key.keyId, key.publicKey]]);
+const digestOf = (text: string) => createHash("sha256").update(text).digest("hex");
+
+interface Made {
+  readonly signer?: SigningKey;
+  readonly context?: string;
+  /** What the manifest says of itself. */
+  readonly inside?: object;
+  readonly activateAtMs?: number;
+}
+
+class Cloud {
+  readonly blobs = new Map<string, string>();
+  /** Digests that are cut short after so many bytes, once. */
+  readonly cut = new Map<string, number>();
+  readonly opened: { digest: string; offset: number }[] = [];
+
+  release(
+    generation: number,
+    text: string,
+    { signer = key, context = MANIFEST_CONTEXT, inside = {}, activateAtMs = 0 }: Made = {},
+  ): ReleaseSpec {
+    this.blobs.set(digestOf(text), text);
+    const files = { "/index.html": { digest: digestOf(text), sizeBytes: text.length, mediaType: "text/html" } };
+    const manifest = JSON.stringify({ formatVersion: 1, site: "shop", generation, createdAtMs: 1, files, ...inside });
+    this.blobs.set(digestOf(manifest), manifest);
+    const signature = Buffer.from(signBytes(context, Buffer.from(manifest), signer)).toString("base64url");
+    const reference = { digest: digestOf(manifest), sizeBytes: manifest.length, signature, keyId: signer.keyId };
+    return { site: "shop", generation, manifest: reference, activateAtMs };
+  }
+
+  async open(digest: string, offset: number) {
+    this.opened.push({ digest, offset });
+    const text = this.blobs.get(digest);
+    if (text === undefined) throw new Failure("not-found", `no ${digest}`, { retryable: true });
+    const cutAt = this.cut.get(digest);
+    this.cut.delete(digest);
+    const bytes = async function* () {
+      yield Buffer.from(text.slice(offset, cutAt));
+      if (cutAt !== undefined) throw new Failure("unavailable", "broke off", { retryable: true });
+    };
+    return { offset, bytes: bytes() };
+  }
+}
+
+async function openKeeper(t: Test, cloud: Cloud, folder: string) {
+  const database = openDatabase(`${folder}/releases.sqlite`, {
+    migrations: ACTIVE_RELEASES_MIGRATIONS,
+    durability: "full",
+  });
+  const active = new ActiveReleases(database, keys);
+  const blobs = await BlobFolder.open(`${folder}/objects`, 10_000_000);
+  const refused: string[] = [];
+  const collected: number[] = [];
+  const events = {
+    activated() {},
+    releaseRefused: (release: string, { code }: Failure) => void refused.push(`${release} ${code}`),
+    releaseDelayed() {},
+    blobsCollected: (bytes: number) => void collected.push(bytes),
+    storageFailed: (error: unknown) => t.fail(String(error)),
+  };
+  const quiet = { fetched() {}, fetchFailed() {} };
+  const open = (digest: string, offset: number) => cloud.open(digest, offset);
+  const fetcher = new BlobFetcher({ folder: blobs, open, events: quiet, signal: systemClock.deadline(60_000) });
+  const keeper = new ReleaseKeeper({
+    active,
+    folder: blobs,
+    fetcher,
+    publishKeys: () => keys,
+    clock: systemClock,
+    random: seededRandom(1),
+    events,
+    onChange() {},
+  });
+  const desire = (release: ReleaseSpec | undefined, isAssigned = true) => {
+    const publish = { keepReleases: 5, indexDocument: "index.html" };
+    const site: DesiredSite = {
+      name: "shop",
+      spec: { hostnames: ["shop.example"], publish },
+      release,
+      isAssigned,
+      offline: {},
+    };
+    keeper.update(new Map([["shop", site]]), true);
+  };
+  const close = () => {
+    keeper[Symbol.dispose]();
+    database.close();
+  };
+  t.teardown(close);
+  const served = () => keeper.get("shop")?.generation ?? 0;
+  return { keeper, active, blobs, refused, collected, desire, served, close };
+}
+
+const WRONG: Readonly<Record<string, (cloud: Cloud) => ReleaseSpec>> = {
+  "shop.2 signature-invalid": (cloud) => cloud.release(2, "two", { signer: stranger }),
+  "shop.3 signature-invalid": (cloud) => cloud.release(3, "two", { context: "perigee/pool-batch/1" }),
+  "shop.4 manifest-invalid": (cloud) => cloud.release(4, "two", { inside: { site: "other" } }),
+  "shop.5 generation-regressed": (cloud) => cloud.release(5, "two", { inside: { generation: 2 } }),
+  "shop.6 manifest-invalid": (cloud) =>
+    cloud.release(6, "two", { inside: { files: { "/x": { digest: "../../etc" } } } }),
+  "shop.7 digest-mismatch": (cloud) => {
+    const release = cloud.release(7, "two");
+    cloud.blobs.set(release.manifest.digest, "x".repeat(release.manifest.sizeBytes));
+    return release;
+  },
+};
+
+t.test("a release that is not what an operator signed is refused, named, and changes nothing", async (t) => {
+  const cloud = new Cloud();
+  const { desire, served, refused } = await openKeeper(t, cloud, t.testdir());
+  desire(cloud.release(1, "one"));
+  await until(() => served() === 1, "the first release is served");
+  for (const [refusal, make] of Object.entries(WRONG)) {
+    desire(make(cloud));
+    await until(() => refused.includes(refusal), refusal);
+    t.equal(served(), 1, refusal);
+  }
+  desire(cloud.release(8, "eight"));
+  await until(() => served() === 8, "a good one is served after all of them");
+  desire(cloud.release(7, "seven"));
+  await until(() => refused.includes("shop.7 generation-regressed"), "an older one is refused");
+  t.equal(served(), 8);
+});
+
+t.test("a transfer that broke off goes on where it was, and what no release needs is collected", async (t) => {
+  const cloud = new Cloud();
+  const { desire, served, collected, blobs } = await openKeeper(t, cloud, t.testdir());
+  const text = "long ".repeat(1000);
+  cloud.cut.set(digestOf(text), 1234);
+  desire(cloud.release(1, text));
+  await until(() => served() === 1, "served");
+  t.same(
+    cloud.opened.filter(({ digest }) => digest === digestOf(text)).map(({ offset }) => offset),
+    [0, 1234],
+  );
+  desire(cloud.release(2, "two"));
+  await until(() => served() === 2 && collected.some((bytes) => bytes > text.length - 1), "collected");
+  t.notOk(blobs.has(digestOf(text)));
+  t.ok(blobs.has(digestOf("two")));
+});
+
+t.test("what is not assigned is served once its manifest is verified, its objects not yet here", async (t) => {
+  const cloud = new Cloud();
+  const { desire, served, keeper, blobs } = await openKeeper(t, cloud, t.testdir());
+  desire(cloud.release(1, "one"), false);
+  await until(() => served() === 1, "served");
+  t.notOk(blobs.has(digestOf("one")));
+  t.match(keeper.statuses(), [{ site: "shop", activeGeneration: 1, desiredGeneration: 1, objectsMissing: 1 }]);
+  t.same(keeper.incomplete(), []);
+});
+
+t.test("a release waits for its time, complete; a restart without the cloud serves what was served", async (t) => {
+  const folder = t.testdir();
+  const cloud = new Cloud();
+  const first = await openKeeper(t, cloud, folder);
+  first.desire(cloud.release(1, "one"));
+  await until(() => first.served() === 1, "served");
+  first.desire(cloud.release(2, "two", { activateAtMs: systemClock.nowMs() + 3_600_000 }));
+  await until(() => first.blobs.has(digestOf("two")), "prefetched");
+  t.equal(first.served(), 1);
+  first.close();
+  const again = await openKeeper(t, new Cloud(), folder);
+  t.equal(again.served(), 1);
+  t.ok(again.blobs.has(digestOf("one")));
+  again.close();
+  const key = openDatabase(`${folder}/releases.sqlite`, { migrations: ACTIVE_RELEASES_MIGRATIONS, durability: "full" });
+  key.exec("UPDATE active SET manifest = CAST(replace(CAST(manifest AS TEXT), 'text/html', 'text/evil') AS BLOB)");
+  key.close();
+  const damaged = await openKeeper(t, cloud, folder);
+  t.match(damaged.active.damaged, [{ code: "digest-mismatch" }]);
+  t.equal(damaged.served(), 0);
+  damaged.desire(cloud.release(1, "one"));
+  await until(() => damaged.served() === 1, "fetched again");
+});
+
+t.test("a blob that rots is found when it is read, and removed", async (t) => {
+  const folder = t.testdir();
+  const blobs = await BlobFolder.open(folder, 100);
+  const one = async () => ({
+    offset: 0,
+    bytes: (async function* () {
+      yield Buffer.from("right");
+    })(),
+  });
+  await blobs.receive(digestOf("right"), 5, one);
+  const again = await BlobFolder.open(folder, 100);
+  writeFileSync(again.pathOf(digestOf("right")), "wrong");
+  t.equal(await again.verify(digestOf("right")), false);
+  t.notOk(again.has(digestOf("right")));
+  t.equal(again.bytesUsed, 0);
+  await t.rejects(again.receive(digestOf("right"), 500, one), { code: "disk-full" });
+  await t.rejects(again.receive(digestOf("other"), 5, one), { code: "digest-mismatch" });
+});
