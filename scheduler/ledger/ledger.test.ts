@@ -1,0 +1,192 @@
+import fc from "fast-check";
+import t, { type Test } from "tap";
+import type { AgentStatus, SessionStatus } from "#domain/fleet/node.ts";
+import type { Clock } from "#platform/clock.ts";
+import { VirtualClock } from "../../test/simulation/virtual-clock.ts";
+import { EmbeddedLedger } from "./embedded-ledger.ts";
+import { type Ledger, RESERVATION_MS, type ReservationRequest, SILENCE_MS_MAX } from "./ledger.ts";
+
+/** Every adapter of the port passes what follows. */
+const ADAPTERS: readonly (readonly [string, (clock: Clock) => Ledger])[] = [
+  ["embedded", (clock) => new EmbeddedLedger(clock)],
+];
+
+function running(session: string, attempt = 1): SessionStatus {
+  const measured = { startedAtMs: 0, remotePathMsP50: 0, remotePathMsP95: 0 };
+  return { session, attempt, app: "hall", renderClass: "small", ...measured };
+}
+
+function agent(name: string, slots: { total: number; free: number; frameMsP95?: number }, sessions: string[] = []) {
+  const count = (renderClass: string) => ({ renderClass, frameMsP95: 8, ...slots });
+  const status: AgentStatus = {
+    agent: name,
+    incarnation: "1",
+    ready: true,
+    reasons: [],
+    slots: [count("small"), count("large")],
+    sessions: sessions.map((session) => running(session)),
+  };
+  return status;
+}
+
+const small = { pool: "near", renderClass: "small", excludedAgents: new Set<string>() };
+
+function wish(session: string, changes: Partial<ReservationRequest> = {}): ReservationRequest {
+  return { ...small, session, attempt: 1, app: "hall", appSessionsMax: 1000, ...changes };
+}
+
+async function free(ledger: Ledger, changes: Partial<typeof small> = {}): Promise<number> {
+  const [capacity] = await ledger.capacities([{ ...small, ...changes }]);
+  return capacity?.slotsFree ?? Number.NaN;
+}
+
+function suite(name: string, run: (t: Test, ledger: Ledger, clock: VirtualClock) => Promise<void>): void {
+  for (const [adapter, open] of ADAPTERS) {
+    t.test(`${adapter}: ${name}`, async (t) => {
+      const clock = new VirtualClock();
+      await run(t, open(clock), clock);
+    });
+  }
+}
+
+suite("a pool is closed until its first full report; a probe answer does not open it", async (t, ledger) => {
+  await ledger.probed({ pool: "near", freeSlots: { small: 9 }, ageMs: 0 });
+  t.equal(await ledger.reserve(wish("s-1")), "closed");
+  await ledger.report({ pool: "near", node: "near-1", agents: [agent("a", { total: 2, free: 2 })] });
+  t.equal(await ledger.reserve(wish("s-1")), "reserved");
+});
+
+suite("after silence a pool takes nothing new; a probe answer or a report opens it again", async (t, ledger, clock) => {
+  const report = { pool: "near", node: "near-1", agents: [agent("a", { total: 2, free: 2 })] };
+  await ledger.report(report);
+  await clock.advance(SILENCE_MS_MAX);
+  t.equal(await ledger.reserve(wish("s-1")), "reserved", "heard of just in time");
+  await clock.advance(1);
+  t.equal(await ledger.reserve(wish("s-2")), "closed");
+  await ledger.probed({ pool: "near", freeSlots: { small: 2 }, ageMs: SILENCE_MS_MAX + 1 });
+  t.equal(await ledger.reserve(wish("s-2")), "closed", "an old answer is no sign of life");
+  await ledger.probed({ pool: "near", freeSlots: { small: 2 }, ageMs: 1000 });
+  t.equal(await ledger.reserve(wish("s-2")), "reserved");
+  t.equal(await ledger.reserve(wish("s-3")), "full", "what the edge signed, less what is promised");
+  await ledger.report(report);
+  t.equal((await ledger.capacities([small]))[0]?.isOpen, true);
+});
+
+suite("a reservation takes a slot of every class until a report names it", async (t, ledger) => {
+  await ledger.report({ pool: "near", node: "near-1", agents: [agent("a", { total: 2, free: 2 })] });
+  t.equal(await ledger.reserve(wish("s-1")), "reserved");
+  t.same([await free(ledger), await free(ledger, { renderClass: "large" })], [1, 1]);
+  await ledger.report({ pool: "near", node: "near-1", agents: [agent("a", { total: 2, free: 1 }, ["s-1"])] });
+  t.equal(await free(ledger), 1, "reported, not promised: taken off once");
+  await ledger.report({ pool: "near", node: "near-1", agents: [agent("a", { total: 2, free: 2 })] });
+  t.equal(await free(ledger), 2, "it has ended");
+});
+
+suite("a report of an earlier attempt leaves the reservation of a later one", async (t, ledger) => {
+  const agents = [agent("a", { total: 2, free: 1 }, ["s-1"])];
+  await ledger.report({ pool: "near", node: "near-1", agents });
+  await ledger.reserve(wish("s-1", { attempt: 2 }));
+  await ledger.report({ pool: "near", node: "near-1", agents });
+  t.equal(await free(ledger), 0);
+});
+
+suite("a reservation dies when nobody can connect with its placement any more", async (t, ledger, clock) => {
+  const report = { pool: "near", node: "near-1", agents: [agent("a", { total: 1, free: 1 })] };
+  await ledger.report(report);
+  await ledger.reserve(wish("s-1"));
+  await clock.advance(RESERVATION_MS - 1);
+  await ledger.report(report);
+  t.same([await free(ledger), await ledger.countSessions("hall")], [0, 1]);
+  await clock.advance(1);
+  t.same([await free(ledger), await ledger.countSessions("hall")], [1, 0]);
+});
+
+suite("a session holds one reservation: a new one moves it, one refused leaves it", async (t, ledger) => {
+  for (const pool of ["near", "far"]) {
+    await ledger.report({ pool, node: `${pool}-1`, agents: [agent(`${pool}-a`, { total: 1, free: 1 })] });
+  }
+  t.equal(await ledger.reserve(wish("s-1")), "reserved");
+  t.equal(await ledger.reserve(wish("s-1")), "reserved", "the same again");
+  t.equal(await ledger.reserve(wish("s-2", { pool: "far" })), "reserved");
+  t.equal(await ledger.reserve(wish("s-1", { pool: "far", attempt: 2 })), "full");
+  t.equal(await free(ledger), 0, "kept");
+  await ledger.release("s-2");
+  t.equal(await ledger.reserve(wish("s-1", { pool: "far", attempt: 2 })), "reserved");
+  t.same([await free(ledger), await free(ledger, { pool: "far" })], [1, 0]);
+});
+
+suite("of what two edges say of one agent the worse counts, and the agent once", async (t, ledger) => {
+  await ledger.report({ pool: "near", node: "near-1", agents: [agent("a", { total: 3, free: 3, frameMsP95: 7 })] });
+  await ledger.report({ pool: "near", node: "near-2", agents: [agent("a", { total: 3, free: 1, frameMsP95: 9 })] });
+  t.same(await ledger.capacities([small]), [{ isOpen: true, slotsTotal: 3, slotsFree: 1, frameMsP95: 9 }]);
+});
+
+suite("agents that are not ready, left out, or report no measurement have no slots", async (t, ledger) => {
+  const agents = [
+    { ...agent("a", { total: 1, free: 1 }), ready: false },
+    agent("b", { total: 2, free: 2 }),
+    agent("c", { total: 4, free: 4, frameMsP95: Number.NaN }),
+    agent("d", { total: 8, free: 9 }),
+  ];
+  await ledger.report({ pool: "near", node: "near-1", agents });
+  t.equal(await free(ledger), 10, "more free than there are is no more than there are");
+  t.equal(await free(ledger, { excludedAgents: new Set(["d"]) }), 2);
+  const [other] = await ledger.capacities([{ ...small, renderClass: "huge" }]);
+  t.same(other, { isOpen: true, slotsTotal: 0, slotsFree: 0, frameMsP95: undefined });
+});
+
+suite("an app's sessions, running and promised, stay within the cap", async (t, ledger) => {
+  const agents = [agent("a", { total: 9, free: 8 }, ["s-1"])];
+  for (const node of ["near-1", "near-2"]) await ledger.report({ pool: "near", node, agents });
+  t.equal(await ledger.countSessions("hall"), 1, "told of by two edges");
+  t.equal(await ledger.reserve(wish("s-2", { appSessionsMax: 2 })), "reserved");
+  t.equal(await ledger.reserve(wish("s-3", { appSessionsMax: 2 })), "over-cap");
+  t.equal(await ledger.reserve(wish("s-1", { appSessionsMax: 2, attempt: 2 })), "reserved", "counted already");
+  t.equal(await ledger.reserve(wish("s-3", { app: "other", appSessionsMax: 1 })), "reserved");
+});
+
+const step = fc.oneof(
+  fc.record({ kind: fc.constant("reserve" as const), session: fc.nat(12), isLarge: fc.boolean() }),
+  fc.record({ kind: fc.constant("report" as const), connected: fc.subarray([0, 1, 2, 3, 4, 5, 6, 7]) }),
+  fc.record({ kind: fc.constant("release" as const), session: fc.nat(12) }),
+  fc.record({ kind: fc.constant("wait" as const), ms: fc.nat(RESERVATION_MS / 2) }),
+);
+
+for (const [adapter, open] of ADAPTERS) {
+  t.test(`${adapter}: never more promised and used than there are`, async (t) => {
+    const total = 5;
+    let promises = 0;
+    const holds = fc.asyncProperty(fc.array(step, { minLength: 30, maxLength: 60 }), async (steps) => {
+      const clock = new VirtualClock();
+      const ledger = open(clock);
+      /** A model that knows promises by their end, and what was reported last. */
+      const promised = new Map<string, number>();
+      let used: string[] = [];
+      for (const action of steps) {
+        const nowMs = clock.monotonicMs();
+        for (const [session, endMs] of promised) if (endMs <= nowMs) promised.delete(session);
+        if (action.kind === "wait") await clock.advance(action.ms);
+        if (action.kind === "release") {
+          await ledger.release(`s-${action.session}`);
+          promised.delete(`s-${action.session}`);
+        }
+        if (action.kind === "report") {
+          used = action.connected.map((session) => `s-${session}`).slice(0, total);
+          const agents = [agent("a", { total, free: total - used.length }, used)];
+          await ledger.report({ pool: "near", node: "near-1", agents });
+          for (const session of used) promised.delete(session);
+        }
+        if (action.kind !== "reserve") continue;
+        const session = `s-${action.session}`;
+        const outcome = await ledger.reserve(wish(session, { renderClass: action.isLarge ? "large" : "small" }));
+        if (outcome !== "reserved") continue;
+        promises += 1;
+        promised.set(session, nowMs + RESERVATION_MS);
+        if (promised.size + used.length > total) return false;
+      }
+      return true;
+    });
+    await t.resolves(fc.assert(holds, { numRuns: 300 }));
+    t.ok(promises > 100, "the property was about something");
+  });
+}

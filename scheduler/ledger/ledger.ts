@@ -1,0 +1,69 @@
+/** The port of the ledger: what each pool has free, as reported and less what is promised. A cache: the truth is the render-agents'. */
+import { PLACEMENT_LIFETIME_SECONDS } from "#contracts/tokens/claims.ts";
+import type { AgentStatus } from "#domain/fleet/node.ts";
+import { CLOCK_SKEW_SECONDS } from "#platform/identity/tokens.ts";
+
+/** A pool of which nothing was heard for so long takes nothing new: two reports lost and one late. */
+export const SILENCE_MS_MAX = 10_000;
+/** From an agent to its edge 2 s, from there to the scheduler 4 s. */
+const REPORT_INTERVAL_MS = 6_000;
+/** After this no client can connect with the placement, and a report has named whoever did. */
+export const RESERVATION_MS = (PLACEMENT_LIFETIME_SECONDS + CLOCK_SKEW_SECONDS) * 1000 + REPORT_INTERVAL_MS;
+/** Promises at once; each is for a slot that was reported free. */
+export const RESERVATIONS_MAX = 50_000;
+/** Edges whose reports are kept; the one not heard of for longest leaves. */
+export const EDGES_MAX = 20_000;
+
+/** The whole of what an edge says of its pool's agents. Only from a node whose link is up: an old status told again is no report. */
+export interface EdgeReport {
+  readonly pool: string;
+  readonly node: string;
+  readonly agents: readonly AgentStatus[];
+}
+
+/** What an edge signed in a probe answer: a sign of life and a bound on what is free, naming no session. */
+export interface ProbedEdge {
+  readonly pool: string;
+  readonly freeSlots: Readonly<Record<string, number>>;
+  readonly ageMs: number;
+}
+
+export interface SlotQuery {
+  readonly pool: string;
+  readonly renderClass: string;
+  /** Agents that take nothing new: cordoned or draining. */
+  readonly excludedAgents: ReadonlySet<string>;
+}
+
+export interface Capacity {
+  /** False until the first full report, and after silence. */
+  readonly isOpen: boolean;
+  readonly slotsTotal: number;
+  /** Reservations taken off; from 0. */
+  readonly slotsFree: number;
+  /** Render + encode p95 of the slowest agent of the class; undefined where no agent holds it. */
+  readonly frameMsP95: number | undefined;
+}
+
+export interface ReservationRequest extends SlotQuery {
+  readonly session: string;
+  readonly attempt: number;
+  readonly app: string;
+  /** Sessions of the app at once, running and promised, this one included. */
+  readonly appSessionsMax: number;
+}
+
+export type ReserveOutcome = "reserved" | "full" | "closed" | "over-cap";
+
+export interface Ledger {
+  report(report: EdgeReport): Promise<void>;
+  /** Ignored for a pool that has not reported. */
+  probed(answer: ProbedEdge): Promise<void>;
+  /** In the order of the queries. */
+  capacities(queries: readonly SlotQuery[]): Promise<readonly Capacity[]>;
+  /** A session has at most one reservation: a new one replaces the old; one refused leaves it. */
+  reserve(request: ReservationRequest): Promise<ReserveOutcome>;
+  release(session: string): Promise<void>;
+  /** Running, as reported, and promised. */
+  countSessions(app: string): Promise<number>;
+}
