@@ -6,9 +6,9 @@ import { createLogger } from "#platform/logging.ts";
 import { seededRandom } from "#platform/random.ts";
 import { until } from "#test/simulation/until.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
-import { startStandalone } from "./standalone-proxy.ts";
+import { type StandaloneOptions, startStandalone } from "./standalone-proxy.ts";
 
-async function startEdge(t: Test, upstreamPort: number, clock: VirtualClock) {
+async function startEdge(t: Test, upstreamPort: number, clock: VirtualClock, more: Partial<StandaloneOptions> = {}) {
   const edge = await startStandalone({
     listen: { host: "127.0.0.1", port: 0 },
     upstream: new URL(`http://127.0.0.1:${upstreamPort}`),
@@ -16,6 +16,7 @@ async function startEdge(t: Test, upstreamPort: number, clock: VirtualClock) {
     random: seededRandom(1),
     clock,
     logger: createLogger({ program: "edge", level: "silent" }),
+    ...more,
   });
   t.teardown(() => edge[Symbol.asyncDispose]());
   return async (path: string, headers: Record<string, string> = {}, method = "GET") => {
@@ -27,12 +28,12 @@ async function startEdge(t: Test, upstreamPort: number, clock: VirtualClock) {
   };
 }
 
-async function start(t: Test, listener: RequestListener) {
+async function start(t: Test, listener: RequestListener, more: Partial<StandaloneOptions> = {}) {
   const server = createServer(listener);
   const { port } = await listen(server, { host: "127.0.0.1", port: 0 });
   t.teardown(() => closeServer(server));
   const clock = new VirtualClock(Date.UTC(2026, 10, 24));
-  return { server, clock, ask: await startEdge(t, port, clock) };
+  return { server, clock, ask: await startEdge(t, port, clock, more) };
 }
 
 t.test("a stored response is a hit with its Age, by part, by condition and for HEAD", async (t) => {
@@ -117,4 +118,70 @@ t.test("garbage is 502 and a hang is 504, each by name", async (t) => {
   await until(() => asked === 1, "the upstream is asked");
   await clock.advance(60_000);
   t.match([(await hanging).status, (await hanging).headers.get("proxy-status")], [504, /http_response_timeout/]);
+});
+
+t.test("an upstream that hangs is not waited for long where stale may be served, nor asked each time", async (t) => {
+  let asked = 0;
+  const fields = { "cache-control": "max-age=10", etag: '"a"' };
+  const { clock, ask } = await start(
+    t,
+    (_request, response) => {
+      asked += 1;
+      response.sendDate = false;
+      if (asked === 1) response.writeHead(200, fields).end("hello");
+    },
+    { maxStaleSeconds: 3600 },
+  );
+  await ask("/x");
+  await clock.advance(20_000);
+  const first = ask("/x");
+  await until(() => asked === 2, "the upstream is asked");
+  await clock.advance(2000);
+  t.match([(await first).text, (await first).headers.get("cache-status")], ["hello", /max-stale/]);
+  t.match([(await ask("/x")).text, asked], ["hello", 2], "the upstream is known to be down");
+  await clock.advance(5000);
+  const again = ask("/x");
+  await clock.advance(2000);
+  t.equal((await again).text, "hello");
+  await clock.advance(3_600_000);
+  const tooStale = ask("/x");
+  await until(() => asked >= 3, "the upstream is asked");
+  await clock.advance(60_000);
+  t.equal((await tooStale).status, 504);
+});
+
+t.test("a truncated body cuts the answer and is not stored", async (t) => {
+  let asked = 0;
+  const { ask } = await start(t, (_request, response) => {
+    asked += 1;
+    response.writeHead(200, { "cache-control": "max-age=60", "content-length": 100 });
+    response.write("half", () => response.destroy());
+  });
+  await t.rejects(ask("/x"));
+  await t.rejects(ask("/x"));
+  t.equal(asked, 2);
+});
+
+t.test("a large body is stored while it passes and then read from disk, also by part", async (t) => {
+  let asked = 0;
+  const body = Buffer.from(Array.from({ length: 1_500_000 }, (_, index) => (index * 7 + (index >> 9)) & 0x7f));
+  const folder = t.testdir();
+  const { ask } = await start(
+    t,
+    (_request, response) => {
+      asked += 1;
+      response.writeHead(200, { "cache-control": "max-age=60" }).end(body);
+    },
+    { disk: { folder, bytesMax: 1e8 } },
+  );
+  t.ok((await ask("/x")).text === body.toString(), "passed through");
+  let hit = await ask("/x");
+  for (let turn = 0; turn < 500 && !hit.headers.get("cache-status")?.includes("hit"); turn += 1) hit = await ask("/x");
+  t.match(hit.headers.get("cache-status"), "Perigee; hit", "until it is on disk it is joined");
+  t.ok(hit.text === body.toString(), "from disk");
+  const part = await ask("/x", { range: "bytes=262140-600000" });
+  t.match([part.status, part.headers.get("content-range")], [206, "bytes 262140-600000/1500000"]);
+  t.ok(part.text === body.toString("latin1", 262_140, 600_001), "a part over slices");
+  t.equal((await ask("/x", {}, "HEAD")).headers.get("content-length"), "1500000");
+  t.equal(asked, 1);
 });
