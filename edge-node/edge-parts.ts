@@ -2,7 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { SiteSpec } from "#domain/content/site.ts";
-import type { Failure } from "#domain/failure.ts";
+import { type Failure, isFailure } from "#domain/failure.ts";
 import type { RevocationSpec } from "#domain/fleet/revocation.ts";
 import { parseAddress } from "#platform/address.ts";
 import type { Clock } from "#platform/clock.ts";
@@ -149,6 +149,9 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
     pulls,
     edgeEvents,
     applySet,
+    /** Durable when it returns, where the disk lets it. */
+    report: (kind: string, value: object) =>
+      report(held, { id: `${held.incarnation}/${kind}/${held.random.uuid()}`, kind, value }),
     view: () => view,
     siteOf: (host: string | undefined) => view.sites.get(hosts.siteOf(host) ?? ""),
     isRevoked: (subject: RevocationSpec["subject"]) => isRevoked(set.resources, subject),
@@ -156,10 +159,27 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
   };
 }
 
-function refuse({ events, reports }: Held, release: string, failure: Failure): void {
-  events.releaseRefused(release, failure);
-  const json = JSON.stringify({ release, code: failure.code, message: failure.message });
-  reports.push({ id: `release-refused/${release}/${failure.code}`, kind: "release-refused", json });
+function refuse(held: Held, release: string, failure: Failure): void {
+  held.events.releaseRefused(release, failure);
+  const { code, message } = failure;
+  report(held, {
+    id: `release-refused/${release}/${code}`,
+    kind: "release-refused",
+    value: { release, code, message },
+  });
+}
+
+/** A report that cannot be kept is counted as a storage failure: what it is about goes on. */
+function report(
+  { events, reports }: Pick<Held, "events" | "reports">,
+  { id, kind, value }: { readonly id: string; readonly kind: string; readonly value: object },
+): void {
+  try {
+    reports.push({ id, kind, json: JSON.stringify(value) });
+  } catch (error) {
+    if (!isFailure(error)) throw error;
+    events.storageFailed(error);
+  }
 }
 
 interface PullParts extends Pick<Held, "clock" | "store" | "link"> {

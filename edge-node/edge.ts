@@ -1,6 +1,5 @@
 /** Puts an edge-node together: it serves what it holds first, and connects to the origin after that. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Failure } from "#domain/failure.ts";
 import type { AgentStatus } from "#domain/fleet/node.ts";
 import { type Address, formatAddress, parseAddress } from "#platform/address.ts";
 import { startAdminListener } from "#platform/http/admin-listener.ts";
@@ -88,11 +87,7 @@ async function startLink(
   stack: AsyncDisposableStack,
 ): Promise<void> {
   const { OriginLink } = await import("./link/origin-link.ts");
-  const { identity, keeper, link, events, reports } = parts;
-  const transition = (kind: "link-up" | "link-down", reason?: Failure): void => {
-    const id = `${parts.incarnation}/${kind}/${parts.clock.monotonicMs()}`;
-    reports.push({ id, kind, json: JSON.stringify({ cutOffMs: link.cutOffMs, reason: reason?.message }) });
-  };
+  const { identity, keeper, link, events } = parts;
   const origin = stack.use(
     new OriginLink({
       ...parts,
@@ -104,14 +99,14 @@ async function startLink(
         passOn(envelope);
       },
       onUp() {
-        transition("link-up");
+        parts.report("link-up", { cutOffMs: link.cutOffMs });
         link.set(true);
         events.linkUp();
         keeper.retryNow();
       },
       onDown(reason) {
         link.set(false);
-        transition("link-down", reason);
+        parts.report("link-down", { code: reason.code, message: reason.message });
         events.linkDown(reason);
       },
     }),

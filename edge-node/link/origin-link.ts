@@ -10,7 +10,7 @@ import {
   type OriginMessage,
   type Refusal,
 } from "#contracts/generated/perigee/v1/node_pb.js";
-import { Failure, isFailure } from "#domain/failure.ts";
+import { Failure, type FailureCode, isFailure } from "#domain/failure.ts";
 import type { NodeStatus } from "#domain/fleet/node.ts";
 import type { Address } from "#platform/address.ts";
 import type { Clock } from "#platform/clock.ts";
@@ -31,8 +31,18 @@ const RECONNECT = { attemptsMax: 1, baseMs: 500, capMs: 30_000 };
 const DOUBLINGS_MAX = 10;
 /** Status, reports and pongs; a link that takes none of them is dead. */
 const MESSAGES_MAX = 64;
-/** A set that does not fit is asked for whole, once in so long. */
+/** A set that does not fit is asked for whole; where that does not fit either, ever more seldom. */
 const SNAPSHOT_ASK_MS = 5000;
+const SNAPSHOT_ASK_MS_MAX = 300_000;
+
+/** After these the origin goes on from a revision that is not ours. */
+const MENDED_BY_SNAPSHOT: ReadonlySet<FailureCode> = new Set([
+  "digest-mismatch",
+  "disk-full",
+  "resource-invalid",
+  "revision-compacted",
+  "storage-failed",
+]);
 
 type Outgoing = MessageInitShape<typeof NodeMessageSchema>;
 
@@ -109,12 +119,17 @@ class Connection implements Disposable {
   readonly #options: OriginLinkOptions;
   readonly #ending = new AbortController();
   readonly #signal: AbortSignal;
-  readonly #queue = new BoundedQueue<Outgoing>(MESSAGES_MAX);
+  /** A status is made when it is sent: one at a time waits. */
+  readonly #queue = new BoundedQueue<Outgoing | "status">(MESSAGES_MAX);
   readonly #timers = new DisposableStack();
   #lastHeardMs: number;
   #isUp = false;
+  #isStatusQueued = false;
   #sentSequence = 0;
-  #askedForSnapshotMs = Number.NEGATIVE_INFINITY;
+  /** Why the set is not what the origin has; asked about until a snapshot fits. */
+  #lacking: string | undefined;
+  #mayAskAtMs = 0;
+  #askAgainMs = SNAPSHOT_ASK_MS;
 
   constructor(options: OriginLinkOptions, parent: AbortSignal) {
     this.#options = options;
@@ -124,7 +139,7 @@ class Connection implements Disposable {
 
   async run(): Promise<void> {
     const { address, tls, set, incarnation, softwareVersion, clock } = this.#options;
-    this.#timers.use(clock.every(CHECK_MS, () => this.#checkSilence()));
+    this.#timers.use(clock.every(CHECK_MS, () => this.#check()));
     this.#timers.use(clock.every(STATUS_MS, () => this.sendStatus()));
     const client = this.#timers.use(createGrpcClient(NodeSync, { address, tls: tls() }));
     const { watermark } = set;
@@ -140,7 +155,9 @@ class Connection implements Disposable {
   }
 
   sendStatus(): void {
-    this.#push({ message: { case: "status", value: toNodeStatus(this.#options.status()) } });
+    if (this.#isStatusQueued) return;
+    this.#isStatusQueued = true;
+    this.#push("status");
   }
 
   /** One batch at a time; the next when it is acknowledged. */
@@ -165,15 +182,22 @@ class Connection implements Disposable {
   }
 
   async *#outgoing(): AsyncGenerator<Outgoing> {
-    for (;;) yield await this.#queue.take(this.#signal);
+    for (;;) {
+      const next = await this.#queue.take(this.#signal);
+      if (next === "status") {
+        this.#isStatusQueued = false;
+        yield { message: { case: "status", value: toNodeStatus(this.#options.status()) } };
+      } else yield next;
+    }
   }
 
-  #push(message: Outgoing): void {
+  #push(message: Outgoing | "status"): void {
     if (this.#queue.push(message) !== "full") return;
     this.#ending.abort(new Failure("unavailable", "the origin takes nothing any more", { retryable: true }));
   }
 
-  #checkSilence(): void {
+  #check(): void {
+    if (this.#lacking !== undefined) this.#askForSnapshot(this.#lacking);
     if (this.#options.clock.monotonicMs() - this.#lastHeardMs <= SILENCE_MS_MAX) return;
     this.#ending.abort(
       new Failure("unavailable", `the origin was silent for ${SILENCE_MS_MAX} ms`, { retryable: true }),
@@ -219,23 +243,27 @@ class Connection implements Disposable {
     });
   }
 
-  /** What is refused changes nothing; where the copies differ, the whole is asked for. */
+  /** What is refused changes nothing; where the copies then differ, the whole is asked for. */
   #takeBatch(envelope: SignedBatch): void {
     const { set, events, onBatch } = this.#options;
     try {
-      if (set.apply(envelope)) onBatch(envelope);
-      if (set.needsSnapshot) this.#askForSnapshot("long chain");
+      if (!set.apply(envelope)) return;
     } catch (error) {
       if (!isFailure(error)) throw error;
       events.batchRefused(error);
-      if (error.code === "digest-mismatch" || error.code === "revision-compacted") this.#askForSnapshot(error.code);
+      if (MENDED_BY_SNAPSHOT.has(error.code)) this.#lacking = error.code;
+      return;
     }
+    this.#lacking = set.needsSnapshot ? "long chain" : undefined;
+    this.#askAgainMs = SNAPSHOT_ASK_MS;
+    onBatch(envelope);
   }
 
   #askForSnapshot(reason: string): void {
     const nowMs = this.#options.clock.monotonicMs();
-    if (nowMs - this.#askedForSnapshotMs < SNAPSHOT_ASK_MS) return;
-    this.#askedForSnapshotMs = nowMs;
+    if (nowMs < this.#mayAskAtMs) return;
+    this.#mayAskAtMs = nowMs + this.#askAgainMs;
+    this.#askAgainMs = Math.min(this.#askAgainMs * 2, SNAPSHOT_ASK_MS_MAX);
     this.#push({ message: { case: "snapshotRequest", value: { reason } } });
   }
 }

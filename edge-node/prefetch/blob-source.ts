@@ -23,7 +23,7 @@ export interface BlobSourceOptions {
 
 export class BlobSource implements Disposable {
   readonly #options: BlobSourceOptions;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: DELIVERY_CONNECTIONS_MAX, timeout: IDLE_MS_MAX });
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: DELIVERY_CONNECTIONS_MAX });
 
   constructor(options: BlobSourceOptions) {
     this.#options = options;
@@ -53,6 +53,7 @@ export class BlobSource implements Disposable {
       path: `/v1/blobs/${digest}`,
       headers: offset === 0 ? {} : { range: `bytes=${offset}-` },
       agent: this.#agent,
+      timeout: IDLE_MS_MAX,
       ca: authoritiesPem,
       servername: serverName,
       signal: AbortSignal.any([parent, giveUp.signal]),
@@ -64,7 +65,7 @@ export class BlobSource implements Disposable {
         late[Symbol.dispose]();
         resolve(response);
       })
-        .setTimeout(IDLE_MS_MAX, () => giveUp.abort())
+        .once("timeout", () => giveUp.abort())
         .once("error", (cause) => {
           late[Symbol.dispose]();
           reject(

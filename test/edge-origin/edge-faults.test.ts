@@ -1,0 +1,131 @@
+/** What an edge does when its link, its upstream or a certificate fails, with a real origin. */
+import { createServer } from "node:http";
+import { join } from "node:path";
+import t from "tap";
+import { formatAddress } from "#platform/address.ts";
+import { systemClock } from "#platform/clock.ts";
+import { closeServer, listen } from "#platform/http/listening.ts";
+import { startTcpLink } from "#platform/links/tcp-link.ts";
+import { systemRandom } from "#platform/random.ts";
+import { openDatabase } from "#platform/sqlite/database.ts";
+import {
+  api,
+  document,
+  get,
+  hasBody,
+  joinSettings,
+  publish,
+  shop,
+  startCloud,
+  startEdgeHere,
+  untilAnswer,
+} from "./edge-and-origin.ts";
+
+const LINK_UP = "perigee_edge_node_origin_link_up";
+const local = { host: "127.0.0.1", port: 0 };
+
+t.test(
+  "a link that goes silent is noticed within 10 s, served through, and made again; both are reported once",
+  async (t) => {
+    const folder = t.testdir();
+    const cloud = await startCloud(t, join(folder, "origin"));
+    await api(cloud, "POST", "/v1/apply", { documents: [shop] });
+    await publish(cloud, "shop", { "/index.html": "one" });
+    const target = cloud.origin.addresses.nodeRpc;
+    const wire = await startTcpLink({ listen: local, target, rttMs: 0, clock: systemClock, random: systemRandom });
+    t.teardown(() => wire[Symbol.asyncDispose]());
+    const settings = await joinSettings(cloud, folder, "near-1");
+    const origin = { ...cloud.listen, nodeRpc: formatAddress(wire.address) };
+    const { enrolment, nodeRpc, delivery } = { enrolment: "", delivery: "", ...origin };
+    const edge = await startEdgeHere(t, {
+      ...settings,
+      settings: { ...settings.settings, origin: { enrolment, nodeRpc, delivery } },
+    });
+    const { content, admin } = edge.addresses;
+    await untilAnswer(() => get(content, "/"), hasBody("one"), "served");
+    const isLink = (up: 0 | 1) =>
+      untilAnswer(
+        () => get(admin, "/metrics"),
+        ({ body }) => body.includes(`${LINK_UP} ${up}`),
+        `link ${up}`,
+      );
+    await isLink(1);
+    wire.halfOpen();
+    const cutAtMs = systemClock.monotonicMs();
+    await isLink(0);
+    const noticedMs = systemClock.monotonicMs() - cutAtMs;
+    t.ok(noticedMs < 11_000, `noticed after ${noticedMs} ms`);
+    t.ok(hasBody("one")(await get(content, "/")));
+    wire.restore();
+    await publish(cloud, "shop", { "/index.html": "two" });
+    await untilAnswer(() => get(content, "/"), hasBody("two"), "what was published meanwhile is served");
+    await isLink(1);
+    const records = openDatabase(join(cloud.dataDir, "records.sqlite"), { migrations: [""], durability: "normal" });
+    t.teardown(() => records.close());
+    const kinds = () =>
+      records
+        .prepare("SELECT kind FROM records WHERE node = 'near-1'")
+        .all()
+        .map((row) => row["kind"]);
+    const arrived = async () => ({ status: kinds().length, headers: {}, body: (await get(admin, "/healthz")).body });
+    await untilAnswer(arrived, ({ status }) => status >= 3, "the reports arrive");
+    t.same(kinds().sort(), ["link-down", "link-up", "link-up"]);
+  },
+);
+
+t.test("a pulled site is cached, purged by order, and served from disk with upstream and origin gone", async (t) => {
+  const folder = t.testdir();
+  const cloud = await startCloud(t, join(folder, "origin"));
+  let asked = 0;
+  const upstream = createServer((_request, response) => {
+    asked += 1;
+    response.writeHead(200, { "cache-control": "max-age=1" }).end(`answer ${asked}`);
+  });
+  const address = await listen(upstream, local);
+  t.teardown(() => closeServer(upstream));
+  const front = {
+    hostnames: ["front.example"],
+    pull: { upstream: `http://${formatAddress(address)}` },
+    cache: { maxStaleSeconds: 3600, rules: [{ path: "/*", freshnessSeconds: 600 }] },
+  };
+  await api(cloud, "POST", "/v1/apply", { documents: [document("Site", "front", front)] });
+  const settings = await joinSettings(cloud, folder, "near-1");
+  const first = await startEdgeHere(t, settings);
+  const ask = (edge: typeof first) => get(edge.addresses.content, "/page", { host: "front.example" });
+  await untilAnswer(() => ask(first), hasBody("answer 1"), "pulled");
+  t.match((await ask(first)).headers, { "cache-status": /hit/ });
+  const purge = {
+    site: "front",
+    match: { kind: "paths", paths: ["/page"] },
+    soft: false,
+    atMs: systemClock.nowMs() + 1,
+  };
+  await api(cloud, "POST", "/v1/apply", { documents: [document("Purge", "p1", purge)] });
+  await untilAnswer(() => ask(first), hasBody("answer 2"), "pulled again after the purge");
+  await first[Symbol.asyncDispose]();
+  await cloud.origin[Symbol.asyncDispose]();
+  await closeServer(upstream);
+  const cold = await startEdgeHere(t, settings);
+  t.equal((await ask(cold)).body.toString(), "answer 2", "also the purge is not applied twice");
+});
+
+t.test("a stranger's origin with the edge's address learns nothing and changes nothing", async (t) => {
+  const folder = t.testdir();
+  const cloud = await startCloud(t, join(folder, "origin"));
+  await api(cloud, "POST", "/v1/apply", { documents: [shop] });
+  await publish(cloud, "shop", { "/index.html": "ours" });
+  const settings = await joinSettings(cloud, folder, "near-1");
+  const first = await startEdgeHere(t, settings);
+  await untilAnswer(() => get(first.addresses.content, "/"), hasBody("ours"), "served");
+  await first[Symbol.asyncDispose]();
+  await cloud.origin[Symbol.asyncDispose]();
+  const stranger = await startCloud(t, join(folder, "stranger"));
+  await api(stranger, "POST", "/v1/apply", { documents: [shop] });
+  await publish(stranger, "shop", { "/index.html": "theirs" });
+  const { enrolment, nodeRpc, delivery } = { enrolment: "", nodeRpc: "", delivery: "", ...stranger.listen };
+  const misled = { ...settings, settings: { ...settings.settings, origin: { enrolment, nodeRpc, delivery } } };
+  const edge = await startEdgeHere(t, misled);
+  for (let turn = 0; turn < 20; turn += 1) t.ok(hasBody("ours")(await get(edge.addresses.content, "/")));
+  const nodes: { items: { status?: { linkUp?: boolean } }[] } = JSON.parse(await api(stranger, "GET", "/v1/nodes"));
+  t.same(nodes.items, []);
+});
