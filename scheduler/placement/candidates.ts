@@ -1,0 +1,125 @@
+/** Makes the candidates of a session's decision from facts: pools worth probing, round trips, and the budget's parts. Pure. */
+import type { BudgetParts } from "#domain/latency/budget.ts";
+import { estimateRttMs, type RttMap } from "#domain/latency/rtt-map.ts";
+import type { PoolCandidate } from "#domain/placement/decision.ts";
+import { meetsRequirement } from "#domain/placement/labels.ts";
+import { planShortlist, type ShortlistClient } from "#domain/placement/shortlist.ts";
+import type { LabelRequirement } from "#domain/policy/placement-policy.ts";
+import type { RenderAppSpec, RenderClass } from "#domain/session/render-app.ts";
+import type { Capacity } from "../ledger/ledger.ts";
+import { type PoolFacts, standingOf } from "./pool-facts.ts";
+
+/** Where nothing is known of a client's place: too far for any tier, so that it is told so and not promised what may not be. */
+const RTT_MS_UNKNOWN = 100;
+/** The access link that a frame is serialised on; slower ones show in the measured round trips under load. */
+const ACCESS_BITS_PER_SECOND = 100_000_000;
+/** Of a client that has not measured itself: hardware decoding of one frame, and jitter on a wired or good wireless link. */
+const DECODE_MS_DEFAULT = 4;
+const JITTER_MS_DEFAULT = 2;
+
+export interface RttFact {
+  readonly rttMs: number;
+  readonly source: PoolCandidate["rttSource"];
+}
+
+export interface RttHistory {
+  readonly map: RttMap;
+  readonly nowMs: number;
+}
+
+export interface DeviceTimes {
+  readonly decodeMs: number;
+  readonly jitterMs: number;
+}
+
+export function deviceTimes(device: {
+  readonly decodeMs?: number | undefined;
+  readonly jitterMs?: number | undefined;
+}): DeviceTimes {
+  return { decodeMs: device.decodeMs ?? DECODE_MS_DEFAULT, jitterMs: device.jitterMs ?? JITTER_MS_DEFAULT };
+}
+
+export interface ProbePlan {
+  /** Pools to probe, at most six. */
+  readonly probed: readonly PoolFacts[];
+  /** Pools as near that may take nothing: for the record of the decision. */
+  readonly passedOver: readonly PoolFacts[];
+}
+
+/** A pool is worth a probe when it may take a session of the app at all. */
+export function planProbes(
+  client: ShortlistClient,
+  pools: readonly PoolFacts[],
+  {
+    constraints,
+    history,
+    holdsApp,
+  }: {
+    readonly constraints: readonly LabelRequirement[];
+    readonly history: RttHistory;
+    readonly holdsApp: (pool: PoolFacts) => boolean;
+  },
+): ProbePlan {
+  const isOpen = (pool: PoolFacts): boolean => {
+    const { reachable, cordoned, draining } = standingOf(pool);
+    const isPermitted = constraints.every((requirement) => meetsRequirement(pool.labels, requirement));
+    return reachable && !cordoned && !draining && isPermitted && holdsApp(pool);
+  };
+  const open = new Set(pools.filter(isOpen));
+  const shortlist = (from: readonly PoolFacts[]): PoolFacts[] => {
+    const byName = new Map(from.map((pool) => [pool.pool, pool]));
+    return planShortlist(client, from, history).flatMap(({ pool }) => byName.get(pool) ?? []);
+  };
+  return {
+    probed: shortlist([...open]),
+    passedOver: shortlist(pools.filter((pool) => !open.has(pool))),
+  };
+}
+
+/** What to expect of a pool that this client has not measured. */
+export function estimateRtt(client: ShortlistClient, pool: PoolFacts, { map, nowMs }: RttHistory): RttFact {
+  const known = map.find(client.groups, pool.pool, nowMs);
+  if (known !== undefined) return { rttMs: known.rttMsP95, source: "history" };
+  const rttMs = client.coordinates === undefined ? RTT_MS_UNKNOWN : estimateRttMs(client.coordinates, pool.coordinates);
+  return { rttMs, source: "geography" };
+}
+
+export interface ConsideredFacts {
+  readonly pool: PoolFacts;
+  readonly rtt: RttFact;
+  /** False where the client was asked to probe it and brought no answer. */
+  readonly answered: boolean;
+  readonly capacity: Capacity;
+}
+
+export interface FixedParts {
+  readonly budgetMs: number;
+  readonly device: DeviceTimes;
+  readonly app: RenderAppSpec;
+  readonly renderClass: RenderClass;
+}
+
+/** Undefined where no agent of the pool holds the class: there is nothing to measure or choose. */
+export function makeCandidate(facts: ConsideredFacts, parts: FixedParts): PoolCandidate | undefined {
+  const { pool, rtt, answered, capacity } = facts;
+  if (capacity.frameMsP95 === undefined) return undefined;
+  const { reachable, cordoned, draining } = standingOf(pool);
+  return {
+    pool: pool.pool,
+    labels: pool.labels,
+    reachable: reachable && answered && capacity.isOpen,
+    cordoned,
+    draining,
+    rttMs: rtt.rttMs,
+    rttSource: rtt.source,
+    parts: budgetPartsOf(parts, capacity.frameMsP95),
+    slotsTotal: capacity.slotsTotal,
+    slotsFree: capacity.slotsFree,
+    priceMs: pool.priceMs,
+  };
+}
+
+function budgetPartsOf({ budgetMs, device, app, renderClass }: FixedParts, renderEncodeMsP95: number): BudgetParts {
+  const frameBits = app.needs.egressBitsPerSecond / renderClass.frameRateHz;
+  return { budgetMs, renderEncodeMsP95, ...device, serialisationMs: (frameBits / ACCESS_BITS_PER_SECOND) * 1000 };
+}

@@ -1,0 +1,39 @@
+/** Which PlacementPolicy applies to an app and tier, and what holds where none does. Pure. */
+import type { PlacementRules } from "#domain/placement/decision.ts";
+import { BUDGET_MS_BY_TIER, type PlacementPolicySpec, type Tier } from "#domain/policy/placement-policy.ts";
+
+export interface NamedPolicy {
+  readonly name: string;
+  readonly spec: PlacementPolicySpec;
+}
+
+export interface AppliedPolicy {
+  /** Undefined where no policy names the app. */
+  readonly name: string | undefined;
+  readonly budgetMs: number;
+  readonly rules: PlacementRules;
+  readonly sessionSecondsMax: number;
+}
+
+/** As a policy that says nothing. */
+const DEFAULT_RULES: PlacementRules = {
+  constraints: [],
+  preferences: [],
+  capacityReserveRatio: 0,
+  onNoFit: "degrade",
+  stickinessMs: 2,
+};
+const SESSION_SECONDS_MAX_DEFAULT = 14_400;
+
+/** Of several that name the app: one that sets the tier's budget before one that does not, then the first by name. */
+export function selectPolicy(policies: readonly NamedPolicy[], app: string, tier: Tier): AppliedPolicy {
+  const naming = policies.filter(({ spec }) => spec.apps.includes(app));
+  const byName = naming.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  const chosen = byName.find(({ spec }) => spec.latencyBudgetMs[tier] !== undefined) ?? byName[0];
+  return {
+    name: chosen?.name,
+    budgetMs: chosen?.spec.latencyBudgetMs[tier] ?? BUDGET_MS_BY_TIER[tier],
+    rules: chosen?.spec ?? DEFAULT_RULES,
+    sessionSecondsMax: chosen?.spec.sessionSecondsMax ?? SESSION_SECONDS_MAX_DEFAULT,
+  };
+}
