@@ -114,15 +114,16 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
     signal: stopping.signal,
   });
   const changed = new Set<() => void>();
+  const tellChange = (): void => {
+    for (const listener of changed) listener();
+  };
   const keeper = stack.use(
     new ReleaseKeeper({
       ...held,
       fetcher,
       publishKeys: () => identity.trust.publishKeys,
       events: { ...events, releaseRefused: (name, failure) => refuse(held, name, failure) },
-      onChange: () => {
-        for (const listener of changed) listener();
-      },
+      onChange: tellChange,
     }),
   );
   let view = viewOf(set.resources, identity.peer.pool);
@@ -155,6 +156,7 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
     view: () => view,
     siteOf: (host: string | undefined) => view.sites.get(hosts.siteOf(host) ?? ""),
     isRevoked: (subject: RevocationSpec["subject"]) => isRevoked(set.resources, subject),
+    tellChange,
     onChange: (listener: () => void) => void changed.add(listener),
   };
 }

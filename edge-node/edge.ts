@@ -1,40 +1,35 @@
-/** Puts an edge-node together: it serves what it holds first, and connects to the origin after that. */
-import type { IncomingMessage, ServerResponse } from "node:http";
+/** Puts an edge-node together: it serves what it holds first, then opens to its agents, then connects to the origin. */
 import type { AgentStatus } from "#domain/fleet/node.ts";
 import { type Address, formatAddress, parseAddress } from "#platform/address.ts";
 import { startAdminListener } from "#platform/http/admin-listener.ts";
 import { serverNameOf } from "#platform/identity/peer.ts";
 import type { EdgeConfig } from "./config.ts";
-import { type ContentListener, startContentListener } from "./content-listener.ts";
-import type { SignedBatch } from "./desired-state/pool-set.ts";
+import { startContentListener } from "./content-listener.ts";
 import { type EdgeParts, type EdgeTools, openEdgeParts } from "./edge-parts.ts";
 import { contentRoutes } from "./published/content-routes.ts";
+import { openObject } from "./published/open-object.ts";
+import type { OpenSessionDoor, SessionDoor } from "./session-port.ts";
 import { NodeState } from "./status/node-state.ts";
 
 const ORIGIN_SERVER_NAME = serverNameOf({ role: "origin", name: "origin" });
-
-/** The door to this pool's render-agents, once it is open. */
-export interface SessionDoor extends AsyncDisposable {
-  /** True: it took the request. */
-  handle(incoming: IncomingMessage, response: ServerResponse): boolean;
-  agentStatuses(): readonly AgentStatus[];
-  passOn(envelope: SignedBatch): void;
-}
 
 export interface RunningEdge extends AsyncDisposable {
   readonly addresses: Readonly<Record<"content" | "admin", Address>>;
 }
 
-export async function startEdge(config: EdgeConfig, tools: EdgeTools): Promise<RunningEdge> {
+/** Without `openDoor` the edge serves content only. */
+export async function startEdge(
+  config: EdgeConfig,
+  tools: EdgeTools,
+  openDoor?: OpenSessionDoor,
+): Promise<RunningEdge> {
   await using stack = new AsyncDisposableStack();
   const parts = await openEdgeParts(config, tools, stack);
-  const state = stack.use(nodeStateOf(config, parts, () => []));
-  const content: ContentListener = stack.use(
-    await startContentListener(
-      parseAddress(config.listen.content),
-      contentRoutes(parts, () => false),
-    ),
-  );
+  let door: SessionDoor | undefined;
+  const state = stack.use(nodeStateOf(config, parts, () => door?.agentStatuses() ?? []));
+  const routes = contentRoutes(parts, (incoming, response) => door?.handle(incoming, response) ?? false);
+  const content = stack.use(await startContentListener(parseAddress(config.listen.content), routes));
+  door = openDoor && stack.use(await openDoor(portsOf(config, parts)));
   const admin = stack.use(
     await startAdminListener({
       address: parseAddress(config.listen.admin),
@@ -42,13 +37,23 @@ export async function startEdge(config: EdgeConfig, tools: EdgeTools): Promise<R
       readiness: (question) => state.readiness(question),
     }),
   );
-  await startLink(config, parts, { state, passOn: () => undefined }, stack);
+  await startLink(config, parts, { state, door }, stack);
   const addresses = { content: content.address, admin: admin.address };
   parts.events.listening(
     Object.fromEntries(Object.entries(addresses).map(([name, address]) => [name, formatAddress(address)])),
   );
   const running = stack.move();
   return { addresses, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+function portsOf(config: EdgeConfig, parts: EdgeParts) {
+  return {
+    ...parts,
+    config,
+    isCutOff: () => !parts.link.isUp,
+    openObject: (digest: string, offset: number) => openObject(parts, digest, offset),
+    onAgentsChanged: parts.tellChange,
+  };
 }
 
 function nodeStateOf(config: EdgeConfig, parts: EdgeParts, agents: () => readonly AgentStatus[]): NodeState {
@@ -76,14 +81,14 @@ function nodeStateOf(config: EdgeConfig, parts: EdgeParts, agents: () => readonl
 
 interface LinkUsers {
   readonly state: NodeState;
-  readonly passOn: (envelope: SignedBatch) => void;
+  readonly door: SessionDoor | undefined;
 }
 
-/** Loaded now: what speaks gRPC is a third of the start, and nothing that is served waits for it. */
+/** Loaded now: what speaks gRPC is a good part of the start, and nothing that is served waits for it. */
 async function startLink(
   config: EdgeConfig,
   parts: EdgeParts,
-  { state, passOn }: LinkUsers,
+  { state, door }: LinkUsers,
   stack: AsyncDisposableStack,
 ): Promise<void> {
   const { OriginLink } = await import("./link/origin-link.ts");
@@ -96,7 +101,7 @@ async function startLink(
       status: () => state.status(),
       onBatch(envelope) {
         parts.applySet();
-        passOn(envelope);
+        door?.passOn(envelope);
       },
       onUp() {
         parts.report("link-up", { cutOffMs: link.cutOffMs });

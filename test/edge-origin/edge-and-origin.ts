@@ -13,6 +13,7 @@ import { Enrolment } from "#contracts/generated/perigee/v1/enrolment_pb.js";
 import { type SchedulerMessageSchema, SchedulerSync } from "#contracts/generated/perigee/v1/scheduler_pb.js";
 import { edgeConfigSchema } from "#edge-node/config.ts";
 import { type RunningEdge, startEdge } from "#edge-node/edge.ts";
+import type { OpenSessionDoor } from "#edge-node/session-port.ts";
 import { originConfigSchema } from "#origin/config.ts";
 import { type RunningOrigin, startOrigin } from "#origin/origin.ts";
 import { type Address, formatAddress } from "#platform/address.ts";
@@ -130,14 +131,20 @@ export async function joinSettings(cloud: Cloud, folder: string, name: string, b
   return { dataDir, name, settings };
 }
 
-export async function startEdgeHere(t: Test, { settings }: EdgeSettings): Promise<RunningEdge> {
-  const edge = await startEdge(loadConfig(edgeConfigSchema, { text: JSON.stringify(settings) }), {
+export async function startEdgeHere(
+  t: Test,
+  { settings }: EdgeSettings,
+  openDoor?: OpenSessionDoor,
+): Promise<RunningEdge> {
+  const config = loadConfig(edgeConfigSchema, { text: JSON.stringify(settings) });
+  const tools = {
     clock: systemClock,
     random: systemRandom,
     logger: createLogger({ program: "edge-node", level: "silent" }),
     softwareVersion: "0.1.0",
     signal: systemClock.deadline(EVENT_MS_MAX),
-  });
+  };
+  const edge = await startEdge(config, tools, openDoor);
   t.teardown(() => edge[Symbol.asyncDispose]());
   return edge;
 }

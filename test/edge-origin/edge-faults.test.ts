@@ -1,7 +1,10 @@
 /** What an edge does when its link, its upstream or a certificate fails, with a real origin. */
 import { createServer } from "node:http";
 import { join } from "node:path";
+import { buffer } from "node:stream/consumers";
 import t from "tap";
+import { decodePoolBatch } from "#contracts/codec/pool-batch.ts";
+import type { SessionPorts } from "#edge-node/session-port.ts";
 import { formatAddress } from "#platform/address.ts";
 import { systemClock } from "#platform/clock.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
@@ -10,6 +13,7 @@ import { systemRandom } from "#platform/random.ts";
 import { openDatabase } from "#platform/sqlite/database.ts";
 import {
   api,
+  digestOf,
   document,
   get,
   hasBody,
@@ -129,3 +133,43 @@ t.test("a stranger's origin with the edge's address learns nothing and changes n
   const nodes: { items: { status?: { linkUp?: boolean } }[] } = JSON.parse(await api(stranger, "GET", "/v1/nodes"));
   t.same(nodes.items, []);
 });
+
+t.test(
+  "the door to the agents takes its requests, gets batches and objects, and its agents are reported",
+  async (t) => {
+    const folder = t.testdir();
+    const cloud = await startCloud(t, join(folder, "origin"));
+    await api(cloud, "POST", "/v1/apply", { documents: [shop] });
+    const passed: number[] = [];
+    let ports: SessionPorts | undefined;
+    const agent = { agent: "gpu-1", incarnation: "one", ready: true, reasons: [], slots: [], sessions: [] };
+    const edge = await startEdgeHere(t, await joinSettings(cloud, folder, "near-1"), async (given) => {
+      ports = given;
+      return {
+        handle(incoming, response) {
+          if (incoming.url?.startsWith("/.perigee/") !== true) return false;
+          response.end("door");
+          return true;
+        },
+        agentStatuses: () => [agent],
+        passOn: ({ payload }) => void passed.push(decodePoolBatch(payload).to),
+        [Symbol.asyncDispose]: async () => undefined,
+      };
+    });
+    const { content } = edge.addresses;
+    t.equal((await get(content, "/.perigee/v1/probe", { host: "anything" })).body.toString(), "door");
+    await publish(cloud, "shop", { "/index.html": "a scene" });
+    await untilAnswer(() => get(content, "/"), hasBody("a scene"), "served");
+    t.ok(passed.length >= 2, `${passed}`);
+    t.equal(ports?.isCutOff(), false);
+    const object = await ports?.openObject(digestOf("a scene"), 2);
+    t.equal(object?.sizeBytes, 7);
+    t.equal((await buffer(object?.bytes ?? [])).toString(), "scene");
+    await t.rejects(Promise.resolve(ports?.openObject(digestOf("other"), 0)), { code: "not-found" });
+    const nodes = async () => {
+      const text = await api(cloud, "GET", "/v1/nodes");
+      return { status: text.includes("gpu-1") ? 200 : 0, headers: {}, body: Buffer.from(text) };
+    };
+    await untilAnswer(nodes, ({ status }) => status === 200, "the agent is seen at the origin");
+  },
+);

@@ -1,0 +1,40 @@
+/** What the edge-node asks of the door to its pool's render-agents, and what it gives it. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { AgentStatus } from "#domain/fleet/node.ts";
+import type { EdgeConfig } from "./config.ts";
+import type { SignedBatch } from "./desired-state/pool-set.ts";
+import type { EdgeParts } from "./edge-parts.ts";
+import type { OpenObject } from "./published/open-object.ts";
+
+export interface SessionDoor extends AsyncDisposable {
+  /** True: it took the request (under `/.perigee/`, or steering while cut off). */
+  handle(incoming: IncomingMessage, response: ServerResponse): boolean;
+  agentStatuses(): readonly AgentStatus[];
+  /** The set has changed by it; durable here. */
+  passOn(envelope: SignedBatch): void;
+}
+
+export interface SessionPorts
+  extends Pick<
+    EdgeParts,
+    | "identity"
+    | "metrics"
+    | "clock"
+    | "random"
+    | "logger"
+    | "incarnation"
+    | "softwareVersion"
+    | "set"
+    | "view"
+    | "isRevoked"
+    | "report"
+  > {
+  readonly config: EdgeConfig;
+  readonly isCutOff: () => boolean;
+  /** An object of a release that is served here: scenes for agents. */
+  readonly openObject: (digest: string, offset: number) => Promise<OpenObject>;
+  /** What `agentStatuses` gives has changed: the origin is told. */
+  readonly onAgentsChanged: () => void;
+}
+
+export type OpenSessionDoor = (ports: SessionPorts) => Promise<SessionDoor>;
