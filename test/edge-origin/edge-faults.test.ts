@@ -83,14 +83,14 @@ t.test("a pulled site is cached, purged by order, and served from disk with upst
   let asked = 0;
   const upstream = createServer((_request, response) => {
     asked += 1;
-    response.writeHead(200, { "cache-control": "max-age=1" }).end(`answer ${asked}`);
+    response.writeHead(200, { "cache-control": "max-age=600" }).end(`answer ${asked}`);
   });
   const address = await listen(upstream, local);
   t.teardown(() => closeServer(upstream));
   const front = {
     hostnames: ["front.example"],
     pull: { upstream: `http://${formatAddress(address)}` },
-    cache: { maxStaleSeconds: 3600, rules: [{ path: "/*", freshnessSeconds: 600 }] },
+    cache: { maxStaleSeconds: 3600 },
   };
   await api(cloud, "POST", "/v1/apply", { documents: [document("Site", "front", front)] });
   const settings = await joinSettings(cloud, folder, "near-1");
@@ -163,7 +163,7 @@ t.test(
     t.ok(passed.length >= 2, `${passed}`);
     t.equal(ports?.isCutOff(), false);
     const object = await ports?.openObject(digestOf("a scene"), 2);
-  if (object === undefined) throw new Error("the door was opened");
+    if (object === undefined) throw new Error("the door was opened");
     t.equal(object.sizeBytes, 7);
     t.equal((await buffer(object.bytes)).toString(), "scene");
     await t.rejects(Promise.resolve(ports?.openObject(digestOf("other"), 0)), { code: "not-found" });
