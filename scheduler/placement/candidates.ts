@@ -60,11 +60,7 @@ export function planProbes(
     readonly holdsApp: (pool: PoolFacts) => boolean;
   },
 ): ProbePlan {
-  const isOpen = (pool: PoolFacts): boolean => {
-    const { reachable, cordoned, draining } = standingOf(pool);
-    const isPermitted = constraints.every((requirement) => meetsRequirement(pool.labels, requirement));
-    return reachable && !cordoned && !draining && isPermitted && holdsApp(pool);
-  };
+  const isOpen = (pool: PoolFacts): boolean => isOpenFor(pool, constraints) && holdsApp(pool);
   const open = new Set(pools.filter(isOpen));
   const shortlist = (from: readonly PoolFacts[]): PoolFacts[] => {
     const byName = new Map(from.map((pool) => [pool.pool, pool]));
@@ -74,6 +70,12 @@ export function planProbes(
     probed: shortlist([...open]),
     passedOver: shortlist(pools.filter((pool) => !open.has(pool))),
   };
+}
+
+export function isOpenFor(pool: PoolFacts, constraints: readonly LabelRequirement[]): boolean {
+  const { reachable, cordoned, draining } = standingOf(pool);
+  const isPermitted = constraints.every((requirement) => meetsRequirement(pool.labels, requirement));
+  return reachable && !cordoned && !draining && isPermitted;
 }
 
 /** What to expect of a pool that this client has not measured. */

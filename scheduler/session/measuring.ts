@@ -1,0 +1,77 @@
+/** Takes what a client brings of its probes: verifies each answer, leaves out what is not believed, and passes on what was learnt. */
+import type { ProbeResult } from "#contracts/operator-api/sessions.ts";
+import { Failure, isFailure } from "#domain/failure.ts";
+import type { RttMap } from "#domain/latency/rtt-map.ts";
+import type { Clock } from "#platform/clock.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import type { PoolFacts } from "../placement/pool-facts.ts";
+import type { Measurement, ProbeTokens } from "./probe-tokens.ts";
+import type { SessionRecord } from "./session-table.ts";
+
+/** What one probe adds to the history of its group: no client may fill it alone. */
+const SAMPLES_RECORDED_MAX = 3;
+
+export interface MeasuringPorts {
+  readonly probeTokens: ProbeTokens;
+  readonly rttMap: RttMap;
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly events: { answerRefused(failure: Failure): void };
+  readonly facts: { findPool(pool: string): PoolFacts | undefined };
+}
+
+export interface Believed {
+  readonly measurements: readonly Measurement[];
+  /** Why others were not believed. */
+  readonly notes: readonly string[];
+  readonly firstFailure: Failure | undefined;
+}
+
+/** Never throws a `Failure`: each is counted, and the first is told of. */
+export async function believeProbes(
+  ports: MeasuringPorts,
+  results: readonly ProbeResult[],
+  check: (measurement: Measurement) => void,
+): Promise<Believed> {
+  const measurements: Measurement[] = [];
+  const failures: Failure[] = [];
+  for (const result of results) {
+    try {
+      const measurement = await ports.probeTokens.verify(result);
+      checkEdge(ports, measurement);
+      check(measurement);
+      measurements.push(measurement);
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      ports.events.answerRefused(error);
+      failures.push(error);
+    }
+  }
+  const notes = failures.map(({ code, message }) => `a probe answer is not believed: ${code}: ${message}`);
+  return { measurements, notes, firstFailure: failures[0] };
+}
+
+/** A certificate outlives a node that was taken out. */
+function checkEdge({ facts }: MeasuringPorts, { node, pool }: Measurement): void {
+  if (facts.findPool(pool)?.edges.some((edge) => edge.node === node) === true) return;
+  throw new Failure("token-invalid", `${node} is no edge of pool ${pool}: probe again`);
+}
+
+/** The session's record with what was measured; of two values for a pool the worse. */
+export async function learnFrom(
+  { rttMap, ledger, clock }: MeasuringPorts,
+  record: SessionRecord,
+  measurements: readonly Measurement[],
+): Promise<SessionRecord> {
+  const fresh = new Map<string, number>();
+  for (const { pool, rttMsP95, samplesMs, freeSlots, ageMs, issued } of measurements) {
+    await ledger.probed({ pool, freeSlots, ageMs });
+    fresh.set(pool, Math.max(rttMsP95, fresh.get(pool) ?? 0));
+    // A repeated call teaches nothing twice, and what another replica asked for is recorded there.
+    if (issued === undefined || record.measured.get(pool) === rttMsP95) continue;
+    for (const rttMs of samplesMs.slice(0, SAMPLES_RECORDED_MAX)) {
+      rttMap.record(record.client.groups, { pool, rttMs, atMs: clock.nowMs() });
+    }
+  }
+  return { ...record, measured: new Map([...record.measured, ...fresh]) };
+}

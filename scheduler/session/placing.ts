@@ -1,0 +1,209 @@
+/** Places a session: asks the ledger, decides, reserves, signs, and keeps the explanation. */
+import type { PlacementAnswer } from "#contracts/operator-api/sessions.ts";
+import {
+  type BudgetClaim,
+  PLACEMENT_LIFETIME_SECONDS,
+  type PlacementClaims,
+  TOKEN_TYPES,
+} from "#contracts/tokens/claims.ts";
+import { Failure } from "#domain/failure.ts";
+import type { Tier } from "#domain/policy/placement-policy.ts";
+import type { RenderAppSpec, RenderClass } from "#domain/session/render-app.ts";
+import type { Clock } from "#platform/clock.ts";
+import { signToken } from "#platform/identity/tokens.ts";
+import type { Random } from "#platform/random.ts";
+import type { ExplainStore } from "../explain/explain-store.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import { type DeviceTimes, makeCandidate, type RttFact } from "../placement/candidates.ts";
+import type { AppliedPolicy } from "../placement/policy-selection.ts";
+import { listOpenEdges, type PoolFacts } from "../placement/pool-facts.ts";
+import {
+  type ClassCandidates,
+  decideSession,
+  type SessionDecision,
+  type SessionOutcome,
+} from "../placement/session-decision.ts";
+import type { SigningIdentity } from "./probe-tokens.ts";
+
+/** Two sessions may want one slot; who loses so often meets a crowd and had better come back. */
+const RESERVE_TRIES_MAX = 3;
+/** A queued client asks again after this: a slot frees when a session ends, and a report of it takes some seconds. */
+const QUEUE_RETRY_SECONDS = 3;
+const DECISION_ID_BYTES = 9;
+/** What the claims' schema admits. */
+const BUDGET_PART_MS_MAX = 60_000;
+
+export interface PlacingPorts {
+  readonly ledger: Ledger;
+  readonly identity: SigningIdentity;
+  readonly explain: ExplainStore;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export interface ConsideredPool {
+  readonly pool: PoolFacts;
+  readonly rtt: RttFact;
+  /** False where the client was asked to probe it and brought no answer. */
+  readonly answered: boolean;
+}
+
+export interface PlacingRequest {
+  readonly session: string;
+  /** Of the placement to be issued. */
+  readonly attempt: number;
+  readonly app: { readonly name: string; readonly spec: RenderAppSpec };
+  readonly tier: Tier;
+  readonly thumbprint: string;
+  readonly device: DeviceTimes;
+  readonly appSessionsMax: number;
+  readonly policy: AppliedPolicy;
+  /** In order of preference. */
+  readonly classes: readonly RenderClass[];
+  readonly considered: readonly ConsideredPool[];
+  /** Where it runs and may stay. */
+  readonly currentPool: string | undefined;
+  /** Why it is asked for: `new` or a reason of renewal. */
+  readonly because: string;
+  readonly client: string;
+  readonly notes: readonly string[];
+}
+
+export type PlacingResult =
+  | { readonly kind: "placed"; readonly answer: PlacementAnswer; readonly pool: string; readonly expiresAtMs: number }
+  | { readonly kind: "unplaced"; readonly decision: string; readonly outcome: UnplacedOutcome }
+  /** The session's own pool is still the best. */
+  | { readonly kind: "kept" };
+
+type UnplacedOutcome = Extract<SessionOutcome, { state: "queued" | "rejected" }>;
+type PlacedOutcome = Exclude<SessionOutcome, UnplacedOutcome>;
+
+/** Throws `overloaded` where the app is at its cap, or the slot went to others again and again. */
+export async function placeSession(ports: PlacingPorts, request: PlacingRequest): Promise<PlacingResult> {
+  const notes = [...request.notes];
+  for (let tries = 0; tries < RESERVE_TRIES_MAX; tries += 1) {
+    const decided = await decide(ports, request);
+    const { outcome } = decided;
+    const all = [...notes, ...decided.notes];
+    if (!("candidate" in outcome)) {
+      return { kind: "unplaced", outcome, decision: explain(ports, request, decided, all) };
+    }
+    const { pool } = outcome.candidate;
+    if (pool === request.currentPool) return { kind: "kept" };
+    const { session, appSessionsMax } = request;
+    const wish = { session, attempt: request.attempt, app: request.app.name, appSessionsMax };
+    const reserved = await ports.ledger.reserve({ ...wish, ...slotQuery(pool, outcome.renderClass, request) });
+    if (reserved === "reserved") return issue(ports, request, outcome, explain(ports, request, decided, all));
+    if (reserved === "over-cap") throw overCap(request.app.name, request.appSessionsMax);
+    notes.push(`${pool}: chosen, but by then ${reserved}`);
+  }
+  throw new Failure("overloaded", `session ${request.session}: the free slots went to others; try again`, {
+    retryable: true,
+  });
+}
+
+export function overCap(app: string, appSessionsMax: number): Failure {
+  const message = `app ${app} has ${appSessionsMax} sessions, which is what the app token permits: try again when one ends`;
+  return new Failure("overloaded", message, { retryable: true });
+}
+
+/** Nothing of it is reserved or told to the client; the record can be asked for. */
+export async function explainUnplaced(ports: PlacingPorts, request: PlacingRequest): Promise<string> {
+  const decided = await decide(ports, request);
+  return explain(ports, request, decided, [...request.notes, ...decided.notes]);
+}
+
+type Decided = SessionDecision & { readonly notes: readonly string[] };
+
+async function decide(ports: PlacingPorts, request: PlacingRequest): Promise<Decided> {
+  const notes: string[] = [];
+  const classes: ClassCandidates[] = [];
+  for (const renderClass of request.classes) {
+    const queries = request.considered.map(({ pool }) => slotQuery(pool.pool, renderClass, request));
+    const capacities = await ports.ledger.capacities(queries);
+    const parts = { budgetMs: request.policy.budgetMs, device: request.device, app: request.app.spec, renderClass };
+    const candidates = request.considered.flatMap((considered, index) => {
+      const capacity = capacities[index];
+      const candidate = capacity === undefined ? undefined : makeCandidate({ ...considered, capacity }, parts);
+      if (candidate === undefined)
+        notes.push(`${considered.pool.pool}: no agent holds render class ${renderClass.name}`);
+      return candidate ?? [];
+    });
+    classes.push({ renderClass, candidates });
+  }
+  const { rules } = request.policy;
+  return { ...decideSession({ classes, rules, currentPool: request.currentPool }), notes };
+}
+
+function slotQuery(pool: string, renderClass: RenderClass, { considered }: PlacingRequest) {
+  const facts = considered.find((candidate) => candidate.pool.pool === pool);
+  return { pool, renderClass: renderClass.name, excludedAgents: facts?.pool.excludedAgents ?? new Set<string>() };
+}
+
+function explain(
+  { explain, clock, random }: PlacingPorts,
+  { session, attempt, app, tier, because, client, policy }: PlacingRequest,
+  { steps }: SessionDecision,
+  notes: readonly string[],
+): string {
+  const id = `d-${Buffer.from(random.bytes(DECISION_ID_BYTES)).toString("base64url")}`;
+  const what = { session, attempt, app: app.name, tier, because, client, policy: policy.name };
+  explain.record({ kind: "session", id, atMs: clock.nowMs(), ...what, notes, steps });
+  return id;
+}
+
+async function issue(
+  { identity, clock }: PlacingPorts,
+  request: PlacingRequest,
+  outcome: PlacedOutcome,
+  decision: string,
+): Promise<PlacingResult> {
+  const { session, attempt, app, tier, thumbprint } = request;
+  const { pool } = outcome.candidate;
+  const exp = Math.floor(clock.nowMs() / 1000) + PLACEMENT_LIFETIME_SECONDS;
+  const budget = budgetOf(outcome);
+  const claims: PlacementClaims = {
+    session,
+    attempt,
+    app: app.name,
+    tier,
+    pool,
+    renderClass: outcome.renderClass.name,
+    cnf: { jkt: thumbprint },
+    exp,
+    budget,
+  };
+  const placement = await signToken(TOKEN_TYPES.placement, claims, identity.signer());
+  const facts = request.considered.find((considered) => considered.pool.pool === pool);
+  const edges = facts === undefined ? [] : listOpenEdges(facts.pool).map(({ contentUrl }) => contentUrl);
+  const answer = { state: outcome.state, decision, placement, pool, edges, budget };
+  return { kind: "placed", answer, pool, expiresAtMs: exp * 1000 };
+}
+
+function budgetOf({ candidate, rttLimitMs }: PlacedOutcome): BudgetClaim {
+  const { budgetMs, renderEncodeMsP95, decodeMs, jitterMs, serialisationMs } = candidate.parts;
+  return {
+    budgetMs,
+    networkMsP95: Math.min(candidate.rttMs, BUDGET_PART_MS_MAX),
+    renderEncodeMsP95,
+    decodeJitterMs: Math.min(decodeMs + jitterMs, BUDGET_PART_MS_MAX),
+    serialisationMs: Math.min(serialisationMs, BUDGET_PART_MS_MAX),
+    rttLimitMs: Math.max(-BUDGET_PART_MS_MAX, Math.min(rttLimitMs, BUDGET_PART_MS_MAX)),
+  };
+}
+
+/** Throws `no-pool-fits` where the policy rejects or nothing could ever do. */
+export function queuedAnswer(decision: string, outcome: UnplacedOutcome): PlacementAnswer {
+  if (outcome.state === "queued") {
+    const { bestAchievableMs } = outcome;
+    return { state: "queued", decision, retryAfterSeconds: QUEUE_RETRY_SECONDS, bestAchievableMs };
+  }
+  throw noPoolFits(decision, outcome.bestAchievableMs);
+}
+
+export function noPoolFits(decision: string, bestAchievableMs: number | undefined): Failure {
+  const best =
+    bestAchievableMs === undefined ? "no pool may take it" : `best achievable is ${bestAchievableMs.toFixed(1)} ms`;
+  const detail = { decision, ...(bestAchievableMs === undefined ? {} : { bestAchievableMs }) };
+  return new Failure("no-pool-fits", `no pool fits: ${best}; perigee why ${decision} says why`, { detail });
+}

@@ -1,0 +1,67 @@
+/** What a renewal may choose from: everywhere else when the pool is lost, a better pool when it is not. Pure. */
+import type { PlacementClaims } from "#contracts/tokens/claims.ts";
+import type { RenderClass } from "#domain/session/render-app.ts";
+import { estimateRtt, planProbes, type RttFact, type RttHistory } from "../placement/candidates.ts";
+import type { AppliedPolicy } from "../placement/policy-selection.ts";
+import type { PoolFacts } from "../placement/pool-facts.ts";
+import type { ConsideredPool, PlacingRequest } from "./placing.ts";
+import type { SessionRecord } from "./session-table.ts";
+
+export interface Renewal {
+  /** Verified. */
+  readonly shown: PlacementClaims;
+  readonly reason: "promotion" | "pool-lost" | "refused" | "draining";
+  readonly policy: AppliedPolicy;
+}
+
+export interface RenewalFacts {
+  readonly record: SessionRecord;
+  readonly pools: readonly PoolFacts[];
+  readonly history: RttHistory;
+  readonly holdsApp: (pool: PoolFacts) => boolean;
+  /** The app's, in order of preference. */
+  readonly classes: readonly RenderClass[];
+}
+
+export type RenewalPlan = Pick<
+  PlacingRequest,
+  "attempt" | "because" | "policy" | "classes" | "considered" | "currentPool" | "notes"
+>;
+
+/** A session that runs moves only to a pool that is known to be better; one that has lost its pool takes estimates too. */
+export function planRenewal({ shown, reason, policy }: Renewal, facts: RenewalFacts): RenewalPlan {
+  const { record, classes } = facts;
+  const others = listOthers(shown, policy, facts);
+  const base = { attempt: Math.max(record.attempt, shown.attempt) + 1, because: reason };
+  const current = facts.pools.find(({ pool }) => pool === shown.pool);
+  if (reason !== "promotion" || current === undefined) {
+    const notes = [`${shown.pool}: left out, the client renews because of ${reason}`];
+    return { ...base, policy, classes, considered: others, currentPool: undefined, notes };
+  }
+  const rttMs = record.measured.get(shown.pool) ?? shown.budget.networkMsP95;
+  const stay: ConsideredPool = { pool: current, rtt: { rttMs, source: "measured" }, answered: true };
+  const held = classes.findIndex(({ name }) => name === shown.renderClass);
+  return {
+    ...base,
+    policy: { ...policy, rules: { ...policy.rules, onNoFit: "queue" } },
+    classes: held < 0 ? classes : classes.slice(0, held + 1),
+    considered: [stay, ...others.filter(({ rtt }) => rtt.source !== "geography")],
+    currentPool: shown.pool,
+    notes: [],
+  };
+}
+
+function listOthers(shown: PlacementClaims, policy: AppliedPolicy, facts: RenewalFacts): ConsideredPool[] {
+  const { record, history, holdsApp } = facts;
+  const others = facts.pools.filter(({ pool }) => pool !== shown.pool);
+  const { constraints } = policy.rules;
+  const { probed, passedOver } = planProbes(record.client, others, { constraints, history, holdsApp });
+  const measured = others.filter(({ pool }) => record.measured.has(pool));
+  const considered = new Set([...probed, ...measured, ...passedOver]);
+  return [...considered].map((pool) => ({ pool, rtt: rttOf(pool, record, history), answered: true }));
+}
+
+export function rttOf(pool: PoolFacts, { measured, client }: SessionRecord, history: RttHistory): RttFact {
+  const rttMs = measured.get(pool.pool);
+  return rttMs === undefined ? estimateRtt(client, pool, history) : { rttMs, source: "measured" };
+}
