@@ -1,0 +1,86 @@
+import t from "tap";
+import { parseClaims, TOKEN_TYPES } from "#contracts/tokens/claims.ts";
+import { signToken, verifyToken } from "#platform/identity/tokens.ts";
+import { Client, failureOf, placedIn, queueing, start } from "./session-world.test.ts";
+
+t.test("a lost pool: renewal places elsewhere at once, and the same again when its answer is lost", async (t) => {
+  const { client, service, session, results, world, explain } = await start(t);
+  const first = placedIn(await client.place(service, session, results));
+  t.equal(first.pool, "near");
+  world.setPool("near", {}, { state: "dead" });
+  const lost = { session, placement: first.placement, reason: "pool-lost" as const };
+  const second = placedIn(await client.renew(service, lost));
+  t.match(second, { state: "placed", pool: "middle", budget: { networkMsP95: 10 } }, "by what the client measured");
+  t.equal(placedIn(await client.renew(service, lost)).placement, second.placement);
+  t.match(explain.explainSession(session)?.lines.join("\n"), /attempt 2.*pool-lost[\s\S]*note: near: left out/);
+  const third = placedIn(await client.renew(service, { session, placement: second.placement, reason: "refused" }));
+  t.match(third, { state: "degraded", pool: "far" }, "near is dead, middle has refused");
+});
+
+t.test("renewal of a session that runs: kept where nothing is better, moved where something is", async (t) => {
+  const { client, service, session, results, world, replica } = await start(t, { near: 4, middle: 10 });
+  Object.assign(world.pools.get("near")?.slots ?? {}, { free: 0 });
+  await world.report(replica);
+  const first = placedIn(await client.place(service, session, results));
+  t.equal(first.pool, "middle");
+  const shown = { session, placement: first.placement };
+  t.equal(await client.renew(service, { ...shown, reason: "promotion" }), undefined);
+  world.setPool("near", {}, { draining: true });
+  world.setPool("far", {}, { draining: true });
+  t.equal(await client.renew(service, { ...shown, reason: "draining" }), undefined, "nowhere better to be");
+  world.setPool("near", {});
+  Object.assign(world.pools.get("near")?.slots ?? {}, { free: 1 });
+  await world.report(replica);
+  const better = placedIn(await client.renew(service, { ...shown, reason: "promotion" }));
+  t.match(better, { state: "placed", pool: "near" });
+  t.same(world.counted.slice(-3), ["kept", "kept", "renew placed"]);
+});
+
+t.test("a replica that knows nothing renews another's placement, also long after it was to connect with", async (t) => {
+  const { client, service, session, results, world } = await start(t);
+  const first = placedIn(await client.place(service, session, results));
+  await world.clock.advance(1_800_000);
+  const empty = await world.replica("s2");
+  const lost = { session, placement: first.placement, reason: "pool-lost" as const };
+  const second = placedIn(await client.renew(empty.service, lost));
+  t.equal(second.pool, "far", "by geography, of pools as near the first by name");
+  const trust = { kind: "chain", ...world.trust, roles: ["scheduler"] } as const;
+  const { claims, signer } = await verifyToken(second.placement, TOKEN_TYPES.placement, trust, world.clock.nowMs());
+  t.match(parseClaims("placement", claims), { session, attempt: 2, tier: "strict" });
+  t.equal(signer?.name, "s2");
+});
+
+t.test(
+  "a placement that is not the session's own, forged, or older than a session may be renews nothing",
+  async (t) => {
+    const { client, service, session, results, world } = await start(t);
+    world.policies = [{ name: "eu", spec: queueing }];
+    const { placement } = placedIn(await client.place(service, session, results));
+    const lost = { session, placement, reason: "pool-lost" as const };
+    const thief = await Client.create(world);
+    const theirs = await start(t);
+    const foreign = placedIn(await theirs.client.place(theirs.service, theirs.session, theirs.results));
+    const codeOf = async (call: Promise<unknown>) => (await failureOf(call)).code;
+    t.equal(await codeOf(thief.renew(service, lost)), "proof-invalid");
+    t.equal(await codeOf(client.renew(service, { ...lost, session: "s-another-1" })), "token-invalid");
+    t.equal(
+      await codeOf(client.renew(service, { ...lost, placement: `${placement.slice(0, -4)}AAAA` })),
+      "token-invalid",
+    );
+    t.equal(await codeOf(client.renew(service, { ...lost, placement: "not.a.token" })), "token-invalid");
+    t.equal(await codeOf(client.renew(service, { ...lost, placement: foreign.placement })), "certificate-untrusted");
+    const claims = { ...JSON.parse(Buffer.from(placement.split(".")[1] ?? "", "base64url").toString()) };
+    const byEdge = await signToken(
+      TOKEN_TYPES.placement,
+      claims,
+      await world.signer({ role: "edge", pool: "far", name: "far-1" }),
+    );
+    t.equal(
+      await codeOf(client.renew(service, { ...lost, placement: byEdge })),
+      "token-invalid",
+      "of another pool's edge",
+    );
+    await world.clock.advance((queueing.sessionSecondsMax + 31) * 1000);
+    t.equal(await codeOf(client.renew(service, lost)), "token-expired");
+  },
+);
