@@ -53,6 +53,9 @@ t.test("a session's decision says candidates, first failing rule, terms, the win
     "far: RTT 60.0 ms (measured), limit 18.0 ms; fails over-limit: RTT 60.0 ms > limit 18.0 ms",
     "near: RTT 4.0 ms (measured), limit 18.0 ms; score 4.0 = rtt 4.0 + price 0.0 + fill 0.0 + preference 0.0 + stickiness 0.0",
     "old: RTT 4.0 ms (measured), limit 18.0 ms; fails cordoned: the pool takes no new sessions",
+    "limit of far: 18.0 = budget 30.0 - render+encode 8.0 - decode 3.0 - jitter 1.0 - serialisation 0.0",
+    "limit of near: 18.0 = budget 30.0 - render+encode 8.0 - decode 3.0 - jitter 1.0 - serialisation 0.0",
+    "limit of old: 18.0 = budget 30.0 - render+encode 8.0 - decode 3.0 - jitter 1.0 - serialisation 0.0",
     "note: answer of far-1 not believed",
   ]);
 });

@@ -1,5 +1,5 @@
 /** Keeps the last decisions, bounded, and prints each for a person: candidates, first failing rule, terms, winner and by how much. */
-import type { PlacementDecision } from "#domain/placement/decision.ts";
+import type { ConsideredPool, PlacementDecision } from "#domain/placement/decision.ts";
 import { explainPlacement } from "#domain/placement/explain.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
 
@@ -97,7 +97,17 @@ function subjectOf(record: DecisionRecord): string {
 
 function explainSession({ steps }: SessionDecisionRecord): string[] {
   if (steps.length === 0) return ["rejected: no pool holds a render class of the app"];
-  return steps.flatMap(({ renderClass, decision }) => [`render class ${renderClass}`, ...explainPlacement(decision)]);
+  return steps.flatMap(({ renderClass, decision }) => [
+    `render class ${renderClass}`,
+    ...explainPlacement(decision),
+    ...decision.considered.map(explainLimit),
+  ]);
+}
+
+function explainLimit({ candidate: { pool, parts }, rttLimitMs }: ConsideredPool): string {
+  const { budgetMs, renderEncodeMsP95, decodeMs, jitterMs, serialisationMs } = parts;
+  const taken = `render+encode ${format(renderEncodeMsP95)} - decode ${format(decodeMs)} - jitter ${format(jitterMs)}`;
+  return `limit of ${pool}: ${format(rttLimitMs)} = budget ${format(budgetMs)} - ${taken} - serialisation ${format(serialisationMs)}`;
 }
 
 function explainContent(candidates: readonly ContentCandidate[]): string[] {

@@ -162,13 +162,19 @@ export class EmbeddedLedger implements Ledger {
     this.#reservations.delete(session);
     this.#pools.get(pool)?.reserved.delete(session);
     this.#sessions.remove(app, session);
+    this.#tidy(pool);
   }
 
   #forget(edge: HeardEdge): void {
-    const pool = this.#pools.get(edge.pool);
     this.#unlist(edge);
-    pool?.edges.delete(edge.node);
-    if (pool?.edges.size === 0 && pool.reserved.size === 0) this.#pools.delete(edge.pool);
+    this.#pools.get(edge.pool)?.edges.delete(edge.node);
+    this.#tidy(edge.pool);
+  }
+
+  /** A pool of which no edge is known is as one that never reported. */
+  #tidy(name: string): void {
+    const pool = this.#pools.get(name);
+    if (pool?.edges.size === 0 && pool.reserved.size === 0) this.#pools.delete(name);
   }
 
   #unlist(edge: HeardEdge): void {

@@ -72,6 +72,19 @@ suite("after silence a pool takes nothing new; a probe answer or a report opens 
   t.equal((await ledger.capacities([small]))[0]?.isOpen, true);
 });
 
+suite("a probe answer younger than the report lowers what it leaves; an older one says nothing", async (t, ledger, clock) => {
+  const report = { pool: "near", node: "near-1", agents: [agent("a", { total: 4, free: 4 })] };
+  await ledger.report(report);
+  await ledger.reserve(wish("s-1"));
+  await clock.advance(1000);
+  await ledger.probed({ pool: "near", freeSlots: { small: 2, large: 9 }, ageMs: 500 });
+  t.same([await free(ledger), await free(ledger, { renderClass: "large" })], [2, 3]);
+  await ledger.probed({ pool: "near", freeSlots: { small: 0 }, ageMs: 900 });
+  t.equal(await free(ledger), 2, "older than the answer known");
+  await ledger.report(report);
+  t.equal(await free(ledger), 3);
+});
+
 suite("a reservation takes a slot of every class until a report names it", async (t, ledger) => {
   await ledger.report({ pool: "near", node: "near-1", agents: [agent("a", { total: 2, free: 2 })] });
   t.equal(await ledger.reserve(wish("s-1")), "reserved");
@@ -143,6 +156,16 @@ suite("an app's sessions, running and promised, stay within the cap", async (t, 
   t.equal(await ledger.reserve(wish("s-3", { appSessionsMax: 2 })), "over-cap");
   t.equal(await ledger.reserve(wish("s-1", { appSessionsMax: 2, attempt: 2 })), "reserved", "counted already");
   t.equal(await ledger.reserve(wish("s-3", { app: "other", appSessionsMax: 1 })), "reserved");
+});
+
+suite("an edge not heard of for ten minutes is gone with its sessions, and its pool closed", async (t, ledger, clock) => {
+  await ledger.report({ pool: "near", node: "near-1", agents: [agent("a", { total: 2, free: 1 }, ["s-1"])] });
+  await clock.advance(540_000);
+  t.equal(await ledger.countSessions("hall"), 1, "cut off, they may well be running");
+  await clock.advance(120_000);
+  t.equal(await ledger.countSessions("hall"), 0);
+  await ledger.probed({ pool: "near", freeSlots: { small: 2 }, ageMs: 0 });
+  t.equal(await ledger.reserve(wish("s-2")), "closed");
 });
 
 const step = fc.oneof(

@@ -60,7 +60,8 @@ t.test("answers that prove nothing are refused by name and counted; one good ans
   const seconds = Math.floor(world.clock.nowMs() / 1000);
   const bad: [string, string, string][] = [
     ["tampered", `${good.answer.slice(0, -4)}AAAA`, "token-invalid"],
-    ["signed by another node", await world.answer(near, {}, "middle-1"), "token-invalid"],
+    ["signed by another pool's edge", await world.answer(near, {}, "middle-1"), "token-invalid"],
+    ["signed by another edge of the pool", await world.answer(near, {}, "near-2"), "token-invalid"],
     [
       "of another node than was probed",
       await world.answer(near, { node: "middle-1", pool: "middle" }, "middle-1"),
@@ -131,7 +132,7 @@ t.test("an app token is for its app and so many sessions; what is unknown is nam
   const three = await client.create(service, { maxSessions: 2 });
   placedIn(await client.place(service, two.session, await client.results(two.candidates, RTT)));
   const late = client.place(service, three.session, await client.results(three.candidates, RTT));
-  t.equal((await failureOf(late)).code, "overloaded", "two were being made while one was left");
+  t.match(await failureOf(late), { code: "overloaded", message: /what the app token permits/ }, "two for one place");
   t.equal((await failureOf(client.create(service, { sub: "other" }))).code, "permission-denied");
   t.equal((await failureOf(client.create(service, { sub: "none" }, { app: "none" }))).code, "not-found");
   t.equal((await failureOf(client.place(service, "s-unknown-1", results))).code, "not-found");
@@ -150,6 +151,22 @@ t.test("what fits nowhere is queued with the best that can be had, and placed wh
   const fresh = await client.results((await client.create(service)).candidates, {});
   t.equal(fresh.length, 0);
   t.equal(placedIn(await client.place(service, session, results)).pool, "middle");
+});
+
+t.test("when many come at once each slot is given once, and the others go where there is room", async (t) => {
+  const world = await World.create();
+  for (const { slots } of world.pools.values()) Object.assign(slots, { total: 2, free: 2 });
+  const { service } = await world.replica();
+  const rtts = { near: 4, middle: 8, far: 12 };
+  const pools = await Promise.all(
+    [1, 2, 3, 4, 5, 6, 7].map(async () => {
+      const client = await Client.create(world);
+      const { session, candidates } = await client.create(service);
+      const answer = await client.place(service, session, await client.results(candidates, rtts));
+      return answer.state === "queued" ? "queued" : answer.pool;
+    }),
+  );
+  t.same(pools.toSorted(), ["far", "far", "middle", "middle", "near", "near", "queued"]);
 });
 
 t.test("a policy that rejects says so with the best that can be had; one that degrades tells the client", async (t) => {

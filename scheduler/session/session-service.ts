@@ -208,6 +208,7 @@ class SessionFlows {
     if (again !== undefined) return again;
     const believed = await believeProbes(this.#ports, results, () => undefined);
     const measured = await learnFrom(this.#ports, record, believed.measurements);
+    this.#table.update(measured);
     const holdsApp = await findHolders(this.#ports.ledger, app, facts.listPools());
     const { pools, history } = { pools: facts.listPools(), history: this.#history() };
     const plan = planRenewal(renewal, { record: measured, pools, history, holdsApp, classes: app.classes });

@@ -208,6 +208,11 @@ export class Client {
     return service.place({ session, url }, { proof: await this.key.prove("POST", url), results });
   }
 
+  async end(service: SessionService, session: string): Promise<void> {
+    const url = `${BASE}/${session}`;
+    await service.end({ session, url }, { proof: await this.key.prove("DELETE", url) });
+  }
+
   async renew(
     service: SessionService,
     {
