@@ -1,5 +1,6 @@
 import t from "tap";
 import { parseClaims, TOKEN_TYPES } from "#contracts/tokens/claims.ts";
+import { thumbprintOf } from "#platform/identity/dpop.ts";
 import { signToken, verifyToken } from "#platform/identity/tokens.ts";
 import { Client, failureOf, placedIn, queueing, start } from "./session-world.test.ts";
 
@@ -80,6 +81,13 @@ t.test(
       "token-invalid",
       "of another pool's edge",
     );
+    const jkt = await thumbprintOf({ ...thief.key.publicKey });
+    const edge = await world.signer({ role: "edge", pool: "near", name: "near-1" });
+    const taken = await signToken(TOKEN_TYPES.placement, { ...claims, cnf: { jkt } }, edge);
+    t.equal(await codeOf(thief.renew(service, { ...lost, placement: taken })), "token-invalid", "a stolen edge's");
+    const own = await signToken(TOKEN_TYPES.placement, { ...claims, session: "s-cut-off-1" }, edge);
+    const moved = await client.renew(service, { ...lost, session: "s-cut-off-1", placement: own });
+    t.match(moved, { state: "placed", pool: "middle" }, "its own edge placed it while cut off");
     await world.clock.advance((queueing.sessionSecondsMax + 31) * 1000);
     t.equal(await codeOf(client.renew(service, lost)), "token-expired");
   },

@@ -204,6 +204,9 @@ class SessionFlows {
     const { shown, reason } = renewal;
     const app = this.#findApp(shown.app);
     const record = this.#table.find(shown.session) ?? this.#adopt(shown, clientAddress);
+    if (record.thumbprint !== shown.cnf.jkt) {
+      throw new Failure("token-invalid", `the placement shown binds session ${shown.session} to another key`);
+    }
     const again = this.#findAnswer(record, shown.attempt);
     if (again !== undefined) return again;
     const believed = await believeProbes(this.#ports, results, () => undefined);
