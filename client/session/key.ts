@@ -31,11 +31,14 @@ export async function createClientKey(clock: ClientClock): Promise<ClientKey> {
   };
 }
 
+/** `CryptoKey`, as browsers and Node name it in different places. */
+type PrivateKey = Parameters<typeof crypto.subtle.sign>[1];
+
 interface ProofInput {
   readonly method: string;
   readonly url: string;
   readonly publicKey: PublicClientKey;
-  readonly privateKey: CryptoKey;
+  readonly privateKey: PrivateKey;
   readonly clock: ClientClock;
 }
 

@@ -1,9 +1,10 @@
 /** What an edge reads out of its pool's set: sites with their newest release, assignments, purges, revocations. Pure. */
+
+import type { Resources } from "#contracts/codec/set-state.ts";
 import type { ReleaseSpec } from "#domain/content/release.ts";
 import type { SiteSpec } from "#domain/content/site.ts";
 import type { RevocationSpec } from "#domain/fleet/revocation.ts";
 import type { AnyResource, Kind, Resource } from "#domain/resource.ts";
-import type { Resources } from "./set-state.ts";
 
 export interface DesiredSite {
   readonly name: string;

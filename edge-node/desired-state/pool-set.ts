@@ -1,10 +1,17 @@
 /** The pool's desired state on disk, as the signed envelopes that made it: verified on receipt and again at each load. */
 import { decodePoolBatch } from "#contracts/codec/pool-batch.ts";
+import {
+  advance,
+  checkContinues,
+  EMPTY_SET,
+  type Resources,
+  type SetState,
+  withPart,
+} from "#contracts/codec/set-state.ts";
 import { POOL_BATCH_CONTEXT, type PoolBatch, type Watermark } from "#domain/desired-state.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
 import { checkSignature, type TrustedKeys } from "#platform/identity/signatures.ts";
 import type { Database } from "#platform/sqlite/database.ts";
-import { advance, checkContinues, EMPTY_SET, type Resources, type SetState, withPart } from "./set-state.ts";
 
 export const POOL_SET_MIGRATIONS = [
   `CREATE TABLE floor (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, revision INTEGER NOT NULL) STRICT;

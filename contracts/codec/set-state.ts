@@ -1,8 +1,9 @@
 /** What a pool's set becomes by a batch: all of it or a named refusal. Pure but for the digest's hash. */
-import { createSetDigest, setDigestOf } from "#contracts/codec/set-digest.ts";
+
 import type { DesiredRow, PoolBatch } from "#domain/desired-state.ts";
 import { Failure } from "#domain/failure.ts";
 import type { AnyResource } from "#domain/resource.ts";
+import { createSetDigest, setDigestOf } from "./set-digest.ts";
 
 export type Resources = ReadonlyMap<string, AnyResource>;
 
