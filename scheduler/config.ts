@@ -1,0 +1,60 @@
+/** The scheduler's configuration: one schema for type, validation, defaults and reference. */
+import Type, { type Static } from "typebox";
+import { NAME_PATTERN } from "#domain/ids.ts";
+import { LOG_LEVELS } from "#platform/logging.ts";
+
+const closed = { additionalProperties: false };
+const address = (fallback: string, description: string) =>
+  Type.String({ minLength: 3, default: fallback, description });
+/** More proxies than this are a network: name it by its prefix. */
+const TRUSTED_PROXIES_MAX = 64;
+
+export const schedulerConfigSchema = Type.Object(
+  {
+    dataDir: Type.String({ minLength: 1, default: "./scheduler-data", description: "identity and desired state" }),
+    name: Type.String({ pattern: NAME_PATTERN, description: "this replica's name, which its join token is bound to" }),
+    join: Type.Optional(
+      Type.Object(
+        {
+          tokenFile: Type.String({ minLength: 1, description: "the one-time join token; needed at the first start" }),
+          pin: Type.String({ pattern: "^sha256:[0-9a-f]{64}$", description: "of the authority's certificate" }),
+        },
+        closed,
+      ),
+    ),
+    origin: Type.Object(
+      {
+        enrolment: address("127.0.0.1:7402", "the origin's enrolment listener"),
+        nodeRpc: address("127.0.0.1:7401", "the origin's node listener"),
+      },
+      { ...closed, default: {} },
+    ),
+    listen: Type.Object(
+      {
+        client: address("127.0.0.1:7410", "steering, measurements, sessions and `why` (HTTP)"),
+        admin: address("127.0.0.1:7419", "/metrics, /healthz, /readyz (HTTP)"),
+      },
+      { ...closed, default: {} },
+    ),
+    clientUrl: Type.String({
+      pattern: "^https?://[^/]+$",
+      description: "where clients reach the client listener; their proofs name it",
+    }),
+    networksFile: Type.Optional(
+      Type.String({ minLength: 1, description: "YAML: the operator's own networks, groups and coordinates" }),
+    ),
+    geoip: Type.Boolean({
+      default: true,
+      description: "places addresses of no known network by the GeoLite2 data of geoip-lite (110 MB of memory)",
+    }),
+    trustedProxies: Type.Array(Type.String({ minLength: 1 }), {
+      maxItems: TRUSTED_PROXIES_MAX,
+      default: [],
+      description: "networks in CIDR form whose X-Forwarded-For is believed",
+    }),
+    logLevel: Type.Enum([...LOG_LEVELS], { default: "info" }),
+  },
+  closed,
+);
+
+export type SchedulerConfig = Static<typeof schedulerConfigSchema>;
