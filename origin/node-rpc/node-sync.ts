@@ -5,6 +5,7 @@ import { fromWatermark } from "#contracts/codec/pool-batch.ts";
 import { type NodeMessage, NodeSync, type OriginMessageSchema } from "#contracts/generated/perigee/v1/node_pb.js";
 import { Failure } from "#domain/failure.ts";
 import type { Clock } from "#platform/clock.ts";
+import { listenTo, PeerLink } from "#platform/grpc/peer-link.ts";
 import { type Call, type ServiceEntry, serviceOf } from "#platform/grpc/server.ts";
 import type { PeerIdentity } from "#platform/identity/peer.ts";
 import { checkMember } from "../enrolment/membership.ts";
@@ -12,7 +13,6 @@ import type { ResourceLog } from "../log/resource-log.ts";
 import type { ObservedNodes } from "../observed/observed-nodes.ts";
 import type { Records } from "../records/records.ts";
 import type { Distribution, Envelope, Subscriber } from "./distribution.ts";
-import { listenTo, PeerLink } from "./peer-link.ts";
 
 type Outgoing = MessageInitShape<typeof OriginMessageSchema>;
 

@@ -17,6 +17,7 @@ import { Failure, isFailure } from "#domain/failure.ts";
 import type { NodeState } from "#domain/fleet/node.ts";
 import { WRITER_BY_KIND } from "#domain/resource.ts";
 import type { Clock } from "#platform/clock.ts";
+import { listenTo, PeerLink } from "#platform/grpc/peer-link.ts";
 import { type Call, type ServiceEntry, serviceOf } from "#platform/grpc/server.ts";
 import { checkMember } from "../enrolment/membership.ts";
 import type { ResourceLog } from "../log/resource-log.ts";
@@ -24,7 +25,6 @@ import { writeResource } from "../log/resources.ts";
 import type { ObservedNode, ObservedNodes } from "../observed/observed-nodes.ts";
 import type { Distribution, Envelope } from "./distribution.ts";
 import type { LinkEvents } from "./node-sync.ts";
-import { listenTo, PeerLink } from "./peer-link.ts";
 
 type Outgoing = MessageInitShape<typeof FactsMessageSchema>;
 type Link = PeerLink<Outgoing>;

@@ -1,11 +1,12 @@
 /** One connected peer: what waits to be sent to it, pings, and the end when it is silent, slow or no longer a member. */
 import { Failure } from "#domain/failure.ts";
-import type { Clock } from "#platform/clock.ts";
-import { BoundedQueue } from "#platform/concurrency/bounded-queue.ts";
+import type { Clock } from "../clock.ts";
+import { BoundedQueue } from "../concurrency/bounded-queue.ts";
 
-/** Three lost pings: a peer is known to be gone in at most 10 s. */
 export const PING_MS = 3000;
+/** Three lost pings, looked for every second: a peer is known to be gone in at most 10 s. */
 export const SILENCE_MS_MAX = 9000;
+const CHECK_MS = 1000;
 /** A peer that reads slower than its state changes connects again and takes a snapshot. */
 export const LINK_MESSAGES_MAX = 1024;
 
@@ -21,7 +22,7 @@ export class PeerLink<T> implements Disposable {
   readonly #queue = new BoundedQueue<T>(LINK_MESSAGES_MAX);
   readonly #ending = new AbortController();
   readonly #options: PeerLinkOptions<T>;
-  readonly #pings: Disposable;
+  readonly #timers = new DisposableStack();
   readonly signal: AbortSignal;
   #lastHeardMs: number;
   #nonce = 0n;
@@ -30,7 +31,8 @@ export class PeerLink<T> implements Disposable {
     this.#options = options;
     this.#lastHeardMs = options.clock.monotonicMs();
     this.signal = AbortSignal.any([options.signal, this.#ending.signal]);
-    this.#pings = options.clock.every(PING_MS, () => this.#ping());
+    this.#timers.use(options.clock.every(CHECK_MS, () => this.#checkSilence()));
+    this.#timers.use(options.clock.every(PING_MS, () => this.#ping()));
   }
 
   get hasRoom(): boolean {
@@ -57,17 +59,18 @@ export class PeerLink<T> implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#pings[Symbol.dispose]();
+    this.#timers.dispose();
     this.#queue.close();
     this.end(new Failure("unavailable", "the link has ended", { retryable: true }));
   }
 
+  #checkSilence(): void {
+    if (this.#options.clock.monotonicMs() - this.#lastHeardMs < SILENCE_MS_MAX) return;
+    this.end(new Failure("unavailable", `the peer was silent for ${SILENCE_MS_MAX} ms`, { retryable: true }));
+  }
+
   #ping(): void {
     const { clock, ping, check } = this.#options;
-    if (clock.monotonicMs() - this.#lastHeardMs > SILENCE_MS_MAX) {
-      this.end(new Failure("unavailable", `the peer was silent for ${SILENCE_MS_MAX} ms`, { retryable: true }));
-      return;
-    }
     try {
       check();
     } catch (error) {
