@@ -18,9 +18,10 @@ export class CertificateSource implements experimental.CertificateProvider {
     this.#authorities = Buffer.from(authoritiesPem);
   }
 
+  /** A client without a trusted certificate gets through to its call, which the server refuses by name and counts. */
   credentials(clientCertificate: "required" | "none"): ServerCredentials {
-    const required = clientCertificate === "required";
-    return experimental.createCertificateProviderServerCredentials(this, required ? this : null, required);
+    const authorities = clientCertificate === "required" ? this : null;
+    return experimental.createCertificateProviderServerCredentials(this, authorities, false);
   }
 
   replace(pair: CertificatePair): void {

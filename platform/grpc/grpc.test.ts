@@ -25,7 +25,12 @@ async function pairFor(authority: Authority, identity: PeerIdentity, lifetimeMs 
   return { keyPem: exportPrivateKey(key), chainPem: formatPemChain([certificate]) };
 }
 
-async function serve(t: Test, authority: Authority, implementation: Partial<Implementation<typeof SiteControl>>) {
+async function serve(
+  t: Test,
+  authority: Authority,
+  implementation: Partial<Implementation<typeof SiteControl>>,
+  onFailed: (error: unknown) => void = () => undefined,
+) {
   const authoritiesPem = formatPemChain([authority.certificate]);
   const tls: ServerTls = { ...(await pairFor(authority, edge)), authoritiesPem, clientCertificate: "required" };
   const whole: Implementation<typeof SiteControl> = {
@@ -38,6 +43,7 @@ async function serve(t: Test, authority: Authority, implementation: Partial<Impl
     tls,
     services: [serviceOf(SiteControl, whole)],
     clock: systemClock,
+    onFailed,
   });
   t.teardown(() => server[Symbol.asyncDispose]());
   return server.address;
@@ -97,7 +103,7 @@ t.test("a stream carries messages both ways, and the server knows its peer", asy
     answers.map(({ message }) => (message.case === "ping" ? message.value.nonce : undefined)),
     [2n, 3n, 4n],
   );
-  t.strictSame(peers, [agent]);
+  t.match(peers, [{ ...agent, serial: /^01[0-9a-f]{32}$/ }]);
 });
 
 t.test("a stream of chunks arrives whole, and a Failure arrives as itself", async (t) => {
@@ -132,7 +138,41 @@ t.test("a slow reader holds the writer back", async (t) => {
   t.ok(written < 200, `${written} of 1000 chunks were written for a reader that took one`);
 });
 
-t.test("wrong authorities, expired certificates and wrong names are refused", async (t) => {
+t.test("a client without a certificate that is trusted now is refused by name, and told of", async (t) => {
+  const authority = await createAuthority("test", options);
+  const stranger = await createAuthority("stranger", options);
+  let calls = 0;
+  const failed: unknown[] = [];
+  const address = await serve(
+    t,
+    authority,
+    {
+      fetchBlob: async function* () {
+        calls += 1;
+        yield {};
+      },
+    },
+    (error) => void failed.push(error),
+  );
+  const fetchWith = async (own: ClientTls["own"]) => {
+    const tls = { authoritiesPem: formatPemChain([authority.certificate]), serverName: serverNameOf(edge) };
+    const client = createGrpcClient(SiteControl, { address, tls: own === undefined ? tls : { ...tls, own } });
+    t.teardown(() => client[Symbol.dispose]());
+    return codeOf(() => collect(client.fetchBlob({ digest: "x" }, limits())));
+  };
+  t.equal(await fetchWith(await pairFor(authority, agent)), "none");
+  const untrusted = "certificate-untrusted";
+  t.equal(await fetchWith(await pairFor(stranger, agent)), untrusted, "of another authority");
+  t.equal(await fetchWith(await pairFor(authority, agent, -60_000)), untrusted, "expired");
+  t.equal(await fetchWith(undefined), untrusted, "none");
+  t.equal(calls, 1, "no handler ran for a stranger");
+  t.same(
+    failed.map((error) => isFailure(error) && error.code),
+    [untrusted, untrusted, untrusted],
+  );
+});
+
+t.test("a server of another authority or name is refused", async (t) => {
   const authority = await createAuthority("test", options);
   const stranger = await createAuthority("stranger", options);
   const address = await serve(t, authority, {});
@@ -140,15 +180,8 @@ t.test("wrong authorities, expired certificates and wrong names are refused", as
     const client = await connect(t, authority, address, changes);
     return codeOf(() => collect(client.fetchBlob({ digest: "x" }, limits())));
   };
-  t.equal(await fetchWith({}), "none");
-  t.equal(await fetchWith({ own: await pairFor(stranger, agent) }), "unavailable", "a client of another authority");
-  t.equal(await fetchWith({ own: await pairFor(authority, agent, -60_000) }), "unavailable", "an expired client");
-  t.equal(
-    await fetchWith({ authoritiesPem: formatPemChain([stranger.certificate]) }),
-    "unavailable",
-    "a server of another authority",
-  );
-  t.equal(await fetchWith({ serverName: "near-2.edge.perigee.internal" }), "unavailable", "a server of another name");
+  t.equal(await fetchWith({ authoritiesPem: formatPemChain([stranger.certificate]) }), "unavailable");
+  t.equal(await fetchWith({ serverName: "near-2.edge.perigee.internal" }), "unavailable");
 });
 
 t.test("a call ends with its signal, on both sides", async (t) => {
@@ -224,7 +257,7 @@ t.test("new connections see a replaced certificate while an old one lives on", a
   const stranger = await pairFor(await createAuthority("stranger", options), agent);
   t.equal(
     await fetchFrom(await connect(t, authority, server.address, { serverName: serverNameOf(renamed), own: stranger })),
-    "unavailable",
+    "certificate-untrusted",
     "a client of another authority is refused after the change too",
   );
 });

@@ -13,7 +13,7 @@ import {
 import { Failure } from "#domain/failure.ts";
 import { type Address, formatAddress } from "../address.ts";
 import type { Clock } from "../clock.ts";
-import { type PeerIdentity, parseIdentity } from "../identity/peer.ts";
+import { type ConnectedPeer, type PeerCertificate, parsePeer } from "../identity/peer.ts";
 import { type CertificatePair, CertificateSource } from "./certificate-source.ts";
 import { type Input, MESSAGE_BYTES_MAX, methodDefinitionOf, type OutputInit } from "./definition.ts";
 import { toServiceError } from "./status.ts";
@@ -21,6 +21,8 @@ import { toServiceError } from "./status.ts";
 /** A peer that answers no ping for this long is gone (DESIGN: dead in at most 10 s). */
 export const KEEPALIVE_MS = 4000;
 export const KEEPALIVE_TIMEOUT_MS = 4000;
+/** A connection on which nobody calls is closed: a stranger, who gets no call through, holds none for longer. */
+export const CONNECTION_IDLE_MS_MAX = 60_000;
 /** A graceful stop waits this long for calls to end. */
 const STOP_DEADLINE_MS = 2000;
 
@@ -28,7 +30,7 @@ export interface Call {
   /** Aborted when the client cancels, its deadline passes, or the connection breaks. */
   readonly signal: AbortSignal;
   /** From the client's certificate; `undefined` where it showed none of ours. */
-  readonly peer: PeerIdentity | undefined;
+  readonly peer: ConnectedPeer | undefined;
 }
 
 export type Handler<M extends DescMethod> = M["methodKind"] extends "unary"
@@ -43,7 +45,7 @@ export type Implementation<S extends DescService> = { readonly [K in keyof S["me
 
 export interface ServerTls extends CertificatePair {
   readonly authoritiesPem: string;
-  /** Whether clients must show a certificate of the authorities. */
+  /** Whether clients must show a certificate of the authorities; a call without one is `certificate-untrusted`. */
   readonly clientCertificate: "required" | "none";
 }
 
@@ -73,6 +75,8 @@ export async function startGrpcServer(options: {
   readonly tls: ServerTls;
   readonly services: readonly ServiceEntry[];
   readonly clock: Clock;
+  /** Told of each call that ends with an error, refused ones among them. */
+  readonly onFailed?: (error: unknown) => void;
 }): Promise<GrpcServer> {
   const server = new Server({
     "grpc.max_receive_message_length": MESSAGE_BYTES_MAX,
@@ -80,8 +84,11 @@ export async function startGrpcServer(options: {
     "grpc.keepalive_time_ms": KEEPALIVE_MS,
     "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
     "grpc.keepalive_permit_without_calls": 1,
+    "grpc.max_connection_idle_ms": CONNECTION_IDLE_MS_MAX,
   });
-  for (const entry of options.services) addService(server, entry);
+  const { onFailed = () => undefined, tls } = options;
+  const reception = { isForPeers: tls.clientCertificate === "required", onFailed };
+  for (const entry of options.services) addService(server, entry, reception);
   const source = new CertificateSource(options.tls, options.tls.authoritiesPem);
   const port = await bind(server, options.listen, source.credentials(options.tls.clientCertificate));
   return {
@@ -113,7 +120,13 @@ function stop(server: Server, clock: Clock): Promise<void> {
   });
 }
 
-function addService(server: Server, { service, implementation }: ServiceEntry): void {
+/** Who is let in, and who hears of failures. */
+interface Reception {
+  readonly isForPeers: boolean;
+  readonly onFailed: (error: unknown) => void;
+}
+
+function addService(server: Server, { service, implementation }: ServiceEntry, reception: Reception): void {
   const definition = Object.fromEntries(
     service.methods.map((method) => [method.localName, methodDefinitionOf(service, method)]),
   );
@@ -121,7 +134,7 @@ function addService(server: Server, { service, implementation }: ServiceEntry): 
     service.methods.map((method) => {
       const handler = implementation[method.localName];
       if (handler === undefined) throw new Error(`${service.typeName}.${method.localName} has no handler`);
-      return [method.localName, adapt(method, handler)];
+      return [method.localName, adapt(method, handler, reception)];
     }),
   );
   server.addService(definition, handlers);
@@ -129,45 +142,56 @@ function addService(server: Server, { service, implementation }: ServiceEntry): 
 
 type Responder = sendUnaryData<object>;
 
-function adapt(method: DescMethod, handler: AnyHandler): UntypedHandleCall {
+function adapt(method: DescMethod, handler: AnyHandler, reception: Reception): UntypedHandleCall {
+  const context = (call: AnyCall) => contextOf(call, reception);
   switch (method.methodKind) {
     case "unary":
       return (call: ServerUnaryCall<object, object>, respond: Responder) =>
-        answer(respond, () => handler(call.request, contextOf(call)));
+        answer(respond, reception, () => handler(call.request, context(call)));
     case "client_streaming":
       return (call: ServerReadableStream<object, object>, respond: Responder) =>
-        answer(respond, () => handler(call, contextOf(call)));
+        answer(respond, reception, () => handler(call, context(call)));
     case "server_streaming":
-      return (call: ServerWritableStream<object, object>) => pump(call, () => handler(call.request, contextOf(call)));
+      return (call: ServerWritableStream<object, object>) =>
+        pump(call, reception, () => handler(call.request, context(call)));
     case "bidi_streaming":
-      return (call: ServerDuplexStream<object, object>) => pump(call, () => handler(call, contextOf(call)));
+      return (call: ServerDuplexStream<object, object>) => pump(call, reception, () => handler(call, context(call)));
   }
 }
 
-async function answer(respond: Responder, run: () => Promise<object>): Promise<void> {
+async function answer(respond: Responder, { onFailed }: Reception, run: () => Promise<object>): Promise<void> {
   try {
     respond(null, await run());
   } catch (error) {
+    onFailed(error);
     respond(toServiceError(error));
   }
 }
 
-function contextOf(call: AnyCall): Call {
+/** Throws `certificate-untrusted` for a stranger where only peers are served. */
+function contextOf(call: AnyCall, { isForPeers }: Reception): Call {
+  const peer = parsePeer(call.getAuthContext().sslPeerCertificate);
+  if (isForPeers && peer === undefined) {
+    throw new Failure(
+      "certificate-untrusted",
+      "the client showed no certificate of this installation that is valid now: join the node again, or check its clock",
+    );
+  }
   const controller = new AbortController();
   call.on("cancelled", () => controller.abort(new Failure("unavailable", "the call was cancelled by its client")));
-  const certificate = call.getAuthContext().sslPeerCertificate;
-  return { signal: controller.signal, peer: parseIdentity(certificate?.subjectaltname) };
+  return { signal: controller.signal, peer };
 }
 
 /** What all four kinds of call have. */
 interface AnyCall {
   on(event: "cancelled", listener: () => void): unknown;
-  getAuthContext(): { readonly sslPeerCertificate?: { readonly subjectaltname?: string } };
+  /** Without a certificate unless it was verified. */
+  getAuthContext(): { readonly sslPeerCertificate?: PeerCertificate };
 }
 type WritableCall = ServerWritableStream<object, object> | ServerDuplexStream<object, object>;
 
 /** Writes at the pace at which the client reads. */
-async function pump(call: WritableCall, run: () => AsyncIterable<object>): Promise<void> {
+async function pump(call: WritableCall, { onFailed }: Reception, run: () => AsyncIterable<object>): Promise<void> {
   try {
     for await (const message of run()) {
       if (call.cancelled || call.destroyed) return;
@@ -175,6 +199,7 @@ async function pump(call: WritableCall, run: () => AsyncIterable<object>): Promi
     }
     call.end();
   } catch (error) {
+    onFailed(error);
     call.emit("error", toServiceError(error));
   }
 }

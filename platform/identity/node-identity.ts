@@ -14,7 +14,7 @@ import type { Logger } from "../logging.ts";
 import type { Random } from "../random.ts";
 import { formatPemChain, parseCertificate, parsePemChain, verifyChain } from "./certificates.ts";
 import { readIdentity, type StoredIdentity, type StoredKey, writeIdentity } from "./identity-file.ts";
-import { type PeerIdentity, parseIdentity, type Role, serverNameOf } from "./peer.ts";
+import { type PeerIdentity, parseIdentity, type Role, serialOf, serverNameOf } from "./peer.ts";
 import { fetchServerIdentity, type ServerTrust } from "./server-identity.ts";
 import {
   exportPrivateKey,
@@ -99,6 +99,7 @@ export interface NodeIdentity extends AsyncDisposable {
   readonly peer: PeerIdentity;
   readonly trust: NodeTrust;
   readonly expiresAtMs: number;
+  /** As a `Revocation` names it. */
   readonly serial: string;
   pair(): CertificatePair;
   clientTls(serverName: string): ClientTls;
@@ -154,7 +155,7 @@ export async function openNodeIdentity(options: NodeIdentityOptions): Promise<No
       return held.leaf.validToDate.getTime();
     },
     get serial() {
-      return held.leaf.serialNumber;
+      return serialOf(held.leaf);
     },
     pair: () => pairOf(held),
     clientTls: (serverName) => ({ authoritiesPem: held.stored.authoritiesPem, own: pairOf(held), serverName }),

@@ -11,6 +11,30 @@ export interface PeerIdentity {
   readonly name: string;
 }
 
+/** A peer on a connection, by the certificate that it showed there. */
+export interface ConnectedPeer extends PeerIdentity {
+  /** Of the certificate, as `serialOf` writes it. */
+  readonly serial: string;
+}
+
+/** What Node's TLS gives of a peer's certificate. */
+export interface PeerCertificate {
+  readonly subjectaltname?: string | undefined;
+  readonly serialNumber?: string | undefined;
+}
+
+/** Lower-case hexadecimal: as operators write it in a `Revocation`. */
+export function serialOf({ serialNumber = "" }: Pick<PeerCertificate, "serialNumber">): string {
+  return serialNumber.toLowerCase();
+}
+
+/** `undefined` where there is no certificate, or it names no identity. The caller has verified it. */
+export function parsePeer(certificate: PeerCertificate | undefined): ConnectedPeer | undefined {
+  const identity = parseIdentity(certificate?.subjectaltname);
+  if (identity === undefined || certificate === undefined) return undefined;
+  return { ...identity, serial: serialOf(certificate) };
+}
+
 /** The URI subject alternative name: the identity itself. */
 export function identityUri({ role, pool, name }: PeerIdentity): string {
   return `perigee://${role}/${pool}/${name}`;
