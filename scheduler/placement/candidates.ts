@@ -1,21 +1,15 @@
 /** Makes the candidates of a session's decision from facts: pools worth probing, round trips, and the budget's parts. Pure. */
-import type { BudgetParts } from "#domain/latency/budget.ts";
+import { budgetPartsOf, type FixedParts } from "#domain/latency/budget.ts";
 import { estimateRttMs, type RttMap } from "#domain/latency/rtt-map.ts";
 import type { PoolCandidate } from "#domain/placement/decision.ts";
 import { meetsRequirement } from "#domain/placement/labels.ts";
 import { planShortlist, type ShortlistClient } from "#domain/placement/shortlist.ts";
 import type { LabelRequirement } from "#domain/policy/placement-policy.ts";
-import type { RenderAppSpec, RenderClass } from "#domain/session/render-app.ts";
 import type { Capacity } from "../ledger/ledger.ts";
 import { type PoolFacts, standingOf } from "./pool-facts.ts";
 
 /** Where nothing is known of a client's place: too far for any tier, so that it is told so and not promised what may not be. */
 const RTT_MS_UNKNOWN = 100;
-/** The access link that a frame is serialised on; slower ones show in the measured round trips under load. */
-const ACCESS_BITS_PER_SECOND = 100_000_000;
-/** Of a client that has not measured itself: hardware decoding of one frame, and jitter on a wired or good wireless link. */
-const DECODE_MS_DEFAULT = 4;
-const JITTER_MS_DEFAULT = 2;
 
 export interface RttFact {
   readonly rttMs: number;
@@ -25,18 +19,6 @@ export interface RttFact {
 export interface RttHistory {
   readonly map: RttMap;
   readonly nowMs: number;
-}
-
-export interface DeviceTimes {
-  readonly decodeMs: number;
-  readonly jitterMs: number;
-}
-
-export function deviceTimes(device: {
-  readonly decodeMs?: number | undefined;
-  readonly jitterMs?: number | undefined;
-}): DeviceTimes {
-  return { decodeMs: device.decodeMs ?? DECODE_MS_DEFAULT, jitterMs: device.jitterMs ?? JITTER_MS_DEFAULT };
 }
 
 export interface ProbePlan {
@@ -94,13 +76,6 @@ export interface ConsideredFacts {
   readonly capacity: Capacity;
 }
 
-export interface FixedParts {
-  readonly budgetMs: number;
-  readonly device: DeviceTimes;
-  readonly app: RenderAppSpec;
-  readonly renderClass: RenderClass;
-}
-
 /** Undefined where no agent of the pool holds the class: there is nothing to measure or choose. */
 export function makeCandidate(facts: ConsideredFacts, parts: FixedParts): PoolCandidate | undefined {
   const { pool, rtt, answered, capacity } = facts;
@@ -119,9 +94,4 @@ export function makeCandidate(facts: ConsideredFacts, parts: FixedParts): PoolCa
     slotsFree: capacity.slotsFree,
     priceMs: pool.priceMs,
   };
-}
-
-function budgetPartsOf({ budgetMs, device, app, renderClass }: FixedParts, renderEncodeMsP95: number): BudgetParts {
-  const frameBits = app.needs.egressBitsPerSecond / renderClass.frameRateHz;
-  return { budgetMs, renderEncodeMsP95, ...device, serialisationMs: (frameBits / ACCESS_BITS_PER_SECOND) * 1000 };
 }

@@ -1,11 +1,12 @@
 import fc from "fast-check";
 import t from "tap";
+import { deviceTimes } from "#domain/latency/budget.ts";
 import { RttMap } from "#domain/latency/rtt-map.ts";
 import type { PlacementRules } from "#domain/placement/decision.ts";
+import { type NamedPolicy, selectPolicy } from "#domain/placement/policy-selection.ts";
 import type { PlacementPolicySpec } from "#domain/policy/placement-policy.ts";
 import type { RenderAppSpec } from "#domain/session/render-app.ts";
-import { deviceTimes, estimateRtt, makeCandidate, planProbes } from "./candidates.ts";
-import { type NamedPolicy, selectPolicy } from "./policy-selection.ts";
+import { estimateRtt, makeCandidate, planProbes } from "./candidates.ts";
 import { type EdgeFacts, listOpenEdges, type PoolFacts, standingOf } from "./pool-facts.ts";
 import { decideSession } from "./session-decision.ts";
 

@@ -1,11 +1,11 @@
 /** Where a new session's client is sent to probe. */
 import type { ProbeTarget } from "#contracts/operator-api/sessions.ts";
+import type { AppliedPolicy } from "#domain/placement/policy-selection.ts";
 import type { ShortlistClient } from "#domain/placement/shortlist.ts";
 import type { RenderAppSpec } from "#domain/session/render-app.ts";
 import type { Random } from "#platform/random.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { type ProbePlan, planProbes, type RttHistory } from "../placement/candidates.ts";
-import type { AppliedPolicy } from "../placement/policy-selection.ts";
 import { listOpenEdges, type PoolFacts } from "../placement/pool-facts.ts";
 import type { ProbeTokens } from "./probe-tokens.ts";
 

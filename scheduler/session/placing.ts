@@ -7,6 +7,8 @@ import {
   TOKEN_TYPES,
 } from "#contracts/tokens/claims.ts";
 import { Failure } from "#domain/failure.ts";
+import type { DeviceTimes } from "#domain/latency/budget.ts";
+import type { AppliedPolicy } from "#domain/placement/policy-selection.ts";
 import type { Tier } from "#domain/policy/placement-policy.ts";
 import type { RenderAppSpec, RenderClass } from "#domain/session/render-app.ts";
 import type { Clock } from "#platform/clock.ts";
@@ -14,8 +16,7 @@ import { signToken } from "#platform/identity/tokens.ts";
 import type { Random } from "#platform/random.ts";
 import type { ExplainStore } from "../explain/explain-store.ts";
 import type { Ledger } from "../ledger/ledger.ts";
-import { type DeviceTimes, makeCandidate, type RttFact } from "../placement/candidates.ts";
-import type { AppliedPolicy } from "../placement/policy-selection.ts";
+import { makeCandidate, type RttFact } from "../placement/candidates.ts";
 import { listOpenEdges, type PoolFacts } from "../placement/pool-facts.ts";
 import {
   type ClassCandidates,

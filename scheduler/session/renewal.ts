@@ -1,8 +1,8 @@
 /** What a renewal may choose from: everywhere else when the pool is lost, a better pool when it is not. Pure. */
 import type { PlacementClaims } from "#contracts/tokens/claims.ts";
+import type { AppliedPolicy } from "#domain/placement/policy-selection.ts";
 import type { RenderClass } from "#domain/session/render-app.ts";
 import { estimateRtt, planProbes, type RttFact, type RttHistory } from "../placement/candidates.ts";
-import type { AppliedPolicy } from "../placement/policy-selection.ts";
 import type { PoolFacts } from "../placement/pool-facts.ts";
 import type { ConsideredPool, PlacingRequest } from "./placing.ts";
 import type { SessionRecord } from "./session-table.ts";

@@ -11,14 +11,15 @@ import type {
 } from "#contracts/operator-api/sessions.ts";
 import type { AppClaims, PlacementClaims } from "#contracts/tokens/claims.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
+import { deviceTimes } from "#domain/latency/budget.ts";
 import type { RttMap } from "#domain/latency/rtt-map.ts";
+import { type AppliedPolicy, type NamedPolicy, selectPolicy } from "#domain/placement/policy-selection.ts";
 import type { ShortlistClient } from "#domain/placement/shortlist.ts";
 import type { RenderAppSpec } from "#domain/session/render-app.ts";
 import { SingleFlight } from "#platform/concurrency/single-flight.ts";
 import { thumbprintOf, verifyProof } from "#platform/identity/dpop.ts";
 import { ProofMemory } from "#platform/identity/proof-memory.ts";
-import { deviceTimes, isOpenFor, type RttHistory } from "../placement/candidates.ts";
-import { type AppliedPolicy, type NamedPolicy, selectPolicy } from "../placement/policy-selection.ts";
+import { isOpenFor, type RttHistory } from "../placement/candidates.ts";
 import type { PoolFacts } from "../placement/pool-facts.ts";
 import { chooseProbes, findHolders, issueProbes } from "./creating.ts";
 import { believeProbes, learnFrom } from "./measuring.ts";

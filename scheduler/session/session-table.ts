@@ -1,11 +1,11 @@
 /** Sessions that this replica made or renewed: a cache, since a client carries its placement. Bounded. */
 import type { PlacementAnswer } from "#contracts/operator-api/sessions.ts";
 import { Failure } from "#domain/failure.ts";
+import type { DeviceTimes } from "#domain/latency/budget.ts";
 import type { ShortlistClient } from "#domain/placement/shortlist.ts";
 import type { Tier } from "#domain/policy/placement-policy.ts";
 import type { Clock } from "#platform/clock.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
-import type { DeviceTimes } from "../placement/candidates.ts";
 
 /** Probing and asking again while queued; after this the client begins anew. */
 export const SESSION_PENDING_MS = 60_000;

@@ -5,6 +5,7 @@ import { type ProbeAnswerClaims, parseClaims, TOKEN_TYPES } from "#contracts/tok
 import { type Failure, isFailure } from "#domain/failure.ts";
 import type { AgentStatus } from "#domain/fleet/node.ts";
 import { RttMap } from "#domain/latency/rtt-map.ts";
+import type { NamedPolicy } from "#domain/placement/policy-selection.ts";
 import type { PlacementPolicySpec } from "#domain/policy/placement-policy.ts";
 import type { RenderAppSpec } from "#domain/session/render-app.ts";
 import {
@@ -21,7 +22,6 @@ import { type ClientKey, createClientKey } from "../../client/session/key.ts";
 import { VirtualClock } from "../../test/simulation/virtual-clock.ts";
 import { createExplainStore } from "../explain/explain-store.ts";
 import { EmbeddedLedger } from "../ledger/embedded-ledger.ts";
-import type { NamedPolicy } from "../placement/policy-selection.ts";
 import type { EdgeFacts, PoolFacts } from "../placement/pool-facts.ts";
 import { ProbeTokens } from "./probe-tokens.ts";
 import { createSessionService, type SessionEvents, type SessionService } from "./session-service.ts";

@@ -1,6 +1,7 @@
 /** Which PlacementPolicy applies to an app and tier, and what holds where none does. Pure. */
-import type { PlacementRules } from "#domain/placement/decision.ts";
-import { BUDGET_MS_BY_TIER, type PlacementPolicySpec, type Tier } from "#domain/policy/placement-policy.ts";
+
+import { BUDGET_MS_BY_TIER, type PlacementPolicySpec, type Tier } from "../policy/placement-policy.ts";
+import type { PlacementRules } from "./decision.ts";
 
 export interface NamedPolicy {
   readonly name: string;
