@@ -40,7 +40,13 @@ export const steerAnswerSchema = Type.Object(
           pool: name,
           url: Type.String(),
           rttMs: milliseconds,
-          source: Type.Union([Type.Literal("measured"), Type.Literal("history"), Type.Literal("geography")]),
+          /** `table`: an edge that is cut off answers by the order it was given; the RTT is 0, not known. */
+          source: Type.Union([
+            Type.Literal("measured"),
+            Type.Literal("history"),
+            Type.Literal("geography"),
+            Type.Literal("table"),
+          ]),
         },
         closed,
       ),
@@ -138,6 +144,8 @@ export const connectSessionSchema = Type.Object(
     placement: Type.Optional(token),
     resume: Type.Optional(token),
     appToken: Type.Optional(token),
+    /** With an app token, which has none; `standard` unless said. */
+    tier: Type.Optional(tier),
     proof: token,
     transport: Type.Union([Type.Literal("webrtc"), Type.Literal("websocket")]),
     offerSdp: Type.Optional(Type.String({ maxLength: SDP_LENGTH_MAX })),
@@ -162,11 +170,14 @@ export const connectedSessionSchema = Type.Object(
       closed,
     ),
     resume: Type.String(),
+    /** Where the edge placed the session itself, by an app token: what a scheduler is shown at the first renewal. */
+    placement: Type.Optional(Type.String()),
     reportEverySeconds: Type.Number(),
   },
   closed,
 );
-export const ticketRequestSchema = Type.Object({ proof: token }, closed);
+/** `resume`, the last ticket, tells an edge that has been started anew, or another of the pool, whose session it is. */
+export const ticketRequestSchema = Type.Object({ proof: token, resume: Type.Optional(token) }, closed);
 export const ticketAnswerSchema = Type.Object({ resume: Type.String() }, closed);
 
 /** `POST /.perigee/v1/sessions/{session}/reports` */

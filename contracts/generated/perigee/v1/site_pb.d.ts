@@ -160,6 +160,8 @@ export declare const EdgeMessageSchema: GenMessage<EdgeMessage>;
  */
 export declare type AgentHello = Message<"perigee.v1.AgentHello"> & {
   /**
+   * Of the process: another one after each start.
+   *
    * @generated from field: string incarnation = 1;
    */
   incarnation: string;
@@ -182,10 +184,15 @@ export declare type AgentHello = Message<"perigee.v1.AgentHello"> & {
 export declare const AgentHelloSchema: GenMessage<AgentHello>;
 
 /**
+ * Answered within 2.5 s, or it counts as refused: the edge then sends EndSession for the attempt, which ends a lease
+ * that is still being made too, and asks another agent.
+ *
  * @generated from message perigee.v1.LeaseRequest
  */
 export declare type LeaseRequest = Message<"perigee.v1.LeaseRequest"> & {
   /**
+   * Unique on the stream.
+   *
    * @generated from field: uint64 request = 1;
    */
   request: bigint;
@@ -261,7 +268,8 @@ export declare type LeaseAnswer = Message<"perigee.v1.LeaseAnswer"> & {
   granted: boolean;
 
   /**
-   * A Failure code when not granted.
+   * A Failure code when not granted. What is wrong with the request itself (argument-invalid, attempt-superseded,
+   * media-invalid, proof-invalid, token-*) is the client's answer; after any other the edge asks another agent.
    *
    * @generated from field: string code = 3;
    */
@@ -325,6 +333,8 @@ export declare type LeaseAnswer = Message<"perigee.v1.LeaseAnswer"> & {
 export declare const LeaseAnswerSchema: GenMessage<LeaseAnswer>;
 
 /**
+ * Ends the session's lease where its attempt is this one or a lower one; nothing where there is none.
+ *
  * @generated from message perigee.v1.EndSession
  */
 export declare type EndSession = Message<"perigee.v1.EndSession"> & {
@@ -351,6 +361,9 @@ export declare type EndSession = Message<"perigee.v1.EndSession"> & {
 export declare const EndSessionSchema: GenMessage<EndSession>;
 
 /**
+ * Sent to the edge whose request got the lease, or, where its stream is gone, to any other; a record is made of it.
+ * The agent's next status, sent at once, has the session no more.
+ *
  * @generated from message perigee.v1.SessionEnded
  */
 export declare type SessionEnded = Message<"perigee.v1.SessionEnded"> & {
@@ -381,6 +394,11 @@ export declare const SessionEndedSchema: GenMessage<SessionEnded>;
  */
 export declare const SiteControl: GenService<{
   /**
+   * One stream an agent and edge. Order: the agent's hello, then what it lacks of the pool's set, then anything.
+   * The edge pings every 3 s and ends the stream 9 s after the agent's last word, whatever that was; an agent may do
+   * the same. What a side cannot serve it ends the stream with: a status that carries a Failure code. Of two streams
+   * of one name the newer stands, and an incarnation that was replaced so is refused from then on.
+   *
    * @generated from rpc perigee.v1.SiteControl.Connect
    */
   connect: {
