@@ -26,6 +26,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   "types-pure": { unit: "files", readMin: 18, run: () => compile("tsconfig.pure.json") },
   "types-client": { unit: "files", readMin: 10, run: () => compile("tsconfig.client.json") },
   "types-client-tests": { unit: "files", readMin: 1, run: () => compile("tsconfig.client-tests.json") },
+  "types-loadtests": { unit: "files", readMin: 7, run: () => compile("tsconfig.loadtests.json") },
   "types-cover": { unit: "files", readMin: 120, run: findUncompiled },
   promises: { unit: "calls", readMin: 4000, run: async () => findFloatingPromises(root) },
   lint: { unit: "files", readMin: 120, run: lint },
