@@ -3,7 +3,7 @@ import type { KeyObject, X509Certificate } from "node:crypto";
 import { CompactSign, compactVerify, decodeProtectedHeader } from "jose";
 import { Failure, isFailure } from "#domain/failure.ts";
 import { type ChainTrust, parseCertificate, verifyChain } from "./certificates.ts";
-import type { PeerIdentity } from "./peer.ts";
+import { type ConnectedPeer, serialOf } from "./peer.ts";
 import type { SigningKey, TrustedKeys } from "./signatures.ts";
 
 /** Clocks may differ by this where a token's expiry is judged. */
@@ -23,7 +23,7 @@ export interface VerifiedToken {
   /** Shape not yet checked: `parseClaims` does. */
   readonly claims: unknown;
   /** Who signed, for tokens with a chain. */
-  readonly signer: PeerIdentity | undefined;
+  readonly signer: ConnectedPeer | undefined;
 }
 
 export function signToken(type: string, claims: object, signer: TokenSigner): Promise<string> {
@@ -50,7 +50,7 @@ function signerOf(
   type: string,
   trust: TokenTrust,
   nowMs: number,
-): { key: KeyObject; signer: PeerIdentity | undefined } {
+): { key: KeyObject; signer: ConnectedPeer | undefined } {
   const header = decodeHeader(token, type);
   if (header.typ !== type)
     throw new Failure("token-invalid", `expected a token of type ${type}, got ${header.typ ?? "none"}`);
@@ -62,7 +62,7 @@ function signerOf(
   }
   const chain = (header.x5c ?? []).map((text) => parseCertificate(Buffer.from(text, "base64")));
   const { leaf, identity } = verifyChain(chain, trust, nowMs);
-  return { key: leaf.publicKey, signer: identity };
+  return { key: leaf.publicKey, signer: { ...identity, serial: serialOf(leaf) } };
 }
 
 function decodeHeader(token: string, type: string) {
