@@ -8,7 +8,7 @@ import fastify, { type FastifyReply, type FastifyRequest, type FastifySchemaComp
 import type { TSchema } from "typebox";
 import { Compile } from "typebox/compile";
 import { Value } from "typebox/value";
-import { Failure, isFailure } from "#domain/failure.ts";
+import { Failure, type FailureCode, isFailure } from "#domain/failure.ts";
 import { faultsOf } from "#domain/schema-faults.ts";
 import type { Logger } from "../logging.ts";
 import { type Problem, problemOf } from "./problem.ts";
@@ -30,6 +30,8 @@ export interface ApiServerOptions {
   readonly description: string;
   /** The limit of one address; answered with `overloaded` above it. */
   readonly requestsPerMinuteMax?: number;
+  /** Told of each request that is refused: a failure's code, `request-malformed`, or `bug`. */
+  readonly onRefused?: (code: FailureCode | "request-malformed" | "bug") => void;
 }
 
 export type ApiServer = Awaited<ReturnType<typeof createApiServer>>;
@@ -44,9 +46,11 @@ export async function createApiServer(options: ApiServerOptions) {
     forceCloseConnections: true,
   }).withTypeProvider<TypeBoxTypeProvider>();
   server.setValidatorCompiler(compileValidator);
-  server.setErrorHandler(answerError);
+  const { onRefused = () => undefined } = options;
+  server.setErrorHandler((error: unknown, request, reply) => answerError(error, request, reply, onRefused));
   server.setNotFoundHandler((request, reply) => {
     const failure = new Failure("not-found", `${request.method} ${request.url} is not here; /docs lists what is`);
+    onRefused(failure.code);
     return sendProblem(reply, problemOf(failure));
   });
   server.addHook("onResponse", async (request, reply) => {
@@ -122,14 +126,21 @@ function problemOfRefusal(error: unknown): { type: string; title: string; status
   return { type: "about:blank", title: "request refused", status, detail: error.message };
 }
 
-function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+function answerError(
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  onRefused: NonNullable<ApiServerOptions["onRefused"]>,
+): FastifyReply {
   if (isFailure(error)) {
+    onRefused(error.code);
     const problem = problemOf(error);
     if (problem.status >= 500) request.log.warn({ err: error }, "request failed");
     if (error.retryable && !reply.hasHeader("retry-after")) reply.header("retry-after", "1");
     return sendProblem(reply, problem);
   }
   const refusal = problemOfRefusal(error);
+  onRefused(refusal === undefined ? "bug" : "request-malformed");
   if (refusal !== undefined) return sendProblem(reply, refusal);
   request.log.error({ err: error }, "request failed by a bug");
   const detail = "the server has a bug; its log has the details under this instance";
