@@ -10,6 +10,9 @@ export function createEvents(logger: Logger, metrics: Metrics) {
   const enrolments = metrics.counter("enrolments_total", "Enrolments and renewals by outcome", ["outcome"]);
   const delivered = metrics.counter("delivered_bytes_total", "Bytes of blobs delivered to edges");
   const refused = metrics.counter("delivery_refusals_total", "Blob requests refused by reason", ["code"]);
+  const failed = metrics.counter("calls_failed_total", "Calls of nodes that ended with a failure, by code", ["code"]);
+  const apiRefused = metrics.counter("api_refusals_total", "Operator requests refused, by code", ["code"]);
+  const expiry = metrics.gauge("certificate_expires_timestamp_seconds", "When the origin's own certificate expires");
   const twice = metrics.counter("identity_twice_total", "Two processes connected with one identity");
   const collected = metrics.counter("collected_bytes_total", "Bytes of blobs collected");
   return {
@@ -28,6 +31,16 @@ export function createEvents(logger: Logger, metrics: Metrics) {
     linkDown(peer: PeerIdentity) {
       links.dec({ role: peer.role });
       logger.info({ ...peer }, "link down");
+    },
+    callFailed(error: unknown) {
+      failed.inc({ code: isFailure(error) ? error.code : "bug" });
+      if (isFailure(error)) logger.debug({ err: error }, "call failed");
+      else logger.error({ err: error }, "call failed by a bug");
+    },
+    apiRefused: (code: string) => apiRefused.inc({ code }),
+    certificateIssued(expiresAtMs: number) {
+      expiry.set(expiresAtMs / 1000);
+      logger.info({ expiresAtMs }, "own certificate issued");
     },
     identityTwice(peer: PeerIdentity) {
       twice.inc();

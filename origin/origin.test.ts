@@ -92,6 +92,23 @@ async function* outgoing<T>(queue: BoundedQueue<T>, signal: AbortSignal): AsyncG
   for (;;) yield await queue.take(signal);
 }
 
+interface NodeTls {
+  readonly authoritiesPem: string;
+  readonly serverName: string;
+  readonly own: { readonly keyPem: string; readonly chainPem: string };
+}
+
+function getBlob(origin: RunningOrigin, tls: NodeTls, path: string, headers: Record<string, string> = {}) {
+  return new Promise<{ status: number; body: string }>((resolve, reject) => {
+    const own = { key: tls.own.keyPem, cert: tls.own.chainPem, ca: tls.authoritiesPem, servername: SERVER_NAME };
+    request({ ...origin.addresses.delivery, ...own, path, headers, agent: false }, (response) => {
+      buffer(response).then((body) => resolve({ status: response.statusCode ?? 0, body: body.toString() }), reject);
+    })
+      .once("error", reject)
+      .end();
+  });
+}
+
 /** The next message of a case, passing over pings. */
 async function nextOf<M extends OriginMessage | FactsMessage, C extends M["message"]["case"]>(
   messages: AsyncIterator<M>,
@@ -199,10 +216,44 @@ t.test("a certificate of another authority gets nothing, nor does one of another
     const queue = new BoundedQueue<MessageInitShape<typeof NodeMessageSchema>>(4);
     await nextOf(client.connect(outgoing(queue, signal), { signal })[Symbol.asyncIterator](), "batch");
   };
-  await t.rejects(connect({ authoritiesPem: authority, serverName: SERVER_NAME, own }));
+  const strange = { authoritiesPem: authority, serverName: SERVER_NAME, own };
+  await t.rejects(connect(strange), { code: "certificate-untrusted", message: /no certificate of this installation/ });
   const { token } = await joinTokenOf(api, "scheduler", "sched");
   const scheduler = await enrol(origin, token, "sched", authority);
   await t.rejects(connect(scheduler.tls), { code: "certificate-untrusted" });
+  t.equal((await getBlob(origin, strange, "/v1/blobs/x")).status, 403);
+  const metrics = await (await fetch(`http://127.0.0.1:${origin.addresses.admin.port}/metrics`)).text();
+  t.match(metrics, 'perigee_origin_calls_failed_total{code="certificate-untrusted"} 2');
+  t.match(metrics, 'perigee_origin_delivery_refusals_total{code="certificate-untrusted"} 1');
+});
+
+t.test("a node that is revoked is cut at once, by its name or by its certificate", async (t) => {
+  const { origin, api, dataDir } = await openOrigin(t);
+  const authority = await authorityOf(dataDir);
+  for (const name of ["near-1", "near-2"]) {
+    const { token } = await joinTokenOf(api, "edge", name);
+    const { answer, tls } = await enrol(origin, token, name, authority);
+    using client = createGrpcClient(NodeSync, { address: origin.addresses.nodeRpc, tls });
+    const signal = systemClock.deadline(10_000);
+    const queue = new BoundedQueue<MessageInitShape<typeof NodeMessageSchema>>(4);
+    const messages = client.connect(outgoing(queue, signal), { signal })[Symbol.asyncIterator]();
+    queue.push({ message: { case: "hello", value: { incarnation: "one", softwareVersion: "0.1.0" } } });
+    await nextOf(messages, "batch");
+    const [leaf] = answer.chain.map(parseCertificate);
+    const certificateSerial = leaf?.serialNumber.toLowerCase();
+    const subject = { kind: "node", name, ...(name === "near-1" ? {} : { certificateSerial }) };
+    const spec = { subject, reason: "stolen", subjectExpiresAtMs: 9_999_999_999_999 };
+    await api("POST", "/v1/apply", { documents: [document("Revocation", `lost-${name}`, spec)] });
+    let pings = 0;
+    const untilCut = async () => {
+      for (;;) pings += (await messages.next()).value.message.case === "ping" ? 1 : 0;
+    };
+    await t.rejects(untilCut(), { code: "permission-denied" }, name);
+    t.equal(pings, 0, `${name} is cut before the next ping asks`);
+    await t.rejects(nextOf(client.connect(outgoing(queue, signal), { signal })[Symbol.asyncIterator](), "batch"), {
+      code: "permission-denied",
+    });
+  }
 });
 
 t.test("a scheduler sees every pool and writes only its own kinds, by compare-and-swap", async (t) => {
@@ -247,15 +298,7 @@ t.test("blobs are delivered to edges, whole and in ranges", async (t) => {
   t.equal(upload.status, 200);
   const { token } = await joinTokenOf(api, "edge", "near-1");
   const { tls } = await enrol(origin, token, "near-1", await authorityOf(dataDir));
-  const get = (path: string, headers: Record<string, string> = {}) =>
-    new Promise<{ status: number; body: string }>((resolve, reject) => {
-      const own = { key: tls.own.keyPem, cert: tls.own.chainPem, ca: tls.authoritiesPem, servername: SERVER_NAME };
-      request({ ...origin.addresses.delivery, ...own, path, headers, agent: false }, (response) => {
-        buffer(response).then((body) => resolve({ status: response.statusCode ?? 0, body: body.toString() }), reject);
-      })
-        .once("error", reject)
-        .end();
-    });
+  const get = (path: string, headers: Record<string, string> = {}) => getBlob(origin, tls, path, headers);
   const path = `/v1/blobs/${digest}`;
   t.same(await get(path), { status: 200, body: "0123456789" });
   t.same(await get(path, { range: "bytes=2-4" }), { status: 206, body: "234" });

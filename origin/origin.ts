@@ -3,7 +3,6 @@ import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { isIP } from "node:net";
 import { join } from "node:path";
-import { isFailure } from "#domain/failure.ts";
 import { type Address, formatAddress, isLoopbackHost, parseAddress } from "#platform/address.ts";
 import type { Clock } from "#platform/clock.ts";
 import { writeFileDurably } from "#platform/files/durable.ts";
@@ -20,8 +19,11 @@ import { renderPage } from "./dashboard/page.ts";
 import { startDelivery } from "./delivery/delivery-listener.ts";
 import { enrolmentService } from "./enrolment/enrolment-service.ts";
 import { openJoinTokens } from "./enrolment/join-tokens.ts";
+import { Members } from "./enrolment/members.ts";
 import { createEvents } from "./events.ts";
+import { startHousekeeping } from "./housekeeping.ts";
 import { loadOriginKeys } from "./keys/origin-keys.ts";
+import { openOwnCertificate } from "./keys/own-certificate.ts";
 import { listResources } from "./log/resources.ts";
 import { openSqliteLog } from "./log/sqlite-log.ts";
 import { Distribution } from "./node-rpc/distribution.ts";
@@ -30,8 +32,7 @@ import { schedulerSyncService } from "./node-rpc/scheduler-sync.ts";
 import { ObservedNodes } from "./observed/observed-nodes.ts";
 import { authorise, issueToken } from "./operator-api/authorisation.ts";
 import { createOperatorApi, type OperatorApiParts } from "./operator-api/operator-api.ts";
-import { neededBlobs } from "./publishing/publish.ts";
-import { openRecords, RECORD_RETENTION_MS } from "./records/records.ts";
+import { openRecords } from "./records/records.ts";
 
 /** The first token is for making others: a year, revocable. */
 const FIRST_TOKEN_LIFETIME_SECONDS = 31_536_000;
@@ -52,7 +53,7 @@ export async function startOrigin(config: OriginConfig, tools: OriginTools): Pro
   await using starting = new AsyncDisposableStack();
   const parts = await openParts(config, tools, starting);
   const listeners = await startListeners(config, parts, starting);
-  startHousekeeping(config, parts, starting);
+  starting.use(startHousekeeping(parts, config));
   await giveFirstToken(config, parts, tools);
   // Last: what says that the origin is ready says so of all the rest.
   const admin = starting.use(
@@ -63,7 +64,6 @@ export async function startOrigin(config: OriginConfig, tools: OriginTools): Pro
     }),
   );
   const addresses = { ...listeners, admin: admin.address };
-  parts.startup.isDone = true;
   parts.events.listening(
     Object.fromEntries(Object.entries(addresses).map(([name, address]) => [name, formatAddress(address)])),
   );
@@ -85,30 +85,36 @@ async function openParts(config: OriginConfig, tools: OriginTools, stack: AsyncD
   const events = createEvents(tools.logger, metrics);
   const observed = new ObservedNodes();
   const distribution = new Distribution(log, keys.stream);
+  const members = new Members(log);
+  const certificate = stack.use(await openOwnCertificate(keys.authority, tools));
+  events.certificateIssued(certificate.expiresAtMs);
   const { clock, random, logger } = tools;
   const signing = { publishKey: keys.publish, tokenKey: keys.token };
   const stores = { keys, log, records, joinTokens, blobs };
-  const startup = { isDone: false };
-  return { clock, random, logger, ...signing, ...stores, metrics, events, observed, distribution, startup };
+  const serving = { observed, distribution, members, certificate };
+  return { clock, random, logger, ...signing, ...stores, ...serving, metrics, events };
 }
 
 async function startListeners(config: OriginConfig, parts: Parts, stack: AsyncDisposableStack) {
   const at = (name: keyof OriginConfig["listen"]) => parseAddress(config.listen[name]);
   const following = new AbortController();
   stack.defer(() => following.abort());
-  parts.distribution.run(following.signal).catch((error: unknown) => {
-    // A bug or lost storage: the process's last handler ends it, as for any other.
-    queueMicrotask(() => {
-      throw error;
+  const { distribution, members, certificate, events } = parts;
+  for (const follow of [distribution.run(following.signal), members.follow(following.signal)]) {
+    follow.catch((error: unknown) => {
+      // A bug or lost storage: the process's last handler ends it, as for any other.
+      queueMicrotask(() => {
+        throw error;
+      });
     });
-  });
-  const { tls } = parts.keys;
-  const delivery = stack.use(await startDelivery({ ...parts, tls }, at("delivery")));
+  }
+  const delivery = stack.use(await startDelivery(parts, at("delivery")));
   const enrolment = stack.use(
     await startGrpcServer({
       clock: parts.clock,
       listen: at("enrolment"),
-      tls: { ...tls, clientCertificate: "none" },
+      onFailed: events.callFailed,
+      tls: { ...certificate.tls, clientCertificate: "none" },
       services: [enrolmentService(parts)],
     }),
   );
@@ -116,10 +122,15 @@ async function startListeners(config: OriginConfig, parts: Parts, stack: AsyncDi
     await startGrpcServer({
       clock: parts.clock,
       listen: at("nodeRpc"),
-      tls: { ...tls, clientCertificate: "required" },
+      onFailed: events.callFailed,
+      tls: { ...certificate.tls, clientCertificate: "required" },
       services: [nodeSyncService(parts), schedulerSyncService(parts)],
     }),
   );
+  certificate.onRenewed((tls) => {
+    for (const server of [enrolment, nodeRpc]) server.replaceCertificate(tls);
+    events.certificateIssued(certificate.expiresAtMs);
+  });
   const operatorApi = await startOperatorApi(parts, at("operatorApi"), stack);
   const addressOf = (listener: { address: Address }) => listener.address;
   return {
@@ -155,27 +166,6 @@ function addStatusPage(api: ApiServer, parts: Parts): void {
     });
     return reply.type("text/html; charset=utf-8").header("cache-control", "no-store").send(html);
   });
-}
-
-/** Compaction, collection of blobs and of old records; never two runs at once. */
-function startHousekeeping(config: OriginConfig, parts: Parts, stack: AsyncDisposableStack): void {
-  const { log, records, blobs, clock, distribution, events } = parts;
-  const run = async (): Promise<void> => {
-    distribution.advance();
-    log.compact(Math.max(log.compactedRevision(), log.revision() - config.logRevisionsKept));
-    records.prune(clock.nowMs() - RECORD_RETENTION_MS);
-    const uploadedBeforeMs = clock.nowMs() - config.blobGraceSeconds * 1000;
-    events.collected(await blobs.collect(await neededBlobs(log, blobs), uploadedBeforeMs));
-  };
-  const turn = async (): Promise<void> => {
-    try {
-      await run();
-    } catch (error) {
-      if (!isFailure(error)) throw error;
-      events.housekeepingFailed(error);
-    }
-  };
-  stack.use(clock.every(config.housekeepingSeconds * 1000, turn));
 }
 
 /** Given once: the marker is written after it, so a crash in between gives another rather than none. */

@@ -1,5 +1,8 @@
 /** An order to drop or expire stored responses, retained so that a snapshot carries it too. Pure. */
 
+/** How long a purge is retained; a node that was away for longer expires what it stored before that. */
+export const PURGE_RETENTION_MS = 30 * 86_400_000;
+
 export type PurgeMatch =
   | { readonly kind: "all" }
   | { readonly kind: "paths"; readonly paths: readonly string[] }

@@ -9,10 +9,10 @@ import type { Address } from "#platform/address.ts";
 import type { RunningListener } from "#platform/http/admin-listener.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
 import { problemOf } from "#platform/http/problem.ts";
-import { parseIdentity } from "#platform/identity/peer.ts";
+import { type ConnectedPeer, parsePeer } from "#platform/identity/peer.ts";
 import type { BlobStore } from "../blob-store/file-blob-store.ts";
-import { checkMember } from "../enrolment/membership.ts";
-import type { ResourceLog } from "../log/resource-log.ts";
+import type { Members } from "../enrolment/members.ts";
+import type { OwnCertificate, OwnTls } from "../keys/own-certificate.ts";
 import { decideRange } from "./ranges.ts";
 
 /** Edges with several streams each; more wait for a free connection. */
@@ -23,27 +23,37 @@ const IDLE_MS_MAX = 30_000;
 const PATH = /^\/v1\/blobs\/([0-9a-f]{64})$/;
 
 export interface DeliveryParts {
-  readonly log: ResourceLog;
+  readonly members: Members;
   readonly blobs: BlobStore;
-  readonly tls: { readonly keyPem: string; readonly chainPem: string; readonly authoritiesPem: string };
+  readonly certificate: OwnCertificate;
   readonly events: { delivered(bytes: number): void; deliveryRefused(code: string): void };
 }
 
 export async function startDelivery(parts: DeliveryParts, address: Address): Promise<RunningListener> {
-  const { keyPem, chainPem, authoritiesPem } = parts.tls;
-  const options = { key: keyPem, cert: chainPem, ca: authoritiesPem, requestCert: true, rejectUnauthorized: true };
+  const { certificate } = parts;
+  // A stranger is refused by name at its request, as on the other listeners.
+  const options = { ...optionsOf(certificate.tls), requestCert: true, rejectUnauthorized: false };
   const server = createServer(options, (request, response) => {
     answer(parts, request, response).catch((error: unknown) => refuse(parts, error, response));
   });
+  certificate.onRenewed((tls) => server.setSecureContext(optionsOf(tls)));
   server.maxConnections = CONNECTIONS_MAX;
   server.timeout = IDLE_MS_MAX;
   const bound = await listen(server, address);
   return { address: bound, [Symbol.asyncDispose]: () => closeServer(server) };
 }
 
+function optionsOf({ keyPem, chainPem, authoritiesPem }: OwnTls) {
+  return { key: keyPem, cert: chainPem, ca: authoritiesPem };
+}
+
+/** `undefined` where TLS did not verify the certificate. */
+function peerOf({ socket }: IncomingMessage): ConnectedPeer | undefined {
+  return socket instanceof TLSSocket && socket.authorized ? parsePeer(socket.getPeerCertificate()) : undefined;
+}
+
 async function answer(parts: DeliveryParts, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const certificate = request.socket instanceof TLSSocket ? request.socket.getPeerCertificate() : undefined;
-  checkMember(parts.log, parseIdentity(certificate?.subjectaltname), ["edge"]);
+  parts.members.check(peerOf(request), ["edge"]);
   const digest = PATH.exec(request.url ?? "")?.[1];
   const isRead = request.method === "GET" || request.method === "HEAD";
   if (digest === undefined || !isDigest(digest) || !isRead) {

@@ -10,14 +10,14 @@ import {
   SCHEDULER_CERTIFICATE_LIFETIME_MS,
 } from "#platform/identity/authority.ts";
 import { parseCertificate, verifyChain } from "#platform/identity/certificates.ts";
-import type { PeerIdentity } from "#platform/identity/peer.ts";
+import { type PeerIdentity, serialOf } from "#platform/identity/peer.ts";
 import { exportPublicKey, isSignedBy, type SigningKey } from "#platform/identity/signatures.ts";
 import type { Random } from "#platform/random.ts";
 import type { OriginKeys } from "../keys/origin-keys.ts";
 import type { ResourceLog } from "../log/resource-log.ts";
-import { findResource, listResources, writeResource } from "../log/resources.ts";
+import { findResource, writeResource } from "../log/resources.ts";
 import type { JoinTokens } from "./join-tokens.ts";
-import { checkMember } from "./membership.ts";
+import type { Members } from "./members.ts";
 
 /** A node that was off for its certificate's last days may still renew for so long by proof of the old key. */
 const RENEW_GRACE_MS = 7 * 86_400_000;
@@ -25,6 +25,7 @@ const RENEW_CONTEXT = "perigee/renew/1";
 
 export interface EnrolmentParts {
   readonly log: ResourceLog;
+  readonly members: Members;
   readonly keys: OriginKeys;
   readonly joinTokens: JoinTokens;
   readonly clock: Clock;
@@ -72,11 +73,7 @@ async function renew(parts: EnrolmentParts, request: RenewRequest) {
   if (!isSignedBy(RENEW_CONTEXT, request.certificateRequest, request.proof, leaf.publicKey)) {
     throw new Failure("proof-invalid", `the renewal of ${identity.name} is not signed by its old key`);
   }
-  checkMember(parts.log, identity, trust.roles);
-  const isRevoked = listResources(parts.log, "Revocation").some(
-    ({ spec: { subject } }) => subject.kind === "node" && subject.certificateSerial === leaf.serialNumber,
-  );
-  if (isRevoked) throw new Failure("permission-denied", `the certificate of ${identity.name} was revoked`);
+  parts.members.check({ ...identity, serial: serialOf(leaf) }, trust.roles);
   return certify(parts, identity, request.certificateRequest);
 }
 

@@ -10,13 +10,17 @@ import { generateSigningKey, signBytes } from "#platform/identity/signatures.ts"
 import { systemRandom } from "#platform/random.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
 import { loadOriginKeys } from "../keys/origin-keys.ts";
+import { openOwnCertificate } from "../keys/own-certificate.ts";
 import { getResource } from "../log/resources.ts";
 import { openSqliteLog } from "../log/sqlite-log.ts";
 import { enrolmentService } from "./enrolment-service.ts";
 import { openJoinTokens } from "./join-tokens.ts";
+import { Members } from "./members.ts";
 
 async function openService(t: Test) {
-  const tls = await loadOriginKeys(t.testdir(), { clock: systemClock, random: systemRandom });
+  const tools = { clock: systemClock, random: systemRandom };
+  const keys = await loadOriginKeys(t.testdir(), tools);
+  using certificate = await openOwnCertificate(keys.authority, tools);
   const clock = new VirtualClock(systemClock.nowMs());
   const log = openSqliteLog(":memory:");
   const joinTokens = openJoinTokens(":memory:", { clock, random: systemRandom });
@@ -25,12 +29,14 @@ async function openService(t: Test) {
   const server = await startGrpcServer({
     clock: systemClock,
     listen: { host: "127.0.0.1", port: 0 },
-    tls: { ...tls.tls, clientCertificate: "none" },
-    services: [enrolmentService({ log, keys: tls, joinTokens, clock, random: systemRandom, events })],
+    tls: { ...certificate.tls, clientCertificate: "none" },
+    services: [
+      enrolmentService({ log, members: new Members(log), keys, joinTokens, clock, random: systemRandom, events }),
+    ],
   });
   const client = createGrpcClient(Enrolment, {
     address: server.address,
-    tls: { authoritiesPem: tls.tls.authoritiesPem, serverName: "origin.origin.perigee.internal" },
+    tls: { authoritiesPem: certificate.tls.authoritiesPem, serverName: "origin.origin.perigee.internal" },
   });
   t.teardown(async () => {
     client[Symbol.dispose]();

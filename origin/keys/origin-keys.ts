@@ -4,13 +4,7 @@ import { join } from "node:path";
 import { assert } from "#domain/assert.ts";
 import type { Clock } from "#platform/clock.ts";
 import { storageFailure, writeFileDurably } from "#platform/files/durable.ts";
-import {
-  type Authority,
-  createAuthority,
-  createCertificateRequest,
-  issueCertificate,
-  NODE_CERTIFICATE_LIFETIME_MS,
-} from "#platform/identity/authority.ts";
+import { type Authority, createAuthority } from "#platform/identity/authority.ts";
 import { formatPemChain, parsePemChain } from "#platform/identity/certificates.ts";
 import {
   exportPrivateKey,
@@ -20,16 +14,11 @@ import {
 } from "#platform/identity/signatures.ts";
 import type { Random } from "#platform/random.ts";
 
-/** The name in the origin's own certificate: `origin.origin.perigee.internal`. */
-export const ORIGIN_NAME = "origin";
-
 export interface OriginKeys {
   readonly authority: Authority;
   readonly publish: SigningKey;
   readonly stream: SigningKey;
   readonly token: SigningKey;
-  /** Issued anew at each start. */
-  readonly tls: { readonly keyPem: string; readonly chainPem: string; readonly authoritiesPem: string };
 }
 
 export async function loadOriginKeys(dataDir: string, tools: { clock: Clock; random: Random }): Promise<OriginKeys> {
@@ -41,20 +30,11 @@ export async function loadOriginKeys(dataDir: string, tools: { clock: Clock; ran
     storedCertificate === undefined
       ? await makeAuthority(folder, certificatePath, tools)
       : await readAuthority(folder, storedCertificate);
-  const tlsKey = generateSigningKey();
-  const chain = await issueCertificate(
-    authority,
-    await createCertificateRequest(tlsKey),
-    { role: "origin", pool: "-", name: ORIGIN_NAME },
-    { ...tools, lifetimeMs: NODE_CERTIFICATE_LIFETIME_MS },
-  );
-  const authoritiesPem = formatPemChain([authority.certificate]);
   return {
     authority,
     publish: await loadKey(join(folder, "publish.key")),
     stream: await loadKey(join(folder, "stream.key")),
     token: await loadKey(join(folder, "token.key")),
-    tls: { keyPem: exportPrivateKey(tlsKey), chainPem: formatPemChain([chain]) + authoritiesPem, authoritiesPem },
   };
 }
 

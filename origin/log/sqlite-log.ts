@@ -57,8 +57,10 @@ class SqliteLog implements ResourceLog {
   list(options: { readonly kind?: Kind; readonly at?: number } = {}): LogList {
     const revision = options.at ?? this.revision();
     this.#checkRevision(revision);
-    const rows = this.#statements.list.all(revision).map(rowOf);
-    return { revision, rows: options.kind === undefined ? rows : rows.filter((row) => row.kind === options.kind) };
+    const { kind } = options;
+    const { list, listKind } = this.#statements;
+    const found = kind === undefined ? list.all(revision) : listKind.all(kind, revision);
+    return { revision, rows: found.map(rowOf) };
   }
 
   write(writes: readonly Write[]): readonly LogRow[] {
@@ -183,6 +185,11 @@ function prepare(database: Database) {
     find: database.prepare("SELECT * FROM rows WHERE kind = ? AND name = ? ORDER BY revision DESC LIMIT 1"),
     list: database.prepare(
       `SELECT rows.* FROM rows JOIN (${NEWEST_AT}) AS newest USING (revision) WHERE deleted = 0 ORDER BY rows.kind, rows.name`,
+    ),
+    listKind: database.prepare(
+      `SELECT rows.* FROM rows JOIN
+         (SELECT max(revision) AS revision FROM rows WHERE kind = ? AND revision <= ? GROUP BY name) AS newest
+       USING (revision) WHERE deleted = 0 ORDER BY rows.name`,
     ),
     insert: database.prepare("INSERT INTO rows (revision, kind, name, deleted, json) VALUES (?, ?, ?, ?, ?)"),
     changes: database.prepare("SELECT * FROM rows WHERE revision > ? ORDER BY revision LIMIT ?"),

@@ -8,8 +8,7 @@ import type { Clock } from "#platform/clock.ts";
 import { listenTo, PeerLink } from "#platform/grpc/peer-link.ts";
 import { type Call, type ServiceEntry, serviceOf } from "#platform/grpc/server.ts";
 import type { PeerIdentity } from "#platform/identity/peer.ts";
-import { checkMember } from "../enrolment/membership.ts";
-import type { ResourceLog } from "../log/resource-log.ts";
+import type { Members } from "../enrolment/members.ts";
 import type { ObservedNodes } from "../observed/observed-nodes.ts";
 import type { Records } from "../records/records.ts";
 import type { Distribution, Envelope, Subscriber } from "./distribution.ts";
@@ -23,7 +22,7 @@ export interface LinkEvents {
 }
 
 export interface NodeSyncParts {
-  readonly log: ResourceLog;
+  readonly members: Members;
   readonly distribution: Distribution;
   readonly observed: ObservedNodes;
   readonly records: Records;
@@ -43,12 +42,12 @@ async function* serve(
   messages: AsyncIterable<NodeMessage>,
   call: Call,
 ): AsyncGenerator<Outgoing> {
-  const peer = checkMember(parts.log, call.peer, ["edge"]);
+  const peer = parts.members.check(call.peer, ["edge"]);
   using link = new PeerLink<Outgoing>({
     clock: parts.clock,
     signal: call.signal,
     ping: (nonce, sentAtMs) => ({ message: { case: "ping", value: { nonce, sentAtMs } } }),
-    check: () => void checkMember(parts.log, peer, ["edge"]),
+    check: () => void parts.members.check(peer, ["edge"]),
   });
   const older = links.get(peer.name);
   if (older !== undefined) {
@@ -57,6 +56,7 @@ async function* serve(
   }
   links.set(peer.name, link);
   using cleanup = new DisposableStack();
+  cleanup.use(parts.members.onChange(() => void link.recheck()));
   cleanup.defer(() => {
     if (links.get(peer.name) !== link) return;
     links.delete(peer.name);

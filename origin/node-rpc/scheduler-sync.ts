@@ -19,7 +19,7 @@ import { WRITER_BY_KIND } from "#domain/resource.ts";
 import type { Clock } from "#platform/clock.ts";
 import { listenTo, PeerLink } from "#platform/grpc/peer-link.ts";
 import { type Call, type ServiceEntry, serviceOf } from "#platform/grpc/server.ts";
-import { checkMember } from "../enrolment/membership.ts";
+import type { Members } from "../enrolment/members.ts";
 import type { ResourceLog } from "../log/resource-log.ts";
 import { writeResource } from "../log/resources.ts";
 import type { ObservedNode, ObservedNodes } from "../observed/observed-nodes.ts";
@@ -34,6 +34,7 @@ const OBSERVED_COALESCE_MS = 100;
 
 export interface SchedulerSyncParts {
   readonly log: ResourceLog;
+  readonly members: Members;
   readonly distribution: Distribution;
   readonly observed: ObservedNodes;
   readonly clock: Clock;
@@ -72,14 +73,15 @@ async function* serve(
   messages: AsyncIterable<SchedulerMessage>,
   call: Call,
 ): AsyncGenerator<Outgoing> {
-  const peer = checkMember(parts.log, call.peer, ["scheduler"]);
+  const peer = parts.members.check(call.peer, ["scheduler"]);
   using link: Link = new PeerLink<Outgoing>({
     clock: parts.clock,
     signal: call.signal,
     ping: (nonce, sentAtMs) => ({ message: { case: "ping", value: { nonce, sentAtMs } } }),
-    check: () => void checkMember(parts.log, peer, ["scheduler"]),
+    check: () => void parts.members.check(peer, ["scheduler"]),
   });
   using cleanup = new DisposableStack();
+  cleanup.use(parts.members.onChange(() => void link.recheck()));
   cleanup.defer(() => {
     lease.remove(link);
     parts.observed.setLink(peer.name, peer.pool, false, parts.clock.nowMs());

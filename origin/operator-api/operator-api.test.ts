@@ -30,7 +30,10 @@ async function openApi(t: Test) {
   const blobs = await openFileBlobStore(`${folder}/blobs`);
   const logger = createLogger({ program: "origin", level: "silent" });
   const desk = { ...tools, log, tokenKey: keys.token };
-  const parts = { ...desk, keys, joinTokens, blobs, publishKey: keys.publish, observed: new ObservedNodes(), logger };
+  const refusals: string[] = [];
+  const events = { apiRefused: (code: string) => void refusals.push(code) };
+  const publishing = { blobs, publishKey: keys.publish };
+  const parts = { ...desk, ...publishing, keys, joinTokens, observed: new ObservedNodes(), logger, events };
   const server = await createOperatorApi(parts);
   t.teardown(async () => {
     await server.close();
@@ -41,11 +44,11 @@ async function openApi(t: Test) {
     const { token } = await issueToken(desk, "operator", { sub: "test", scopes }, 3600);
     return { authorization: `Bearer ${token}` };
   };
-  return { ...parts, server, bearer, admin: await bearer("admin") };
+  return { ...parts, refusals, server, bearer, admin: await bearer("admin") };
 }
 
 t.test("a request needs a token with the scope", async (t) => {
-  const { server, bearer, clock } = await openApi(t);
+  const { server, bearer, clock, refusals } = await openApi(t);
   const status = async (headers: Record<string, string>) =>
     (await server.inject({ method: "POST", url: "/v1/apply", headers, payload: { documents: [site("shop")] } }))
       .statusCode;
@@ -56,16 +59,18 @@ t.test("a request needs a token with the scope", async (t) => {
   t.equal(await status(apply), 200);
   await clock.advance(3_700_000);
   t.equal(await status(apply), 401);
+  t.same(refusals, ["token-invalid", "token-invalid", "permission-denied", "token-expired"]);
 });
 
 t.test("documents are applied all or none, with every fault of each", async (t) => {
-  const { server, admin, log } = await openApi(t);
+  const { server, admin, log, refusals } = await openApi(t);
   const apply = (documents: unknown[], query = "") =>
     server.inject({ method: "POST", url: `/v1/apply${query}`, headers: admin, payload: { documents } });
   const bad = await apply([site("shop"), { ...site("x"), spec: {} }, { kind: "Nonsense" }, site("shop")]);
   t.equal(bad.statusCode, 422);
   t.same([...new Set(bad.json().faults.map((fault: { document: number }) => fault.document))], [1, 2, 3]);
   t.equal(log.revision(), 0);
+  t.same(refusals, ["resource-invalid"]);
   t.match((await apply([site("shop")], "?dryRun=true")).json(), { dryRun: true, results: [{ action: "created" }] });
   t.equal(log.revision(), 0);
   t.match((await apply([site("shop")])).json(), { revision: 1, results: [{ action: "created", resourceVersion: 1 }] });

@@ -39,6 +39,7 @@ export interface OperatorApiParts extends PublishingParts, TokenDesk {
   readonly joinTokens: JoinTokens;
   readonly observed: ObservedNodes;
   readonly logger: Logger;
+  readonly events: { apiRefused(code: string): void };
 }
 
 const closed = { additionalProperties: false };
@@ -55,6 +56,7 @@ export async function createOperatorApi(parts: OperatorApiParts): Promise<ApiSer
     title: "Perigee origin",
     version: "0.1.0",
     description: "Resources, releases and tokens. Every route needs a scoped operator token.",
+    onRefused: parts.events.apiRefused,
   });
   server.server.requestTimeout = UPLOAD_MS_MAX;
   server.addContentTypeParser("application/octet-stream", (_request, payload, done) => done(null, payload));

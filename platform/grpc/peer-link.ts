@@ -49,6 +49,17 @@ export class PeerLink<T> implements Disposable {
     this.#lastHeardMs = this.#options.clock.monotonicMs();
   }
 
+  /** Asks at once what each ping asks; false where the link has ended by it. */
+  recheck(): boolean {
+    try {
+      this.#options.check();
+      return true;
+    } catch (error) {
+      this.end(error);
+      return false;
+    }
+  }
+
   end(reason: unknown): void {
     this.#ending.abort(reason);
   }
@@ -70,13 +81,8 @@ export class PeerLink<T> implements Disposable {
   }
 
   #ping(): void {
-    const { clock, ping, check } = this.#options;
-    try {
-      check();
-    } catch (error) {
-      this.end(error);
-      return;
-    }
+    if (!this.recheck()) return;
+    const { clock, ping } = this.#options;
     this.#nonce += 1n;
     this.push(ping(this.#nonce, BigInt(Math.floor(clock.nowMs()))));
   }

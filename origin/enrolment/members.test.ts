@@ -1,0 +1,56 @@
+/** A member is enrolled in its role and pool and not revoked, by name or by certificate; a change is told at once. */
+import t from "tap";
+import { writeResource } from "../log/resources.ts";
+import { openSqliteLog } from "../log/sqlite-log.ts";
+import { Members } from "./members.ts";
+
+const near1 = { role: "edge" as const, pool: "near", name: "near-1", serial: "01ab" };
+
+function openMembers() {
+  const log = openSqliteLog(":memory:");
+  const members = new Members(log);
+  const enrol = (name: string, pool: string) => {
+    const spec = { role: "edge" as const, pool, cordoned: false, draining: false };
+    writeResource(log, { kind: "Node", metadata: { name, labels: {} }, spec }, 1);
+  };
+  const revoke = (name: string, subject: { name: string; certificateSerial?: string }) => {
+    const spec = { subject: { kind: "node" as const, ...subject }, reason: "stolen", subjectExpiresAtMs: 9 };
+    writeResource(log, { kind: "Revocation", metadata: { name, labels: {} }, spec }, 1);
+  };
+  enrol("near-1", "near");
+  return { log, members, revoke };
+}
+
+t.test("who is not enrolled in this role and pool is no member", (t) => {
+  const { members } = openMembers();
+  t.equal(members.check(near1, ["edge"]), near1);
+  t.throws(() => members.check(undefined, ["edge"]), { code: "certificate-untrusted" });
+  t.throws(() => members.check(near1, ["scheduler"]), { code: "certificate-untrusted" });
+  t.throws(() => members.check({ ...near1, pool: "far" }, ["edge"]), { code: "permission-denied" });
+  t.throws(() => members.check({ ...near1, name: "near-2" }, ["edge"]), { code: "permission-denied" });
+  t.end();
+});
+
+t.test("a revocation of one certificate leaves the node's next one, a revocation of the node none", (t) => {
+  const { members, revoke } = openMembers();
+  revoke("lost-key", { name: "near-1", certificateSerial: "01ab" });
+  t.throws(() => members.check(near1, ["edge"]), { code: "permission-denied" });
+  t.ok(members.check({ ...near1, serial: "01cd" }, ["edge"]));
+  revoke("stolen", { name: "near-1" });
+  t.throws(() => members.check({ ...near1, serial: "01cd" }, ["edge"]), { code: "permission-denied" });
+  t.end();
+});
+
+t.test("listeners hear of nodes and revocations, and of nothing else", async (t) => {
+  const { log, members, revoke } = openMembers();
+  const stop = new AbortController();
+  const heard = Promise.withResolvers<number>();
+  const following = members.follow(stop.signal);
+  using _listening = members.onChange(() => heard.resolve(log.revision()));
+  const spec = { pool: "near", sites: [], apps: [] };
+  writeResource(log, { kind: "Assignment", metadata: { name: "near", labels: {} }, spec }, 1);
+  revoke("stolen", { name: "near-1" });
+  t.equal(await heard.promise, 3);
+  stop.abort();
+  await following;
+});
