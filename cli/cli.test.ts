@@ -50,6 +50,7 @@ async function run(words: readonly string[], variables: Record<string, string> =
     output: { line: (text) => out.push(text), note: (text) => notes.push(text) },
     environment: { variables: { HOME: "/nowhere", ...variables }, folder: "/nowhere" },
     signal: new AbortController().signal,
+    killSignal: new AbortController().signal,
   });
   return { code, out: out.join("\n"), notes: notes.join("\n") };
 }

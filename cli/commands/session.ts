@@ -9,6 +9,8 @@ export interface CommandSession {
   readonly environment: Environment;
   /** Aborted when the operator interrupts. */
   readonly signal: AbortSignal;
+  /** Aborted when the operator interrupts again: this process exits, and what it has started must end now. */
+  readonly killSignal: AbortSignal;
 }
 
 export interface Api {
