@@ -1,9 +1,9 @@
 /** Which release of each published site is served: one durable row each, verified when loaded, replaced by one swap. */
-import type { Manifest, ReleaseSpec } from "#domain/content/release.ts";
+import { openManifest } from "#contracts/codec/manifest.ts";
+import type { Digest, Manifest, ReleaseSpec } from "#domain/content/release.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
-import type { TrustedKeys } from "#platform/identity/signatures.ts";
+import { checkSignature, type TrustedKeys } from "#platform/identity/signatures.ts";
 import type { Database } from "#platform/sqlite/database.ts";
-import { openManifest } from "./manifest.ts";
 
 export const ACTIVE_RELEASES_MIGRATIONS = [
   `CREATE TABLE active (
@@ -58,6 +58,13 @@ export class ActiveReleases {
     return [...this.#floors.keys()];
   }
 
+  /** The signed bytes of a manifest that is served, for those who verify it themselves. */
+  manifestBytes(digest: Digest): Uint8Array | undefined {
+    const row = this.#database.prepare("SELECT site, manifest FROM active WHERE digest = ?").get(digest);
+    const bytes = row?.["manifest"];
+    return bytes instanceof Uint8Array && this.#releases.has(String(row?.["site"])) ? bytes : undefined;
+  }
+
   /** Durable before it is served. Throws `generation-regressed`. */
   activate(release: ReleaseSpec, bytes: Uint8Array, manifest: Manifest): void {
     const { site, generation } = release;
@@ -90,5 +97,6 @@ function openRow(row: Record<string, unknown>, site: string, generation: number,
   if (typeof signature !== "string" || typeof keyId !== "string") {
     throw new Failure("storage-failed", `the stored signature of ${site} cannot be read`);
   }
-  return openManifest(manifest, { site, generation, manifest: { digest, signature, keyId } }, keys);
+  const claim = { site, generation, manifest: { digest, signature, keyId } };
+  return openManifest(manifest, claim, (signed) => checkSignature(signed, keys));
 }

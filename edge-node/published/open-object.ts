@@ -1,10 +1,13 @@
-/** Opens an object that a release served here names, for render-agents and siblings: fetched where it is missing. */
+/** Opens a manifest that is served here or an object that one names, for render-agents and siblings: fetched where it is missing. */
 import { createReadStream } from "node:fs";
 import type { Digest } from "#domain/content/release.ts";
 import { Failure } from "#domain/failure.ts";
 import type { BlobFetcher } from "../prefetch/blob-fetcher.ts";
 import type { ActiveReleases } from "./active-releases.ts";
 import type { BlobFolder } from "./blob-folder.ts";
+
+/** As a file is read. */
+const CHUNK_BYTES = 64 * 1024;
 
 export interface OpenObject {
   readonly sizeBytes: number;
@@ -24,10 +27,11 @@ export async function openObject(
   digest: Digest,
   offset: number,
 ): Promise<OpenObject> {
+  const manifest = active.manifestBytes(digest);
+  if (manifest !== undefined) return openBytes(manifest, digest, offset);
   const sizeBytes = sizeOf(active, digest);
   if (sizeBytes === undefined) throw new Failure("not-found", `object ${digest} is of no release that is served here`);
-  if (offset > sizeBytes)
-    throw new Failure("argument-invalid", `object ${digest} has ${sizeBytes} bytes, not ${offset}`);
+  checkOffset(digest, sizeBytes, offset);
   await fetcher.ensure({ digest, sizeBytes });
   if (!(await folder.verify(digest))) {
     await fetcher.ensure({ digest, sizeBytes });
@@ -42,6 +46,19 @@ function sizeOf(active: ActiveReleases, digest: Digest): number | undefined {
     for (const file of Object.values(manifest.files)) if (file.digest === digest) return file.sizeBytes;
   }
   return undefined;
+}
+
+function checkOffset(digest: Digest, sizeBytes: number, offset: number): void {
+  if (offset <= sizeBytes) return;
+  throw new Failure("argument-invalid", `object ${digest} has ${sizeBytes} bytes, not ${offset}`);
+}
+
+function openBytes(content: Uint8Array, digest: Digest, offset: number): OpenObject {
+  checkOffset(digest, content.byteLength, offset);
+  const chunks = async function* (): AsyncGenerator<Uint8Array> {
+    for (let at = offset; at < content.byteLength; at += CHUNK_BYTES) yield content.subarray(at, at + CHUNK_BYTES);
+  };
+  return { sizeBytes: content.byteLength, bytes: chunks() };
 }
 
 async function* none(): AsyncGenerator<Uint8Array> {}

@@ -13,6 +13,7 @@ import type { DesiredSite } from "../desired-state/desired-view.ts";
 import { BlobFetcher } from "../prefetch/blob-fetcher.ts";
 import { ACTIVE_RELEASES_MIGRATIONS, ActiveReleases } from "./active-releases.ts";
 import { BlobFolder } from "./blob-folder.ts";
+import { openObject } from "./open-object.ts";
 import { ReleaseKeeper } from "./release-keeper.ts";
 
 const key = generateSigningKey();
@@ -108,7 +109,7 @@ async function openKeeper(t: Test, cloud: Cloud, folder: string) {
   };
   t.teardown(close);
   const served = () => keeper.get("shop")?.generation ?? 0;
-  return { keeper, active, blobs, refused, collected, desire, served, close };
+  return { keeper, active, blobs, fetcher, refused, collected, desire, served, close };
 }
 
 const WRONG: Readonly<Record<string, (cloud: Cloud) => ReleaseSpec>> = {
@@ -167,6 +168,22 @@ t.test("what is not assigned is served once its manifest is verified, its object
   t.notOk(blobs.has(digestOf("one")));
   t.match(keeper.statuses(), [{ site: "shop", activeGeneration: 1, desiredGeneration: 1, objectsMissing: 1 }]);
   t.same(keeper.incomplete(), []);
+});
+
+t.test("who verifies a release itself gets its manifest by digest, from any offset, while it is served", async (t) => {
+  const cloud = new Cloud();
+  const { desire, served, active, blobs, fetcher } = await openKeeper(t, cloud, t.testdir());
+  const release = cloud.release(1, "one");
+  desire(release);
+  await until(() => served() === 1, "served");
+  const { digest, sizeBytes } = release.manifest;
+  const parts = { active, folder: blobs, fetcher };
+  const object = await openObject(parts, digest, 2);
+  const chunks = await Array.fromAsync(object.bytes);
+  t.equal(Buffer.concat(chunks).toString(), cloud.blobs.get(digest)?.slice(2));
+  t.equal(object.sizeBytes, sizeBytes);
+  await t.rejects(openObject(parts, digest, sizeBytes + 1), { code: "argument-invalid" });
+  await t.rejects(openObject(parts, digestOf("other"), 0), { code: "not-found" });
 });
 
 t.test("a release waits for its time, complete; a restart without the cloud serves what was served", async (t) => {

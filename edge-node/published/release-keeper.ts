@@ -1,4 +1,5 @@
 /** Brings each published site to its newest release: manifest, objects, activation; what is refused changes nothing. */
+import { MANIFEST_BYTES_MAX, openManifest } from "#contracts/codec/manifest.ts";
 import { assert } from "#domain/assert.ts";
 import type { Digest, Manifest, ReleaseSpec } from "#domain/content/release.ts";
 import { releaseName } from "#domain/content/release.ts";
@@ -6,13 +7,12 @@ import { Failure, isFailure } from "#domain/failure.ts";
 import type { SiteStatus } from "#domain/fleet/node.ts";
 import type { Clock } from "#platform/clock.ts";
 import { backoffMs } from "#platform/concurrency/retry.ts";
-import type { TrustedKeys } from "#platform/identity/signatures.ts";
+import { checkSignature, type TrustedKeys } from "#platform/identity/signatures.ts";
 import type { Random } from "#platform/random.ts";
 import type { DesiredSite } from "../desired-state/desired-view.ts";
 import type { BlobFetcher, BlobNeed } from "../prefetch/blob-fetcher.ts";
 import type { ActiveRelease, ActiveReleases } from "./active-releases.ts";
 import type { BlobFolder } from "./blob-folder.ts";
-import { MANIFEST_BYTES_MAX, openManifest } from "./manifest.ts";
 import { decideReleaseStep } from "./release-step.ts";
 
 /** How late an activation time or a retry may be seen. */
@@ -206,7 +206,8 @@ export class ReleaseKeeper implements Disposable {
     const bytes = await folder.read(digest);
     if (bytes === undefined)
       throw new Failure("digest-mismatch", `manifest ${digest} was damaged on disk`, { retryable: true });
-    return { bytes, parsed: openManifest(bytes, release, publishKeys()) };
+    const parsed = openManifest(bytes, release, (signed) => checkSignature(signed, publishKeys()));
+    return { bytes, parsed };
   }
 
   #activate(pending: Pending, release: ReleaseSpec): void {

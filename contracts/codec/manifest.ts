@@ -1,4 +1,4 @@
-/** Opens a manifest: digest, signature, format, and that it is the one its release names; on receipt and on load. */
+/** Opens a signed manifest: digest, signature, format, and that it is the one its release names; on receipt and on load. */
 import { createHash } from "node:crypto";
 import Type from "typebox";
 import { Value } from "typebox/value";
@@ -12,7 +12,6 @@ import {
 import { Failure } from "#domain/failure.ts";
 import { NAME_PATTERN } from "#domain/ids.ts";
 import { faultsOf } from "#domain/schema-faults.ts";
-import { checkSignature, type TrustedKeys } from "#platform/identity/signatures.ts";
 
 /** A site of 100,000 files stays below it. */
 export const MANIFEST_BYTES_MAX = 32 * 1024 * 1024;
@@ -48,15 +47,28 @@ export interface ManifestClaim {
   readonly manifest: Pick<ManifestReference, "signature" | "keyId" | "digest">;
 }
 
-/** Throws `digest-mismatch`, `signature-invalid`, `manifest-invalid`, or `generation-regressed` for an older one's bytes. */
-export function openManifest(bytes: Uint8Array, claim: ManifestClaim, keys: TrustedKeys): Manifest {
+export interface SignedManifest {
+  readonly context: typeof MANIFEST_CONTEXT;
+  readonly bytes: Uint8Array;
+  readonly signature: Uint8Array;
+  readonly keyId: string;
+}
+
+/**
+ * `checkSignature` throws `signature-invalid`; nothing is read before it has passed. Throws `digest-mismatch`,
+ * `manifest-invalid`, or `generation-regressed` for an older one's bytes.
+ */
+export function openManifest(
+  bytes: Uint8Array,
+  claim: ManifestClaim,
+  checkSignature: (signed: SignedManifest) => void,
+): Manifest {
   const { digest, signature, keyId } = claim.manifest;
   const name = releaseName(claim.site, claim.generation);
   const actual = createHash("sha256").update(bytes).digest("hex");
   if (actual !== digest)
     throw new Failure("digest-mismatch", `manifest ${name}: has the digest ${actual}, not ${digest}`);
-  const signed = { context: MANIFEST_CONTEXT, bytes, signature: Buffer.from(signature, "base64url"), keyId };
-  checkSignature(signed, keys);
+  checkSignature({ context: MANIFEST_CONTEXT, bytes, signature: Buffer.from(signature, "base64url"), keyId });
   const manifest = parseManifest(bytes);
   if (manifest.site !== claim.site) {
     throw new Failure("manifest-invalid", `manifest ${name}: is of the site ${manifest.site}`);
