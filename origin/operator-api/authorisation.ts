@@ -1,5 +1,6 @@
 /** Who an operator request is from and whether its token's scopes allow it. */
 import { type OperatorClaims, parseClaims, TOKEN_TYPES } from "#contracts/tokens/claims.ts";
+import { allows, type Scope } from "#contracts/tokens/scopes.ts";
 import { Failure } from "#domain/failure.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { SigningKey } from "#platform/identity/signatures.ts";
@@ -7,15 +8,6 @@ import { signToken, verifyToken } from "#platform/identity/tokens.ts";
 import type { Random } from "#platform/random.ts";
 import type { ResourceLog } from "../log/resource-log.ts";
 import { listResources } from "../log/resources.ts";
-
-export type Scope = "admin" | "read" | "apply" | "join" | `publish:${string}`;
-
-/** `admin` allows all; what may be written may be read. */
-export function allows(scopes: readonly string[], wanted: Scope): boolean {
-  if (scopes.includes("admin") || scopes.includes(wanted)) return true;
-  if (wanted === "read") return scopes.includes("apply");
-  return wanted.startsWith("publish:") && scopes.includes("publish:*");
-}
 
 export interface TokenDesk {
   readonly log: ResourceLog;
