@@ -62,6 +62,16 @@ export const measurementsSchema = Type.Object(
   closed,
 );
 
+export const measurementsAnswerSchema = Type.Object(
+  {
+    /** Answers that were believed. */
+    accepted: Type.Integer({ minimum: 0 }),
+    /** Why others were not. */
+    notes: Type.Array(Type.String()),
+  },
+  closed,
+);
+
 /** A public P-256 key (RFC 7518 section 6.2.1). */
 export const clientKeySchema = Type.Object(
   {
