@@ -28,6 +28,7 @@ export interface RttSummary {
   /** The group it is known from: the client's own or a coarser one. */
   readonly group: string;
   readonly smoothedRttMs: number;
+  readonly rttMsP50: number;
   readonly rttMsP95: number;
   readonly sampleCount: number;
   readonly ageMs: number;
@@ -113,12 +114,14 @@ function addSample(entry: Entry, sample: { rttMs: number; atMs: number }): void 
 
 function summarise(entry: Entry, of: { group: string; pool: string; nowMs: number }): RttSummary {
   const sorted = entry.samplesMs.toSorted((a, b) => a - b);
+  const rttMsP50 = sorted[Math.ceil(sorted.length * 0.5) - 1];
   const rttMsP95 = sorted[Math.ceil(sorted.length * 0.95) - 1];
-  assert(rttMsP95 !== undefined, "an entry has a sample");
+  assert(rttMsP50 !== undefined && rttMsP95 !== undefined, "an entry has a sample");
   return {
     pool: of.pool,
     group: of.group,
     smoothedRttMs: entry.smoothedRttMs,
+    rttMsP50,
     rttMsP95,
     sampleCount: entry.sampleCount,
     ageMs: of.nowMs - entry.lastAtMs,

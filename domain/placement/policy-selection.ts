@@ -38,3 +38,13 @@ export function selectPolicy(policies: readonly NamedPolicy[], app: string, tier
     sessionSecondsMax: chosen?.spec.sessionSecondsMax ?? SESSION_SECONDS_MAX_DEFAULT,
   };
 }
+
+/** What applies to a site's content: of several policies that name it the first by name. */
+export function selectSitePolicy(
+  policies: readonly NamedPolicy[],
+  site: string,
+): Pick<AppliedPolicy, "name" | "rules"> {
+  const naming = policies.filter(({ spec }) => spec.sites.includes(site));
+  const chosen = naming.toSorted((a, b) => (a.name < b.name ? -1 : 1))[0];
+  return { name: chosen?.name, rules: chosen?.spec ?? DEFAULT_RULES };
+}
