@@ -32,6 +32,8 @@ export interface ApiServerOptions {
   readonly requestsPerMinuteMax?: number;
   /** Told of each request that is refused: a failure's code, `request-malformed`, or `bug`. */
   readonly onRefused?: (code: FailureCode | "request-malformed" | "bug") => void;
+  /** Networks in CIDR form: what X-Forwarded-For says is believed of them, as far as it leads to them. */
+  readonly trustedProxies?: readonly string[];
 }
 
 export type ApiServer = Awaited<ReturnType<typeof createApiServer>>;
@@ -44,6 +46,7 @@ export async function createApiServer(options: ApiServerOptions) {
     bodyLimit: API_BODY_BYTES_MAX,
     requestTimeout: API_REQUEST_MS_MAX,
     forceCloseConnections: true,
+    trustProxy: [...(options.trustedProxies ?? [])],
   }).withTypeProvider<TypeBoxTypeProvider>();
   server.setValidatorCompiler(compileValidator);
   const { onRefused = () => undefined } = options;
