@@ -6,7 +6,7 @@ import http from "k6/http";
 import type { Options } from "k6/options";
 import { PULLED_SIZES_BYTES, type PublishedFile, pulledBody, pulledPath } from "../plan.ts";
 import { plan, sharedOptions, steadyRate } from "./given-plan.ts";
-import { askRanked, askRedirect, siteAt } from "./steering.ts";
+import { askRanked, askRedirect } from "./steering.ts";
 
 const SECONDS = plan.isSmoke ? 15 : 60;
 /** Hashing more than this would load the machine more than serving it does: its length and ends are compared. */
@@ -46,7 +46,7 @@ export function ranked(): void {
   const file = pick(plan.published.hot);
   const edge = askRanked(plan.published.site)[0];
   if (!check(edge, { "edges are ranked": (found) => found !== undefined }) || edge === undefined) return;
-  const url = siteAt(edge, plan.published.site, file.path);
+  const url = `${edge}${file.path}`;
   if (exec.scenario.iterationInTest % 3 === 0) checkPart(url, file);
   else checkWhole(url, file, "hot");
 }
@@ -71,7 +71,7 @@ export function cold(): void {
   }
   const edge = askRanked(plan.published.site)[0];
   if (edge === undefined) return;
-  checkWhole(siteAt(edge, plan.published.site, file.path), file, "cold");
+  checkWhole(`${edge}${file.path}`, file, "cold");
   pulled("hot", String(iteration % PULLED_HOT_OBJECTS), "hot");
 }
 
@@ -80,7 +80,7 @@ function pulled(kind: "hot" | "cold", name: string, tag: string): void {
   const path = pulledPath(kind, name, bytes);
   const edge = askRanked(plan.pulled.site)[0];
   if (edge === undefined) return;
-  const response = http.get(siteAt(edge, plan.pulled.site, path), { tags: { name: tag } });
+  const response = http.get(`${edge}${path}`, { tags: { name: tag } });
   check(response, {
     "the upstream's bytes": ({ status, body }) => status === 200 && body === pulledBody(path, bytes),
   });

@@ -5,7 +5,7 @@ import { Trend } from "k6/metrics";
 import type { Options } from "k6/options";
 import { PULLED_SIZES_BYTES, type PublishedFile, pulledBody, pulledPath } from "../plan.ts";
 import { plan, sharedOptions, steadyRate } from "./given-plan.ts";
-import { askRanked, siteAt } from "./steering.ts";
+import { askRanked } from "./steering.ts";
 
 const SECONDS = plan.isSmoke ? 40 : 90;
 const BEGIN_SECONDS = plan.isSmoke ? 12 : 45;
@@ -14,6 +14,8 @@ const END_SECONDS = plan.isSmoke ? 32 : 75;
 const NOTICED_SECONDS = BEGIN_SECONDS + 11;
 const READERS_PER_SECOND = 30;
 const PULLED_HOT_OBJECTS = 10;
+/** Of the readers' requests. */
+const PULLED_RATIO = 0.3;
 const RETURN_SECONDS_MAX = 30;
 
 const cloudBackMs = new Trend("cloud_answers_again", true);
@@ -47,47 +49,51 @@ function once(name: string, startSeconds: number) {
   } as const;
 }
 
+/** Where each site is, at each edge. */
 interface Known {
-  readonly edges: readonly string[];
+  readonly published: readonly string[];
+  readonly pulled: readonly string[];
 }
 
-/** What a user knew before: the edges, and each has answered once for everything that is asked for later. */
+/** What a user knew before; each edge has answered once for everything that is asked for later. */
 export function setup(): Known {
-  const edges = askRanked(plan.published.site);
-  if (edges.length === 0) throw new Error("the scheduler steers nowhere");
-  for (const edge of edges) {
-    for (const file of plan.published.hot) http.get(siteAt(edge, plan.published.site, file.path));
-    for (let index = 0; index < PULLED_HOT_OBJECTS; index += 1) {
-      for (const bytes of PULLED_SIZES_BYTES) {
-        http.get(siteAt(edge, plan.pulled.site, pulledPath("hot", String(index), bytes)));
-      }
-    }
-  }
-  return { edges };
+  const published = askRanked(plan.published.site);
+  const pulled = askRanked(plan.pulled.site);
+  if (published.length === 0 || pulled.length === 0) throw new Error("the scheduler steers nowhere");
+  for (const edge of published) for (const { path } of plan.published.hot) http.get(`${edge}${path}`);
+  for (const edge of pulled) for (const { path } of pulledHot()) http.get(`${edge}${path}`);
+  return { published, pulled };
 }
 
-export function readers({ edges }: Known): void {
-  const edge = pick(edges);
-  if (Math.random() < 0.3) {
-    const bytes = pick(PULLED_SIZES_BYTES);
-    const path = pulledPath("hot", String(Math.floor(Math.random() * PULLED_HOT_OBJECTS)), bytes);
-    const response = http.get(siteAt(edge, plan.pulled.site, path), { tags: { name: "pulled" } });
-    check(response, {
-      "the upstream's bytes": ({ status, body }) => status === 200 && body === pulledBody(path, bytes),
-    });
-    return;
-  }
+function pulledHot(): readonly { path: string; bytes: number }[] {
+  const names = Array.from({ length: PULLED_HOT_OBJECTS }, (_, index) => String(index));
+  return PULLED_SIZES_BYTES.flatMap((bytes) => names.map((name) => ({ path: pulledPath("hot", name, bytes), bytes })));
+}
+
+export function readers({ published, pulled }: Known): void {
+  if (Math.random() < PULLED_RATIO) readPulled(pick(pulled));
+  else readPublished(pick(published));
+}
+
+function readPublished(edge: string): void {
   const file: PublishedFile = pick(plan.published.hot);
-  const url = siteAt(edge, plan.published.site, file.path);
-  const response = http.get(url, { responseType: "binary", tags: { name: "published" } });
+  const response = http.get(`${edge}${file.path}`, { responseType: "binary", tags: { name: "published" } });
   check(response, {
     "the published bytes": ({ status, body }) => status === 200 && body?.byteLength === file.bytes,
   });
 }
 
+function readPulled(edge: string): void {
+  const { path, bytes } = pick(pulledHot());
+  const response = http.get(`${edge}${path}`, { tags: { name: "pulled" } });
+  check(response, {
+    "the upstream's bytes": ({ status, body }) => status === 200 && body === pulledBody(path, bytes),
+  });
+}
+
 /** A user who knows nothing but the edges' names, while the cloud is silent: any edge steers. */
-export function newcomers({ edges }: Known): void {
-  const found = askRanked(plan.published.site, pick(edges), "2s");
+export function newcomers({ published }: Known): void {
+  const found = askRanked(plan.published.site, pick(published), "2s");
   check(found, { "an edge steers while cut off": ({ length }) => length > 0 });
 }
 

@@ -8,7 +8,7 @@ export interface ProbeTarget {
   readonly token: string;
 }
 
-/** The ranked edges' addresses, best first; empty where the answer is none. */
+/** Where the site is at each of the ranked edges, best first; empty where the answer is none. */
 export function askRanked(site: string, scheduler = plan.scheduler, timeout = "10s"): readonly string[] {
   const response = http.get(`${scheduler}/v1/steer?site=${site}`, { tags: { name: "steer (JSON)" }, timeout });
   if (response.status !== 200) return [];
@@ -20,11 +20,6 @@ export function askRedirect(hostname: string, path: string): string | undefined 
   const port = /:(\d+)$/.exec(plan.scheduler)?.[1] ?? "80";
   const response = http.get(`http://${hostname}:${port}${path}`, { redirects: 0, tags: { name: "steer (302)" } });
   return response.status === 302 ? response.headers["Location"] : undefined;
-}
-
-/** `SITE.NODE` names a site at a node. */
-export function siteAt(edge: string, site: string, path: string): string {
-  return `${edge.replace("://", `://${site}.`)}${path}`;
 }
 
 type Answer = RefinedResponse<ResponseType | undefined>;
