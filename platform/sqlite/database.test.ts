@@ -1,6 +1,7 @@
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { isConstraintError, openDatabase } from "#platform/sqlite/database.ts";
+import { isBrokenDatabase, isConstraintError, openDatabase, openOrBeginAgain } from "#platform/sqlite/database.ts";
 
 const FIRST = "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT";
 const SECOND = "ALTER TABLE notes ADD COLUMN stars INTEGER NOT NULL DEFAULT 0";
@@ -70,5 +71,48 @@ t.test("what cannot be opened or read is named with its path", async (t) => {
   });
   for (const path of [join(folder, "missing", "x.sqlite"), join(folder, "garbage.sqlite")]) {
     t.throws(() => openDatabase(path, { migrations: [FIRST], durability: "full" }), { code: "storage-failed" }, path);
+  }
+});
+
+t.test("a statement's failure has a code, so that a full disk is no bug", async (t) => {
+  using database = openDatabase(join(t.testdir(), "notes.sqlite"), { migrations: [FIRST], durability: "full" });
+  const insert = database.prepare("INSERT INTO notes (text) VALUES (?)");
+  database.exec("PRAGMA max_page_count = 4");
+  t.throws(() => insert.run("x".repeat(100_000)), { code: "disk-full", retryable: true });
+  insert.run("small");
+  t.equal(database.prepare("SELECT count(*) AS n FROM notes").get()?.["n"], 1);
+});
+
+t.test("a broken database is set aside and begun again, whether its head or a page is broken", async (t) => {
+  const options = { migrations: [FIRST], durability: "full" as const };
+  const broken = {
+    head: (bytes: Buffer) => bytes.fill("no database", 0, 100),
+    page: (bytes: Buffer) => bytes.fill(0xff, 4096, 8192),
+  };
+  for (const [what, damage] of Object.entries(broken)) {
+    const path = join(t.testdir(), `${what}.sqlite`);
+    {
+      using database = openDatabase(path, options);
+      database.prepare("INSERT INTO notes (text) VALUES (?)").run("hello");
+    }
+    const bytes = damage(readFileSync(path));
+    writeFileSync(path, bytes);
+    const damages: unknown[] = [];
+    let opened = 0;
+    const texts = openOrBeginAgain(
+      path,
+      options,
+      (database) => {
+        opened += 1;
+        const rows = database.prepare("SELECT text FROM notes").all();
+        database.close();
+        return rows;
+      },
+      (failure) => void damages.push(failure),
+    );
+    t.same(texts, [], what);
+    t.ok(damages.length === 1 && damages.every(isBrokenDatabase), what);
+    t.ok(readFileSync(`${path}.damaged`).equals(bytes), `${what}: kept for who looks into it`);
+    t.equal(opened, what === "head" ? 1 : 2, what);
   }
 });

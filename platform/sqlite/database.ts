@@ -1,7 +1,8 @@
 /** Opens an SQLite database (write-ahead log, one writer) at its newest schema and runs transactions on it. */
-import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { renameSync, rmSync } from "node:fs";
+import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from "node:sqlite";
 import { assert } from "#domain/assert.ts";
-import { Failure } from "#domain/failure.ts";
+import { Failure, isFailure } from "#domain/failure.ts";
 
 /** `full`: what a commit acknowledged survives a power cut; `normal`: it survives a crash of the process. */
 export type Durability = "full" | "normal";
@@ -14,11 +15,22 @@ export const SQLITE_WAL_BYTES_MAX = 16 * 1024 * 1024;
 /** SQLite's primary result codes (sqlite.org/rescode.html). */
 const SQLITE_BUSY = 5;
 const SQLITE_LOCKED = 6;
+const SQLITE_CORRUPT = 11;
 const SQLITE_FULL = 13;
 const SQLITE_CONSTRAINT = 19;
+const SQLITE_NOTADB = 26;
+
+export type Row = Readonly<Record<string, SQLOutputValue>>;
+
+/** Throws `storage-failed` or `disk-full`, or SQLite's own error where a constraint is broken. */
+export interface Statement {
+  get(...values: SQLInputValue[]): Row | undefined;
+  all(...values: SQLInputValue[]): readonly Row[];
+  run(...values: SQLInputValue[]): { readonly changes: number | bigint; readonly lastInsertRowid: number | bigint };
+}
 
 export interface Database extends Disposable {
-  prepare(sql: string): StatementSync;
+  prepare(sql: string): Statement;
   /** Runs statements that bind nothing. */
   exec(sql: string): void;
   /** Commits when `work` returns, rolls back when it throws. Does not nest; `work` must not be asynchronous. */
@@ -35,6 +47,12 @@ function sqliteCode(error: unknown): number | undefined {
 /** True for a breach of a UNIQUE, CHECK, NOT NULL or foreign key rule. */
 export function isConstraintError(error: unknown): boolean {
   return sqliteCode(error) === SQLITE_CONSTRAINT;
+}
+
+/** True where the file is not, or no longer, a database: no later try mends it. */
+export function isBrokenDatabase(error: unknown): boolean {
+  const code = isFailure(error, "storage-failed") ? sqliteCode(error.cause) : undefined;
+  return code === SQLITE_CORRUPT || code === SQLITE_NOTADB;
 }
 
 /** Names what went wrong in the storage; an error that is not the storage's is returned as it is. */
@@ -69,8 +87,14 @@ class OpenDatabase implements Database {
     this.#connection = connection;
   }
 
-  prepare(sql: string): StatementSync {
-    return translating(this.#path, () => this.#connection.prepare(sql));
+  prepare(sql: string): Statement {
+    const path = this.#path;
+    const statement: StatementSync = translating(path, () => this.#connection.prepare(sql));
+    return {
+      get: (...values) => translating(path, () => statement.get(...values)),
+      all: (...values) => translating(path, () => statement.all(...values)),
+      run: (...values) => translating(path, () => statement.run(...values)),
+    };
   }
 
   exec(sql: string): void {
@@ -139,5 +163,35 @@ export function openDatabase(
   } catch (error) {
     database.close();
     throw error;
+  }
+}
+
+/**
+ * Opens, and builds what reads the database; a broken file is set aside under `.damaged`, told of, and begun again,
+ * empty. The database is the builder's to close, once it has returned.
+ */
+export function openOrBeginAgain<T>(
+  path: string,
+  options: { readonly migrations: readonly string[]; readonly durability: Durability },
+  build: (database: Database) => T,
+  onDamage: (failure: Failure) => void,
+): T {
+  const open = (): T => {
+    const database = openDatabase(path, options);
+    try {
+      return build(database);
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  };
+  try {
+    return open();
+  } catch (error) {
+    if (!isFailure(error) || !isBrokenDatabase(error)) throw error;
+    onDamage(error);
+    renameSync(path, `${path}.damaged`);
+    for (const beside of [`${path}-wal`, `${path}-shm`]) rmSync(beside, { force: true });
+    return open();
   }
 }
