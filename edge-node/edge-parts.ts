@@ -11,14 +11,14 @@ import { serverNameOf } from "#platform/identity/peer.ts";
 import type { Logger } from "#platform/logging.ts";
 import { createMetrics } from "#platform/metrics/metrics.ts";
 import type { Random } from "#platform/random.ts";
-import { openDatabase } from "#platform/sqlite/database.ts";
+import { type Database, openOrBeginAgain } from "#platform/sqlite/database.ts";
 import type { EdgeConfig } from "./config.ts";
 import { APPLIED_PURGES_MIGRATIONS, AppliedPurges } from "./desired-state/applied-purges.ts";
 import { isRevoked, viewOf } from "./desired-state/desired-view.ts";
 import { POOL_SET_MIGRATIONS, PoolSet } from "./desired-state/pool-set.ts";
 import { createEdgeEvents, createStoreEvents } from "./events.ts";
 import { LinkState } from "./link/link-state.ts";
-import { createNodeEvents, type NodeEvents } from "./node-events.ts";
+import { createNodeEvents, type DamagedState, type NodeEvents } from "./node-events.ts";
 import { BlobFetcher } from "./prefetch/blob-fetcher.ts";
 import { BlobSource } from "./prefetch/blob-source.ts";
 import { ACTIVE_RELEASES_MIGRATIONS, ActiveReleases } from "./published/active-releases.ts";
@@ -53,17 +53,23 @@ export async function openEdgeParts(config: EdgeConfig, tools: EdgeTools, stack:
   const identity = stack.use(await openIdentity(config, tools));
   const metrics = createMetrics("edge-node");
   const events = createNodeEvents(tools.logger, metrics);
-  const open = (name: string, migrations: readonly string[]) =>
-    stack.use(openDatabase(join(dataDir, `${name}.sqlite`), { migrations, durability: "full" }));
-  const set = new PoolSet(open("desired", POOL_SET_MIGRATIONS), {
-    pool: identity.peer.pool,
-    keys: () => identity.trust.streamKeys,
-  });
-  if (set.damage !== undefined) events.storedDamaged("set", set.damage);
-  const reports = new ReportQueue(open("reports", REPORT_QUEUE_MIGRATIONS), {
-    clock: tools.clock,
-    onDropped: events.reportsDropped,
-  });
+  const load = <T>(name: DamagedState, migrations: readonly string[], build: (database: Database) => T): T =>
+    openOrBeginAgain(
+      join(dataDir, `${name}.sqlite`),
+      { migrations, durability: "full" },
+      (database) => {
+        const built = build(database);
+        stack.use(database);
+        return built;
+      },
+      (failure) => events.storedDamaged(name, failure),
+    );
+  const { pool } = identity.peer;
+  const trustedKeys = { pool, keys: () => identity.trust.streamKeys };
+  const set = load("desired", POOL_SET_MIGRATIONS, (database) => new PoolSet(database, trustedKeys));
+  if (set.damage !== undefined) events.storedDamaged("desired", set.damage);
+  const queue = { clock: tools.clock, onDropped: events.reportsDropped };
+  const reports = load("reports", REPORT_QUEUE_MIGRATIONS, (database) => new ReportQueue(database, queue));
   const link = stack.use(await LinkState.open(join(dataDir, "last-linked"), tools.clock, events.storageFailed));
   const half = (bytes: number) => Math.floor(bytes / 2);
   const store = stack.use(
@@ -78,9 +84,10 @@ export async function openEdgeParts(config: EdgeConfig, tools: EdgeTools, stack:
   const held = { ...tools, identity, metrics, events, set, reports, link, store };
   const memory = new ObjectMemory(half(config.store.memoryBytesMax));
   const folder = await BlobFolder.open(join(dataDir, "objects"), half(config.store.diskBytesMax));
-  const active = new ActiveReleases(open("releases", ACTIVE_RELEASES_MIGRATIONS), identity.trust.publishKeys);
-  for (const failure of active.damaged) events.storedDamaged("manifest", failure);
-  const purges = new AppliedPurges(open("purges", APPLIED_PURGES_MIGRATIONS));
+  const { publishKeys } = identity.trust;
+  const active = load("releases", ACTIVE_RELEASES_MIGRATIONS, (database) => new ActiveReleases(database, publishKeys));
+  for (const failure of active.damaged) events.storedDamaged("releases", failure);
+  const purges = load("purges", APPLIED_PURGES_MIGRATIONS, (database) => new AppliedPurges(database));
   return assemble(config, { ...held, memory, folder, active, purges, incarnation: tools.random.uuid() }, stack);
 }
 

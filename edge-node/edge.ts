@@ -5,6 +5,7 @@ import { startAdminListener } from "#platform/http/admin-listener.ts";
 import { serverNameOf } from "#platform/identity/peer.ts";
 import type { EdgeConfig } from "./config.ts";
 import { startContentListener } from "./content-listener.ts";
+import { decideExpiry } from "./desired-state/applied-purges.ts";
 import { type EdgeParts, type EdgeTools, openEdgeParts } from "./edge-parts.ts";
 import { contentRoutes } from "./published/content-routes.ts";
 import { openObject } from "./published/open-object.ts";
@@ -51,6 +52,7 @@ function portsOf(config: EdgeConfig, parts: EdgeParts) {
     ...parts,
     config,
     isCutOff: () => !parts.link.isUp,
+    isServed: (site: string) => parts.keeper.get(site) !== undefined || parts.pulls.get(site) !== undefined,
     openObject: (digest: string, offset: number) => openObject(parts, digest, offset),
     onAgentsChanged: parts.tellChange,
   };
@@ -104,6 +106,7 @@ async function startLink(
         door?.passOn(envelope);
       },
       onUp() {
+        expireMissed(parts);
         parts.report("link-up", { cutOffMs: link.cutOffMs });
         link.set(true);
         events.linkUp();
@@ -118,4 +121,12 @@ async function startLink(
   );
   stack.use(identity.onRenewed(() => keeper.reconsider()));
   parts.onChange(() => origin.sendNow());
+}
+
+/** Before the set arrives whose purges are all that the origin still knows. */
+function expireMissed({ link, clock, store, events }: EdgeParts): void {
+  const beforeMs = decideExpiry(link.cutOffMs, clock.nowMs());
+  if (beforeMs === undefined) return;
+  store.expireStoredBefore("all-sites", beforeMs);
+  events.purgesMissed(beforeMs);
 }

@@ -4,10 +4,14 @@ import { type Failure, isFailure } from "#domain/failure.ts";
 import type { Logger } from "#platform/logging.ts";
 import type { Metrics } from "#platform/metrics/metrics.ts";
 
+/** The databases of `dataDir`. */
+export type DamagedState = "desired" | "releases" | "purges" | "reports";
+
 export type NodeEvents = ReturnType<typeof createNodeEvents>;
 
 export function createNodeEvents(logger: Logger, metrics: Metrics) {
   const link = metrics.gauge("origin_link_up", "1 while the stream to the origin stands");
+  const failures = metrics.counter("origin_link_failures_total", "Links that ended or were refused", ["code"]);
   const revision = metrics.gauge("applied_revision", "Revision of the pool's set that is durable here");
   const batches = metrics.counter("batches_refused_total", "Batches of desired state refused by reason", ["code"]);
   const damaged = metrics.counter("stored_state_damaged_total", "Stored state that did not verify at load", ["what"]);
@@ -29,6 +33,14 @@ export function createNodeEvents(logger: Logger, metrics: Metrics) {
       link.set(0);
       logger.warn({ err: reason }, "link to the origin down, serving what is held");
     },
+    linkFailed(failure: Failure) {
+      failures.inc({ code: failure.code });
+      logger.debug({ err: failure }, "link to the origin failed, it is made again");
+      if (!failure.retryable) logger.warn({ err: failure }, "the origin does not take this node");
+    },
+    purgesMissed(expiredBeforeMs: number) {
+      logger.warn({ expiredBeforeMs }, "cut off for longer than purges are retained: what is older is expired");
+    },
     originRefused: (code: string, message: string) => logger.warn({ code, message }, "the origin refused this node"),
     applied(to: number) {
       revision.set(to);
@@ -38,7 +50,7 @@ export function createNodeEvents(logger: Logger, metrics: Metrics) {
       batches.inc({ code: failure.code });
       logger.warn({ err: failure }, "batch refused, the set stays as it was");
     },
-    storedDamaged(what: "set" | "manifest", failure: Failure) {
+    storedDamaged(what: DamagedState, failure: Failure) {
       damaged.inc({ what });
       logger.error({ what, err: failure }, "stored state does not verify");
     },

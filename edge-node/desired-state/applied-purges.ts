@@ -1,5 +1,5 @@
 /** Which purges were applied to the store: each once, also across restarts; forgotten with their resource. */
-import type { PurgeSpec } from "#domain/content/purge.ts";
+import { PURGE_RETENTION_MS, type PurgeSpec } from "#domain/content/purge.ts";
 import type { Resource } from "#domain/resource.ts";
 import type { Database } from "#platform/sqlite/database.ts";
 
@@ -34,4 +34,12 @@ export class AppliedPurges {
     this.#database.prepare("DELETE FROM applied WHERE name = ?").run(name);
     this.#applied.delete(name);
   }
+}
+
+/**
+ * Which stored responses a purge may have named that was forgotten before this node was back: those stored before the
+ * time. `undefined` where none was.
+ */
+export function decideExpiry(cutOffMs: number, nowMs: number): number | undefined {
+  return cutOffMs > PURGE_RETENTION_MS ? nowMs - PURGE_RETENTION_MS : undefined;
 }

@@ -1,7 +1,8 @@
 import t from "tap";
 import { parseStoredResource } from "#contracts/operator-api/resources/parse.ts";
+import { PURGE_RETENTION_MS } from "#domain/content/purge.ts";
 import { openDatabase } from "#platform/sqlite/database.ts";
-import { APPLIED_PURGES_MIGRATIONS, AppliedPurges } from "./applied-purges.ts";
+import { APPLIED_PURGES_MIGRATIONS, AppliedPurges, decideExpiry } from "./applied-purges.ts";
 import { isRevoked, viewOf } from "./desired-view.ts";
 
 function setOf(documents: readonly [kind: string, name: string, spec: object][]) {
@@ -66,4 +67,11 @@ t.test("a purge is applied once, also across a restart, and again when it is wri
   apply([]);
   apply();
   t.equal(applied.length, 3);
+});
+
+t.test("who was away for longer than purges are retained expires what one of them may have named", async (t) => {
+  const nowMs = PURGE_RETENTION_MS * 4;
+  t.equal(decideExpiry(0, nowMs), undefined);
+  t.equal(decideExpiry(PURGE_RETENTION_MS, nowMs), undefined);
+  t.equal(decideExpiry(PURGE_RETENTION_MS + 1, nowMs), PURGE_RETENTION_MS * 3);
 });

@@ -11,7 +11,7 @@ import {
 import { POOL_BATCH_CONTEXT, type PoolBatch, type Watermark } from "#domain/desired-state.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
 import { checkSignature, type TrustedKeys } from "#platform/identity/signatures.ts";
-import type { Database } from "#platform/sqlite/database.ts";
+import { type Database, isBrokenDatabase } from "#platform/sqlite/database.ts";
 
 export const POOL_SET_MIGRATIONS = [
   `CREATE TABLE floor (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, revision INTEGER NOT NULL) STRICT;
@@ -157,14 +157,14 @@ export class PoolSet {
     const floor = this.#database.prepare("SELECT epoch, revision FROM floor").get();
     if (floor === undefined) return;
     this.#floor = { epoch: Number(floor["epoch"]), revision: Number(floor["revision"]) };
-    const chain = this.#envelopes(undefined);
-    this.#chainLength = chain.length;
     try {
+      const chain = this.#envelopes(undefined);
+      this.#chainLength = chain.length;
       for (const envelope of chain) this.#replay(envelope);
       if (this.#state.revision === this.#floor.revision && this.#state.epoch === this.#floor.epoch) return;
       throw new Failure("storage-failed", `the stored set ends before revision ${this.#floor.revision}`);
     } catch (error) {
-      if (!isFailure(error)) throw error;
+      if (!isFailure(error) || isBrokenDatabase(error)) throw error;
       this.#damage = error;
     }
     this.#parts = [];

@@ -58,7 +58,12 @@ export interface OriginLinkOptions {
   readonly onBatch: (envelope: SignedBatch) => void;
   readonly onUp: () => void;
   readonly onDown: (reason: Failure) => void;
-  readonly events: { batchRefused(failure: Failure): void; originRefused(code: string, message: string): void };
+  readonly events: {
+    batchRefused(failure: Failure): void;
+    originRefused(code: string, message: string): void;
+    /** Each time, also where it never stood. */
+    linkFailed(failure: Failure): void;
+  };
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -92,6 +97,7 @@ export class OriginLink implements AsyncDisposable {
       const begunMs = clock.monotonicMs();
       const failure = await this.#connectOnce(signal);
       if (signal.aborted) return;
+      this.#options.events.linkFailed(failure);
       if (clock.monotonicMs() - begunMs >= LIVED_MS_MIN) attempt = 1;
       const told = Number(failure.detail["retryAfterSeconds"] ?? 0) * 1000;
       const waitMs = told + backoffMs(RECONNECT, Math.min(attempt, DOUBLINGS_MAX), random);

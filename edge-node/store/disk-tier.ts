@@ -7,6 +7,7 @@ import type { Fields } from "#domain/http/fields.ts";
 import type { Clock } from "#platform/clock.ts";
 import { storageFailure } from "#platform/files/durable.ts";
 import type { Random } from "#platform/random.ts";
+import { isBrokenDatabase } from "#platform/sqlite/database.ts";
 import { BodyFileWriter, type BodySeal, openBody, readBody, removeFile } from "./body-file.ts";
 import { bytesOnDisk, DiskIndex, type DroppedRow, type IndexedResponse } from "./disk-index.ts";
 import { findVariant } from "./memory-tier.ts";
@@ -21,9 +22,6 @@ const TOUCH_MS = 10_000;
 const TOUCHED_MAX = 10_000;
 /** Folders that share the files. */
 const FOLDERS = 64;
-
-/** SQLite's primary result codes for a file that is not, or no longer, a database. */
-const NO_DATABASE = new Set([11, 26]);
 
 export interface StoreEvents {
   /** Something stored could not be had: a miss. */
@@ -81,7 +79,7 @@ export class DiskTier implements AsyncDisposable {
     try {
       return new DiskTier(options, new DiskIndex(path));
     } catch (error) {
-      if (!isFailure(error) || !isBroken(error)) throw error;
+      if (!isFailure(error) || !isBrokenDatabase(error)) throw error;
       events.lost(error);
       for (const name of [path, `${path}-wal`, `${path}-shm`]) await rm(name, { force: true });
       return new DiskTier(options, new DiskIndex(path));
@@ -327,11 +325,6 @@ async function makeFolders(folder: string): Promise<void> {
   } catch (error) {
     throw storageFailure(error, folder);
   }
-}
-
-function isBroken({ cause }: Failure): boolean {
-  if (!(cause instanceof Error) || !("errcode" in cause)) return false;
-  return typeof cause.errcode === "number" && NO_DATABASE.has(cause.errcode & 0xff);
 }
 
 /** What the system says; a bug stays one. */

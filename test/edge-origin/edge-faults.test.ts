@@ -1,4 +1,5 @@
 /** What an edge does when its link, its upstream or a certificate fails, with a real origin. */
+import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
@@ -132,7 +133,71 @@ t.test("a stranger's origin with the edge's address learns nothing and changes n
   for (let turn = 0; turn < 20; turn += 1) t.ok(hasBody("ours")(await get(edge.addresses.content, "/")));
   const nodes: { items: { status?: { linkUp?: boolean } }[] } = JSON.parse(await api(stranger, "GET", "/v1/nodes"));
   t.same(nodes.items, []);
+  const failures = /origin_link_failures_total\{code="unavailable"\} [1-9]/;
+  await untilAnswer(
+    () => get(edge.addresses.admin, "/metrics"),
+    ({ body }) => failures.test(body.toString()),
+    "each refusal is counted",
+  );
 });
+
+t.test(
+  "a revoked edge gets no more from the origin, which is counted at both, and goes on with what it holds",
+  async (t) => {
+    const folder = t.testdir();
+    const cloud = await startCloud(t, join(folder, "origin"));
+    await api(cloud, "POST", "/v1/apply", { documents: [shop] });
+    await publish(cloud, "shop", { "/index.html": "one" });
+    const edge = await startEdgeHere(t, await joinSettings(cloud, folder, "near-1"));
+    const { content, admin } = edge.addresses;
+    await untilAnswer(() => get(content, "/"), hasBody("one"), "served");
+    const subject = { kind: "node", name: "near-1" };
+    const revocation = document("Revocation", "stolen", { subject, reason: "stolen", subjectExpiresAtMs: 9e12 });
+    await api(cloud, "POST", "/v1/apply", { documents: [revocation] });
+    await publish(cloud, "shop", { "/index.html": "two" });
+    const counted = (code: string) => new RegExp(`_failure.*_total\\{code="${code}"\\} [1-9]`);
+    await untilAnswer(
+      () => get(admin, "/metrics"),
+      ({ body }) => counted("permission-denied").test(body.toString()),
+      "the edge knows why",
+    );
+    const origin = await get(cloud.origin.addresses.admin, "/metrics");
+    t.match(origin.body.toString(), /perigee_origin_calls_failed_total\{code="permission-denied"\} [1-9]/);
+    t.ok(hasBody("one")(await get(content, "/")));
+  },
+);
+
+t.test(
+  "an edge whose databases are damaged starts, counts it, serves what verifies, and is mended by a snapshot",
+  async (t) => {
+    const folder = t.testdir();
+    const cloud = await startCloud(t, join(folder, "origin"));
+    await api(cloud, "POST", "/v1/apply", { documents: [shop] });
+    await publish(cloud, "shop", { "/index.html": "one" });
+    const settings = await joinSettings(cloud, folder, "near-1");
+    const first = await startEdgeHere(t, settings);
+    await untilAnswer(() => get(first.addresses.content, "/"), hasBody("one"), "served");
+    await first[Symbol.asyncDispose]();
+    for (const name of ["reports", "purges", "releases"]) {
+      writeFileSync(join(settings.dataDir, `${name}.sqlite`), "not a database ".repeat(1000));
+    }
+    const desired = openDatabase(join(settings.dataDir, "desired.sqlite"), { migrations: [""], durability: "full" });
+    desired.exec("UPDATE envelope SET payload = x'00' WHERE position = (SELECT max(position) FROM envelope)");
+    desired.close();
+    const again = await startEdgeHere(t, settings);
+    const { content, admin } = again.addresses;
+    await untilAnswer(() => get(content, "/"), hasBody("one"), "served again");
+    const metrics = (await get(admin, "/metrics")).body.toString();
+    for (const what of ["desired", "reports", "purges", "releases"]) {
+      t.match(metrics, `perigee_edge_node_stored_state_damaged_total{what="${what}"} 1`);
+    }
+    await untilAnswer(
+      () => get(admin, "/readyz?offline"),
+      ({ status }) => status === 200,
+      "whole again",
+    );
+  },
+);
 
 t.test(
   "the door to the agents takes its requests, gets batches and objects, and its agents are reported",
