@@ -21,30 +21,30 @@ export interface RttHistory {
   readonly nowMs: number;
 }
 
-export interface ProbePlan {
+export interface ProbePlan<P extends PoolFacts = PoolFacts> {
   /** Pools to probe, at most six. */
-  readonly probed: readonly PoolFacts[];
+  readonly probed: readonly P[];
   /** Pools as near that may take nothing: for the record of the decision. */
-  readonly passedOver: readonly PoolFacts[];
+  readonly passedOver: readonly P[];
 }
 
-/** A pool is worth a probe when it may take a session of the app at all. */
-export function planProbes(
+/** A pool is worth a probe when it may take a session of the app, or serve the site, at all. */
+export function planProbes<P extends PoolFacts>(
   client: ShortlistClient,
-  pools: readonly PoolFacts[],
+  pools: readonly P[],
   {
     constraints,
     history,
-    holdsApp,
+    holdsIt,
   }: {
     readonly constraints: readonly LabelRequirement[];
     readonly history: RttHistory;
-    readonly holdsApp: (pool: PoolFacts) => boolean;
+    readonly holdsIt: (pool: P) => boolean;
   },
-): ProbePlan {
-  const isOpen = (pool: PoolFacts): boolean => isOpenFor(pool, constraints) && holdsApp(pool);
+): ProbePlan<P> {
+  const isOpen = (pool: P): boolean => isOpenFor(pool, constraints) && holdsIt(pool);
   const open = new Set(pools.filter(isOpen));
-  const shortlist = (from: readonly PoolFacts[]): PoolFacts[] => {
+  const shortlist = (from: readonly P[]): P[] => {
     const byName = new Map(from.map((pool) => [pool.pool, pool]));
     return planShortlist(client, from, history).flatMap(({ pool }) => byName.get(pool) ?? []);
   };
@@ -63,8 +63,17 @@ export function isOpenFor(pool: PoolFacts, constraints: readonly LabelRequiremen
 /** What to expect of a pool that this client has not measured. */
 export function estimateRtt(client: ShortlistClient, pool: PoolFacts, { map, nowMs }: RttHistory): RttFact {
   const known = map.find(client.groups, pool.pool, nowMs);
-  if (known !== undefined) return { rttMs: known.rttMsP95, source: "history" };
-  const rttMs = client.coordinates === undefined ? RTT_MS_UNKNOWN : estimateRttMs(client.coordinates, pool.coordinates);
+  return known === undefined ? estimateByGeography(client, pool) : { rttMs: known.rttMsP95, source: "history" };
+}
+
+/** The same for content, where the usual round trip counts and not the worst: half a group would have to lie to move it. */
+export function estimateContentRtt(client: ShortlistClient, pool: PoolFacts, { map, nowMs }: RttHistory): RttFact {
+  const known = map.find(client.groups, pool.pool, nowMs);
+  return known === undefined ? estimateByGeography(client, pool) : { rttMs: known.rttMsP50, source: "history" };
+}
+
+function estimateByGeography({ coordinates }: ShortlistClient, pool: PoolFacts): RttFact {
+  const rttMs = coordinates === undefined ? RTT_MS_UNKNOWN : estimateRttMs(coordinates, pool.coordinates);
   return { rttMs, source: "geography" };
 }
 

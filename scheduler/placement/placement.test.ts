@@ -83,7 +83,7 @@ t.test("only pools that may take the app are probed; the others are kept for the
   const plan = planProbes(client, pools, {
     constraints: [{ label: "region", operator: "NotIn", values: ["us"] }],
     history,
-    holdsApp: ({ pool }) => pool !== "no-agents",
+    holdsIt: ({ pool }) => pool !== "no-agents",
   });
   t.same(
     plan.probed.map(({ pool }) => pool),

@@ -22,7 +22,7 @@ export async function chooseProbes(
 ): Promise<ProbePlan> {
   const pools = facts.listPools();
   const holdsApp = await findHolders(ledger, app, pools);
-  return planProbes(client, pools, { constraints: policy.rules.constraints, history, holdsApp });
+  return planProbes(client, pools, { constraints: policy.rules.constraints, history, holdsIt: holdsApp });
 }
 
 /** Whether any agent of a pool, as last reported, holds a class of the app. Costs pools times classes. */

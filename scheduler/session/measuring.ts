@@ -18,6 +18,8 @@ export interface MeasuringPorts {
   readonly clock: Clock;
   readonly events: { answerRefused(failure: Failure): void };
   readonly facts: { findPool(pool: string): PoolFacts | undefined };
+  /** Told of each edge that answered: a sign of life. */
+  readonly watch: { answered(node: string): void };
 }
 
 export interface Believed {
@@ -59,12 +61,13 @@ function checkEdge({ facts }: MeasuringPorts, { node, pool }: Measurement): void
 
 /** The session's record with what was measured; of two values for a pool the worse. */
 export async function learnFrom(
-  { rttMap, ledger, clock }: MeasuringPorts,
+  { rttMap, ledger, clock, watch }: MeasuringPorts,
   record: SessionRecord,
   measurements: readonly Measurement[],
 ): Promise<SessionRecord> {
   const fresh = new Map<string, number>();
-  for (const { pool, rttMsP95, samplesMs, freeSlots, ageMs, issued } of measurements) {
+  for (const { node, pool, rttMsP95, samplesMs, freeSlots, ageMs, issued } of measurements) {
+    watch.answered(node);
     await ledger.probed({ pool, freeSlots, ageMs });
     fresh.set(pool, Math.max(rttMsP95, fresh.get(pool) ?? 0));
     // A repeated call teaches nothing twice, and what another replica asked for is recorded there.

@@ -55,7 +55,7 @@ function listOthers(shown: PlacementClaims, policy: AppliedPolicy, facts: Renewa
   const { record, history, holdsApp } = facts;
   const others = facts.pools.filter(({ pool }) => pool !== shown.pool);
   const { constraints } = policy.rules;
-  const { probed, passedOver } = planProbes(record.client, others, { constraints, history, holdsApp });
+  const { probed, passedOver } = planProbes(record.client, others, { constraints, history, holdsIt: holdsApp });
   const measured = others.filter(({ pool }) => record.measured.has(pool));
   const considered = new Set([...probed, ...measured, ...passedOver]);
   return [...considered].map((pool) => ({ pool, rtt: rttOf(pool, record, history), answered: true }));

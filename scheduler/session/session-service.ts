@@ -71,6 +71,7 @@ export interface SessionPorts extends PlacingPorts {
   locate(address: string): ShortlistClient;
   readonly rttMap: RttMap;
   readonly probeTokens: ProbeTokens;
+  readonly watch: { answered(node: string): void };
   readonly events: SessionEvents;
 }
 

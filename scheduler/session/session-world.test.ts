@@ -133,6 +133,7 @@ export class World {
       },
       locate: () => ({ groups: ["prefix:192.0.2.0/24"], coordinates: lisbon }),
       probeTokens: new ProbeTokens({ identity, clock, random }),
+      watch: { answered: () => undefined },
     });
     const replica = { service, ledger, explain, rttMap };
     await this.report(replica);
@@ -180,6 +181,7 @@ export class Client {
       nowMs: () => clock.nowMs(),
       monotonicMs: () => clock.monotonicMs(),
       deadline: (ms: number) => clock.deadline(ms),
+      sleep: (ms: number) => clock.sleep(ms),
     };
     return new Client(world, await createClientKey(clientClock));
   }

@@ -1,0 +1,141 @@
+/** Joins the stream of facts to what lives on it: the fleet, the ledger, nodes' states and the slow loop. */
+import { fromUint64, toUint64 } from "#contracts/codec/numbers.ts";
+import { NodeLiveness } from "#contracts/generated/perigee/v1/scheduler_pb.js";
+import type { NodeState } from "#domain/fleet/node.ts";
+import { parseAddress } from "#platform/address.ts";
+import type { Readiness } from "#platform/http/admin-listener.ts";
+import { serverNameOf } from "#platform/identity/peer.ts";
+import type { SchedulerConfig } from "./config.ts";
+import { SlowLoop } from "./content-plan/slow-loop.ts";
+import { decisionMessage, FactsLink, type FactsReceiver, requestOf } from "./facts/facts-link.ts";
+import type { ObservedNode } from "./facts/fleet.ts";
+import type { StateChange, TellStates } from "./reconcile/node-watch.ts";
+import type { SchedulerParts } from "./scheduler-parts.ts";
+
+const ORIGIN_SERVER_NAME = serverNameOf({ role: "origin", name: "origin" });
+const COUNT_MS = 5000;
+
+const LIVENESS: Readonly<Record<NodeState, NodeLiveness>> = {
+  connected: NodeLiveness.CONNECTED,
+  "cut-off": NodeLiveness.CUT_OFF,
+  dead: NodeLiveness.DEAD,
+};
+
+export interface ConnectedFacts {
+  readiness(): Readiness;
+}
+
+export function connectFacts(
+  config: SchedulerConfig,
+  parts: SchedulerParts,
+  stack: AsyncDisposableStack,
+): ConnectedFacts {
+  const { clock, fleet, watch, events, set, identity } = parts;
+  const standing = { isUp: false, isComplete: false, hasLease: false };
+  const loop = stack.use(
+    new SlowLoop({
+      clock,
+      fleet,
+      events,
+      write: (request, resource, expected): boolean => link.send(decisionMessage(request, resource, expected)),
+    }),
+  );
+  const tell: TellStates = (states) => link.send({ case: "nodeStates", value: { states: states.map(entryOf) } });
+  const reconsider = (): void => {
+    const mayWrite = standing.isUp && standing.isComplete && standing.hasLease;
+    watch.tellTo(mayWrite ? tell : undefined);
+    loop.setActive(mayWrite);
+  };
+  const link: FactsLink = stack.use(
+    new FactsLink({
+      ...parts,
+      address: parseAddress(config.origin.nodeRpc),
+      tls: () => identity.clientTls(ORIGIN_SERVER_NAME),
+      clientUrl: config.clientUrl,
+      receiver: receiverOf(parts, standing, { loop, reconsider }),
+    }),
+  );
+  stack.use(clock.every(COUNT_MS, () => events.counted(watch.counts())));
+  events.applied(set.watermark?.revision ?? 0);
+  return { readiness: () => readinessOf(parts, standing) };
+}
+
+interface Standing {
+  isUp: boolean;
+  /** All that is observed has been told since the link stands. */
+  isComplete: boolean;
+  hasLease: boolean;
+}
+
+function receiverOf(
+  parts: SchedulerParts,
+  standing: Standing,
+  { loop, reconsider }: { readonly loop: SlowLoop; readonly reconsider: () => void },
+): FactsReceiver {
+  const { fleet, watch, events, set } = parts;
+  return {
+    desired() {
+      fleet.setDesired(set.resources);
+      watch.turn();
+      events.applied(set.watermark?.revision ?? 0);
+    },
+    observed: (node) => takeObserved(parts, node),
+    complete(nodes) {
+      fleet.retainObserved(nodes);
+      watch.knowLinks();
+      standing.isComplete = true;
+      reconsider();
+    },
+    lease(isHeld) {
+      standing.hasLease = isHeld;
+      events.leaseHeld(isHeld);
+      reconsider();
+    },
+    decided: (result) =>
+      loop.decided({
+        request: requestOf(result),
+        accepted: result.accepted,
+        resourceVersion: fromUint64(result.resourceVersion, "resourceVersion"),
+        code: result.code,
+      }),
+    up() {
+      standing.isUp = true;
+      events.linkUp();
+    },
+    down(reason) {
+      Object.assign(standing, { isUp: false, isComplete: false, hasLease: false } satisfies Standing);
+      watch.loseLinks();
+      reconsider();
+      events.linkDown(reason);
+    },
+  };
+}
+
+/** A status counts as a report of slots only while its link is up, and not as the link comes up: that one is old. */
+function takeObserved({ fleet, watch, ledger }: SchedulerParts, observed: ObservedNode): void {
+  const { node, linkUp, status } = observed;
+  const before = fleet.findObserved(node);
+  const isRepeated = before?.linkUp === false && linkUp;
+  fleet.setObserved(observed);
+  watch.setLink(node, linkUp);
+  const pool = fleet.view.nodes.get(node)?.spec;
+  if (pool?.role !== "edge" || !linkUp || isRepeated || status === undefined) return;
+  void ledger.report({ pool: pool.pool, node, agents: status.agents });
+}
+
+function entryOf({ node, state, sinceMs }: StateChange) {
+  return { node, liveness: LIVENESS[state], sinceMs: toUint64(sinceMs) };
+}
+
+function readinessOf({ set, fleet }: SchedulerParts, { isUp, hasLease }: Standing): Readiness {
+  const revision = set.watermark?.revision;
+  const pools = fleet.listPools();
+  const edges = pools.reduce((sum, pool) => sum + pool.edges.length, 0);
+  const reasons = [
+    revision === undefined ? "no desired state yet: the origin has not been reached" : `revision ${revision}`,
+    isUp ? "link to the origin up" : "link to the origin down: deciding by what is held",
+    hasLease ? "holds the slow loop's lease" : "does not hold the slow loop's lease",
+    `${edges} edges in ${pools.length} pools`,
+  ];
+  return { ready: revision !== undefined, reasons };
+}

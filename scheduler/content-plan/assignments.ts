@@ -1,0 +1,73 @@
+/** Plans which published sites and apps are to be on which pool. Pure. */
+import type { AssignmentSpec } from "#domain/placement/assignment.ts";
+import { meetsRequirement } from "#domain/placement/labels.ts";
+import { selectPolicy } from "#domain/placement/policy-selection.ts";
+import type { ContentPolicySpec } from "#domain/policy/content-policy.ts";
+import { TIERS } from "#domain/policy/placement-policy.ts";
+import type { Labels } from "#domain/resource.ts";
+import type { DesiredView } from "../facts/desired-view.ts";
+import { rankByHash } from "../steering/rendezvous.ts";
+
+export interface ContentRules {
+  readonly prefetch: "all" | "none";
+  /** Undefined: every pool that may. */
+  readonly replicas: number | undefined;
+  readonly residency: readonly Labels[];
+}
+
+/** Of several policies that name a site the strictest counts; a site that none names is held everywhere. */
+export function contentRulesOf(policies: readonly ContentPolicySpec[], site: string): ContentRules {
+  const naming = policies.filter((policy) => policy.sites.includes(site));
+  const replicas = naming.flatMap((policy) => policy.replicas ?? []);
+  return {
+    prefetch: naming.some((policy) => policy.prefetch === "none") ? "none" : "all",
+    replicas: replicas.length === 0 ? undefined : Math.min(...replicas),
+    residency: naming.flatMap(({ residency }) => (residency === undefined ? [] : [residency])),
+  };
+}
+
+/** The first label that the pool lacks; undefined where it may hold the content. */
+export function findResidencyBreach(labels: Labels, residency: readonly Labels[]): string | undefined {
+  const unmet = residency.flatMap(Object.entries).find(([label, value]) => labels[label] !== value);
+  return unmet === undefined ? undefined : `label ${unmet[0]} must be ${unmet[1]}`;
+}
+
+/** One for each pool, in the order of their names. */
+export function planAssignments(view: DesiredView): readonly AssignmentSpec[] {
+  const pools = [...view.pools.keys()].sort();
+  const poolsBySite = new Map(
+    [...view.sites].flatMap(([site, spec]) =>
+      spec.publish === undefined ? [] : [[site, holdersOf(view, site, pools)]],
+    ),
+  );
+  const poolsByApp = new Map([...view.apps.keys()].map((app) => [app, new Set(rendererPools(view, app, pools))]));
+  const named = (holders: ReadonlyMap<string, ReadonlySet<string>>, pool: string) =>
+    [...holders].flatMap(([name, held]) => (held.has(pool) ? [name] : [])).sort();
+  return pools.map((pool) => ({ pool, sites: named(poolsBySite, pool), apps: named(poolsByApp, pool) }));
+}
+
+/** With fewer replicas than pools the hash of site and pool chooses, so that a pool more or less moves little. */
+function holdersOf(view: DesiredView, site: string, pools: readonly string[]): ReadonlySet<string> {
+  const rules = contentRulesOf(view.contentPolicies, site);
+  if (rules.prefetch === "none") return new Set();
+  const permitted = pools.filter((pool) => {
+    const labels = view.pools.get(pool)?.metadata.labels ?? {};
+    return findResidencyBreach(labels, rules.residency) === undefined;
+  });
+  return new Set(rankByHash(site, permitted).slice(0, rules.replicas ?? permitted.length));
+}
+
+/** Pools with a render-agent that the policy of any tier permits. */
+function rendererPools(view: DesiredView, app: string, pools: readonly string[]): readonly string[] {
+  const withAgents = new Set(
+    [...view.nodes.values()].flatMap(({ spec }) => (spec.role === "agent" ? [spec.pool] : [])),
+  );
+  const policies = TIERS.map((tier) => selectPolicy(view.placementPolicies, app, tier));
+  return pools.filter((pool) => {
+    const labels = view.pools.get(pool)?.metadata.labels ?? {};
+    const isPermitted = policies.some(({ rules }) =>
+      rules.constraints.every((requirement) => meetsRequirement(labels, requirement)),
+    );
+    return withAgents.has(pool) && isPermitted;
+  });
+}

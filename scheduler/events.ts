@@ -1,0 +1,133 @@
+/** What happens in the scheduler: one method an event, the log record and the metrics together. */
+import type { Failure, FailureCode } from "#domain/failure.ts";
+import type { NodeState } from "#domain/fleet/node.ts";
+import type { Logger } from "#platform/logging.ts";
+import type { Metrics } from "#platform/metrics/metrics.ts";
+import type { StateChange } from "./reconcile/node-watch.ts";
+import type { SessionEvents } from "./session/session-service.ts";
+import type { SteeringEvents } from "./steering/steering-service.ts";
+
+export type SchedulerEvents = ReturnType<typeof createEvents>;
+
+export function createEvents(logger: Logger, metrics: Metrics) {
+  return {
+    ...linkEvents(logger, metrics),
+    ...fleetEvents(logger, metrics),
+    session: sessionEvents(metrics, logger),
+    steering: steeringEvents(metrics, logger),
+    api: apiEvents(metrics),
+    listening(addresses: Readonly<Record<string, string>>) {
+      logger.info({ addresses }, "scheduler listening");
+    },
+  };
+}
+
+function linkEvents(logger: Logger, metrics: Metrics) {
+  const link = metrics.gauge("origin_link_up", "1 while the stream to the origin stands");
+  const revision = metrics.gauge("applied_revision", "Revision of the desired state that is durable here");
+  const batches = metrics.counter("batches_refused_total", "Messages of the origin refused by reason", ["code"]);
+  const damaged = metrics.counter("stored_state_damaged_total", "Stored state that did not verify at load");
+  return {
+    linkUp() {
+      link.set(1);
+      logger.info("link to the origin up");
+    },
+    linkDown(reason: Failure) {
+      link.set(0);
+      logger.warn({ err: reason }, "link to the origin down, deciding by what is held");
+    },
+    originRefused: (code: string, message: string) => logger.warn({ code, message }, "the origin refused this replica"),
+    applied(to: number) {
+      revision.set(to);
+      logger.debug({ revision: to }, "desired state applied");
+    },
+    batchRefused(failure: Failure) {
+      batches.inc({ code: failure.code });
+      logger.warn({ err: failure }, "a message of the origin refused, what is held stays");
+    },
+    storedDamaged(failure: Failure) {
+      damaged.inc();
+      logger.error({ err: failure }, "stored state does not verify, what came after it is asked for again");
+    },
+  };
+}
+
+function fleetEvents(logger: Logger, metrics: Metrics) {
+  const lease = metrics.gauge("slow_loop_lease", "1 while this replica holds the slow loop's lease");
+  const nodes = metrics.gauge("edges", "Edges by state", ["state"]);
+  const changes = metrics.counter("edge_state_changes_total", "Changes of edges' states", ["state"]);
+  const probes = metrics.counter("edge_probes_total", "Probes of edges by this scheduler, by outcome", ["outcome"]);
+  const plans = metrics.counter("plans_written_total", "Decisions of the slow loop by kind and outcome", [
+    "kind",
+    "outcome",
+  ]);
+  const located = metrics.gauge("networks", "Rows of the operator's table of networks");
+  return {
+    leaseHeld(isHeld: boolean) {
+      lease.set(isHeld ? 1 : 0);
+      logger.info({ isHeld }, "slow loop's lease");
+    },
+    counted(counts: Readonly<Record<NodeState, number>>) {
+      for (const [state, count] of Object.entries(counts)) nodes.set({ state }, count);
+    },
+    stateChanged({ node, state }: StateChange, from: NodeState) {
+      changes.inc({ state });
+      logger.info({ node, from, to: state }, "edge changed its state");
+    },
+    probed: (outcome: string) => probes.inc({ outcome }),
+    planWritten(kind: string, pool: string, outcome: string) {
+      plans.inc({ kind, outcome });
+      logger.info({ kind, pool, outcome }, "decision of the slow loop written");
+    },
+    networksLoaded: (rows: number) => located.set(rows),
+    geoipLoaded: () => logger.info("GeoLite2 data loaded (MaxMind, CC BY-SA 4.0)"),
+    geoipFailed: (error: unknown) =>
+      logger.error({ err: error }, "GeoLite2 data cannot be loaded, steering without it"),
+  };
+}
+
+function sessionEvents(metrics: Metrics, logger: Logger): SessionEvents {
+  const sessions = metrics.counter("sessions_total", "Calls of sessions' lives by operation and outcome", [
+    "operation",
+    "outcome",
+  ]);
+  const answers = metrics.counter("session_probe_answers_refused_total", "Probe answers not believed", ["code"]);
+  return {
+    created: () => sessions.inc({ operation: "create", outcome: "created" }),
+    answered: (operation, _app, answer) => sessions.inc({ operation, outcome: answer.state }),
+    kept: () => sessions.inc({ operation: "renew", outcome: "kept" }),
+    ended: () => sessions.inc({ operation: "end", outcome: "ended" }),
+    refused: (operation, failure) => sessions.inc({ operation, outcome: failure.code }),
+    answerRefused(failure) {
+      answers.inc({ code: failure.code });
+      logger.debug({ err: failure }, "probe answer of a session not believed");
+    },
+  };
+}
+
+function steeringEvents(metrics: Metrics, logger: Logger): SteeringEvents {
+  const steered = metrics.counter("steered_total", "Steering answers by what the winner's round trip is known from", [
+    "source",
+  ]);
+  const unserved = metrics.counter("steering_without_edge_total", "Steering requests that no edge could serve");
+  const measured = metrics.counter("measurements_total", "Probe answers of clients that were believed");
+  const refused = metrics.counter("measurements_refused_total", "Probe answers of clients not believed", ["code"]);
+  return {
+    steered: (source) => steered.inc({ source }),
+    noEdge: () => unserved.inc(),
+    measured: (count) => measured.inc(count),
+    answerRefused(failure) {
+      refused.inc({ code: failure.code });
+      logger.debug({ err: failure }, "probe answer of a client not believed");
+    },
+  };
+}
+
+function apiEvents(metrics: Metrics) {
+  const redirects = metrics.counter("redirects_total", "Requests for sites' host names sent on to an edge");
+  const refused = metrics.counter("requests_refused_total", "Requests refused by reason", ["code"]);
+  return {
+    redirected: () => redirects.inc(),
+    refused: (code: FailureCode | "request-malformed" | "bug") => refused.inc({ code }),
+  };
+}

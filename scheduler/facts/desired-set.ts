@@ -1,0 +1,167 @@
+/** Every pool's desired state on disk, as the signed envelopes that made it: verified on receipt and again at load. */
+import { decodePoolBatch } from "#contracts/codec/pool-batch.ts";
+import {
+  advance,
+  checkContinues,
+  EMPTY_SET,
+  type Resources,
+  type SetState,
+  withPart,
+} from "#contracts/codec/set-state.ts";
+import { ALL_POOLS, POOL_BATCH_CONTEXT, type PoolBatch, type Watermark } from "#domain/desired-state.ts";
+import { Failure, isFailure } from "#domain/failure.ts";
+import { checkSignature, type TrustedKeys } from "#platform/identity/signatures.ts";
+import type { Database } from "#platform/sqlite/database.ts";
+
+export const DESIRED_SET_MIGRATIONS = [
+  `CREATE TABLE envelope (
+     position INTEGER PRIMARY KEY, payload BLOB NOT NULL, signature BLOB NOT NULL, key_id TEXT NOT NULL
+   ) STRICT`,
+];
+
+/** Verified in a fifth of a second at load; a longer chain is replaced by a snapshot. */
+export const CHAIN_ENVELOPES_MAX = 1024;
+/** Parts of one snapshot that wait for its last one: all pools' resources, some kilobytes each. */
+export const SNAPSHOT_PARTS_MAX = 512;
+export const SNAPSHOT_BYTES_MAX = 256 * 1024 * 1024;
+
+export interface SignedBatch {
+  readonly payload: Uint8Array;
+  readonly signature: Uint8Array;
+  readonly keyId: string;
+}
+
+export interface SetTrust {
+  readonly streamKeys: TrustedKeys;
+  /** The origin's epoch at enrolment: nothing older is taken. */
+  readonly epoch: number;
+}
+
+interface Part {
+  readonly batch: PoolBatch;
+  readonly envelope: SignedBatch;
+}
+
+export class DesiredSet {
+  readonly #database: Database;
+  readonly #trust: () => SetTrust;
+  #state: SetState = EMPTY_SET;
+  #parts: readonly Part[] = [];
+  #chainLength = 0;
+  #damage: Failure | undefined;
+
+  /** What is stored is replayed as far as it verifies; what comes after is dropped, and the origin sends it again. */
+  constructor(database: Database, trust: () => SetTrust) {
+    this.#database = database;
+    this.#trust = trust;
+    this.#load();
+  }
+
+  /** `undefined` where nothing is held yet: the origin then sends a snapshot. */
+  get watermark(): Watermark | undefined {
+    const { epoch, revision, setDigest } = this.#state;
+    return revision === 0 ? undefined : { epoch, revision, setDigest };
+  }
+
+  get resources(): Resources {
+    return this.#state.resources;
+  }
+
+  /** Why what was stored could not be read whole at load. */
+  get damage(): Failure | undefined {
+    return this.#damage;
+  }
+
+  get needsSnapshot(): boolean {
+    return this.#chainLength > CHAIN_ENVELOPES_MAX;
+  }
+
+  /**
+   * False where further parts are awaited. Throws `signature-invalid`, `argument-invalid`, `resource-invalid`,
+   * `epoch-regressed`, and `revision-compacted` or `digest-mismatch`: ask for a snapshot. A refusal changes nothing.
+   */
+  apply(envelope: SignedBatch): boolean {
+    const parts = this.#take(envelope);
+    checkSize(parts);
+    if (parts.at(-1)?.batch.last !== true) {
+      this.#parts = parts;
+      return false;
+    }
+    this.#parts = [];
+    const state = advance(
+      this.#state,
+      parts.map(({ batch }) => batch),
+    );
+    this.#store(parts);
+    this.#state = state;
+    return true;
+  }
+
+  #take(envelope: SignedBatch): readonly Part[] {
+    const { payload, signature, keyId } = envelope;
+    const { streamKeys, epoch } = this.#trust();
+    checkSignature({ context: POOL_BATCH_CONTEXT, bytes: payload, signature, keyId }, streamKeys);
+    const batch = decodePoolBatch(payload);
+    if (batch.pool !== ALL_POOLS) {
+      throw new Failure("argument-invalid", `a batch of pool ${batch.pool}, expected that of all pools`);
+    }
+    checkContinues(this.#state.revision === 0 ? { epoch, revision: 0 } : this.#state, batch);
+    return withPart(this.#parts, { batch, envelope });
+  }
+
+  #store(parts: readonly Part[]): void {
+    const isSnapshot = parts[0]?.batch.snapshot === true;
+    this.#database.transaction(() => {
+      if (isSnapshot) this.#database.exec("DELETE FROM envelope");
+      const insert = this.#database.prepare("INSERT INTO envelope (payload, signature, key_id) VALUES (?, ?, ?)");
+      for (const { envelope } of parts) insert.run(envelope.payload, envelope.signature, envelope.keyId);
+    });
+    this.#chainLength = parts.length + (isSnapshot ? 0 : this.#chainLength);
+  }
+
+  #load(): void {
+    const rows = this.#database
+      .prepare("SELECT position, payload, signature, key_id FROM envelope ORDER BY position")
+      .all();
+    let wholeUpTo = 0;
+    try {
+      for (const [index, row] of rows.entries()) {
+        const parts = this.#take(envelopeOf(row));
+        this.#parts = parts;
+        if (parts.at(-1)?.batch.last !== true) continue;
+        this.#parts = [];
+        this.#state = advance(
+          this.#state,
+          parts.map(({ batch }) => batch),
+        );
+        this.#chainLength = index + 1;
+        wholeUpTo = Number(row["position"]);
+      }
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      this.#damage = error;
+    }
+    this.#parts = [];
+    if (this.#chainLength < rows.length) {
+      this.#damage ??= new Failure("storage-failed", "the stored set ends within a batch");
+      this.#database.prepare("DELETE FROM envelope WHERE position > ?").run(wholeUpTo);
+    }
+  }
+}
+
+function checkSize(parts: readonly Part[]): void {
+  const bytes = parts.reduce((sum, { envelope }) => sum + envelope.payload.byteLength, 0);
+  if (parts.length <= SNAPSHOT_PARTS_MAX && bytes <= SNAPSHOT_BYTES_MAX) return;
+  throw new Failure(
+    "argument-invalid",
+    `a snapshot has at most ${SNAPSHOT_PARTS_MAX} parts and ${SNAPSHOT_BYTES_MAX} bytes, got ${parts.length} and ${bytes}`,
+  );
+}
+
+function envelopeOf(row: Record<string, unknown>): SignedBatch {
+  const { payload, signature, key_id: keyId } = row;
+  if (payload instanceof Uint8Array && signature instanceof Uint8Array && typeof keyId === "string") {
+    return { payload, signature, keyId };
+  }
+  throw new Failure("storage-failed", "a stored envelope cannot be read");
+}

@@ -1,0 +1,129 @@
+/** What a scheduler holds: identity, desired state, fleet, ledger, and the services that decide; opened without the network. */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { Enrolment } from "#contracts/generated/perigee/v1/enrolment_pb.js";
+import { Failure } from "#domain/failure.ts";
+import { RttMap } from "#domain/latency/rtt-map.ts";
+import type { ShortlistClient } from "#domain/placement/shortlist.ts";
+import { parseAddress } from "#platform/address.ts";
+import type { Clock } from "#platform/clock.ts";
+import { createGrpcClient } from "#platform/grpc/client.ts";
+import { type NodeIdentity, openNodeIdentity } from "#platform/identity/node-identity.ts";
+import type { Logger } from "#platform/logging.ts";
+import { createMetrics } from "#platform/metrics/metrics.ts";
+import type { Random } from "#platform/random.ts";
+import { openDatabase } from "#platform/sqlite/database.ts";
+import type { SchedulerConfig } from "./config.ts";
+import { createEvents, type SchedulerEvents } from "./events.ts";
+import { createExplainStore } from "./explain/explain-store.ts";
+import { DESIRED_SET_MIGRATIONS, DesiredSet } from "./facts/desired-set.ts";
+import { Fleet } from "./facts/fleet.ts";
+import { locateClient } from "./geo/client-groups.ts";
+import { type Geoip, loadGeoip, NO_GEOIP } from "./geo/geoip.ts";
+import { parseNetwork } from "./geo/ip-networks.ts";
+import { loadNetworksTable, NO_NETWORKS } from "./geo/networks-table.ts";
+import { EmbeddedLedger } from "./ledger/embedded-ledger.ts";
+import { createEdgeProber } from "./reconcile/edge-prober.ts";
+import { NodeWatch } from "./reconcile/node-watch.ts";
+import { ProbeTokens } from "./session/probe-tokens.ts";
+import { createSessionService } from "./session/session-service.ts";
+import { ClientMemory } from "./steering/client-memory.ts";
+import { createSteeringService } from "./steering/steering-service.ts";
+
+/** Prefixes, cells and countries: some kilobytes each with its pools. */
+export const RTT_GROUPS_MAX = 20_000;
+/** Paths change within days; a day sees each hour's load. */
+export const RTT_AGE_MS_MAX = 86_400_000;
+
+export interface SchedulerTools {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly softwareVersion: string;
+  /** Ends the wait for an origin at the first start. */
+  readonly signal: AbortSignal;
+}
+
+export type SchedulerParts = Awaited<ReturnType<typeof openSchedulerParts>>;
+
+/** Throws `config-invalid` for faults of the files and networks that the configuration names. */
+export async function openSchedulerParts(config: SchedulerConfig, tools: SchedulerTools, stack: AsyncDisposableStack) {
+  const { clock, random, logger } = tools;
+  checkProxies(config.trustedProxies);
+  const networks = config.networksFile === undefined ? NO_NETWORKS : loadNetworksTable(config.networksFile);
+  await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
+  const identity = stack.use(await openIdentity(config, tools));
+  const metrics = createMetrics("scheduler");
+  const events = createEvents(logger, metrics);
+  events.networksLoaded(networks.size);
+  const place = { networks, geoip: NO_GEOIP };
+  if (config.geoip) void openGeoip(place, events);
+  const locate = (address: string): ShortlistClient => locateClient(place, address);
+  const database = stack.use(
+    openDatabase(join(config.dataDir, "desired.sqlite"), { migrations: DESIRED_SET_MIGRATIONS, durability: "full" }),
+  );
+  const set = new DesiredSet(database, () => identity.trust);
+  if (set.damage !== undefined) events.storedDamaged(set.damage);
+  const fleet = new Fleet();
+  fleet.setDesired(set.resources);
+  const ledger = new EmbeddedLedger(clock);
+  const explain = createExplainStore();
+  const rttMap = new RttMap({ groupsMax: RTT_GROUPS_MAX, ageMsMax: RTT_AGE_MS_MAX });
+  const probeTokens = new ProbeTokens({ identity, clock, random });
+  const deciding = { clock, random, identity, ledger, explain, rttMap, probeTokens, locate };
+  const watch = stack.use(
+    new NodeWatch({
+      clock,
+      fleet,
+      probe: createEdgeProber({
+        ...{ probeTokens, clock, events },
+        learn: ({ pool, freeSlots, ageMs }) => void ledger.probed({ pool, freeSlots, ageMs }),
+      }),
+      events,
+    }),
+  );
+  const sessions = createSessionService({ ...deciding, facts: factsOf(fleet), watch, events: events.session });
+  const memory = new ClientMemory(clock);
+  const steering = createSteeringService({ ...deciding, fleet, memory, watch, events: events.steering });
+  const incarnation = random.uuid();
+  return { ...tools, ...deciding, metrics, events, set, fleet, watch, sessions, steering, incarnation };
+}
+
+function factsOf(fleet: Fleet) {
+  return {
+    findApp: (app: string) => fleet.view.apps.get(app),
+    listPolicies: () => fleet.view.placementPolicies,
+    listPools: () => fleet.listPools(),
+    findPool: (pool: string) => fleet.findPool(pool),
+  };
+}
+
+async function openGeoip(place: { geoip: Geoip }, events: SchedulerEvents): Promise<void> {
+  try {
+    place.geoip = await loadGeoip();
+    events.geoipLoaded();
+  } catch (error) {
+    // Without its data files steering goes by tables and measurements.
+    events.geoipFailed(error);
+  }
+}
+
+function checkProxies(networks: readonly string[]): void {
+  const faults = networks.flatMap((network, index) => {
+    const parsed = parseNetwork(network);
+    return parsed.kind === "invalid" ? [`trustedProxies[${index}]: ${parsed.reason}`] : [];
+  });
+  if (faults.length > 0) throw new Failure("config-invalid", faults.join("\n"));
+}
+
+function openIdentity(config: SchedulerConfig, tools: SchedulerTools): Promise<NodeIdentity> {
+  return openNodeIdentity({
+    folder: join(config.dataDir, "identity"),
+    role: "scheduler",
+    name: config.name,
+    ...(config.join === undefined ? {} : { join: config.join }),
+    enrolment: [parseAddress(config.origin.enrolment)],
+    connect: (address, tls) => createGrpcClient(Enrolment, { address, tls }),
+    ...tools,
+  });
+}

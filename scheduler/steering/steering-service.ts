@@ -1,0 +1,231 @@
+/** Steers content: locates the client, decides, records why, and gives probe tokens; takes what clients measured. */
+import type { ProbeResult, SteerAnswer } from "#contracts/operator-api/sessions.ts";
+import { Failure } from "#domain/failure.ts";
+import type { RttMap } from "#domain/latency/rtt-map.ts";
+import { selectSitePolicy } from "#domain/placement/policy-selection.ts";
+import type { ShortlistClient } from "#domain/placement/shortlist.ts";
+import type { Clock } from "#platform/clock.ts";
+import type { Random } from "#platform/random.ts";
+import { contentRulesOf } from "../content-plan/assignments.ts";
+import type { ExplainStore } from "../explain/explain-store.ts";
+import type { DesiredView } from "../facts/desired-view.ts";
+import type { FleetEdge, FleetPool } from "../facts/fleet.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import { estimateContentRtt, planProbes, type RttFact } from "../placement/candidates.ts";
+import { believeProbes } from "../session/measuring.ts";
+import type { Measurement, ProbeTokens } from "../session/probe-tokens.ts";
+import type { ClientMemory } from "./client-memory.ts";
+import {
+  decideSteering,
+  type EdgeCandidate,
+  findSteeringRejection,
+  rankedEdgeOf,
+  type SteeringDecision,
+  type SteeringRules,
+  siteUrlOf,
+} from "./content-decision.ts";
+import { rankByHash } from "./rendezvous.ts";
+
+/** Of one pool in one decision, chosen by hash of the client's group: the others are as near. */
+export const EDGES_PER_POOL_MAX = 8;
+/** In an answer: a client that has failed at so many is offline. */
+export const EDGES_ANSWERED_MAX = 8;
+/** One for each of the pools worth probing. */
+const PROBES_MAX = 6;
+const DECISION_ID_BYTES = 9;
+
+export interface SteeringEvents {
+  steered(source: RttFact["source"]): void;
+  noEdge(): void;
+  /** One probe answer of several was not believed. */
+  answerRefused(failure: Failure): void;
+  measured(count: number): void;
+}
+
+export interface SteeringPorts {
+  readonly fleet: {
+    readonly view: DesiredView;
+    listPools(): readonly FleetPool[];
+    findPool(pool: string): FleetPool | undefined;
+  };
+  locate(address: string): ShortlistClient;
+  readonly memory: ClientMemory;
+  readonly rttMap: RttMap;
+  readonly ledger: Ledger;
+  readonly probeTokens: ProbeTokens;
+  readonly explain: ExplainStore;
+  /** What clients' probes say of edges. */
+  readonly watch: { answered(node: string): void; failed(node: string, observer: string): void };
+  readonly events: SteeringEvents;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+interface Steered extends SteeringDecision {
+  readonly decision: string;
+  readonly group: string;
+}
+
+export interface SteeringService {
+  /** Throws `not-found` for an unknown site, `unavailable` where no edge can serve it. */
+  steer(site: string, address: string): Promise<SteerAnswer>;
+  /** Where the site is for this client: scheme, host and port. Throws `unavailable`. */
+  redirect(site: string, address: string): string;
+  /** Decides as for the client without counting it, and gives the decision's id. */
+  explain(site: string, address: string): string;
+  /** Throws the first failure where no answer is believed. */
+  measure(results: readonly ProbeResult[], address: string): Promise<{ accepted: number; notes: readonly string[] }>;
+}
+
+export function createSteeringService(ports: SteeringPorts): SteeringService {
+  const { memory, events } = ports;
+  const steer = (site: string, address: string): { steered: Steered; best: EdgeCandidate } => {
+    const steered = decide(ports, site, address);
+    const [best] = steered.ranked;
+    if (best === undefined) {
+      events.noEdge();
+      throw noEdge(site, steered.decision);
+    }
+    memory.sentTo(address, site, best.edge.node);
+    events.steered(best.rtt.source);
+    return { steered, best };
+  };
+  return {
+    async steer(site, address) {
+      const { steered } = steer(site, address);
+      const { ranked, decision, group } = steered;
+      const edges = ranked.slice(0, EDGES_ANSWERED_MAX).map((candidate) => rankedEdgeOf(candidate, site));
+      return { site, decision, group, edges, probes: await issueProbes(ports, ranked, address) };
+    },
+    redirect: (site, address) => siteUrlOf(steer(site, address).best.edge, site),
+    explain: (site, address) => decide(ports, site, address).decision,
+    measure: (results, address) => measure(ports, results, address),
+  };
+}
+
+function noEdge(site: string, decision: string): Failure {
+  return new Failure("unavailable", `no edge can serve ${site} now; perigee why ${decision} says why`, {
+    retryable: true,
+    detail: { decision },
+  });
+}
+
+function decide(ports: SteeringPorts, site: string, address: string): Steered {
+  const { fleet, clock, memory, rttMap } = ports;
+  const spec = fleet.view.sites.get(site);
+  if (spec === undefined) throw new Failure("not-found", `there is no Site ${site}: apply one, or mend the name`);
+  const policy = selectSitePolicy(fleet.view.placementPolicies, site);
+  const { residency } = contentRulesOf(fleet.view.contentPolicies, site);
+  const rules: SteeringRules = { ...policy.rules, residency };
+  const client = ports.locate(address);
+  const group = client.groups[0] ?? "a client of unknown place";
+  const history = { map: rttMap, nowMs: clock.nowMs() };
+  const siteFaultOf = (edge: FleetEdge) => findSiteFault(fleet.view, edge, site);
+  const isOpen = (pool: FleetPool, edge: FleetEdge) =>
+    findSteeringRejection(edge, { labels: pool.labels, siteFault: siteFaultOf(edge) }, rules) === undefined;
+  const plan = planProbes(client, fleet.listPools(), {
+    constraints: rules.constraints,
+    history,
+    holdsIt: (pool) => pool.edges.some((edge) => isOpen(pool, edge)),
+  });
+  const measured = memory.measuredPools(address).flatMap((pool) => fleet.findPool(pool) ?? []);
+  const candidates = [...new Set([...plan.probed, ...measured, ...plan.passedOver])].flatMap((pool) => {
+    const own = memory.measuredRttMs(address, pool.pool);
+    const rtt: RttFact =
+      own === undefined ? estimateContentRtt(client, pool, history) : { rttMs: own, source: "measured" };
+    return consideredEdges(pool, group, (edge) => isOpen(pool, edge)).map((edge): EdgeCandidate => {
+      const isUnanswered = memory.isUnanswered(address, edge.node);
+      return { edge, labels: pool.labels, rtt, siteFault: siteFaultOf(edge), isUnanswered };
+    });
+  });
+  const lastNode = memory.lastNode(address, site);
+  const decided = decideSteering({ candidates, rules, lastNode, tieKey: `${site}\0${group}` });
+  return { ...decided, group, decision: record(ports, { site, group, policy: policy.name, decided }) };
+}
+
+/** Open ones first, in the order of the hash: an edge more or less in a pool moves few clients. */
+function consideredEdges(pool: FleetPool, group: string, isOpen: (edge: FleetEdge) => boolean): readonly FleetEdge[] {
+  if (pool.edges.length <= EDGES_PER_POOL_MAX) return pool.edges;
+  const byNode = new Map(pool.edges.map((edge) => [edge.node, edge]));
+  const ordered = rankByHash(group, [...byNode.keys()]).flatMap((node) => byNode.get(node) ?? []);
+  return [...ordered.filter(isOpen), ...ordered.filter((edge) => !isOpen(edge))].slice(0, EDGES_PER_POOL_MAX);
+}
+
+/** A published site is served where a release is active; what an edge has not said yet, its assignment promises. */
+function findSiteFault(view: DesiredView, { pool, sites }: FleetEdge, site: string): string | undefined {
+  if (view.sites.get(site)?.pull !== undefined) return undefined;
+  if (sites === undefined) {
+    const isAssigned = view.assignments.get(pool)?.spec.sites.includes(site) === true;
+    return isAssigned ? undefined : "the node has not reported, and the site is not assigned to its pool";
+  }
+  const isActive = sites.some((status) => status.site === site && status.activeGeneration > 0);
+  return isActive ? undefined : "no release of the site is active there";
+}
+
+function record(
+  { explain, clock, random }: SteeringPorts,
+  {
+    site,
+    group,
+    policy,
+    decided,
+  }: { site: string; group: string; policy: string | undefined; decided: SteeringDecision },
+): string {
+  const id = `d-${Buffer.from(random.bytes(DECISION_ID_BYTES)).toString("base64url")}`;
+  const candidates = decided.considered;
+  explain.record({ kind: "content", id, atMs: clock.nowMs(), client: group, policy, notes: [], site, candidates });
+  return id;
+}
+
+/** The best edge of each pool. */
+async function issueProbes(
+  { probeTokens, memory }: SteeringPorts,
+  ranked: readonly EdgeCandidate[],
+  address: string,
+): Promise<SteerAnswer["probes"]> {
+  const byPool = new Map<string, FleetEdge>();
+  for (const { edge } of ranked) if (!byPool.has(edge.pool)) byPool.set(edge.pool, edge);
+  const edges = [...byPool.values()].slice(0, PROBES_MAX);
+  memory.issued(
+    address,
+    edges.map(({ node }) => node),
+  );
+  return Promise.all(
+    edges.map(({ node, pool, contentUrl }) => probeTokens.issue({ node, pool, session: undefined }, contentUrl)),
+  );
+}
+
+async function measure(ports: SteeringPorts, results: readonly ProbeResult[], address: string) {
+  const { memory, watch, events } = ports;
+  const believing = { ...ports, facts: ports.fleet };
+  const { measurements, notes, firstFailure } = await believeProbes(believing, results, ({ node, issued }) => {
+    if (issued?.session === undefined) return;
+    throw new Failure("token-invalid", `the answer of ${node} is to a session's probe: bring it there`);
+  });
+  if (measurements.length === 0 && firstFailure !== undefined) throw firstFailure;
+  const { groups } = ports.locate(address);
+  const answers = measurements.map(({ node, pool, samplesMs }) => ({ node, pool, rttMs: medianOf(samplesMs) }));
+  for (const measurement of measurements) await learn(ports, measurement, { groups, address });
+  for (const node of memory.answered(address, answers)) watch.failed(node, groups[0] ?? address);
+  events.measured(measurements.length);
+  return { accepted: measurements.length, notes };
+}
+
+/** What the client says counts in full for itself; for its group it is few samples among many. */
+async function learn(
+  { memory, rttMap, ledger, watch, clock }: SteeringPorts,
+  { node, pool, samplesMs, freeSlots, ageMs, issued }: Measurement,
+  { groups, address }: { readonly groups: readonly string[]; readonly address: string },
+): Promise<void> {
+  watch.answered(node);
+  await ledger.probed({ pool, freeSlots, ageMs });
+  // What another replica asked for is recorded there.
+  if (issued === undefined) return;
+  const taken = memory.takeSamples(address, pool, samplesMs.length);
+  for (const rttMs of samplesMs.slice(0, taken)) rttMap.record(groups, { pool, rttMs, atMs: clock.nowMs() });
+}
+
+function medianOf(samplesMs: readonly number[]): number {
+  const sorted = samplesMs.toSorted((a, b) => a - b);
+  return sorted[Math.ceil(sorted.length / 2) - 1] ?? 0;
+}
