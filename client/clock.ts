@@ -1,16 +1,60 @@
 /** Time in the browser, as an argument; the one file of the client that reads it. */
 
 export interface ClientClock {
-  /** Epoch milliseconds. */
+  /** Epoch milliseconds; may jump when the machine's time is corrected. */
   nowMs(): number;
   /** Milliseconds with fractions; only differences mean something. */
   monotonicMs(): number;
-  /** An aborted signal after `ms`. */
-  deadline(ms: number): AbortSignal;
+  /** Resolves after `ms`; rejects with the signal's reason when it is aborted first. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Aborted after `ms`, or with `parent` for its reason. */
+  deadline(ms: number, parent?: AbortSignal): AbortSignal;
 }
 
 export const browserClock: ClientClock = {
   nowMs: () => Date.now(),
   monotonicMs: () => performance.now(),
-  deadline: (ms) => AbortSignal.timeout(ms),
+  sleep: (ms, signal) =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(signal.reason);
+        return;
+      }
+      const onAbort = (): void => {
+        clearTimeout(handle);
+        reject(signal?.reason);
+      };
+      const handle = setTimeout(() => {
+        signal?.removeEventListener("abort", onAbort);
+        resolve();
+      }, ms);
+      signal?.addEventListener("abort", onAbort, { once: true });
+    }),
+  deadline: (ms, parent) =>
+    parent === undefined ? AbortSignal.timeout(ms) : AbortSignal.any([AbortSignal.timeout(ms), parent]),
 };
+
+/** Epoch milliseconds with fractions that never go back: the offset is taken once. */
+export function startEpochMs(clock: Pick<ClientClock, "nowMs" | "monotonicMs">): () => number {
+  const offsetMs = clock.nowMs() - clock.monotonicMs();
+  return () => offsetMs + clock.monotonicMs();
+}
+
+/** True when the time has passed, false when the signal was aborted first. */
+export async function pause(clock: Pick<ClientClock, "sleep">, ms: number, signal: AbortSignal): Promise<boolean> {
+  try {
+    await clock.sleep(ms, signal);
+    return true;
+  } catch (reason) {
+    if (signal.aborted) return false;
+    throw reason;
+  }
+}
+
+/** Rejects with the signal's reason when it is aborted. */
+export function whenAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+}

@@ -11,23 +11,31 @@ export interface JsonRequest {
   readonly clock: ClientClock;
   readonly body?: unknown;
   readonly bearer?: string;
+  /** Gives up earlier than REQUEST_DEADLINE_MS. */
+  readonly signal?: AbortSignal | undefined;
+  /** Outlives the page that sends it. */
+  readonly keepalive?: boolean;
 }
 
 /** The answer's JSON; `undefined` for an answer without content. */
-export async function requestJson({ method, url, clock, body, bearer }: JsonRequest): Promise<unknown> {
+export async function requestJson(request: JsonRequest): Promise<unknown> {
+  const { method, url, clock, body, bearer, signal, keepalive = false } = request;
   const headers = new Headers({ accept: "application/json" });
   if (body !== undefined) headers.set("content-type", "application/json");
   if (bearer !== undefined) headers.set("authorization", `Bearer ${bearer}`);
   const init = {
     method,
     headers,
-    signal: clock.deadline(REQUEST_DEADLINE_MS),
+    keepalive,
+    signal: clock.deadline(REQUEST_DEADLINE_MS, signal),
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   };
   const response = await fetch(url, init).catch((cause: unknown) => {
     throw new ClientFailure("unreachable", `${url}: ${String(cause)}`);
   });
-  const answer = await readJson(response);
+  const answer = await readJson(response).catch((cause: unknown) => {
+    throw new ClientFailure("unreachable", `${url}: ${String(cause)}`);
+  });
   if (response.ok) return answer;
   const problem = isRecord(answer) ? answer : {};
   const detail = typeof problem["detail"] === "string" ? problem["detail"] : `${url} answered ${response.status}`;

@@ -7,11 +7,31 @@ export const SAMPLES = 3;
 /** For all candidates together, opening connections included: an edge that is slower than this is no candidate. */
 export const PROBING_MS_MAX = 1500;
 
-/** Results of the edges that answered in time, in the order of the targets. */
-export async function probeEdges(targets: readonly ProbeTarget[], clock: ClientClock): Promise<readonly ProbeResult[]> {
-  const signal = clock.deadline(PROBING_MS_MAX);
-  const outcomes = await Promise.allSettled(targets.map((target) => probeEdge(target, clock, signal)));
-  return outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
+export interface ProbedEdge {
+  readonly target: ProbeTarget;
+  readonly result: ProbeResult;
+}
+
+export interface Probing {
+  readonly clock: ClientClock;
+  readonly withinMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** The edges that answered in time, in the order of the targets. */
+export async function probeEdges(targets: readonly ProbeTarget[], probing: Probing): Promise<readonly ProbedEdge[]> {
+  const signal = probing.clock.deadline(probing.withinMs, probing.signal);
+  const outcomes = await Promise.allSettled(targets.map((target) => probeEdge(target, probing.clock, signal)));
+  return outcomes.flatMap((outcome, at) => {
+    const target = targets[at];
+    return outcome.status === "fulfilled" && target !== undefined ? [{ target, result: outcome.value }] : [];
+  });
+}
+
+/** URLs of edges, the nearest first, by the smallest round trip of each: the others hold waiting that is not distance. */
+export function sortByRtt(probed: readonly ProbedEdge[]): readonly string[] {
+  const rttOf = ({ result }: ProbedEdge): number => Math.min(...result.rttMs);
+  return probed.toSorted((a, b) => rttOf(a) - rttOf(b)).map(({ target }) => target.url);
 }
 
 async function probeEdge({ url, token }: ProbeTarget, clock: ClientClock, signal: AbortSignal): Promise<ProbeResult> {

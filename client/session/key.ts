@@ -1,5 +1,6 @@
 /** The client's own key, which placements are bound to, and the proofs it gives of it (DPoP, RFC 9449). */
 import type { ClientClock } from "../clock.ts";
+import { browserRandom, type ClientRandom } from "../random.ts";
 
 const ECDSA_P256 = { name: "ECDSA", namedCurve: "P-256" };
 /** 128 random bits never repeat in a proof's life. */
@@ -20,14 +21,14 @@ export interface ClientKey {
 }
 
 /** The private key cannot be exported: a page that leaks its tokens does not leak this. */
-export async function createClientKey(clock: ClientClock): Promise<ClientKey> {
+export async function createClientKey(clock: ClientClock, random: ClientRandom = browserRandom): Promise<ClientKey> {
   const pair = await crypto.subtle.generateKey(ECDSA_P256, false, ["sign"]);
   const { x, y } = await crypto.subtle.exportKey("jwk", pair.publicKey);
   if (x === undefined || y === undefined) throw new TypeError("the browser made a key without a point");
   const publicKey: PublicClientKey = { kty: "EC", crv: "P-256", x, y };
   return {
     publicKey,
-    prove: (method, url) => signProof({ method, url, publicKey, privateKey: pair.privateKey, clock }),
+    prove: (method, url) => signProof({ method, url, publicKey, privateKey: pair.privateKey, clock, random }),
   };
 }
 
@@ -40,15 +41,16 @@ interface ProofInput {
   readonly publicKey: PublicClientKey;
   readonly privateKey: PrivateKey;
   readonly clock: ClientClock;
+  readonly random: ClientRandom;
 }
 
-async function signProof({ method, url, publicKey, privateKey, clock }: ProofInput): Promise<string> {
+async function signProof({ method, url, publicKey, privateKey, clock, random }: ProofInput): Promise<string> {
   const header = { alg: "ES256", typ: "dpop+jwt", jwk: publicKey };
   const claims = {
     htm: method,
     htu: url,
     iat: Math.floor(clock.nowMs() / 1000),
-    jti: encodeBase64Url(crypto.getRandomValues(new Uint8Array(PROOF_ID_BYTES))),
+    jti: encodeBase64Url(random.bytes(PROOF_ID_BYTES)),
   };
   const signed = `${encodeJson(header)}.${encodeJson(claims)}`;
   const signature = await crypto.subtle.sign(ES256, privateKey, new TextEncoder().encode(signed));

@@ -4,7 +4,7 @@ import { systemClock } from "#platform/clock.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
 import { thumbprintOf, verifyProof } from "#platform/identity/dpop.ts";
 import { browserClock } from "../clock.ts";
-import { probeEdges, SAMPLES } from "../probe/probe.ts";
+import { PROBING_MS_MAX, probeEdges, SAMPLES } from "../probe/probe.ts";
 import { createClientKey } from "./key.ts";
 import { createSessionApi } from "./session-api.ts";
 
@@ -78,9 +78,12 @@ t.test("an answer of an unknown shape is refused, not used", async (t) => {
 t.test("probing asks each edge once to connect and three times to measure; a dead edge is left out", async (t) => {
   const edge = await serve(t, () => ({ status: 200, body: { answer: "signed" } }));
   const target = (url: string) => ({ node: "n", pool: "p", url, token: "tok en" });
-  const results = await probeEdges([target(edge.url), target("http://127.0.0.1:1")], browserClock);
-  t.match(results, [{ answer: "signed" }]);
-  t.equal(results[0]?.rttMs.length, SAMPLES);
+  const results = await probeEdges([target(edge.url), target("http://127.0.0.1:1")], {
+    clock: browserClock,
+    withinMs: PROBING_MS_MAX,
+  });
+  t.match(results, [{ target: { url: edge.url }, result: { answer: "signed" } }]);
+  t.equal(results[0]?.result.rttMs.length, SAMPLES);
   t.equal(edge.seen.length, SAMPLES + 1);
   t.equal(edge.seen[0]?.url, "/.perigee/v1/probe?token=tok%20en");
 });

@@ -24,51 +24,75 @@ export interface SessionApiOptions {
 export type RenewReason = "promotion" | "pool-lost" | "refused" | "draining";
 
 export interface SessionApi {
-  create(wish: Omit<CreateSession, "key">): Promise<SessionCandidates>;
-  place(session: string, results: readonly ProbeResult[]): Promise<PlacementAnswer>;
+  create(wish: Omit<CreateSession, "key">, signal?: AbortSignal): Promise<SessionCandidates>;
+  place(session: string, results: readonly ProbeResult[], signal?: AbortSignal): Promise<PlacementAnswer>;
   /** `undefined`: keep what you have. */
-  renew(
-    session: string,
-    renewal: { placement: string; reason: RenewReason; results?: readonly ProbeResult[] },
-  ): Promise<PlacementAnswer | undefined>;
-  connect(edge: string, grant: Omit<ConnectSession, "proof">): Promise<ConnectedSession>;
-  renewTicket(edge: string, session: string): Promise<string>;
-  report(edge: string, session: string, quality: Omit<QualityReport, "proof">): Promise<void>;
+  renew(session: string, renewal: Renewal, signal?: AbortSignal): Promise<PlacementAnswer | undefined>;
+  connect(edge: string, grant: Omit<ConnectSession, "proof">, signal?: AbortSignal): Promise<ConnectedSession>;
+  renewTicket(edge: string, session: string, signal?: AbortSignal): Promise<string>;
+  report(edge: string, session: string, quality: Quality, signal?: AbortSignal): Promise<void>;
+  /** Tells whoever can be reached; the session ends by itself where nobody can. */
   end(session: string, edge: string | undefined): Promise<void>;
 }
 
+export interface Renewal {
+  /** The last one that was given. */
+  readonly placement: string;
+  readonly reason: RenewReason;
+  readonly results?: readonly ProbeResult[];
+}
+
+/** What a client reports of a session. */
+export type Quality = Omit<QualityReport, "proof">;
+
+interface ProvenCall {
+  readonly method: "POST" | "DELETE";
+  readonly url: string;
+  readonly body: object;
+  readonly signal?: AbortSignal | undefined;
+}
+
 export function createSessionApi({ scheduler, appToken, key, clock }: SessionApiOptions): SessionApi {
-  const call = async (method: "POST" | "DELETE", url: string, body: object, isProven: boolean) => {
-    const proof = isProven ? { proof: await key.prove(method, url) } : {};
-    return requestJson({ method, url, clock, bearer: appToken, body: { ...body, ...proof } });
+  const bearer = appToken;
+  const callProven = async ({ method, url, body, signal }: ProvenCall): Promise<unknown> => {
+    const proof = await key.prove(method, url);
+    const keepalive = method === "DELETE";
+    return requestJson({ method, url, clock, bearer, body: { ...body, proof }, signal, keepalive });
   };
   const sessionUrl = (base: string, session: string) => `${base}/v1/sessions/${encodeURIComponent(session)}`;
   const edgeUrl = (edge: string) => `${edge}/.perigee`;
   return {
-    create: async (wish) =>
-      checked(isCandidates, await call("POST", `${scheduler}/v1/sessions`, { ...wish, key: key.publicKey }, false)),
-    place: async (session, results) =>
-      checked(isPlacement, await call("POST", `${sessionUrl(scheduler, session)}/probes`, { results }, true)),
-    async renew(session, renewal) {
-      const answer = await call("POST", `${sessionUrl(scheduler, session)}/renew`, renewal, true);
+    async create(wish, signal) {
+      const body = { ...wish, key: key.publicKey };
+      const url = `${scheduler}/v1/sessions`;
+      return checked(isCandidates, await requestJson({ method: "POST", url, clock, bearer, body, signal }));
+    },
+    async place(session, results, signal) {
+      const url = `${sessionUrl(scheduler, session)}/probes`;
+      return checked(isPlacement, await callProven({ method: "POST", url, body: { results }, signal }));
+    },
+    async renew(session, renewal, signal) {
+      const url = `${sessionUrl(scheduler, session)}/renew`;
+      const answer = await callProven({ method: "POST", url, body: renewal, signal });
       return answer === undefined ? undefined : checked(isPlacement, answer);
     },
-    connect: async (edge, grant) =>
-      checked(isConnected, await call("POST", `${edgeUrl(edge)}/v1/sessions`, grant, true)),
-    async renewTicket(edge, session) {
-      const answer = await call("POST", `${sessionUrl(edgeUrl(edge), session)}/ticket`, {}, true);
+    async connect(edge, grant, signal) {
+      const url = `${edgeUrl(edge)}/v1/sessions`;
+      return checked(isConnected, await callProven({ method: "POST", url, body: grant, signal }));
+    },
+    async renewTicket(edge, session, signal) {
+      const url = `${sessionUrl(edgeUrl(edge), session)}/ticket`;
+      const answer = await callProven({ method: "POST", url, body: {}, signal });
       if (isRecord(answer) && typeof answer["resume"] === "string") return answer["resume"];
       throw malformed();
     },
-    async report(edge, session, quality) {
-      await call("POST", `${sessionUrl(edgeUrl(edge), session)}/reports`, quality, true);
+    async report(edge, session, quality, signal) {
+      await callProven({ method: "POST", url: `${sessionUrl(edgeUrl(edge), session)}/reports`, body: quality, signal });
     },
     async end(session, edge) {
-      const urls = [
-        sessionUrl(scheduler, session),
-        ...(edge === undefined ? [] : [sessionUrl(edgeUrl(edge), session)]),
-      ];
-      await Promise.allSettled(urls.map((url) => call("DELETE", url, {}, true)));
+      const bases = [scheduler, ...(edge === undefined ? [] : [edgeUrl(edge)])];
+      const calls = bases.map((base) => callProven({ method: "DELETE", url: sessionUrl(base, session), body: {} }));
+      await Promise.allSettled(calls);
     },
   };
 }

@@ -27,7 +27,7 @@ interface Reserved {
 const CLOCK = [/^platform\/clock\.ts$/, /^client\/clock\.ts$/, SCRIPT, BENCHMARK];
 /** grpc-js ends a server only by a call-back; the deadline around it decides nothing. */
 const GRPC_SHUTDOWN = /^platform\/grpc\/server\.ts$/;
-const RANDOM = [/^platform\/random\.ts$/, /^client\/session\/key\.ts$/, SCRIPT, BENCHMARK];
+const RANDOM = [/^platform\/random\.ts$/, /^client\/random\.ts$/, SCRIPT, BENCHMARK];
 const ENVIRONMENT = [/(^|\/)main\.ts$/, SCRIPT, BENCHMARK, TEST];
 
 const RESERVED: readonly Reserved[] = [

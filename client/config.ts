@@ -1,7 +1,7 @@
 /** What the page is told by `config.json` beside it: where the scheduler is, and which app in which tier. Pure. */
 import { TIERS, type Tier } from "#domain/policy/placement-policy.ts";
-import { ClientFailure } from "../failure.ts";
-import { isRecord } from "../http.ts";
+import { ClientFailure } from "./failure.ts";
+import { isRecord } from "./http.ts";
 
 export interface ClientConfig {
   /** Scheme, host and port. */

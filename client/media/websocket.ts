@@ -1,0 +1,59 @@
+/** A WebSocket to an agent, where UDP does not pass: the same messages, whole frames, in order. */
+import { encodeControl } from "#contracts/media/control.ts";
+import { POSE_BYTES } from "#contracts/media/pose.ts";
+import { ClientFailure } from "../failure.ts";
+import { receiveControl } from "./control-inbox.ts";
+import { type PendingTransport, POSES_WAITING_MAX, type TransportEvents } from "./transport.ts";
+
+export function offerWebSocket(): PendingTransport {
+  let socket: WebSocket | undefined;
+  return {
+    offerSdp: undefined,
+    async open({ websocketUrl }, events, signal) {
+      if (websocketUrl === undefined) throw new ClientFailure("upstream-malformed", "the answer has no WebSocket URL");
+      const opened = new WebSocket(websocketUrl);
+      socket = opened;
+      opened.binaryType = "arraybuffer";
+      await openSocket(opened, signal);
+      listen(opened, events);
+      return {
+        sendPose(bytes) {
+          if (opened.readyState !== WebSocket.OPEN || opened.bufferedAmount > POSES_WAITING_MAX * POSE_BYTES)
+            return false;
+          opened.send(bytes);
+          return true;
+        },
+        sendControl(message) {
+          if (opened.readyState === WebSocket.OPEN) opened.send(encodeControl(message));
+        },
+        close: () => opened.close(),
+      };
+    },
+    close: () => socket?.close(),
+  };
+}
+
+function listen(socket: WebSocket, events: TransportEvents): void {
+  socket.addEventListener("message", ({ data }: MessageEvent<unknown>) => {
+    if (data instanceof ArrayBuffer) events.onFrame(new Uint8Array(data), 0);
+    else if (typeof data === "string") receiveControl(data, events);
+  });
+  socket.addEventListener("close", ({ code }) => events.onClosed(`the WebSocket was closed (${code})`), { once: true });
+}
+
+function openSocket(socket: WebSocket, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) {
+      reject(signal.reason);
+      return;
+    }
+    const fail = (reason: unknown): void => {
+      socket.close();
+      reject(reason);
+    };
+    signal.addEventListener("abort", () => fail(signal.reason), { once: true });
+    socket.addEventListener("open", () => resolve(), { once: true });
+    const onError = (): void => fail(new ClientFailure("media-unreachable", `${socket.url} cannot be opened`));
+    socket.addEventListener("error", onError, { once: true });
+  });
+}

@@ -1,0 +1,77 @@
+/** Connects to one of some edges, over one of the transports, within a deadline. */
+import type { ConnectSession } from "#contracts/operator-api/sessions.ts";
+import { ClientFailure } from "../failure.ts";
+import type { PendingMedia } from "../media/media-port.ts";
+import type { TransportKind } from "../media/transport.ts";
+import { type FailureKind, kindOfFailure } from "./refusals.ts";
+import type { Grant, SessionPorts } from "./session-ports.ts";
+
+/** Of a pool with more, these are enough to find one alive. */
+export const EDGES_TRIED_MAX = 4;
+
+export type Credential = Pick<ConnectSession, "placement" | "resume" | "appToken">;
+
+export interface ConnectRequest {
+  readonly edges: readonly string[];
+  readonly credential: Credential;
+  /** Tried in this order. */
+  readonly transports: readonly TransportKind[];
+  readonly withinMs: number;
+  readonly signal: AbortSignal;
+}
+
+export type ConnectOutcome =
+  | { readonly kind: "connected"; readonly grant: Grant }
+  | { readonly kind: FailureKind; readonly failure: ClientFailure };
+
+/** The first edge that gives media; a no of one edge is asked of the next, since its agents are others. */
+export async function connectMedia(
+  ports: Pick<SessionPorts, "api" | "media" | "clock">,
+  request: ConnectRequest,
+): Promise<ConnectOutcome> {
+  const deadline = ports.clock.deadline(request.withinMs, request.signal);
+  // A transport that is blocked on the way leaves the other its share.
+  const attemptMs = request.withinMs / request.transports.length;
+  let failure = new ClientFailure("unreachable", "there is no edge to connect to");
+  for (const edge of request.edges.slice(0, EDGES_TRIED_MAX)) {
+    for (const transport of request.transports) {
+      const tried = await connectOnce(ports, {
+        ...{ edge, transport, credential: request.credential },
+        deadline: ports.clock.deadline(attemptMs, deadline),
+      });
+      if (!(tried instanceof ClientFailure)) return { kind: "connected", grant: tried };
+      failure = tried;
+      if (deadline.aborted) return { kind: kindOfFailure(failure), failure };
+      // Only media that did not come up are a reason to try the other transport.
+      if (failure.code !== "media-unreachable") break;
+    }
+  }
+  return { kind: kindOfFailure(failure), failure };
+}
+
+interface Attempt {
+  readonly edge: string;
+  readonly transport: TransportKind;
+  readonly credential: Credential;
+  readonly deadline: AbortSignal;
+}
+
+async function connectOnce(
+  { api, media }: Pick<SessionPorts, "api" | "media">,
+  { edge, transport, credential, deadline }: Attempt,
+): Promise<Grant | ClientFailure> {
+  let pending: PendingMedia | undefined;
+  try {
+    pending = await media.prepare(transport);
+    const { offerSdp } = pending;
+    const offer = offerSdp === undefined ? {} : { offerSdp };
+    const connected = await api.connect(edge, { ...credential, transport, ...offer }, deadline);
+    const link = await pending.open(connected, deadline);
+    return { edge, transport, connected, link };
+  } catch (error) {
+    pending?.close();
+    if (error instanceof ClientFailure) return error;
+    if (deadline.aborted) return new ClientFailure("media-unreachable", `${edge}: no picture came in time`);
+    throw error;
+  }
+}

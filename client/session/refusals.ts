@@ -1,0 +1,46 @@
+/** Sorts failures of calls by what can be done about them. Pure. */
+import { ClientFailure } from "../failure.ts";
+import type { Problem } from "./session-ports.ts";
+
+export type FailureKind =
+  /** Nobody answered, or nobody who can. */
+  | "unreachable"
+  /** A no that may be a yes elsewhere or later. */
+  | "refused"
+  /** What was shown is too old, or unknown there. */
+  | "stale"
+  /** A no that stays. */
+  | "fatal";
+
+const UNREACHABLE = new Set([
+  "unreachable",
+  "media-unreachable",
+  "unavailable",
+  "deadline-exceeded",
+  "upstream-timeout",
+]);
+const STALE = new Set(["not-found", "token-expired", "token-invalid", "proof-invalid", "certificate-untrusted"]);
+const REFUSED = new Set(["overloaded", "no-pool-fits", "placement-refused", "attempt-superseded"]);
+
+/** Of a call about a session that is known: what is stale may be made anew. */
+export function kindOfFailure({ code }: ClientFailure): FailureKind {
+  if (UNREACHABLE.has(code) || /^http-5\d\d$/.test(code)) return "unreachable";
+  if (REFUSED.has(code) || code === "http-429") return "refused";
+  return STALE.has(code) ? "stale" : "fatal";
+}
+
+/** Of the call that makes a session: nothing can be stale but what the page was published with. */
+export function kindOfFirstFailure(failure: ClientFailure): Exclude<FailureKind, "stale"> {
+  const kind = kindOfFailure(failure);
+  return kind === "stale" ? "fatal" : kind;
+}
+
+export function problemOf({ code, message }: ClientFailure): Problem {
+  return { code, message };
+}
+
+/** What the outside did; anything else is a bug and goes on. */
+export function asClientFailure(error: unknown): ClientFailure {
+  if (error instanceof ClientFailure) return error;
+  throw error;
+}

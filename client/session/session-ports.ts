@@ -1,0 +1,107 @@
+/** What a session's life is made of: the ports it needs, what it knows, and what a page may see of it. */
+import type { ConnectedSession, PlacementAnswer, ProbeTarget } from "#contracts/operator-api/sessions.ts";
+import type { Tier } from "#domain/policy/placement-policy.ts";
+import type { ClientClock } from "../clock.ts";
+import type { MediaLink, MediaPort } from "../media/media-port.ts";
+import type { TransportKind } from "../media/transport.ts";
+import type { ProbedEdge } from "../probe/probe.ts";
+import type { ClientRandom } from "../random.ts";
+import type { SessionApi } from "./session-api.ts";
+import type { Phase, SessionEvent } from "./session-states.ts";
+
+export interface SessionWish {
+  readonly app: string;
+  readonly tier: Tier;
+  readonly device: { readonly name: string };
+}
+
+export interface SessionPorts {
+  readonly clock: ClientClock;
+  readonly random: Pick<ClientRandom, "ratio">;
+  readonly api: SessionApi;
+  readonly appToken: string;
+  readonly media: MediaPort;
+  readonly probe: (targets: readonly ProbeTarget[], withinMs: number) => Promise<readonly ProbedEdge[]>;
+  /** Fresh probes while a session runs; nothing where nobody gives them in time. Never rejects. */
+  readonly measure: (withinMs: number) => Promise<readonly ProbedEdge[]>;
+  /** The edge that served the page, for when nothing else is known. */
+  readonly pageEdge: string | undefined;
+  /** Resolves when a person asks to try again. */
+  readonly retryAsked: () => Promise<void>;
+  readonly onChange: (view: SessionView) => void;
+}
+
+export type Placed = Exclude<PlacementAnswer, { state: "queued" }>;
+
+export interface Grant {
+  readonly edge: string;
+  readonly transport: TransportKind;
+  readonly connected: ConnectedSession;
+  readonly link: MediaLink;
+}
+
+export interface Problem {
+  /** A code of docs/errors.md, or one of the client's own (client/session/words.ts). */
+  readonly code: string;
+  readonly message: string;
+}
+
+/** What is known in a session's life; each step reads it and adds to it. */
+export interface SessionFacts {
+  readonly session: string | undefined;
+  readonly candidates: readonly ProbeTarget[];
+  readonly candidatesExpireAtMs: number;
+  readonly probed: readonly ProbedEdge[];
+  readonly placement: Placed | undefined;
+  readonly grant: Grant | undefined;
+  /** The newest of the grant's session; kept when the grant is lost. */
+  readonly resumeTicket: string | undefined;
+  readonly bestAchievableMs: number | undefined;
+  readonly retryAtMs: number | undefined;
+  readonly problem: Problem | undefined;
+  /** By the monotonic clock; `undefined` while frames come or none ever came. */
+  readonly lostAtMs: number | undefined;
+  readonly runningSinceMs: number | undefined;
+  /** Since the session last ran for a while: what bounds loops. */
+  readonly quickLosses: number;
+  readonly renewals: number;
+  readonly failures: number;
+}
+
+export const NOTHING_KNOWN: SessionFacts = {
+  session: undefined,
+  candidates: [],
+  candidatesExpireAtMs: 0,
+  probed: [],
+  placement: undefined,
+  grant: undefined,
+  resumeTicket: undefined,
+  bestAchievableMs: undefined,
+  retryAtMs: undefined,
+  problem: undefined,
+  lostAtMs: undefined,
+  runningSinceMs: undefined,
+  quickLosses: 0,
+  renewals: 0,
+  failures: 0,
+};
+
+export interface SessionView {
+  readonly phase: Phase;
+  readonly facts: SessionFacts;
+}
+
+export interface Step {
+  readonly event: SessionEvent;
+  readonly learnt: Partial<SessionFacts>;
+}
+
+export interface StepInput {
+  readonly ports: SessionPorts;
+  readonly wish: SessionWish;
+  readonly facts: SessionFacts;
+  /** Adds to the facts while a phase goes on. */
+  readonly learn: (learnt: Partial<SessionFacts>) => void;
+  /** Aborted when the session is left. */
+  readonly signal: AbortSignal;
+}

@@ -1,0 +1,30 @@
+/** Runs a session from its first call to its end: one phase after another, as the table of session-states.ts says. */
+import { assert } from "#domain/assert.ts";
+import { NOTHING_KNOWN, type SessionFacts, type SessionPorts, type SessionWish, type Step } from "./session-ports.ts";
+import { type Phase, TRANSITIONS } from "./session-states.ts";
+import { STEPS } from "./session-steps.ts";
+
+/** Resolves when the session is over, which is when `signal` is aborted; rejects only for a bug. */
+export async function runSession(ports: SessionPorts, wish: SessionWish, signal: AbortSignal): Promise<void> {
+  let phase: Phase = "creating";
+  let facts: SessionFacts = NOTHING_KNOWN;
+  const learn = (learnt: Partial<SessionFacts>): void => {
+    facts = { ...facts, ...learnt };
+    ports.onChange({ phase, facts });
+  };
+  const left = new Promise<Step>((resolve) => {
+    const leave = (): void => resolve({ event: "left", learnt: {} });
+    if (signal.aborted) leave();
+    else signal.addEventListener("abort", leave, { once: true });
+  });
+  learn({});
+  while (phase !== "ended") {
+    const step: Step = await Promise.race([STEPS[phase]({ ports, wish, facts, learn, signal }), left]);
+    const next: Phase | null = TRANSITIONS[phase][step.event];
+    assert(next !== null, `a session that is ${phase} can have ${step.event}`);
+    phase = next;
+    learn(step.learnt);
+  }
+  facts.grant?.link.close("client left");
+  if (facts.session !== undefined) await ports.api.end(facts.session, facts.grant?.edge);
+}

@@ -1,0 +1,186 @@
+/** What is done in each phase of a session, and the event that it ends with. */
+import { pause } from "../clock.ts";
+import { PROBING_MS_MAX, sortByRtt } from "../probe/probe.ts";
+import { type ConnectOutcome, type Credential, connectMedia } from "./connect-media.ts";
+import { backoffMs, deadlinesFor } from "./deadlines.ts";
+import { asClientFailure, kindOfFailure, kindOfFirstFailure, problemOf } from "./refusals.ts";
+import { keepRunning } from "./running.ts";
+import type { SessionFacts, SessionPorts, Step, StepInput } from "./session-ports.ts";
+import type { Phase } from "./session-states.ts";
+
+/** Probe answers are good for as long as their tokens; an answer on its way needs some of it. */
+const CANDIDATES_LEFT_MS_MIN = 2000;
+/** Times in a row that a placement may be exchanged for another, or a session lost at once, before waiting. */
+export const RENEWALS_MAX = 3;
+export const QUICK_LOSSES_MAX = 3;
+/** A longer wish of a server is cut to it: the queue moves. */
+const QUEUE_WAIT_SECONDS_MAX = 30;
+
+export const STEPS: Readonly<Record<Exclude<Phase, "ended">, (input: StepInput) => Promise<Step>>> = {
+  creating: create,
+  probing: probe,
+  placing: place,
+  queued: waitToRetry,
+  connecting: connect,
+  running: keepRunning,
+  resuming: resume,
+  renewing: renew,
+  requeued: waitToRetry,
+  direct: connectDirectly,
+  waiting: backOff,
+  failed: waitForPerson,
+};
+
+async function create({ ports, wish, signal }: StepInput): Promise<Step> {
+  try {
+    const { session, candidates, expiresAtMs } = await ports.api.create(wish, signal);
+    const fresh = { session, candidates, candidatesExpireAtMs: expiresAtMs, placement: undefined, probed: [] };
+    return { event: "created", learnt: fresh };
+  } catch (error) {
+    const failure = asClientFailure(error);
+    return { event: kindOfFirstFailure(failure), learnt: { problem: problemOf(failure) } };
+  }
+}
+
+async function probe({ ports, facts }: StepInput): Promise<Step> {
+  const probed = await ports.probe(facts.candidates, PROBING_MS_MAX);
+  if (probed.length > 0) return { event: "probed", learnt: { probed } };
+  const message = `none of ${facts.candidates.length} edges answered within ${PROBING_MS_MAX} ms`;
+  return { event: "unreachable", learnt: { problem: { code: "no-edge-answers", message } } };
+}
+
+async function place({ ports, facts, signal }: StepInput): Promise<Step> {
+  const { session, probed, candidatesExpireAtMs, renewals } = facts;
+  const leftMs = candidatesExpireAtMs - ports.clock.nowMs();
+  if (session === undefined || leftMs < CANDIDATES_LEFT_MS_MIN) return { event: "stale", learnt: {} };
+  try {
+    const results = probed.map(({ result }) => result);
+    return answered(ports, await ports.api.place(session, results, signal));
+  } catch (error) {
+    const failure = asClientFailure(error);
+    const learnt = { problem: problemOf(failure), renewals: renewals + 1 };
+    const kind = kindOfFailure(failure);
+    return { event: kind === "stale" && renewals >= RENEWALS_MAX ? "refused" : kind, learnt };
+  }
+}
+
+function answered(ports: SessionPorts, answer: Awaited<ReturnType<SessionPorts["api"]["place"]>>): Step {
+  if (answer.state !== "queued") {
+    return { event: "placed", learnt: { placement: answer, problem: undefined, bestAchievableMs: undefined } };
+  }
+  const waitMs = Math.min(answer.retryAfterSeconds, QUEUE_WAIT_SECONDS_MAX) * 1000;
+  const retryAtMs = ports.clock.monotonicMs() + waitMs;
+  return { event: "queued", learnt: { retryAtMs, bestAchievableMs: answer.bestAchievableMs } };
+}
+
+async function connect(input: StepInput): Promise<Step> {
+  const { ports, facts } = input;
+  const { placement } = facts;
+  if (placement === undefined) return { event: "refused", learnt: {} };
+  const credential = { placement: placement.placement };
+  return concluded(ports, facts, await connectWith(input, placement.edges, credential), "refused");
+}
+
+async function resume(input: StepInput): Promise<Step> {
+  const { ports, facts } = input;
+  const { grant, placement, resumeTicket, quickLosses } = facts;
+  if (grant === undefined || resumeTicket === undefined || quickLosses > QUICK_LOSSES_MAX)
+    return { event: "refused", learnt: {} };
+  const edges = unique([grant.edge, ...(placement?.edges ?? [])]);
+  // Beside the try: if the pool is lost, what is near is known without waiting for it.
+  const measuring = ports.measure(deadlinesFor(facts.lostAtMs, ports.clock.monotonicMs()).measureMs);
+  const outcome = await connectWith(input, edges, { resume: resumeTicket });
+  const step = concluded(ports, facts, outcome, "refused");
+  return step.event === "connected" ? step : { ...step, learnt: { ...step.learnt, probed: await measuring } };
+}
+
+async function renew({ ports, facts, signal }: StepInput): Promise<Step> {
+  const { session, placement, probed, renewals, lostAtMs } = facts;
+  if (session === undefined || placement === undefined) return { event: "stale", learnt: {} };
+  if (renewals >= RENEWALS_MAX) return { event: "refused", learnt: {} };
+  const { renewMs } = deadlinesFor(lostAtMs, ports.clock.monotonicMs());
+  const reason = lostAtMs === undefined ? "refused" : "pool-lost";
+  try {
+    const results = probed.map(({ result }) => result);
+    const wish = { placement: placement.placement, reason, results } as const;
+    const answer = await ports.api.renew(session, wish, ports.clock.deadline(renewMs, signal));
+    if (answer === undefined) return { event: "refused", learnt: { renewals: renewals + 1 } };
+    const step = answered(ports, answer);
+    return step.event === "placed" ? { ...step, learnt: { ...step.learnt, renewals: renewals + 1 } } : step;
+  } catch (error) {
+    const failure = asClientFailure(error);
+    const kind = kindOfFailure(failure);
+    return { event: kind === "fatal" ? "refused" : kind, learnt: { problem: problemOf(failure) } };
+  }
+}
+
+async function connectDirectly(input: StepInput): Promise<Step> {
+  const { ports, facts } = input;
+  const known = [...sortByRtt(facts.probed), ...(facts.placement?.edges ?? []), facts.grant?.edge, ports.pageEdge];
+  const edges = unique(known.filter((edge) => edge !== undefined));
+  const outcome = await connectWith(input, edges, { appToken: ports.appToken });
+  const step = concluded(ports, facts, outcome, "unreachable");
+  const isConnected = step.event === "connected";
+  return isConnected ? { ...step, learnt: { ...step.learnt, placement: undefined } } : step;
+}
+
+function connectWith(
+  { ports, facts, signal }: StepInput,
+  edges: readonly string[],
+  credential: Credential,
+): Promise<ConnectOutcome> {
+  const nowMs = ports.clock.monotonicMs();
+  const worked = facts.grant?.transport;
+  const transports = facts.lostAtMs === undefined || worked === undefined ? ports.media.kinds : [worked];
+  const withinMs = deadlinesFor(facts.lostAtMs, nowMs).connectMs;
+  return connectMedia(ports, { edges, credential, transports, withinMs, signal });
+}
+
+function concluded(
+  ports: SessionPorts,
+  facts: SessionFacts,
+  outcome: ConnectOutcome,
+  otherwise: "refused" | "unreachable",
+): Step {
+  if (outcome.kind !== "connected") {
+    const event = outcome.kind === "unreachable" || outcome.kind === "refused" ? outcome.kind : otherwise;
+    return { event, learnt: { problem: problemOf(outcome.failure) } };
+  }
+  const { grant } = outcome;
+  grant.link.show();
+  facts.grant?.link.close("the session goes on elsewhere");
+  const learnt = {
+    ...{ grant, session: grant.connected.session, resumeTicket: grant.connected.resume },
+    ...{ problem: undefined, lostAtMs: undefined, runningSinceMs: ports.clock.monotonicMs() },
+  };
+  return { event: "connected", learnt };
+}
+
+async function waitToRetry({ ports, facts, signal }: StepInput): Promise<Step> {
+  await pause(ports.clock, Math.max(0, (facts.retryAtMs ?? 0) - ports.clock.monotonicMs()), signal);
+  return { event: "retry", learnt: { retryAtMs: undefined } };
+}
+
+/** What was known of the session is given up: all begins again. */
+async function backOff({ ports, facts, learn, signal }: StepInput): Promise<Step> {
+  const failures = facts.failures + 1;
+  const waitMs = backoffMs(failures, ports.random.ratio());
+  learn({ failures, retryAtMs: ports.clock.monotonicMs() + waitMs });
+  await Promise.race([pause(ports.clock, waitMs, signal), ports.retryAsked()]);
+  return { event: "retry", learnt: { ...forgotten(facts), retryAtMs: undefined } };
+}
+
+async function waitForPerson({ ports, facts }: StepInput): Promise<Step> {
+  await ports.retryAsked();
+  return { event: "retry", learnt: { ...forgotten(facts), failures: 0 } };
+}
+
+function forgotten({ grant }: SessionFacts): Partial<SessionFacts> {
+  grant?.link.close("the session begins again");
+  const session = { session: undefined, placement: undefined, grant: undefined, resumeTicket: undefined };
+  return { ...session, lostAtMs: undefined, renewals: 0, quickLosses: 0 };
+}
+
+function unique(edges: readonly string[]): readonly string[] {
+  return [...new Set(edges)];
+}
