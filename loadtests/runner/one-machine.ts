@@ -1,7 +1,7 @@
 /** `perigee dev` for one run: free ports, a temporary folder, and its cloud (origin and scheduler) frozen and thawed. */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -41,16 +41,25 @@ export async function startOneMachine(root: string, say: (line: string) => void)
     scheduler: `http://127.0.0.1:${SCHEDULER_PORT + offset}`,
     contextFile: join(data, "context.yaml"),
     freezeCloud() {
-      frozen = cloudOf(child);
+      frozen = cloudOf(data);
       for (const pid of frozen) process.kill(pid, "SIGSTOP");
     },
     thawCloud,
     async [Symbol.asyncDispose]() {
       thawCloud();
       await stop(child);
+      process.off("exit", leave);
       rmSync(data, { recursive: true, force: true, maxRetries: 5 });
     },
   };
+  // Interrupted or ended, this process takes its own way out: what it started goes first.
+  const leave = (): void => {
+    thawCloud();
+    child.kill("SIGINT");
+  };
+  process.once("exit", leave);
+  process.once("SIGTERM", () => process.exit(143));
+  process.once("SIGINT", () => say("interrupted: stopping"));
   try {
     await untilStarted(child);
     return machine;
@@ -91,16 +100,9 @@ async function stop(child: ChildProcess): Promise<void> {
   clearTimeout(late);
 }
 
-/** The origin's and the scheduler's processes among the children of `perigee dev`. */
-function cloudOf(parent: ChildProcess): readonly number[] {
-  const { stdout } = spawnSync("ps", ["-A", "-o", "pid=,ppid=,args="], { encoding: "utf8" });
-  const pids = stdout.split("\n").flatMap((line) => {
-    const [, pid, ppid, command] = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line) ?? [];
-    const isCloud = Number(ppid) === parent.pid && /\b(origin|scheduler)\/main\.ts\b/.test(command ?? "");
-    return isCloud ? [Number(pid)] : [];
-  });
-  if (pids.length < 2) throw new Error(`expected an origin and a scheduler under perigee dev, found ${pids.length}`);
-  return pids;
+/** Where `perigee dev` writes the process of each of its programs. */
+function cloudOf(data: string): readonly number[] {
+  return ["origin", "scheduler"].map((name) => Number(readFileSync(join(data, "run", `${name}.pid`), "utf8")));
 }
 
 async function freeOffset(): Promise<number> {
