@@ -10,11 +10,14 @@ const GROUP_FRAMES = 600;
 const RATE_BUFFER_FRAMES = 1.5;
 
 /** Throws `encoder-unavailable` where the package is not installed or has no libx264. */
+export async function checkX264(): Promise<void> {
+  await findCodec();
+}
+
+/** Throws as `checkX264`. */
 export async function openX264Encoder(options: EncoderOptions): Promise<Encoder> {
   const { widthPixels: width, heightPixels: height, frameRateHz } = options;
-  const [av, names] = await loadPackage();
-  const codec = av.Codec.findEncoderByName(names.FF_ENCODER_LIBX264);
-  if (codec === null) throw new Failure("encoder-unavailable", "node-av is built without libx264");
+  const { av, names, codec } = await findCodec();
   const context = new av.CodecContext();
   context.allocContext3(codec);
   context.width = width;
@@ -75,6 +78,13 @@ export async function openX264Encoder(options: EncoderOptions): Promise<Encoder>
       scale.freeContext();
     },
   };
+}
+
+async function findCodec() {
+  const [av, names] = await loadPackage();
+  const codec = av.Codec.findEncoderByName(names.FF_ENCODER_LIBX264);
+  if (codec === null) throw new Failure("encoder-unavailable", "node-av is built without libx264");
+  return { av, names, codec };
 }
 
 async function loadPackage() {

@@ -1,7 +1,6 @@
 /** Draws a scene for both eyes side by side and reads the pixels back; one frame at a time. */
 
 import type { PoseMessage } from "#contracts/media/pose.ts";
-import { assert } from "#domain/assert.ts";
 import { buildGeometry, type DetailRatio } from "./geometry.ts";
 import { eyePosition, viewProjection } from "./projection.ts";
 import type { Scene, SceneInstance } from "./scene.ts";
@@ -11,6 +10,9 @@ const COLOUR: GPUTextureFormat = "rgba8unorm";
 const DEPTH: GPUTextureFormat = "depth24plus";
 const INSTANCE_FLOATS = 16;
 const EYE_FLOATS = 20;
+const PIXEL_BYTES = 4;
+/** WebGPU's rule for rows that are copied to a buffer. */
+const ROW_ALIGNMENT_BYTES = 256;
 const PATTERNS = { plain: 0, checker: 1, stripes: 2 } as const;
 
 export interface RenderedFrame extends Disposable {
@@ -21,7 +23,6 @@ export interface RenderedFrame extends Disposable {
 export interface RendererOptions {
   readonly device: GPUDevice;
   readonly scene: Scene;
-  /** A multiple of 32: rows are read back without padding. */
   readonly eyeWidthPixels: number;
   readonly eyeHeightPixels: number;
   readonly detail: DetailRatio;
@@ -37,7 +38,7 @@ interface Batch {
   readonly moving: boolean;
 }
 
-export class StereoRenderer {
+export class StereoRenderer implements Disposable {
   readonly #device: GPUDevice;
   readonly #options: RendererOptions;
   readonly #batches: readonly Batch[];
@@ -46,9 +47,11 @@ export class StereoRenderer {
   readonly #colour: GPUTexture;
   readonly #depth: GPUTexture;
   readonly #readback: GPUBuffer;
+  /** Of the buffer; longer than the picture's where that is not aligned. */
+  readonly #rowBytes: number;
+  readonly #owned: { destroy(): void }[] = [];
 
   constructor(options: RendererOptions) {
-    assert(options.eyeWidthPixels % 32 === 0, "the eye's width is a multiple of 32");
     const { device, scene, eyeWidthPixels, eyeHeightPixels } = options;
     const size = [eyeWidthPixels * 2, eyeHeightPixels];
     this.#device = device;
@@ -59,8 +62,9 @@ export class StereoRenderer {
       usage: GPUTextureUsage.RENDER_ATTACHMENT | GPUTextureUsage.COPY_SRC,
     });
     this.#depth = device.createTexture({ size, format: DEPTH, usage: GPUTextureUsage.RENDER_ATTACHMENT });
+    this.#rowBytes = Math.ceil((eyeWidthPixels * 2 * PIXEL_BYTES) / ROW_ALIGNMENT_BYTES) * ROW_ALIGNMENT_BYTES;
     this.#readback = device.createBuffer({
-      size: eyeWidthPixels * 2 * 4 * eyeHeightPixels,
+      size: this.#rowBytes * eyeHeightPixels,
       usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
     });
     this.#batches = Object.keys(scene.meshes).flatMap((name) => this.#createBatch(name));
@@ -82,8 +86,24 @@ export class StereoRenderer {
     }
     this.#device.queue.submit([this.#commands()]);
     await this.#readback.mapAsync(GPUMapMode.READ);
-    const pixels = new Uint8Array(this.#readback.getMappedRange());
-    return { pixels, [Symbol.dispose]: () => this.#readback.unmap() };
+    const rows = new Uint8Array(this.#readback.getMappedRange());
+    return { pixels: this.#packed(rows), [Symbol.dispose]: () => this.#readback.unmap() };
+  }
+
+  [Symbol.dispose](): void {
+    for (const owned of [this.#colour, this.#depth, this.#readback, ...this.#owned]) owned.destroy();
+  }
+
+  #packed(rows: Uint8Array): Uint8Array {
+    const { eyeWidthPixels, eyeHeightPixels } = this.#options;
+    const pictureRowBytes = eyeWidthPixels * 2 * PIXEL_BYTES;
+    if (pictureRowBytes === this.#rowBytes) return rows;
+    const pixels = new Uint8Array(pictureRowBytes * eyeHeightPixels);
+    for (let row = 0; row < eyeHeightPixels; row += 1) {
+      const start = row * this.#rowBytes;
+      pixels.set(rows.subarray(start, start + pictureRowBytes), row * pictureRowBytes);
+    }
+    return pixels;
   }
 
   #commands(): GPUCommandBuffer {
@@ -112,7 +132,7 @@ export class StereoRenderer {
       pass.executeBundles([bundle]);
     }
     pass.end();
-    const target = { buffer: this.#readback, bytesPerRow: width * 2 * 4 };
+    const target = { buffer: this.#readback, bytesPerRow: this.#rowBytes };
     encoder.copyTextureToBuffer({ texture: this.#colour }, target, [width * 2, height]);
     return encoder.finish();
   }
@@ -155,6 +175,7 @@ export class StereoRenderer {
   #upload(values: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>, usage: GPUBufferUsageFlags): GPUBuffer {
     const buffer = this.#device.createBuffer({ size: values.byteLength, usage: usage | GPUBufferUsage.COPY_DST });
     this.#device.queue.writeBuffer(buffer, 0, values);
+    this.#owned.push(buffer);
     return buffer;
   }
 }

@@ -1,0 +1,56 @@
+/** What the agent and a session's process say to each other over IPC. */
+import type { FailureCode } from "#domain/failure.ts";
+import type { RenderClass } from "#domain/session/render-app.ts";
+
+export interface MediaPlace {
+  readonly bindAddress: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  /** Where clients reach it, when that is not where it is bound. */
+  readonly advertise?: { readonly address: string; readonly portOffset: number };
+}
+
+export interface SessionSetup {
+  readonly renderClass: RenderClass;
+  /** Level of detail that calibration chose, 0..1. */
+  readonly detail: number;
+  readonly sceneFile: string;
+  readonly media: MediaPlace;
+}
+
+/** An HTTP upgrade whose socket travels beside the message. */
+export interface HandedUpgrade {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** What was read behind the request already. */
+  readonly head: Uint8Array;
+}
+
+/** Frames of the last second, and how long they took. */
+export interface FrameStatistics {
+  readonly framesRendered: number;
+  readonly renderMsP95: number;
+  readonly encodeMsP95: number;
+}
+
+export type OfferOutcome =
+  | { readonly kind: "accepted"; readonly sdp: string }
+  | { readonly kind: "refused"; readonly message: string };
+
+export type ToSession =
+  | { readonly kind: "setup"; readonly setup: SessionSetup }
+  | { readonly kind: "measure"; readonly forMs: number }
+  | { readonly kind: "offer"; readonly request: number; readonly sdp: string }
+  | { readonly kind: "upgrade"; readonly upgrade: HandedUpgrade }
+  | { readonly kind: "stop"; readonly reason: string };
+
+export type FromSession =
+  /** The GPU is open and the encoder there; the only message before `setup`, if not `failed`. */
+  | { readonly kind: "warm"; readonly adapterName: string; readonly isSoftware: boolean }
+  | { readonly kind: "failed"; readonly code: FailureCode; readonly message: string }
+  /** Has rendered and encoded. */
+  | { readonly kind: "ready" }
+  | { readonly kind: "measured"; readonly framesMs: readonly number[] }
+  | { readonly kind: "answer"; readonly request: number; readonly outcome: OfferOutcome }
+  | { readonly kind: "statistics"; readonly statistics: FrameStatistics }
+  | { readonly kind: "ended"; readonly reason: string };

@@ -1,0 +1,43 @@
+/** The port between a session and its client's connection: poses and control in, frames and control out. */
+import { type ControlMessage, decodeControl } from "#contracts/media/control.ts";
+import { decodePose, type PoseMessage } from "#contracts/media/pose.ts";
+import { isFailure } from "#domain/failure.ts";
+
+/** A frame behind this much unsent is late already: it is not sent. */
+export const BUFFERED_BYTES_MAX = 256 * 1024;
+
+export interface TransportEvents {
+  onPose(pose: PoseMessage): void;
+  onControl(message: ControlMessage): void;
+  /** At most once, and not after `close`. */
+  onClosed(reason: string): void;
+  /** A message that breaks the media protocol: it costs that client a frame, nobody anything else. */
+  onInvalid(): void;
+}
+
+export interface Transport {
+  /** False when the frame was dropped: the connection is not open or too much waits. */
+  sendFrame(frameNumber: number, bytes: Uint8Array<ArrayBuffer>): boolean;
+  sendControl(message: ControlMessage): void;
+  /** Bytes that the connection has not sent yet. */
+  unsentBytes(): number;
+  /** Idempotent. */
+  close(): void;
+}
+
+export function takePose(bytes: Uint8Array, events: TransportEvents): void {
+  taking(events, () => events.onPose(decodePose(bytes)));
+}
+
+export function takeControl(text: string, events: TransportEvents): void {
+  taking(events, () => events.onControl(decodeControl(text)));
+}
+
+function taking(events: TransportEvents, take: () => void): void {
+  try {
+    take();
+  } catch (error) {
+    if (!isFailure(error, "media-invalid")) throw error;
+    events.onInvalid();
+  }
+}

@@ -1,0 +1,54 @@
+/** A session's connection by WebSocket (RFC 6455), on a socket that the agent accepted: whole poses and frames as binary messages, control as text. */
+import { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import { WebSocketServer } from "ws";
+import { CONTROL_BYTES_MAX, encodeControl } from "#contracts/media/control.ts";
+import type { HandedUpgrade } from "../session/messages.ts";
+import { BUFFERED_BYTES_MAX, type Transport, type TransportEvents, takeControl, takePose } from "./transport.ts";
+
+/** RFC 6455 section 7.4.1. */
+const NORMAL_CLOSURE = 1000;
+
+/** Frames do not compress, and poses are small. */
+const server = new WebSocketServer({ noServer: true, maxPayload: CONTROL_BYTES_MAX, perMessageDeflate: false });
+
+/** Resolves once the handshake is answered; never where the client's request was none: `ws` has refused it then. */
+export function acceptUpgrade(socket: Socket, upgrade: HandedUpgrade, events: TransportEvents): Promise<Transport> {
+  const request = new IncomingMessage(socket);
+  request.method = "GET";
+  request.url = upgrade.url;
+  request.headers = { ...upgrade.headers };
+  socket.setNoDelay(true);
+  return new Promise((resolve) => {
+    server.handleUpgrade(request, socket, Buffer.from(upgrade.head), (client) => {
+      let isClosed = false;
+      const ended = (reason: string): void => {
+        if (isClosed) return;
+        isClosed = true;
+        events.onClosed(reason);
+      };
+      client.on("message", (content, isBinary) => {
+        if (isBinary && content instanceof Buffer) takePose(content, events);
+        else takeControl(String(content), events);
+      });
+      client.once("close", (code) => ended(`connection closed with ${code}`));
+      // Whatever went wrong, `close` follows.
+      client.on("error", () => events.onInvalid());
+      resolve({
+        sendFrame(_frameNumber, bytes) {
+          if (client.readyState !== client.OPEN || client.bufferedAmount > BUFFERED_BYTES_MAX) return false;
+          client.send(bytes);
+          return true;
+        },
+        sendControl(message) {
+          if (client.readyState === client.OPEN) client.send(encodeControl(message));
+        },
+        unsentBytes: () => client.bufferedAmount,
+        close() {
+          isClosed = true;
+          client.close(NORMAL_CLOSURE);
+        },
+      });
+    });
+  });
+}
