@@ -57,7 +57,8 @@ function redirectSites(server: ApiServer, { view, steering, clientUrl, events }:
   server.addHook("onRequest", async (request, reply) => {
     const site = findSiteOfHost(view(), request.headers.host, clientUrl);
     if (site === undefined) return;
-    reply.header("cache-control", "no-store");
+    // Whether a page may read the content is for the site to say, at the edge.
+    reply.header("cache-control", "no-store").header("access-control-allow-origin", "*");
     const target = `${steering.redirect(site, request.ip)}${pathAndQueryOf(request.raw.url ?? "/")}`;
     events.redirected();
     // A user agent may make a GET of what follows 302 (RFC 9110 section 15.4.3).

@@ -96,10 +96,8 @@ export class NodeWatch implements Disposable {
     for (const kept of [this.#states, this.#probedMs]) {
       for (const node of [...kept.keys()]) if (!nodes.has(node)) kept.delete(node);
     }
-    for (const node of nodes) {
-      this.#reconsider(node);
-      this.#probeIfSilent(node);
-    }
+    for (const node of nodes) this.#reconsider(node);
+    this.#probeSilent(nodes);
     this.#tellChanges();
   }
 
@@ -122,18 +120,22 @@ export class NodeWatch implements Disposable {
     fleet.setStanding(node, { state, isHeard: isHeard(evidence, nowMs) });
   }
 
-  #probeIfSilent(node: string): void {
+  /** Those that have waited longest first. */
+  #probeSilent(nodes: Iterable<string>): void {
     const { clock, fleet } = this.#ports;
     const nowMs = clock.monotonicMs();
-    const isDue = nowMs - (this.#probedMs.get(node) ?? Number.NEGATIVE_INFINITY) >= PROBE_EVERY_MS;
-    if (this.#evidence.of(node, nowMs).isLinkUp || !isDue || this.#probing >= PROBES_MAX) return;
-    const edge = fleet.findEdge(node);
-    if (edge === undefined) return;
-    // The longest waiting come first at the next turn: a Map keeps the order of insertion.
-    this.#probedMs.delete(node);
-    this.#probedMs.set(node, nowMs);
-    this.#probing += 1;
-    void this.#probe(edge);
+    const due = [...nodes].flatMap((node) => {
+      const lastMs = this.#probedMs.get(node) ?? Number.NEGATIVE_INFINITY;
+      const isDue = nowMs - lastMs >= PROBE_EVERY_MS && !this.#evidence.of(node, nowMs).isLinkUp;
+      const edge = isDue ? fleet.findEdge(node) : undefined;
+      return edge === undefined ? [] : [{ edge, lastMs }];
+    });
+    due.sort((a, b) => (a.lastMs === b.lastMs ? 0 : a.lastMs - b.lastMs));
+    for (const { edge } of due.slice(0, PROBES_MAX - this.#probing)) {
+      this.#probedMs.set(edge.node, nowMs);
+      this.#probing += 1;
+      void this.#probe(edge);
+    }
   }
 
   async #probe(edge: FleetEdge): Promise<void> {
