@@ -8,6 +8,7 @@ import { createLogger } from "#platform/logging.ts";
 import { systemRandom } from "#platform/random.ts";
 import { edgeConfigSchema } from "./config.ts";
 import { startEdge } from "./edge.ts";
+import type { OpenSessionDoor } from "./session-port.ts";
 
 const SOFTWARE_VERSION = "0.1.0";
 
@@ -19,6 +20,10 @@ Keys: ${Object.keys(edgeConfigSchema.properties).join(", ")}
 Example: node edge-node/main.ts --set name=near-1 --set contentUrl=http://near-1.edge.localhost:7420 \\
   --set hostname=near-1.edge.localhost --set join.tokenFile=./token --set join.pin=sha256:...
 `;
+
+/** Loaded once the edge serves: no content waits for what speaks gRPC. */
+const openDoorLate: OpenSessionDoor = async (ports) =>
+  (await import("./sessions/session-door.ts")).openSessionDoor(ports);
 
 export async function run(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
@@ -40,7 +45,7 @@ export async function run(args: readonly string[]): Promise<void> {
       const config = loadConfig(edgeConfigSchema, { ...file, overrides: parseOverrides(values.set) });
       const logger = createLogger({ program: "edge-node", level: config.logLevel });
       const tools = { clock: systemClock, random: systemRandom, logger, softwareVersion: SOFTWARE_VERSION, signal };
-      const edge = await startEdge(config, tools);
+      const edge = await startEdge(config, tools, openDoorLate);
       // Node writes it when the process ends in order, and what a power cut ends is what has to start fast again.
       flushCompileCache();
       return edge;

@@ -15,7 +15,8 @@ import { NodeState } from "./status/node-state.ts";
 const ORIGIN_SERVER_NAME = serverNameOf({ role: "origin", name: "origin" });
 
 export interface RunningEdge extends AsyncDisposable {
-  readonly addresses: Readonly<Record<"content" | "admin", Address>>;
+  readonly addresses: Readonly<Record<"content" | "admin", Address>> &
+    Readonly<Partial<Record<"site" | "siteEnrolment", Address>>>;
 }
 
 /** Without `openDoor` the edge serves content only. */
@@ -39,7 +40,7 @@ export async function startEdge(
     }),
   );
   await startLink(config, parts, { state, door }, stack);
-  const addresses = { content: content.address, admin: admin.address };
+  const addresses = { content: content.address, admin: admin.address, ...door?.addresses };
   parts.events.listening(
     Object.fromEntries(Object.entries(addresses).map(([name, address]) => [name, formatAddress(address)])),
   );

@@ -1,12 +1,14 @@
 /** What the edge-node asks of the door to its pool's render-agents, and what it gives it. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AgentStatus } from "#domain/fleet/node.ts";
+import type { Address } from "#platform/address.ts";
 import type { EdgeConfig } from "./config.ts";
 import type { SignedBatch } from "./desired-state/pool-set.ts";
 import type { EdgeParts } from "./edge-parts.ts";
 import type { OpenObject } from "./published/open-object.ts";
 
 export interface SessionDoor extends AsyncDisposable {
+  readonly addresses: Readonly<Record<"site" | "siteEnrolment", Address>>;
   /** True: it took the request (under `/.perigee/`, or steering while cut off). */
   handle(incoming: IncomingMessage, response: ServerResponse): boolean;
   agentStatuses(): readonly AgentStatus[];
@@ -26,11 +28,14 @@ export interface SessionPorts
     | "softwareVersion"
     | "set"
     | "view"
+    | "siteOf"
     | "isRevoked"
     | "report"
   > {
   readonly config: EdgeConfig;
   readonly isCutOff: () => boolean;
+  /** Whether the site can be answered here: it has a release, or is pulled. */
+  readonly isServed: (site: string) => boolean;
   /** An object of a release that is served here: scenes for agents. */
   readonly openObject: (digest: string, offset: number) => Promise<OpenObject>;
   /** What `agentStatuses` gives has changed: the origin is told. */

@@ -210,7 +210,9 @@ t.test(
     const agent = { agent: "gpu-1", incarnation: "one", ready: true, reasons: [], slots: [], sessions: [] };
     const edge = await startEdgeHere(t, await joinSettings(cloud, folder, "near-1"), async (given) => {
       ports = given;
+      const nowhere = { host: "127.0.0.1", port: 0 };
       return {
+        addresses: { site: nowhere, siteEnrolment: nowhere },
         handle(incoming, response) {
           if (incoming.url?.startsWith("/.perigee/") !== true) return false;
           response.end("door");

@@ -1,0 +1,191 @@
+/** The calls of a session at an edge: connect, renew the ticket, report quality, end. */
+import type { Static } from "typebox";
+import type {
+  ConnectedSession,
+  ConnectSession,
+  endSessionSchema,
+  QualityReport,
+  ticketRequestSchema,
+} from "#contracts/operator-api/sessions.ts";
+import { Failure } from "#domain/failure.ts";
+import type { ProvenKey } from "#platform/identity/dpop.ts";
+import { type DirectPorts, DirectSessions } from "./direct-admission.ts";
+import { type SessionGrant, signTicket, verifyPlacement, verifyShownTicket, verifyTicket } from "./grants.ts";
+import { type PlacedSession, type PlacePorts, placeSession } from "./place-session.ts";
+import { Proofs, type ProvenCall } from "./proofs.ts";
+import { type SessionRecord, SessionRecords } from "./session-records.ts";
+import { SessionTurns } from "./session-turns.ts";
+
+/** What is seen of a session elsewhere is at most this old. */
+export const REPORT_EVERY_SECONDS = 10;
+/** A client that reports more often is refused: each report is written to the disk. */
+const REPORT_MS_MIN = 4_000;
+
+export interface SessionCallPorts extends DirectPorts, PlacePorts {
+  /** Durable when it returns, where the disk lets it. */
+  readonly report: (kind: string, value: object) => void;
+  readonly onAgentsChanged: () => void;
+}
+
+interface Admission {
+  /** What the agent is sent, compact JWS. */
+  readonly token: string;
+  readonly grant: SessionGrant;
+  /** Whether an edge placed the session, and whether by this call. */
+  readonly isDirect: boolean;
+  readonly isPlacedNow: boolean;
+}
+
+export class SessionCalls {
+  readonly #ports: SessionCallPorts;
+  readonly #proofs: Proofs;
+  readonly #turns = new SessionTurns();
+  readonly #direct: DirectSessions;
+  readonly records: SessionRecords;
+
+  constructor(ports: SessionCallPorts) {
+    this.#ports = ports;
+    this.#proofs = new Proofs(ports.clock);
+    this.records = new SessionRecords(ports.clock);
+    this.#direct = new DirectSessions(ports, (session) => this.records.find(session)?.isDirect ?? false);
+  }
+
+  /**
+   * The same attempt again gets the same lease. Throws `proof-invalid`, `token-*`, `certificate-untrusted`,
+   * `placement-refused`, `attempt-superseded`, `no-pool-fits`, `unavailable`, `overloaded`, or what the agent found wrong.
+   */
+  async connect(call: ProvenCall, body: ConnectSession): Promise<ConnectedSession> {
+    const proven = await this.#proofs.verify(body.proof, call);
+    const admission = await this.#admit(body, proven);
+    const { grant } = admission;
+    this.#proofs.use(proven, grant.cnf.jkt);
+    return this.#turns.run(grant.session, async () => {
+      this.#checkAttempt(grant);
+      const { transport, offerSdp = "" } = body;
+      const placed = await placeSession(this.#ports, { ...admission, transport, offerSdp });
+      return this.#answer(admission, placed);
+    });
+  }
+
+  async renewTicket(
+    call: ProvenCall,
+    session: string,
+    body: Static<typeof ticketRequestSchema>,
+  ): Promise<{ readonly resume: string }> {
+    const record = await this.#ofTicket(session, body.resume);
+    const proven = await this.#proofs.verify(body.proof, call);
+    this.#proofs.use(proven, record.thumbprint);
+    this.#checkAttempt({ session, attempt: record.attempt, cnf: { jkt: record.thumbprint } });
+    const isAlive = this.#ports.directory.holderOf(session)?.attempt === record.attempt;
+    const isRunOut = this.#ports.clock.nowMs() / 1000 > record.ticketExp;
+    if (!isAlive && isRunOut) {
+      throw new Failure("token-expired", `session ${session} runs on no agent here and its ticket has run out: renew`);
+    }
+    const ticket = await signTicket(this.#ports, record, isAlive ? undefined : record.ticketExp);
+    this.records.set({ ...record, ticketExp: ticket.exp });
+    return { resume: ticket.token };
+  }
+
+  async report(call: ProvenCall, session: string, body: QualityReport): Promise<void> {
+    const record = this.#find(session);
+    const proven = await this.#proofs.verify(body.proof, call);
+    this.#proofs.use(proven, record.thumbprint);
+    const atMs = this.#ports.clock.monotonicMs();
+    if (record.quality !== undefined && atMs - record.quality.atMs < REPORT_MS_MIN) {
+      throw new Failure("overloaded", `a session reports every ${REPORT_EVERY_SECONDS} s`, { retryable: true });
+    }
+    const { proof: _, ...quality } = body;
+    const { attempt, app, tier, renderClass } = record;
+    this.#ports.report("session-quality", { session, attempt, app, tier, renderClass, ...quality });
+    const { remotePathMsP50, remotePathMsP95 } = quality;
+    this.records.set({ ...record, quality: { remotePathMsP50, remotePathMsP95, atMs } });
+    this.#ports.onAgentsChanged();
+  }
+
+  async end(call: ProvenCall, session: string, body: Static<typeof endSessionSchema>): Promise<void> {
+    const record = this.#find(session);
+    const proven = await this.#proofs.verify(body.proof, call);
+    this.#proofs.use(proven, record.thumbprint);
+    const holder = this.#ports.directory.holderOf(session);
+    const attempt = Math.max(holder?.attempt ?? 0, record.attempt);
+    holder?.agent.endSession({ session, attempt, reason: "the client has ended it" });
+    this.records.delete(session);
+    this.#direct.forget(record.app, record.thumbprint);
+  }
+
+  /** An agent has ended it. */
+  ended(session: string): void {
+    const record = this.records.find(session);
+    if (record !== undefined) this.#direct.forget(record.app, record.thumbprint);
+  }
+
+  async #admit(body: ConnectSession, proven: ProvenKey): Promise<Admission> {
+    const { placement, resume, appToken } = body;
+    const shown = [placement, resume, appToken].filter((token) => token !== undefined);
+    if (shown.length !== 1) {
+      throw new Failure("argument-invalid", `exactly one of placement, resume and appToken, got ${shown.length}`);
+    }
+    if (placement !== undefined) {
+      const grant = await verifyPlacement(this.#ports, placement);
+      return { token: placement, grant, isDirect: false, isPlacedNow: false };
+    }
+    if (resume !== undefined) {
+      const grant = await verifyTicket(this.#ports, resume);
+      const isDirect = this.records.find(grant.session)?.isDirect ?? false;
+      return { token: resume, grant, isDirect, isPlacedNow: false };
+    }
+    const admission = await this.#direct.admit(appToken ?? "", body.tier ?? "standard", proven.thumbprint);
+    return { ...admission, isDirect: true, isPlacedNow: true };
+  }
+
+  /** Nothing that was superseded comes back, and no session changes hands. */
+  #checkAttempt({ session, attempt, cnf }: Pick<SessionGrant, "session" | "attempt" | "cnf">): void {
+    const record = this.records.find(session);
+    const known = Math.max(record?.attempt ?? 0, this.#ports.directory.holderOf(session)?.attempt ?? 0);
+    if (attempt < known) {
+      throw new Failure("attempt-superseded", `session ${session} is at attempt ${known}, this is ${attempt}`);
+    }
+    if (record !== undefined && record.thumbprint !== cnf.jkt) {
+      throw new Failure("token-invalid", `session ${session} is bound to another key`);
+    }
+  }
+
+  async #answer(admission: Admission, { agent, lease }: PlacedSession): Promise<ConnectedSession> {
+    const { token, grant, isDirect, isPlacedNow } = admission;
+    const { session, attempt, app, tier, renderClass, cnf } = grant;
+    const of = { session, attempt, app, tier, renderClass, thumbprint: cnf.jkt };
+    const ticket = await signTicket(this.#ports, of);
+    this.records.set({ ...of, ticketExp: ticket.exp, isDirect, quality: this.records.find(session)?.quality });
+    const { fence, answerSdp, websocketUrl } = lease;
+    return {
+      ...{ session, attempt, agent, fence },
+      ...(answerSdp === undefined ? {} : { answerSdp }),
+      ...(websocketUrl === undefined ? {} : { websocketUrl }),
+      renderClass: lease.renderClass,
+      resume: ticket.token,
+      ...(isPlacedNow ? { placement: token } : {}),
+      reportEverySeconds: REPORT_EVERY_SECONDS,
+    };
+  }
+
+  async #ofTicket(session: string, resume: string | undefined): Promise<SessionRecord> {
+    if (resume === undefined) return this.#find(session);
+    const grant = await verifyShownTicket(this.#ports, resume);
+    if (grant.session !== session) {
+      throw new Failure("token-invalid", `the ticket is of session ${grant.session}, the call is for ${session}`);
+    }
+    const { attempt, app, tier, renderClass, cnf, exp } = grant;
+    const known = this.records.find(session);
+    const kept = { isDirect: known?.isDirect ?? false, quality: known?.quality };
+    return { session, attempt, app, tier, renderClass, thumbprint: cnf.jkt, ticketExp: exp, ...kept };
+  }
+
+  #find(session: string): SessionRecord {
+    const record = this.records.find(session);
+    if (record !== undefined) return record;
+    throw new Failure(
+      "not-found",
+      `session ${session} is not known to this edge: renew its ticket here, with the last one`,
+    );
+  }
+}
