@@ -34,7 +34,7 @@ const published = resource("Site", "shop", {
 });
 const pulled = resource("Site", "wiki", {
   hostnames: ["wiki.test"],
-  pull: { upstream: "http://wiki.test", connectTimeoutMs: 1, responseTimeoutMs: 1 },
+  pull: { upstream: "http://wiki.test", connectTimeoutMs: 10, responseTimeoutMs: 10 },
 });
 const app = resource("RenderApp", "hall", {
   bundle: { site: "shop", path: "/hall.json" },

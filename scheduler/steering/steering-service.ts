@@ -129,7 +129,8 @@ function decide(ports: SteeringPorts, site: string, address: string): Steered {
     holdsIt: (pool) => pool.edges.some((edge) => isOpen(pool, edge)),
   });
   const measured = memory.measuredPools(address).flatMap((pool) => fleet.findPool(pool) ?? []);
-  const candidates = [...new Set([...plan.probed, ...measured, ...plan.passedOver])].flatMap((pool) => {
+  const near = [...plan.probed, ...measured, ...plan.passedOver];
+  const candidates = [...new Map(near.map((pool) => [pool.pool, pool])).values()].flatMap((pool) => {
     const own = memory.measuredRttMs(address, pool.pool);
     const rtt: RttFact =
       own === undefined ? estimateContentRtt(client, pool, history) : { rttMs: own, source: "measured" };

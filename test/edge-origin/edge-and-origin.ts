@@ -108,9 +108,14 @@ export interface EdgeSettings {
 }
 
 /** A join token in a file, and what an edge needs to use it. */
-export async function joinSettings(cloud: Cloud, folder: string, name: string, bound = name): Promise<EdgeSettings> {
+export async function joinSettings(
+  cloud: Cloud,
+  folder: string,
+  name: string,
+  { bound = name, pool = "near" } = {},
+): Promise<EdgeSettings> {
   const answer: { token: string; pin: string } = JSON.parse(
-    await api(cloud, "POST", "/v1/join-tokens", { role: "edge", name: bound, pool: "near" }),
+    await api(cloud, "POST", "/v1/join-tokens", { role: "edge", name: bound, pool }),
   );
   mkdirSync(folder, { recursive: true });
   const tokenFile = join(folder, `${name}.token`);
@@ -155,7 +160,7 @@ export interface EdgeProcess {
   readonly admin: Address;
 }
 
-/** `node edge-node/main.ts` with ports that were free a moment ago. */
+/** `node edge-node/main.ts` with ports that were free a moment ago; clients reach it where it listens. */
 export async function spawnEdge(t: Test, { settings, dataDir }: EdgeSettings): Promise<EdgeProcess> {
   const [content, admin, site, siteEnrolment] = await Promise.all(Array.from({ length: 4 }, freeAddress));
   if (content === undefined || admin === undefined || site === undefined || siteEnrolment === undefined) {
@@ -165,8 +170,9 @@ export async function spawnEdge(t: Test, { settings, dataDir }: EdgeSettings): P
   const listenAt = Object.fromEntries(
     Object.entries(addresses).map(([name, address]) => [name, formatAddress(address)]),
   );
-  const file = join(dataDir, "..", "edge.yaml");
-  writeFileSync(file, JSON.stringify({ ...settings, listen: listenAt, logLevel: "silent" }));
+  const file = `${dataDir}.yaml`;
+  const contentUrl = `http://${formatAddress(content)}`;
+  writeFileSync(file, JSON.stringify({ ...settings, listen: listenAt, contentUrl, logLevel: "silent" }));
   const child = spawn(process.execPath, [join(ROOT, "edge-node", "main.ts"), "--config", file], {
     stdio: ["ignore", "inherit", "inherit"],
   });

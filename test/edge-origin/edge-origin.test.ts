@@ -143,7 +143,9 @@ t.test("a join token is good once and for one name; another authority is not joi
   await startEdgeHere(t, settings);
   const twice = { ...settings, settings: { ...settings.settings, dataDir: join(folder, "twin") } };
   await t.rejects(startEdgeHere(t, twice), { code: "join-token-used" });
-  await t.rejects(startEdgeHere(t, await joinSettings(cloud, folder, "near-2", "near-3")), { code: "join-token-name" });
+  await t.rejects(startEdgeHere(t, await joinSettings(cloud, folder, "near-2", { bound: "near-3" })), {
+    code: "join-token-name",
+  });
   const other = await startCloud(t, join(folder, "other-origin"));
   const { settings: mine } = await joinSettings(cloud, folder, "near-4");
   const misled = { name: "near-4", dataDir: join(folder, "near-4"), settings: { ...mine, origin: other.listen } };
