@@ -1,0 +1,45 @@
+/** Render-agents' session processes for a browser test: real scene, GPU and encoder, without a program around them. */
+import { join } from "node:path";
+import { systemClock } from "#platform/clock.ts";
+import { prepareVulkan } from "#render-agent/renderer/software-vulkan.ts";
+import { type SessionProcess, startSessionProcess } from "#render-agent/session/session-process.ts";
+
+export const EYE_PIXELS = 96;
+export const RENDER_CLASS = {
+  name: "tiny",
+  eyeWidthPixels: EYE_PIXELS,
+  eyeHeightPixels: EYE_PIXELS,
+  frameRateHz: 30,
+};
+const ROOT = join(import.meta.dirname, "../..");
+const SCENE = join(ROOT, "deploy/one-machine/sample/scene/hall.json");
+/** SwiftShader pays for each vertex. */
+const DETAIL_RATIO = 0.3;
+
+export interface TestAgent {
+  readonly name: string;
+  readonly session: SessionProcess;
+  /** False once its process is gone. */
+  isAlive(): boolean;
+}
+
+export async function startAgent(name: string): Promise<TestAgent> {
+  const environment = await prepareVulkan(join(ROOT, ".cache"));
+  const session = await startSessionProcess({ clock: systemClock, environment });
+  await session.setUp({
+    renderClass: RENDER_CLASS,
+    detail: DETAIL_RATIO,
+    sceneFile: SCENE,
+    media: { bindAddress: "127.0.0.1", port: 0 },
+  });
+  let alive = true;
+  session.ended.then(
+    () => {
+      alive = false;
+    },
+    () => {
+      alive = false;
+    },
+  );
+  return { name, session, isAlive: () => alive };
+}

@@ -1,0 +1,205 @@
+/**
+ * The VR page in a real browser, against real session processes and services that speak the contracts exactly: frames
+ * follow the head, reprojection covers what is on its way, an agent's death is a hiccup, a headset is drawn to.
+ */
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import type { Page } from "playwright-core";
+import t from "tap";
+import Type, { type Static, type TSchema } from "typebox";
+import { Value } from "typebox/value";
+import { bundleClient } from "#client/bundle.ts";
+import { RECOVERY_MS_MAX } from "#client/session/deadlines.ts";
+import { systemClock } from "#platform/clock.ts";
+import { launchChromium } from "../chromium/chromium.ts";
+import { EYE_PIXELS, startAgent } from "./agents.ts";
+import { startStubServices } from "./stub-services.ts";
+
+const SCREENSHOTS = join(import.meta.dirname, "../../reports/browser");
+const WAIT_MS_MAX = 30_000;
+const IWER = join(dirname(createRequire(import.meta.url).resolve("iwer")), "../build/iwer.min.js");
+/** Installs an emulated headset before the page's own scripts run. */
+const HEADSET = `
+  window.headset = new IWER.XRDevice(IWER.metaQuest3, { stereoEnabled: true });
+  window.headset.installRuntime({ forceInstall: true });`;
+
+/** In the page: the share of each column of the left eye's picture that is as red, and as green, as the hall's columns. */
+const COLOURS = `(pixels, width, fullWidth, height) => {
+  const columns = Array.from({ length: width }, () => ({ red: 0, green: 0 }));
+  for (let y = 0; y < height; y += 1) for (let x = 0; x < width; x += 1) {
+    const at = (y * fullWidth + x) * 4;
+    const [r, g, b] = [pixels[at], pixels[at + 1], pixels[at + 2]];
+    if (r > 1.8 * g && r > 1.8 * b && r > 80) columns[x].red += 1 / height;
+    if (g > 1.5 * r && g > 1.5 * b && g > 60) columns[x].green += 1 / height;
+  }
+  const centre = (colour) => {
+    const sum = columns.reduce((total, column) => total + column[colour], 0);
+    const moment = columns.reduce((total, column, x) => total + column[colour] * (x + 0.5), 0);
+    return { share: sum / width, x: sum > 0 ? moment / sum / width : -1 };
+  };
+  return { red: centre("red"), green: centre("green") };
+}`;
+const centre = Type.Object({ share: Type.Number(), x: Type.Number() });
+const seen = Type.Object({ poseId: Type.Integer(), red: centre, green: centre });
+const count = Type.Integer({ minimum: 0 });
+
+async function evaluate<S extends TSchema>(page: Page, schema: S, script: string): Promise<Static<S>> {
+  return Value.Parse(schema, await page.evaluate(script));
+}
+
+/** Turns the head and gives what the first picture rendered from a pose after it shows to the left eye. */
+function lookAt(page: Page, wish: object): Promise<Static<typeof seen>> {
+  return evaluate(
+    page,
+    seen,
+    `(async () => {
+      perigee.setHead(${JSON.stringify(wish)});
+      const from = perigee.posesSent();
+      while (!(perigee.lastPoseId() > from)) await new Promise((resolve) => requestAnimationFrame(resolve));
+      const { poseId, widthPixels, heightPixels, rgba } = perigee.readPicture();
+      return { poseId, ...(${COLOURS})(rgba, widthPixels / 2, widthPixels, heightPixels) };
+    })()`,
+  );
+}
+
+/** Turns the head and gives what the canvas shows in the very next frame, and which pose its picture was rendered from. */
+function glance(page: Page, wish: object) {
+  return evaluate(
+    page,
+    Type.Intersect([seen, Type.Object({ turnedAfterPose: Type.Integer() })]),
+    `(async () => {
+      const nextFrame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+      await nextFrame();
+      perigee.setHead(${JSON.stringify(wish)});
+      const turnedAfterPose = perigee.posesSent();
+      await nextFrame();
+      const canvas = document.querySelector("#view");
+      const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
+      copy.drawImage(canvas, 0, 0);
+      const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
+      const colours = (${COLOURS})(data, canvas.width, canvas.width, canvas.height);
+      return { poseId: perigee.lastPoseId(), turnedAfterPose, ...colours };
+    })()`,
+  );
+}
+
+/** Where the red column 6 m ahead stands in the left eye's picture, 0..1, after a turn to the right. */
+function redColumnAt(yawDegrees: number, tangent: number): number {
+  const eyeOffsetDegrees = (Math.atan2(0.063 / 2, 6) * 180) / Math.PI;
+  const angle = ((eyeOffsetDegrees - yawDegrees) * Math.PI) / 180;
+  return (Math.tan(angle) / tangent + 1) / 2;
+}
+
+const SHOWN_TANGENT = 0.8;
+const RENDERED_TANGENT = SHOWN_TANGENT * 1.08;
+/** Two of the picture's pixels: its column is shaded and its edges are soft. */
+const TOLERANCE = 2.5 / EYE_PIXELS;
+/** A column that is ahead covers twice as much at least; one that is not, nothing. */
+const SEEN = 0.02;
+const UNSEEN = 0.005;
+
+t.test("the VR page", { timeout: 110_000 }, async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "perigee-vr-page-"));
+  t.teardown(() => rm(folder, { recursive: true }));
+  const files = await bundleClient(folder);
+  t.comment(`bundled ${files.map(({ name, bytes }) => `${name} ${bytes} bytes`).join(", ")}`);
+  const first = await startAgent("agent-1");
+  t.teardown(() => first.session.stop("test over"));
+  const second = await startAgent("agent-2");
+  t.teardown(() => second.session.stop("test over"));
+  await using services = await startStubServices(folder, [first, second]);
+  await using browser = await launchChromium({ width: 420, height: 720 });
+  const page = await browser.context.newPage();
+  page.setDefaultTimeout(WAIT_MS_MAX);
+  const errors: string[] = [];
+  page.on("pageerror", (error) => errors.push(String(error)));
+  await page.addInitScript({ path: IWER });
+  await page.addInitScript(HEADSET);
+  await page.goto(services.pageUrl);
+  await page.waitForFunction("window.perigee?.framesDecoded() > 10");
+
+  await t.test("a session is placed by probing and shows what the head sees, turn by turn", async (t) => {
+    t.match(await page.evaluate("perigee.state()"), { phase: "running", pool: "near", agent: "agent-1" });
+    const ahead = await lookAt(page, { yawDegrees: 0, pitchDegrees: 0 });
+    t.ok(ahead.red.share > SEEN, `the red column is ahead: ${JSON.stringify(ahead)}`);
+    t.ok(ahead.green.share < UNSEEN, "and no green one");
+    for (const yawDegrees of [0, 12, -12]) {
+      const { red } = await lookAt(page, { yawDegrees });
+      const expected = redColumnAt(yawDegrees, RENDERED_TANGENT);
+      t.ok(Math.abs(red.x - expected) < TOLERANCE, `at ${yawDegrees}° it stands at ${expected}, seen at ${red.x}`);
+    }
+    const right = await lookAt(page, { yawDegrees: 90 });
+    t.ok(right.green.share > SEEN && right.red.share < UNSEEN, `to the right is green: ${JSON.stringify(right)}`);
+  });
+
+  await t.test("a picture on its way is turned to where the head is by then", async (t) => {
+    await lookAt(page, { yawDegrees: 0 });
+    const shown = await glance(page, { yawDegrees: 4 });
+    t.ok(shown.poseId <= shown.turnedAfterPose, "the picture shown was rendered before the turn");
+    const expected = redColumnAt(4, SHOWN_TANGENT);
+    t.ok(Math.abs(shown.red.x - expected) < TOLERANCE, `expected at ${expected}, shown at ${shown.red.x}`);
+  });
+
+  await t.test("remote-path latency is measured with its parts, shown and reported to the edge", async (t) => {
+    await page.waitForFunction("document.querySelector('#parts').textContent.match(/Whole path\\d/)");
+    const part = Type.Object({ p50: Type.Number({ exclusiveMinimum: 0 }), p95: Type.Number() });
+    const parts = { remotePathMs: part, networkMs: part, renderMs: part, encodeMs: part, decodeMs: part };
+    const latency = await evaluate(page, Type.Object(parts), "perigee.statistics().latency");
+    t.ok(latency.remotePathMs.p95 >= latency.remotePathMs.p50);
+    t.ok(latency.remotePathMs.p50 >= latency.renderMs.p50, "the whole is not less than a part");
+    t.match(await page.textContent("#verdict"), /(within|above) the budget of 30 ms/);
+    t.ok(services.calls.some(({ call }) => call.endsWith("/reports")));
+  });
+
+  await t.test("an agent is killed and frames come again from another within three seconds", async (t) => {
+    const before = await evaluate(page, count, "perigee.framesDecoded()");
+    process.kill(first.session.pid, "SIGKILL");
+    const killedMs = systemClock.monotonicMs();
+    await page.waitForFunction("perigee.state().agent === 'agent-2' && perigee.state().phase === 'running'");
+    const lostAtMs = systemClock.monotonicMs() - killedMs;
+    t.ok(lostAtMs < RECOVERY_MS_MAX, `running again after ${lostAtMs.toFixed(0)} ms`);
+    await page.waitForFunction(`perigee.framesDecoded() > ${before + 5}`);
+    t.ok((await lookAt(page, { yawDegrees: 90 })).green.share > SEEN, "and it follows the head");
+    const connects = services.calls.filter(({ call }) => call === "POST /.perigee/v1/sessions");
+    t.match(connects.at(-1)?.body, { resume: /^ticket-/ });
+  });
+
+  await mkdir(SCREENSHOTS, { recursive: true });
+  await page.screenshot({ path: join(SCREENSHOTS, "vr-page.png"), fullPage: true });
+
+  await t.test("a headset is drawn to, from its own poses", async (t) => {
+    await page.click("#headset");
+    await page.waitForFunction("perigee.statistics().framesDrawnInHeadset > 5");
+    const shown = await evaluate(
+      page,
+      seen,
+      `(async () => {
+        headset.quaternion.set(0, -Math.SQRT1_2, 0, Math.SQRT1_2);
+        const from = perigee.posesSent();
+        const canvas = document.querySelector("#view");
+        const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
+        let colours = { green: { share: 0 } };
+        // Only within the frame that drew them can the layer's pixels be read.
+        while (!(perigee.lastPoseId() > from + 1 && colours.green.share > 0)) {
+          await new Promise((resolve) => requestAnimationFrame(resolve));
+          copy.drawImage(canvas, 0, 0);
+          const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
+          colours = (${COLOURS})(data, Math.floor(canvas.width / 2), canvas.width, canvas.height);
+        }
+        return { poseId: perigee.lastPoseId(), ...colours };
+      })()`,
+    );
+    t.ok(shown.green.share > SEEN && shown.red.share < UNSEEN, `to the right is green: ${JSON.stringify(shown)}`);
+  });
+
+  await page.evaluate("perigee.leave()");
+  await page.waitForFunction("perigee.state().phase === 'ended'");
+  t.ok(
+    services.calls.some(({ call }) => call === "DELETE /v1/sessions/session-1"),
+    "the scheduler is told of the end",
+  );
+  t.same(services.faults, [], "every call kept its contract");
+  t.same(errors, [], "the page threw nothing");
+});
