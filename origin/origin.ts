@@ -31,7 +31,7 @@ import { nodeSyncService } from "./node-rpc/node-sync.ts";
 import { schedulerSyncService } from "./node-rpc/scheduler-sync.ts";
 import { ObservedNodes } from "./observed/observed-nodes.ts";
 import { authorise, issueToken } from "./operator-api/authorisation.ts";
-import { createOperatorApi, type OperatorApiParts } from "./operator-api/operator-api.ts";
+import { createOperatorApi, fleetFacts, type OperatorApiParts } from "./operator-api/operator-api.ts";
 import { openRecords } from "./records/records.ts";
 
 /** The first token is for making others: a year, revocable. */
@@ -160,9 +160,8 @@ function addStatusPage(api: ApiServer, parts: Parts): void {
       revision: log.revision(),
       nowMs: clock.nowMs(),
       pools: listResources(log, "NodePool"),
-      nodes: listResources(log, "Node"),
       sites: listResources(log, "Site"),
-      observed: observed.list(),
+      ...fleetFacts(log, observed),
     });
     return reply.type("text/html; charset=utf-8").header("cache-control", "no-store").send(html);
   });

@@ -1,84 +1,154 @@
-/** The status page: pools, nodes, who serves what, what is cut off or dead; plain HTML, everything escaped. Pure. */
+/** The status page: pools, nodes, sites, who serves what, what is cut off or dead; plain HTML, everything escaped. Pure. */
+import type { NodeStatus } from "#domain/fleet/node.ts";
 import type { Resource } from "#domain/resource.ts";
-import type { ObservedNode } from "../observed/observed-nodes.ts";
+import {
+  type FleetFacts,
+  type Liveness,
+  type NodeResourceStatus,
+  nodeStatus,
+  poolStatus,
+  siteStatus,
+} from "../observed/resource-status.ts";
+import { ago, duration, escapeHtml, page, table } from "./html.ts";
 
-export interface PageFacts {
+export interface PageFacts extends FleetFacts {
   readonly revision: number;
   readonly nowMs: number;
   readonly pools: readonly Resource<"NodePool">[];
-  readonly nodes: readonly Resource<"Node">[];
   readonly sites: readonly Resource<"Site">[];
-  readonly observed: readonly ObservedNode[];
 }
-
-const STYLE =
-  "body{font:15px system-ui;margin:2rem;max-width:70rem}table{border-collapse:collapse;width:100%;margin:0 0 2rem}" +
-  "th,td{text-align:left;padding:.35rem .7rem;border-bottom:1px solid #ddd}.bad{color:#b00020}.good{color:#146c2e}";
 
 export function renderPage(facts: PageFacts): string {
-  const observed = new Map(facts.observed.map((node) => [node.node, node]));
-  const pools = facts.pools.map(({ metadata, spec }) => {
-    const members = facts.nodes.filter((node) => node.spec.pool === metadata.name);
-    const up = members.filter((node) => observed.get(node.metadata.name)?.linkUp === true).length;
-    return [escapeHtml(metadata.name), escapeHtml(spec.region), `${up} of ${members.length} linked`];
-  });
-  const nodes = facts.nodes.map((node) => nodeCells(node, observed.get(node.metadata.name), facts));
-  const sites = facts.sites.map(({ metadata, spec }) => [
-    escapeHtml(metadata.name),
-    escapeHtml(spec.hostnames.join(", ")),
-    escapeHtml(serversOf(metadata.name, facts.observed)),
-  ]);
-  return [
-    `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Perigee</title><style>${STYLE}</style></head><body>`,
-    `<h1>Perigee</h1><p>Revision ${facts.revision}. <a href="/docs">API</a></p>`,
-    table("Pools", ["Pool", "Region", "Nodes"], pools),
-    table("Nodes", ["Node", "Role", "Pool", "State", "Applied", "Certificate", "Slots free", "Problems"], nodes),
-    table("Sites", ["Site", "Host names", "Served by (generation)"], sites),
-    "</body></html>",
-  ].join("\n");
+  const nodes = facts.nodes.map((node) => ({ node, status: nodeStatus(node, facts) }));
+  return page(
+    "Perigee",
+    [
+      summaryOf(
+        facts.revision,
+        nodes.map(({ status }) => status.liveness),
+      ),
+      table(
+        "Pools",
+        POOL_HEADS,
+        facts.pools.map((pool) => poolCells(pool, facts)),
+      ),
+      table(
+        "Nodes",
+        NODE_HEADS,
+        nodes.map(({ node, status }) => nodeCells(node, status, facts)),
+      ),
+      table(
+        "Sites",
+        SITE_HEADS,
+        facts.sites.map((site) => siteCells(site, facts)),
+      ),
+    ].join("\n"),
+  );
 }
 
-function nodeCells({ metadata, spec }: Resource<"Node">, observed: ObservedNode | undefined, facts: PageFacts) {
-  const status = observed?.status;
-  const expiresInDays = ((status?.certificateExpiresAtMs ?? 0) - facts.nowMs) / 86_400_000;
-  const slots = (status?.agents ?? []).flatMap((agent) => agent.slots);
-  const free = slots.reduce((sum, slot) => sum + slot.free, 0);
-  const problems = (status?.conditions ?? []).filter((condition) => !condition.status);
+function summaryOf(revision: number, nodes: readonly Liveness[]): string {
+  const count = (...wanted: Liveness[]) => nodes.filter((liveness) => wanted.includes(liveness)).length;
+  const parts = `${count("connected")} connected, ${count("cut-off", "link-down")} cut off, ${count("dead")} dead`;
+  return `<p>Revision ${revision}; ${nodes.length} nodes: ${parts}. <a href="/docs">API</a></p>`;
+}
+
+const POOL_HEADS = ["Pool", "Region", "Edges linked", "Ready for an outage", "Goes on alone for", "Slots free"];
+
+function poolCells({ metadata, spec }: Resource<"NodePool">, facts: PageFacts): string[] {
+  const { nodes, linked, offlineReady, slotsFree, slotsTotal } = poolStatus(metadata.name, facts);
+  return [
+    escapeHtml(metadata.name),
+    escapeHtml(spec.region),
+    mark(`${linked} of ${nodes}`, linked === nodes ? "good" : "warn"),
+    mark(`${offlineReady} of ${nodes}`, offlineReady === nodes ? "good" : "warn"),
+    duration(spec.autonomyDurationSeconds * 1000),
+    slotsTotal === 0 ? "–" : `${slotsFree} of ${slotsTotal}`,
+  ];
+}
+
+const NODE_HEADS = ["Node", "Role", "Pool", "State", "Applied", "Store", "Certificate", "Slots free", "Problems"];
+
+function nodeCells({ metadata, spec }: Resource<"Node">, known: NodeResourceStatus, facts: PageFacts): string[] {
+  const agents = known.reportedBy?.map(({ agent }) => agent).slice(0, 1) ?? known.status?.agents ?? [];
+  const slots = agents.flatMap((agent) => agent.slots);
+  const [free, total] = [slots, slots].map((counts, index) =>
+    counts.reduce((sum, slot) => sum + (index === 0 ? slot.free : slot.total), 0),
+  );
   return [
     escapeHtml(metadata.name),
     spec.role,
     escapeHtml(spec.pool),
-    stateCell(spec, observed),
-    status === undefined ? "–" : `${status.appliedRevision} of ${facts.revision}`,
-    status === undefined ? "–" : `${expiresInDays.toFixed(1)} days left`,
-    slots.length === 0 ? "–" : `${free}`,
-    escapeHtml(problems.map((condition) => `${condition.type}: ${condition.reason}`).join(", ")),
+    stateCell(spec, known, facts.nowMs),
+    known.status === undefined ? "–" : appliedCell(known.status, facts.revision),
+    known.status === undefined ? "–" : storeCell(known.status),
+    known.status === undefined ? "–" : certificateCell(known.status, facts.nowMs),
+    slots.length === 0 ? "–" : `${free} of ${total}`,
+    escapeHtml(problemsOf(known).join("; ")),
   ];
 }
 
-/** An agent has no link of its own: its edge speaks for it. Without a scheduler's word the link is all that is known. */
-function stateCell(spec: Resource<"Node">["spec"], observed: ObservedNode | undefined): string {
-  if (spec.role === "agent") return "through its edge";
-  const fallback = observed === undefined ? "never connected" : observed.linkUp ? "connected" : "link down";
-  const state = observed?.state?.state ?? fallback;
-  const marks = [spec.draining ? "draining" : spec.cordoned ? "cordoned" : ""].filter((mark) => mark !== "");
-  return `<span class="${state === "connected" ? "good" : "bad"}">${[state, ...marks].join(", ")}</span>`;
+const WORDS: Readonly<Record<Liveness, { readonly text: string; readonly tone: "good" | "warn" | "bad" | "none" }>> = {
+  connected: { text: "connected", tone: "good" },
+  "cut-off": { text: "cut off, serves on its own", tone: "warn" },
+  "link-down": { text: "link down", tone: "warn" },
+  dead: { text: "dead", tone: "bad" },
+  "never-connected": { text: "never connected", tone: "none" },
+};
+
+function stateCell(spec: Resource<"Node">["spec"], known: NodeResourceStatus, nowMs: number): string {
+  const { text, tone } = WORDS[known.liveness];
+  const sinceMs = known.state?.sinceMs ?? known.linkSinceMs;
+  const since = sinceMs === undefined ? [] : [`since ${ago(nowMs - sinceMs)}`];
+  const through = known.reportedBy?.length ? [`by ${known.reportedBy.map(({ edge }) => edge).join(", ")}`] : [];
+  const asked = spec.draining ? ["draining"] : spec.cordoned ? ["cordoned"] : [];
+  return mark(escapeHtml([text, ...through, ...since, ...asked].join(", ")), tone);
 }
 
-function serversOf(site: string, observed: readonly ObservedNode[]): string {
-  const serving = observed.flatMap(({ node, status }) => {
-    const generation = status?.sites.find((entry) => entry.site === site)?.activeGeneration ?? 0;
-    return generation > 0 ? [`${node} (${generation})`] : [];
+function appliedCell({ appliedRevision }: NodeStatus, revision: number): string {
+  return mark(`${appliedRevision} of ${revision}`, appliedRevision < revision ? "warn" : "good");
+}
+
+function storeCell({ storeBytesUsed, storeBytesMax }: NodeStatus): string {
+  return `${megabytes(storeBytesUsed)} of ${megabytes(storeBytesMax)}`;
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+}
+
+/** A node renews at 70 to 90 % of thirty days: with less than a day left it has failed to. */
+function certificateCell({ certificateExpiresAtMs }: NodeStatus, nowMs: number): string {
+  const leftMs = certificateExpiresAtMs - nowMs;
+  if (leftMs <= 0) return mark("expired", "bad");
+  return mark(`${duration(leftMs)} left`, leftMs < 86_400_000 ? "warn" : "good");
+}
+
+function problemsOf({ status, reportedBy = [] }: NodeResourceStatus): readonly string[] {
+  const conditions = (status?.conditions ?? []).filter((condition) => !condition.status);
+  const agents = reportedBy.flatMap(({ agent }) => (agent.ready ? [] : agent.reasons)).slice(0, 1);
+  return [...conditions.map(({ type, reason, message }) => `${type}: ${message || reason}`), ...agents];
+}
+
+const SITE_HEADS = ["Site", "Host names", "Content", "Served by pool"];
+
+function siteCells({ metadata, spec }: Resource<"Site">, facts: PageFacts): string[] {
+  const { generation, servedBy } = siteStatus(metadata.name, facts);
+  const pools = [...new Set(servedBy.map(({ pool }) => pool))].sort();
+  const cells = pools.map((pool) => {
+    const members = servedBy.filter((entry) => entry.pool === pool);
+    const nodes = members.map(({ node, activeGeneration, objectsMissing }) => {
+      const missing = objectsMissing === 0 ? "" : `, ${objectsMissing} objects on demand`;
+      return `${node}: ${activeGeneration === 0 ? "nothing yet" : `generation ${activeGeneration}`}${missing}`;
+    });
+    const isNewest = members.every(({ activeGeneration }) => activeGeneration === generation);
+    return mark(escapeHtml(`${pool} (${nodes.join("; ")})`), isNewest ? "good" : "warn");
   });
-  return serving.length === 0 ? "none yet" : serving.join(", ");
+  const content = spec.pull === undefined ? `generation ${generation}` : `pulled from ${spec.pull.upstream}`;
+  const served = spec.pull === undefined ? cells.join("<br>") || "none yet" : "every pool, on demand";
+  return [escapeHtml(metadata.name), escapeHtml(spec.hostnames.join(", ")), escapeHtml(content), served];
 }
 
-function table(title: string, heads: readonly string[], rows: readonly (readonly string[])[]): string {
-  const head = heads.map((text) => `<th>${text}</th>`).join("");
-  const body = rows.map((cells) => `<tr>${cells.map((cell) => `<td>${cell}</td>`).join("")}</tr>`).join("\n");
-  return `<h2>${title}</h2><table><tr>${head}</tr>\n${body}</table>`;
-}
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.codePointAt(0)};`);
+/** The tone is in the words too: colour alone says nothing to some. */
+function mark(html: string, tone: "good" | "warn" | "bad" | "none"): string {
+  return tone === "none" ? html : `<span class="${tone}">${html}</span>`;
 }

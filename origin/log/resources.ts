@@ -62,7 +62,10 @@ export function writeResource(log: ResourceLog, written: Written, nowMs: number)
   return row;
 }
 
-export function findResource<K extends Kind>(log: ResourceLog, kind: K, name: string): Resource<K> | undefined {
+/** Of a kind that is not known before, its `kind` tells its `spec`. */
+type Stored<K extends Kind> = AnyResource & Resource<K>;
+
+export function findResource<K extends Kind>(log: ResourceLog, kind: K, name: string): Stored<K> | undefined {
   const row = log.find(kind, name);
   if (row === undefined) return undefined;
   const resource = parseStoredResource(row.json);
@@ -70,19 +73,19 @@ export function findResource<K extends Kind>(log: ResourceLog, kind: K, name: st
 }
 
 /** Throws `not-found`. */
-export function getResource<K extends Kind>(log: ResourceLog, kind: K, name: string): Resource<K> {
+export function getResource<K extends Kind>(log: ResourceLog, kind: K, name: string): Stored<K> {
   const resource = findResource(log, kind, name);
   if (resource === undefined) throw new Failure("not-found", `${kind} ${name} does not exist`);
   return resource;
 }
 
-export function listResources<K extends Kind>(log: ResourceLog, kind: K): readonly Resource<K>[] {
+export function listResources<K extends Kind>(log: ResourceLog, kind: K): readonly Stored<K>[] {
   return log.list({ kind }).rows.flatMap((row) => {
     const resource = parseStoredResource(row.json);
     return isOfKind(resource, kind) ? [resource] : [];
   });
 }
 
-function isOfKind<K extends Kind>(resource: AnyResource, kind: K): resource is AnyResource & Resource<K> {
+function isOfKind<K extends Kind>(resource: AnyResource, kind: K): resource is Stored<K> {
   return resource.kind === kind;
 }

@@ -21,8 +21,10 @@ import type { Logger } from "#platform/logging.ts";
 import { BLOB_BYTES_MAX } from "../blob-store/file-blob-store.ts";
 import type { JoinTokens } from "../enrolment/join-tokens.ts";
 import type { OriginKeys } from "../keys/origin-keys.ts";
+import type { ResourceLog } from "../log/resource-log.ts";
 import { getResource, listResources } from "../log/resources.ts";
 import type { ObservedNodes } from "../observed/observed-nodes.ts";
+import { type FleetFacts, nodeStatus, resourceStatus } from "../observed/resource-status.ts";
 import { type PublishingParts, publishRelease, rollbackRelease } from "../publishing/publish.ts";
 import { applyDocuments } from "./apply.ts";
 import { authorise, issueToken, type TokenDesk } from "./authorisation.ts";
@@ -81,13 +83,15 @@ function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
   server.get("/v1/resources/:kind", { schema: { params: resourceParamsSchema } }, async (request) => {
     await authorise(parts, request.headers.authorization, "read");
     const kind = parseKind(request.params.kind);
-    const items = listResources(log, kind).map((item) => withStatus(item, kind, item.metadata.name, observed));
+    const facts = fleetFacts(log, observed);
+    const items = listResources(log, kind).map((item) => ({ ...item, status: resourceStatus(item, facts) }));
     return { revision: log.revision(), items };
   });
   server.get("/v1/resources/:kind/:name", { schema: { params: namedParams } }, async (request) => {
     await authorise(parts, request.headers.authorization, "read");
     const { kind, name } = request.params;
-    return withStatus(getResource(log, parseKind(kind), name), parseKind(kind), name, observed);
+    const resource = getResource(log, parseKind(kind), name);
+    return { ...resource, status: resourceStatus(resource, fleetFacts(log, observed)) };
   });
   server.delete("/v1/resources/:kind/:name", { schema: { params: namedParams } }, async (request) => {
     await authorise(parts, request.headers.authorization, "apply");
@@ -104,8 +108,8 @@ function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
   });
   server.get("/v1/nodes", async (request) => {
     await authorise(parts, request.headers.authorization, "read");
-    const nodes = listResources(log, "Node");
-    return { items: nodes.map((node) => withStatus(node, "Node", node.metadata.name, observed)) };
+    const facts = fleetFacts(log, observed);
+    return { items: facts.nodes.map((node) => ({ ...node, status: nodeStatus(node, facts) })) };
   });
 }
 
@@ -185,9 +189,8 @@ function addTokenRoutes(server: ApiServer, parts: OperatorApiParts): void {
   });
 }
 
-function withStatus(resource: object, kind: Kind, name: string, observed: ObservedNodes): object {
-  const status = kind === "Node" ? observed.find(name) : undefined;
-  return status === undefined ? resource : { ...resource, status };
+export function fleetFacts(log: ResourceLog, observed: ObservedNodes): FleetFacts {
+  return { nodes: listResources(log, "Node"), releases: listResources(log, "Release"), observed: observed.list() };
 }
 
 function parseKind(text: string): Kind {
