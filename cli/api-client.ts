@@ -1,4 +1,5 @@
 /** Calls the origin's and the scheduler's HTTP APIs with the operator's token; problems become Failures. */
+import { createReadStream } from "node:fs";
 import { FAILURE_CODES, Failure, type FailureCode } from "#domain/failure.ts";
 
 /** An operator waits no longer for one answer; uploads have their own limit. */
@@ -12,14 +13,14 @@ export interface ApiRequest {
   readonly path: string;
   readonly token: string;
   readonly body?: unknown;
-  /** Raw bytes instead of a JSON body. */
-  readonly bytes?: Uint8Array;
+  /** A file's bytes instead of a JSON body; it is read as it is sent. */
+  readonly file?: string;
 }
 
 /** The answer's JSON, or `undefined` when it has none. Throws the problem's code, or `unavailable`. */
 export async function callApi(request: ApiRequest): Promise<unknown> {
   const url = `${request.base}${request.path}`;
-  const deadlineMs = request.bytes === undefined ? REQUEST_DEADLINE_MS : UPLOAD_DEADLINE_MS;
+  const deadlineMs = request.file === undefined ? REQUEST_DEADLINE_MS : UPLOAD_DEADLINE_MS;
   const response = await fetch(url, { ...initOf(request), signal: AbortSignal.timeout(deadlineMs) }).catch(
     (cause: unknown) => {
       throw new Failure("unavailable", `${url} cannot be reached: ${reasonOf(cause)}`, { cause, retryable: true });
@@ -33,12 +34,13 @@ export async function callApi(request: ApiRequest): Promise<unknown> {
 function initOf(request: ApiRequest): {
   method: string;
   headers: Record<string, string>;
-  body?: string | Uint8Array<ArrayBuffer>;
+  body?: string | AsyncIterable<Uint8Array>;
+  duplex?: "half";
 } {
   const headers: Record<string, string> = { authorization: `Bearer ${request.token}`, accept: "application/json" };
-  if (request.bytes !== undefined) {
+  if (request.file !== undefined) {
     headers["content-type"] = "application/octet-stream";
-    return { method: request.method, headers, body: new Uint8Array(request.bytes) };
+    return { method: request.method, headers, body: createReadStream(request.file), duplex: "half" };
   }
   if (request.body === undefined) return { method: request.method, headers };
   headers["content-type"] = "application/json";

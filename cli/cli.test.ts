@@ -124,6 +124,42 @@ t.test("apply sends every document with the token and prints what changed", asyn
   t.match(JSON.parse(String(api.seen[0]?.body)), { documents: [{ kind: "Site" }] });
 });
 
+t.test("get shows of each kind what an operator looks for, with what is observed", async (t) => {
+  const metadata = { name: "near-1", generation: 2, resourceVersion: 9 };
+  const conditions = [{ type: "OfflineReady", status: false, reason: "ObjectsMissing" }];
+  const observed = { appliedRevision: 8, contentUrl: "http://near-1.example", conditions };
+  const node = {
+    metadata,
+    spec: { role: "edge", pool: "near", draining: true },
+    status: { liveness: "cut-off", status: observed },
+  };
+  const served = [
+    { node: "near-1", pool: "near", activeGeneration: 7 },
+    { node: "far-1", pool: "far", activeGeneration: 6 },
+  ];
+  const site = {
+    metadata: { ...metadata, name: "shop" },
+    spec: { hostnames: ["a.example", "b.example"], publish: {} },
+    status: { generation: 7, servedBy: served },
+  };
+  const policy = { metadata: { ...metadata, name: "eu" }, spec: {}, status: { appliedBy: 1, edges: 3 } };
+  const api = await startApi(t, {
+    "GET /v1/resources/Node": { status: 200, body: { revision: 9, items: [node] } },
+    "GET /v1/resources/Site/shop": { status: 200, body: site },
+    "GET /v1/resources/PlacementPolicy": { status: 200, body: { items: [policy] } },
+  });
+  const get = async (...words: string[]) =>
+    (await run(["--origin", api.url, "get", ...words], { PERIGEE_TOKEN: "x" })).out;
+  t.match(
+    await get("nodes"),
+    /near-1 +2 +edge +near +cut-off,draining +8 +no: ObjectsMissing +http:\/\/near-1\.example/,
+  );
+  t.match(await get("site", "shop"), /shop +2 +a\.example,b\.example +release 7 +near 7, far 6/);
+  t.match(await get("placementpolicies"), /eu +2 +1 of 3 edges/);
+  t.match(JSON.parse(await get("nodes", "-o", "json")), { items: [{ status: { liveness: "cut-off" } }] });
+  t.equal(await get("nodes", "-o", "name"), "Node/near-1");
+});
+
 t.test("publish uploads only what the origin has not, each under its digest", async (t) => {
   const folder = t.testdir({ "index.html": "<p>hello", img: { "a.svg": "<svg/>" } });
   const digest = (text: string) => createHash("sha256").update(text).digest("hex");

@@ -1,9 +1,14 @@
 /** Prints results as JSON, YAML or a table. */
 import Table from "cli-table3";
+import { Option } from "commander";
 import { stringify } from "yaml";
 
 export type OutputFormat = "table" | "json" | "yaml" | "name";
 export const OUTPUT_FORMATS: readonly OutputFormat[] = ["table", "json", "yaml", "name"];
+
+/** For commands that say in one or two lines what they did. */
+export const resultOption = () =>
+  new Option("-o, --output <format>", "how to print").choices(["table", "json"]).default("table");
 
 export interface Output {
   line(text: string): void;

@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import { parseResourceInput } from "#contracts/operator-api/resources/parse.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
 import { parseSourceDocuments, type SourceDocument } from "#platform/yaml/documents.ts";
-import { fieldOf, renderTable, textOf } from "../output.ts";
+import { fieldOf, printValue, renderTable, resultOption, textOf } from "../output.ts";
 import { type Api, apiOf, type CommandSession } from "./session.ts";
 
 interface SourcedDocument {
@@ -19,26 +19,28 @@ export function addApply(program: Command, session: CommandSession): void {
     .description("apply resources from YAML or JSON files, all or none")
     .requiredOption("-f, --file <path...>", "files, or folders of .yaml, .yml and .json files")
     .option("--dry-run", "say what would change, and change nothing")
+    .addOption(resultOption())
     .addHelpText("after", "\nExamples:\n  perigee apply -f policies/eu.yaml\n  perigee apply -f resources/ --dry-run")
-    .action(async (options: { file: string[]; dryRun?: boolean }, command: Command) => {
+    .action(async (options: { file: string[]; dryRun?: boolean; output: string }, command: Command) => {
       const dryRun = options.dryRun === true;
-      session.output.line(await applyFiles(() => apiOf(command, session), options.file, dryRun));
+      const answer = await applyFiles(() => apiOf(command, session), options.file, dryRun);
+      if (options.output === "json") printValue(session.output, "json", answer);
+      else session.output.line(renderResults(answer));
       if (dryRun) session.output.note("dry run: nothing was changed");
     });
 }
 
-/** Applies all documents of the files or none, and tabulates what became of each. Throws with file and line of every fault. */
-export async function applyFiles(api: () => Api, files: readonly string[], dryRun: boolean): Promise<string> {
+/** Applies all documents of the files or none; gives the origin's answer. Throws with file and line of every fault. */
+export async function applyFiles(api: () => Api, files: readonly string[], dryRun: boolean): Promise<unknown> {
   const documents = files.flatMap(filesOf).flatMap(readDocuments);
   checkDocuments(documents);
   const body = { documents: documents.map(({ document }) => document.value) };
   const request = { method: "POST", path: `/v1/apply?dryRun=${dryRun}`, body } as const;
-  const answer = await api()
+  return await api()
     .origin(request)
     .catch((error: unknown) => {
       throw withPlaces(error, documents);
     });
-  return renderResults(answer);
 }
 
 function filesOf(path: string): string[] {

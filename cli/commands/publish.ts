@@ -1,13 +1,13 @@
 /** `perigee publish` and `rollback`: a folder becomes a release of a site. */
 import { createHash } from "node:crypto";
-import { type Dirent, readdirSync, readFileSync, statSync } from "node:fs";
+import { createReadStream, type Dirent, readdirSync, statSync } from "node:fs";
 import { extname, join } from "node:path";
 import type { Command } from "commander";
 import { RELEASE_FILES_MAX } from "#contracts/operator-api/operator.ts";
 import { Failure } from "#domain/failure.ts";
 import { parseName } from "#domain/ids.ts";
 import { mediaTypeOf } from "../media-types.ts";
-import { fieldOf, type Output, textOf } from "../output.ts";
+import { fieldOf, type Output, printValue, resultOption, textOf } from "../output.ts";
 import { type Api, apiOf, type CommandSession } from "./session.ts";
 
 /** One blob; a file beyond this belongs to object storage behind a `pull` site. */
@@ -26,22 +26,40 @@ export function addPublish(program: Command, session: CommandSession): void {
     .description("publish a folder as the next release of a site")
     .argument("<folder>")
     .requiredOption("--site <name>", "a Site with `publish`")
+    .addOption(resultOption())
     .addHelpText("after", "\nExample:\n  perigee publish ./dist --site shop")
-    .action(async (folder: string, options: { site: string }, command: Command) => {
+    .action(async (folder: string, options: { site: string; output: string }, command: Command) => {
       const site = parseName(options.site, "--site");
-      session.output.line(await publishFolder(apiOf(command, session), folder, site, session.output));
+      const published = await releaseFolder(apiOf(command, session), folder, site, session.output);
+      if (options.output === "json") printValue(session.output, "json", published);
+      else session.output.line(describePublished(published));
     });
+}
+
+interface Published {
+  /** The origin's answer. */
+  readonly release: unknown;
+  readonly site: string;
+  readonly files: number;
+  readonly uploaded: number;
 }
 
 /** Uploads what the origin lacks, makes the release, and says what became of it. */
 export async function publishFolder(api: Api, folder: string, site: string, output: Output): Promise<string> {
-  const files = readFolder(folder);
+  return describePublished(await releaseFolder(api, folder, site, output));
+}
+
+function describePublished({ release, site, files, uploaded }: Published): string {
+  const [generation, revision] = ["generation", "revision"].map((name) => textOf(fieldOf(release, name)));
+  return `${site}: generation ${generation}, ${files} files, ${uploaded} uploaded, revision ${revision}`;
+}
+
+async function releaseFolder(api: Api, folder: string, site: string, output: Output): Promise<Published> {
+  const files = await readFolder(folder);
   if (files.length === 0) throw new Failure("argument-invalid", `${folder} holds no files`);
   const uploaded = await uploadMissing(api, site, files, output);
   const request = { method: "POST", path: `/v1/sites/${site}/releases`, body: { files: manifestOf(files) } } as const;
-  const answer = await api.origin(request);
-  const [generation, revision] = [fieldOf(answer, "generation"), fieldOf(answer, "revision")].map(textOf);
-  return `${site}: generation ${generation}, ${files.length} files, ${uploaded} uploaded, revision ${revision}`;
+  return { release: await api.origin(request), site, files: files.length, uploaded };
 }
 
 export function addRollback(program: Command, session: CommandSession): void {
@@ -50,14 +68,16 @@ export function addRollback(program: Command, session: CommandSession): void {
     .description("publish an earlier release's content again, as a new generation")
     .argument("<site>")
     .requiredOption("--to <generation>", "the generation whose content to serve")
+    .addOption(resultOption())
     .addHelpText("after", "\nExample:\n  perigee rollback shop --to 3")
-    .action(async (site: string, options: { to: string }, command: Command) => {
+    .action(async (site: string, options: { to: string; output: string }, command: Command) => {
       const toGeneration = Number(options.to);
       if (!Number.isSafeInteger(toGeneration) || toGeneration < 1) {
         throw new Failure("argument-invalid", `--to must be a generation (1, 2, …), got ${JSON.stringify(options.to)}`);
       }
       const path = `/v1/sites/${parseName(site, "the site")}/rollback`;
       const answer = await apiOf(command, session).origin({ method: "POST", path, body: { toGeneration } });
+      if (options.output === "json") return printValue(session.output, "json", answer);
       session.output.line(
         `${site}: generation ${textOf(fieldOf(answer, "generation"))} has the content of ${toGeneration}`,
       );
@@ -75,7 +95,7 @@ async function uploadMissing(api: Api, site: string, files: readonly LocalFile[]
     await api.origin({
       method: "PUT",
       path: `/v1/sites/${site}/blobs/${file.digest}`,
-      bytes: readFileSync(file.source),
+      file: file.source,
     });
   }
   return uploads.length;
@@ -88,7 +108,7 @@ function manifestOf(files: readonly LocalFile[]): Record<string, { digest: strin
 }
 
 /** Regular files only: a link or device in a folder to publish is a mistake that must not pass in silence. */
-function readFolder(folder: string): LocalFile[] {
+async function readFolder(folder: string): Promise<LocalFile[]> {
   const files = listFiles(folder, "");
   if (files.length > RELEASE_FILES_MAX) {
     throw new Failure(
@@ -96,7 +116,8 @@ function readFolder(folder: string): LocalFile[] {
       `${folder} holds ${files.length} files, a release at most ${RELEASE_FILES_MAX}`,
     );
   }
-  return files.map(({ path, source }) => {
+  const described: LocalFile[] = [];
+  for (const { path, source } of files) {
     const sizeBytes = statSync(source).size;
     if (sizeBytes > PUBLISH_FILE_BYTES_MAX) {
       throw new Failure(
@@ -104,8 +125,16 @@ function readFolder(folder: string): LocalFile[] {
         `${source} has ${sizeBytes} bytes, a file at most ${PUBLISH_FILE_BYTES_MAX}`,
       );
     }
-    return { path, source, sizeBytes, digest: createHash("sha256").update(readFileSync(source)).digest("hex") };
-  });
+    described.push({ path, source, sizeBytes, digest: await digestOf(source) });
+  }
+  return described;
+}
+
+/** A file may be larger than what memory should hold of it. */
+async function digestOf(source: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(source)) hash.update(chunk);
+  return hash.digest("hex");
 }
 
 function listFiles(folder: string, prefix: string): { path: string; source: string }[] {

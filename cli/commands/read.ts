@@ -1,14 +1,24 @@
 /** `perigee get`, `describe` and `delete`. */
 import { type Command, Option } from "commander";
-import { stringify } from "yaml";
+import type { Kind } from "#domain/resource.ts";
 import { parseKind } from "../kinds.ts";
-import { fieldOf, itemsOf, OUTPUT_FORMATS, type OutputFormat, printValue, renderTable, textOf } from "../output.ts";
+import {
+  fieldOf,
+  itemsOf,
+  OUTPUT_FORMATS,
+  type OutputFormat,
+  printValue,
+  renderTable,
+  resultOption,
+  textOf,
+} from "../output.ts";
+import { cellsOf, headsOf } from "./columns.ts";
 import { apiOf, type CommandSession } from "./session.ts";
 
 export function addGet(program: Command, session: CommandSession): void {
   program
     .command("get")
-    .description("list resources of a kind, or get one; `nodes` also shows what is observed")
+    .description("list resources of a kind, or get one, with what is observed of it")
     .argument("<kind>", "site, release, nodepool, node, placementpolicy, contentpolicy, renderapp, …")
     .argument("[name]", "one resource")
     .addOption(new Option("-o, --output <format>", "how to print").choices([...OUTPUT_FORMATS]).default("table"))
@@ -29,31 +39,20 @@ export function addGet(program: Command, session: CommandSession): void {
 function print(
   session: CommandSession,
   format: OutputFormat,
-  kind: string,
+  kind: Kind,
   items: readonly unknown[],
   whole: unknown,
 ): void {
-  if (format === "table") session.output.line(renderResources(items));
+  if (format === "table")
+    session.output.line(
+      renderTable(
+        headsOf(kind),
+        items.map((item) => cellsOf(kind, item)),
+      ),
+    );
   else if (format === "name") {
     for (const item of items) session.output.line(`${kind}/${textOf(fieldOf(item, "metadata", "name"))}`);
   } else printValue(session.output, format, whole);
-}
-
-function renderResources(items: readonly unknown[]): string {
-  const rows = items.map((item) => [
-    textOf(fieldOf(item, "metadata", "name")),
-    textOf(fieldOf(item, "metadata", "generation")),
-    textOf(fieldOf(item, "metadata", "resourceVersion")),
-    summaryOf(fieldOf(item, "status") ?? fieldOf(item, "spec")),
-  ]);
-  return renderTable(["NAME", "GENERATION", "REVISION", "SUMMARY"], rows);
-}
-
-const SUMMARY_LENGTH_MAX = 100;
-
-function summaryOf(value: unknown): string {
-  const text = textOf(value);
-  return text.length > SUMMARY_LENGTH_MAX ? `${text.slice(0, SUMMARY_LENGTH_MAX - 1)}…` : text;
 }
 
 export function addDescribe(program: Command, session: CommandSession): void {
@@ -62,10 +61,11 @@ export function addDescribe(program: Command, session: CommandSession): void {
     .description("everything known of one resource, its status included")
     .argument("<kind>")
     .argument("<name>")
+    .addOption(new Option("-o, --output <format>", "how to print").choices(["yaml", "json"]).default("yaml"))
     .addHelpText("after", "\nExample:\n  perigee describe nodepool near")
-    .action(async (kindText: string, name: string, _options: object, command: Command) => {
+    .action(async (kindText: string, name: string, options: { output: "yaml" | "json" }, command: Command) => {
       const path = `/v1/resources/${parseKind(kindText)}/${encodeURIComponent(name)}`;
-      session.output.line(stringify(await apiOf(command, session).origin({ method: "GET", path })).trimEnd());
+      printValue(session.output, options.output, await apiOf(command, session).origin({ method: "GET", path }));
     });
 }
 
@@ -75,13 +75,13 @@ export function addDelete(program: Command, session: CommandSession): void {
     .description("delete one resource")
     .argument("<kind>")
     .argument("<name>")
+    .addOption(resultOption())
     .addHelpText("after", "\nExample:\n  perigee delete contentpolicy shop-everywhere")
-    .action(async (kindText: string, name: string, _options: object, command: Command) => {
+    .action(async (kindText: string, name: string, options: { output: string }, command: Command) => {
       const kind = parseKind(kindText);
-      await apiOf(command, session).origin({
-        method: "DELETE",
-        path: `/v1/resources/${kind}/${encodeURIComponent(name)}`,
-      });
-      session.output.line(`${kind}/${name} deleted`);
+      const path = `/v1/resources/${kind}/${encodeURIComponent(name)}`;
+      const answer = await apiOf(command, session).origin({ method: "DELETE", path });
+      if (options.output === "json") printValue(session.output, "json", answer);
+      else session.output.line(`${kind}/${name} deleted`);
     });
 }

@@ -3,7 +3,7 @@ import { type Command, Option } from "commander";
 import { Failure } from "#domain/failure.ts";
 import { NODE_ROLES } from "#domain/fleet/node.ts";
 import { parseName } from "#domain/ids.ts";
-import { fieldOf, printValue, textOf } from "../output.ts";
+import { fieldOf, printValue, resultOption, textOf } from "../output.ts";
 import { apiOf, type CommandSession } from "./session.ts";
 
 interface JoinOptions {
@@ -14,9 +14,6 @@ interface JoinOptions {
   readonly output: string;
 }
 
-const outputOption = () =>
-  new Option("-o, --output <format>", "how to print").choices(["table", "json"]).default("table");
-
 export function addJoinToken(program: Command, session: CommandSession): void {
   program
     .command("join-token")
@@ -25,7 +22,7 @@ export function addJoinToken(program: Command, session: CommandSession): void {
     .requiredOption("--name <name>", "the node's name; the token is good for no other")
     .option("--pool <pool>", "the node's pool; a scheduler has none")
     .option("--lifetime <seconds>", "how long the token may be used", "3600")
-    .addOption(outputOption())
+    .addOption(resultOption())
     .addHelpText("after", "\nExample:\n  perigee join-token --role edge --name near-1 --pool near")
     .action(async (options: JoinOptions, command: Command) => {
       const pool = options.pool === undefined ? {} : { pool: parseName(options.pool, "--pool") };
@@ -52,7 +49,7 @@ export function addAppToken(program: Command, session: CommandSession): void {
     .requiredOption("--app <name>")
     .requiredOption("--web-origin <pattern...>", "where its pages come from, `*` for one label or the port")
     .option("--sessions <count>", "sessions at once", "100")
-    .addOption(outputOption())
+    .addOption(resultOption())
     .addHelpText(
       "after",
       "\nExample:\n  perigee app-token --app hall --web-origin 'https://vr.example' 'https://vr.*.edge.example'",
@@ -80,7 +77,7 @@ export function addOperatorToken(program: Command, session: CommandSession): voi
     .description("make a token for an operator or a pipeline; it is printed once")
     .requiredOption("--subject <who>")
     .requiredOption("--scope <scope...>", "admin, read, apply, join, publish:SITE or publish:*")
-    .addOption(outputOption())
+    .addOption(resultOption())
     .addHelpText("after", "\nExample:\n  perigee operator-token --subject ci --scope publish:shop")
     .action(async (options: { subject: string; scope: string[]; output: string }, command: Command) => {
       const body = { subject: options.subject, scopes: options.scope };
