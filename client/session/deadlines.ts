@@ -12,8 +12,8 @@ export interface StepDeadlines {
 
 /** An agent may have to start a process for the session first. */
 const PATIENT: StepDeadlines = { connectMs: 10_000, renewMs: 5000, measureMs: 1500 };
-/** Silence (700), a hanging resume (1,000) and a renewal (400, beside the probes) leave 900 ms to connect elsewhere. */
-const HURRIED: StepDeadlines = { connectMs: 1000, renewMs: 500, measureMs: 400 };
+/** Even after a resume that hangs (with the silence before it 1,700 ms) a renewal and a connection fit that take half of theirs. */
+const HURRIED: StepDeadlines = { connectMs: 1000, renewMs: 800, measureMs: 400 };
 
 /** Once the time to recover is over anyway, hurry would only cut off those who would have answered. */
 export function deadlinesFor(lostAtMs: number | undefined, nowMs: number): StepDeadlines {

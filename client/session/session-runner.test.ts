@@ -1,0 +1,271 @@
+/** The life of a session, every way through it, on a virtual clock. Invariants by number: SPEC.md. */
+import fc from "fast-check";
+import t, { type Test } from "tap";
+import { ClientFailure } from "../failure.ts";
+import { RECOVERY_MS_MAX } from "./deadlines.ts";
+import { PROMOTION_INTERVAL_MS, TICKET_INTERVAL_MS } from "./running.ts";
+import { type Health, SessionWorld } from "./session-world.test.ts";
+
+/** Starts a session, does what the test does, and leaves it: nothing of it must be left. */
+function scenario(name: string, world: SessionWorld, run: (t: Test, world: SessionWorld) => Promise<void>): void {
+  t.test(name, async (t) => {
+    const over = world.start();
+    await world.clock.advance(0);
+    await run(t, world);
+    world.leave();
+    await world.clock.advance(60_000);
+    await over;
+    t.equal(world.links.size, 0, "no link is left open");
+    t.equal(world.view.phase, "ended");
+  });
+}
+
+function worldWith(given: Partial<Pick<SessionWorld, "scheduler" | "queueSeconds" | "refusal">>): SessionWorld {
+  return Object.assign(new SessionWorld(), given);
+}
+
+/** The same, from when it runs. */
+function running(name: string, world: SessionWorld, run: (t: Test, world: SessionWorld) => Promise<void>): void {
+  scenario(name, world, async (t, begun) => {
+    await begun.clock.advance(2000);
+    t.equal(begun.view.phase, "running");
+    await run(t, begun);
+  });
+}
+
+const agentOf = (world: SessionWorld) => world.view.facts.grant?.connected.agent;
+
+running("a session is created, probed, placed, connected and runs", new SessionWorld(), async (t, world) => {
+  t.same(world.phases, ["creating", "probing", "placing", "connecting", "running"]);
+  t.match(world.callsOf("connect placement")[0]?.detail, { url: "http://near", placement: "placement-1" });
+  t.equal(agentOf(world), "near-1");
+});
+
+running(
+  "SPEC 3: an agent dies and another of its pool gives frames within three seconds, without the scheduler",
+  new SessionWorld(),
+  async (t, world) => {
+    world.scheduler = "silent";
+    world.kill(world.agent("near-1"));
+    await world.clock.advance(RECOVERY_MS_MAX);
+    t.equal(world.view.phase, "running");
+    t.equal(agentOf(world), "near-2");
+    t.match(world.callsOf("connect resume")[0]?.detail, { resume: "ticket-1" });
+  },
+);
+
+running(
+  "SPEC 3: a pool without another agent: the scheduler places elsewhere, within three seconds",
+  new SessionWorld(["near", "far"], 1),
+  async (t, world) => {
+    world.kill(world.agent("near-1"));
+    await world.clock.advance(RECOVERY_MS_MAX);
+    t.equal(world.view.phase, "running");
+    t.equal(agentOf(world), "far-1");
+    const [renewal] = world.callsOf("renew pool-lost");
+    t.match(renewal?.detail, { placement: "placement-1", results: [{ answer: "near-edge" }, { answer: "far-edge" }] });
+  },
+);
+
+running(
+  "SPEC 3: a whole pool falls silent, edge and agents: elsewhere within three seconds",
+  new SessionWorld(),
+  async (t, world) => {
+    const [near] = world.edges;
+    if (near !== undefined) near.health = "silent";
+    for (const agent of world.agents) if (agent.pool === "near") world.kill(agent);
+    await world.clock.advance(RECOVERY_MS_MAX);
+    t.equal(world.view.phase, "running");
+    t.equal(agentOf(world), "far-1");
+  },
+);
+
+scenario(
+  "an edge that refuses makes the client renew with that reason",
+  new SessionWorld(["near", "far"], 1),
+  async (t, world) => {
+    await world.clock.advance(60);
+    world.agent("near-1").isAlive = false;
+    await world.clock.advance(2000);
+    t.equal(world.view.phase, "running");
+    t.equal(world.callsOf("renew refused").length + world.callsOf("renew pool-lost").length, 1);
+  },
+);
+
+for (const health of ["silent", "gone"] satisfies Health[]) {
+  scenario(
+    `the scheduler is ${health} from the start: the edge that served the page is asked directly`,
+    worldWith({ scheduler: health }),
+    async (t, world) => {
+      await world.clock.advance(6000);
+      t.equal(world.view.phase, "running");
+      t.match(world.callsOf("connect appToken")[0]?.detail, { url: "http://far", appToken: "app-token" });
+    },
+  );
+}
+
+running(
+  "pool and scheduler are lost: the nearest edge that was probed is asked directly",
+  new SessionWorld(["near", "far"], 1),
+  async (t, world) => {
+    world.scheduler = "gone";
+    world.kill(world.agent("near-1"));
+    await world.clock.advance(5000);
+    t.equal(world.view.phase, "running");
+    t.equal(agentOf(world), "far-1");
+    t.equal(world.callsOf("connect appToken").length, 2);
+    t.equal(world.view.facts.placement, undefined, "a placement that is no longer in force is not shown again");
+  },
+);
+
+scenario(
+  "queued: it waits as long as it is told and asks again, then from the start when its probes are too old",
+  worldWith({ queueSeconds: 3 }),
+  async (t, world) => {
+    await world.clock.advance(1000);
+    t.match(world.view, { phase: "queued", facts: { bestAchievableMs: 41 } });
+    await world.clock.advance(40_000);
+    t.equal(world.callsOf("create").length, 2);
+    t.ok(world.callsOf("place").length > 8);
+    world.queueSeconds = undefined;
+    await world.clock.advance(4000);
+    t.equal(world.view.phase, "running");
+  },
+);
+
+scenario(
+  "SPEC 5: what would be refused again is not tried again until a person asks",
+  worldWith({ refusal: new ClientFailure("token-expired", "the app token has expired") }),
+  async (t, world) => {
+    await world.clock.advance(60_000);
+    t.match(world.view, { phase: "failed", facts: { problem: { code: "token-expired" } } });
+    t.equal(world.callsOf("create").length, 1);
+    world.refusal = undefined;
+    world.askRetry();
+    await world.clock.advance(2000);
+    t.equal(world.view.phase, "running");
+  },
+);
+
+scenario(
+  "SPEC 4: a scheduler that has no place is asked ever more seldom",
+  worldWith({ refusal: new ClientFailure("no-pool-fits", "no pool fits") }),
+  async (t, world) => {
+    await world.clock.advance(120_000);
+    const atMs = world.callsOf("create").map((call) => call.atMs);
+    t.ok(atMs.length >= 8 && atMs.length <= 16, `${atMs.length} tries in two minutes`);
+    world.askRetry();
+    await world.clock.advance(100);
+    t.equal(world.callsOf("create").length, atMs.length + 1, "a person who asks does not wait");
+  },
+);
+
+scenario(
+  "media that do not come up over UDP come up over a WebSocket at the same edge",
+  new SessionWorld(),
+  async (t, world) => {
+    world.blocked.add("webrtc");
+    await world.clock.advance(8000);
+    t.equal(world.view.phase, "running");
+    t.equal(world.view.facts.grant?.transport, "websocket");
+    t.equal(agentOf(world), "near-1");
+  },
+);
+
+running(
+  "a promotion changes the place without a gap, and the old one is closed",
+  new SessionWorld(["far", "near"]),
+  async (t, world) => {
+    world.promotion = "near";
+    await world.clock.advance(PROMOTION_INTERVAL_MS + 1000);
+    t.equal(agentOf(world), "near-1");
+    t.equal(world.links.size, 1);
+    t.notOk(world.phases.includes("resuming"));
+    world.promotion = undefined;
+    await world.clock.advance(PROMOTION_INTERVAL_MS * 3);
+    t.equal(world.view.phase, "running");
+  },
+);
+
+running(
+  "a promotion that does not come up leaves the session where it runs",
+  new SessionWorld(["far", "near"]),
+  async (t, world) => {
+    for (const agent of world.agents) if (agent.pool === "near") agent.isAlive = false;
+    world.promotion = "near";
+    await world.clock.advance(PROMOTION_INTERVAL_MS * 2);
+    t.equal(agentOf(world), "far-1");
+    t.same(world.phases.at(-1), "running");
+  },
+);
+
+running(
+  "the ticket is renewed before it expires, and the newest one is shown",
+  new SessionWorld(),
+  async (t, world) => {
+    await world.clock.advance(TICKET_INTERVAL_MS * 2 + 1000);
+    t.equal(world.callsOf("ticket").length, 2);
+    world.kill(world.agent("near-1"));
+    await world.clock.advance(RECOVERY_MS_MAX);
+    t.match(world.callsOf("connect resume")[0]?.detail, { resume: "ticket-3" });
+  },
+);
+
+t.test("leaving tells the scheduler and the edge, in every phase", async (t) => {
+  for (const afterMs of [0, 10, 30, 50, 70, 200, 1000]) {
+    const world = new SessionWorld();
+    const over = world.start();
+    await world.clock.advance(afterMs);
+    world.leave();
+    await world.clock.advance(10_000);
+    await over;
+    t.equal(world.view.phase, "ended", `left after ${afterMs} ms`);
+    t.equal(world.links.size, 0, `left after ${afterMs} ms`);
+    t.equal(world.callsOf("end").length, world.view.facts.session === undefined ? 0 : 1, `left after ${afterMs} ms`);
+  }
+});
+
+t.test(
+  "SPEC 1, 2, 4: whatever fails in whatever order, it runs again once all is well, and never hammers",
+  async (t) => {
+    const fault = fc.record({
+      afterMs: fc.integer({ min: 0, max: 8000 }),
+      what: fc.constantFrom("scheduler", "near", "far", "agent"),
+      health: fc.constantFrom<Health>("up", "silent", "gone"),
+      agent: fc.nat({ max: 3 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(fault, { maxLength: 8 }), async (faults) => {
+        const world = new SessionWorld();
+        const over = world.start();
+        for (const { afterMs, what, health, agent } of faults) {
+          await world.clock.advance(afterMs);
+          if (what === "scheduler") world.scheduler = health;
+          const edge = world.edges.find(({ pool }) => pool === what);
+          if (edge !== undefined) edge.health = health;
+          const struck = world.agents[agent];
+          if (what === "agent" && struck !== undefined) {
+            if (health === "up") struck.isAlive = true;
+            else world.kill(struck);
+          }
+        }
+        world.scheduler = "up";
+        for (const edge of world.edges) edge.health = "up";
+        for (const agent of world.agents) agent.isAlive = true;
+        await world.clock.advance(60_000);
+        t.equal(world.view.phase, "running", `runs again: ${world.phases.join(" ")}`);
+        t.ok(world.links.size <= 1, `${world.links.size} links`);
+        const busiest = Math.max(
+          ...world.calls.map(({ atMs }) => world.calls.filter((call) => Math.abs(call.atMs - atMs) < 500).length),
+        );
+        t.ok(busiest <= 25, `${busiest} calls within a second`);
+        world.leave();
+        await world.clock.advance(10_000);
+        await over;
+        t.equal(world.links.size, 0, "no link is left open");
+        t.equal(world.clock.pendingTimers, 0, "nothing waits any more");
+      }),
+      { numRuns: 60 },
+    );
+  },
+);

@@ -1,0 +1,270 @@
+/** A scheduler, edges, agents and media for a session, simulated at its ports on a virtual clock. */
+import type { ConnectedSession, PlacementAnswer, ProbeTarget } from "#contracts/operator-api/sessions.ts";
+import { VirtualClock } from "#test/simulation/virtual-clock.ts";
+import { ClientFailure } from "../failure.ts";
+import { REQUEST_DEADLINE_MS } from "../http.ts";
+import type { MediaLink, MediaLoss, PendingMedia } from "../media/media-port.ts";
+import { SILENCE_MS_MAX } from "../media/silence.ts";
+import type { TransportKind } from "../media/transport.ts";
+import type { ProbedEdge } from "../probe/probe.ts";
+import type { Credential } from "./connect-media.ts";
+import type { SessionPorts, SessionView } from "./session-ports.ts";
+import { runSession } from "./session-runner.ts";
+
+/** `silent` is a cut link: nothing comes back; `gone` is a port that nobody listens on. */
+export type Health = "up" | "silent" | "gone";
+
+export interface SimulatedAgent {
+  readonly name: string;
+  readonly pool: string;
+  isAlive: boolean;
+}
+
+export interface SimulatedEdge {
+  readonly url: string;
+  readonly pool: string;
+  readonly rttMs: number;
+  health: Health;
+}
+
+export interface Call {
+  readonly what: string;
+  readonly atMs: number;
+  readonly detail: unknown;
+}
+
+interface OpenLink {
+  readonly agent: SimulatedAgent;
+  readonly lose: (loss: MediaLoss) => void;
+  isOpen: boolean;
+}
+
+const BUDGET = {
+  budgetMs: 30,
+  networkMsP95: 4,
+  renderEncodeMsP95: 10,
+  decodeJitterMs: 4,
+  serialisationMs: 1,
+  rttLimitMs: 15,
+};
+const ROUND_TRIP_MS = 20;
+const FIRST_FRAME_MS = 120;
+const CANDIDATES_MS = 30_000;
+const MEDIA_ABSENT = { latency: undefined, counts: { framesDecoded: 0, framesLost: 0 } };
+
+export class SessionWorld {
+  readonly clock = new VirtualClock();
+  readonly edges: SimulatedEdge[];
+  readonly agents: SimulatedAgent[];
+  readonly calls: Call[] = [];
+  readonly views: SessionView[] = [];
+  readonly links = new Set<OpenLink>();
+  scheduler: Health = "up";
+  /** What the scheduler says instead of placing. */
+  refusal: ClientFailure | undefined;
+  queueSeconds: number | undefined;
+  /** A pool that a renewal for promotion gives. */
+  promotion: string | undefined;
+  /** Transports whose media do not come up. */
+  readonly blocked = new Set<TransportKind>();
+  readonly #leaving = new AbortController();
+  #attempt = 0;
+  #retry = Promise.withResolvers<void>();
+
+  constructor(pools: readonly string[] = ["near", "far"], agentsPerPool = 2) {
+    this.edges = pools.map((pool, at) => ({ url: `http://${pool}`, pool, rttMs: 4 + 20 * at, health: "up" }));
+    this.agents = pools.flatMap((pool) =>
+      Array.from({ length: agentsPerPool }, (_, at) => ({ name: `${pool}-${at + 1}`, pool, isAlive: true })),
+    );
+  }
+
+  start(): Promise<void> {
+    return runSession(this.#ports(), { app: "hall", tier: "strict", device: { name: "test" } }, this.#leaving.signal);
+  }
+
+  leave(): void {
+    this.#leaving.abort(new Error("left"));
+  }
+
+  askRetry(): void {
+    this.#retry.resolve();
+  }
+
+  /** As SIGKILL: its media say nothing more. */
+  kill(agent: SimulatedAgent): void {
+    agent.isAlive = false;
+    for (const link of this.links) if (link.agent === agent) void this.#fallSilent(link);
+  }
+
+  agent(name: string): SimulatedAgent {
+    const found = this.agents.find((agent) => agent.name === name);
+    if (found === undefined) throw new Error(`no agent ${name}`);
+    return found;
+  }
+
+  get view(): SessionView {
+    const last = this.views.at(-1);
+    if (last === undefined) throw new Error("nothing has happened yet");
+    return last;
+  }
+
+  /** The phases in order, each once for as long as it lasted. */
+  get phases(): readonly string[] {
+    return this.views.map(({ phase }) => phase).filter((phase, at, all) => phase !== all[at - 1]);
+  }
+
+  callsOf(what: string): readonly Call[] {
+    return this.calls.filter((call) => call.what === what);
+  }
+
+  #ports(): SessionPorts {
+    return {
+      clock: this.clock,
+      random: { ratio: () => 0.5 },
+      appToken: "app-token",
+      pageEdge: this.edges.at(-1)?.url,
+      probe: (targets) => this.#probe(targets),
+      measure: async (withinMs) => {
+        if (this.scheduler === "up") return this.#probe(this.#targets());
+        await this.clock.sleep(withinMs);
+        return [];
+      },
+      media: { kinds: ["webrtc", "websocket"], prepare: async (kind) => this.#prepare(kind) },
+      retryAsked: () => {
+        this.#retry = Promise.withResolvers<void>();
+        return this.#retry.promise;
+      },
+      onChange: (view) => void this.views.push(view),
+      api: {
+        create: async (wish, signal) => {
+          await this.#answer("create", wish, this.scheduler, signal);
+          const expiresAtMs = this.clock.nowMs() + CANDIDATES_MS;
+          return { session: "session-1", candidates: [...this.#targets()], expiresAtMs };
+        },
+        place: async (_session, results, signal) => {
+          await this.#answer("place", results, this.scheduler, signal);
+          return this.#place(this.edges.map(({ pool }) => pool));
+        },
+        renew: async (_session, renewal, signal) => {
+          await this.#answer(`renew ${renewal.reason}`, renewal, this.scheduler, signal);
+          if (renewal.reason !== "promotion") {
+            const lost = this.view.facts.placement?.pool;
+            return this.#place(this.edges.map(({ pool }) => pool).filter((pool) => pool !== lost));
+          }
+          return this.promotion === undefined ? undefined : this.#place([this.promotion]);
+        },
+        connect: (url, credential, signal) => this.#connect(url, credential, signal),
+        renewTicket: async (url, _session, signal) => {
+          await this.#answer("ticket", url, this.#edge(url).health, signal);
+          return `ticket-${this.callsOf("ticket").length + 1}`;
+        },
+        report: (url, _session, _quality, signal) => this.#answer("report", url, this.#edge(url).health, signal),
+        end: (session, edge) => this.#answer("end", { session, edge }, "up"),
+      },
+    };
+  }
+
+  async #answer(what: string, detail: unknown, health: Health, signal?: AbortSignal): Promise<void> {
+    this.calls.push({ what, atMs: this.clock.monotonicMs(), detail });
+    const silence = health === "silent" ? REQUEST_DEADLINE_MS : ROUND_TRIP_MS;
+    const deadline = this.clock.deadline(REQUEST_DEADLINE_MS, signal);
+    await this.clock.sleep(silence, deadline).catch(() => {
+      throw new ClientFailure("unreachable", `${what}: no answer`);
+    });
+    if (health !== "up") throw new ClientFailure("unreachable", `${what}: nobody is there`);
+    if (this.refusal !== undefined && /^(create|place|renew)/.test(what)) throw this.refusal;
+  }
+
+  async #probe(targets: readonly ProbeTarget[]): Promise<readonly ProbedEdge[]> {
+    await this.clock.sleep(ROUND_TRIP_MS);
+    return targets.flatMap((target) => {
+      const { health, rttMs } = this.#edge(target.url);
+      return health === "up" ? [{ target, result: { answer: target.node, rttMs: [rttMs] } }] : [];
+    });
+  }
+
+  #targets(): readonly ProbeTarget[] {
+    return this.edges.map(({ url, pool }) => ({ node: `${pool}-edge`, pool, url, token: "token" }));
+  }
+
+  /** In the first pool with a live agent and an edge that the scheduler does not know to be gone. */
+  #place(pools: readonly string[]): PlacementAnswer {
+    const hasAgent = (pool: string) => this.agents.some((agent) => agent.pool === pool && agent.isAlive);
+    const pool = pools.find((name) => hasAgent(name) && this.edges.some((e) => e.pool === name && e.health === "up"));
+    if (this.queueSeconds !== undefined) {
+      return { state: "queued", decision: "d", retryAfterSeconds: this.queueSeconds, bestAchievableMs: 41 };
+    }
+    if (pool === undefined) throw new ClientFailure("no-pool-fits", "no pool has a free slot");
+    this.#attempt += 1;
+    const edges = this.edges.filter((edge) => edge.pool === pool).map(({ url }) => url);
+    const placement = `placement-${this.#attempt}`;
+    return { state: "placed", decision: "d", placement, pool, edges, budget: BUDGET };
+  }
+
+  async #connect(url: string, credential: Credential, signal?: AbortSignal): Promise<ConnectedSession> {
+    const edge = this.#edge(url);
+    await this.#answer(`connect ${Object.keys(credential)[0]}`, { url, ...credential }, edge.health, signal);
+    const agent = this.agents.find(({ pool, isAlive }) => pool === edge.pool && isAlive);
+    if (agent === undefined) throw new ClientFailure("unavailable", `${edge.pool} has no agent`);
+    return {
+      session: "session-1",
+      attempt: this.#attempt,
+      agent: agent.name,
+      fence: { incarnation: "i", counter: 1 },
+      renderClass: { name: "c", eyeWidthPixels: 96, eyeHeightPixels: 96, frameRateHz: 30 },
+      resume: "ticket-1",
+      reportEverySeconds: 5,
+    };
+  }
+
+  #prepare(kind: TransportKind): PendingMedia {
+    return {
+      offerSdp: "offer",
+      close: () => undefined,
+      open: async ({ agent: name }, signal) => {
+        const agent = this.agent(name);
+        const comesUp = agent.isAlive && !this.blocked.has(kind);
+        await this.clock.sleep(comesUp ? FIRST_FRAME_MS : REQUEST_DEADLINE_MS * 10, signal);
+        return this.#open(agent, kind);
+      },
+    };
+  }
+
+  #open(agent: SimulatedAgent, kind: TransportKind): MediaLink {
+    const { promise, resolve } = Promise.withResolvers<MediaLoss>();
+    const link: OpenLink = { agent, lose: resolve, isOpen: true };
+    this.links.add(link);
+    if (!agent.isAlive) void this.#fallSilent(link);
+    return {
+      kind,
+      lost: promise,
+      show: () => undefined,
+      statistics: () => ({
+        ...MEDIA_ABSENT,
+        counts: {
+          ...MEDIA_ABSENT.counts,
+          fragmentsRepaired: 0,
+          messagesInvalid: 0,
+          keyFramesRequested: 0,
+          decoderErrors: 0,
+        },
+      }),
+      close: () => {
+        link.isOpen = false;
+        this.links.delete(link);
+        resolve({ because: "closed", reason: "closed" });
+      },
+    };
+  }
+
+  async #fallSilent(link: OpenLink): Promise<void> {
+    await this.clock.sleep(SILENCE_MS_MAX);
+    link.lose({ because: "silent" });
+  }
+
+  #edge(url: string): SimulatedEdge {
+    const edge = this.edges.find((candidate) => candidate.url === url);
+    if (edge === undefined) throw new Error(`no edge ${url}`);
+    return edge;
+  }
+}
