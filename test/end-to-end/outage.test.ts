@@ -126,8 +126,8 @@ t.test("users are served from their nearest edge, also when the cloud and every 
   for (const member of [origin, scheduler, ...edges]) t.comment(`${member.spec.name}:\n${endOfLog(member)}`);
 });
 
-/** Until each edge has the whole release and could go on alone. */
-async function untilServed({ origin, edges }: World, generation: number): Promise<void> {
+/** Until each edge has the whole release and could go on alone, and the scheduler has heard of it. */
+async function untilServed({ origin, scheduler, edges, users }: World, generation: number): Promise<void> {
   await untilSo(
     `generation ${generation} is whole at every edge`,
     () => observedNodes(origin),
@@ -139,6 +139,11 @@ async function untilServed({ origin, edges }: World, generation: number): Promis
       });
       return whole.length === edges.length;
     },
+  );
+  await untilSo(
+    "the scheduler ranks every edge",
+    async () => await users[0]?.steer(scheduler.client, SHOP.name),
+    (answer) => answer?.edges.length === edges.length,
   );
 }
 
