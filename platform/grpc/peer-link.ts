@@ -88,12 +88,20 @@ export class PeerLink<T> implements Disposable {
   }
 }
 
-/** Takes the peer's messages beside what is sent; the link ends with them. */
+/**
+ * Takes the peer's messages beside what is sent; the link ends with them, or with what `take` throws. They are read on
+ * until the call has ended: to stop reading would destroy the call, and the peer would never hear why.
+ */
 export function listenTo<M, T>(messages: AsyncIterable<M>, link: PeerLink<T>, take: (message: M) => void): void {
   const listen = async (): Promise<void> => {
     for await (const message of messages) {
+      if (link.signal.aborted) continue;
       link.heard();
-      take(message);
+      try {
+        take(message);
+      } catch (error) {
+        link.end(error);
+      }
     }
     link.end(new Failure("unavailable", "the peer has ended the stream", { retryable: true }));
   };
