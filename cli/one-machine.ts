@@ -86,7 +86,9 @@ function addressLines(
     row("status page", `${plan.originUrl}/`),
     row("operator API", `${plan.originUrl}/docs`),
     row("scheduler API", `${plan.schedulerUrl}/docs`),
-    ...programs.map(({ name, adminUrl }) => row(`metrics of ${name}`, `${adminUrl}/metrics`)),
+    ...programs
+      .filter(({ state }) => state === "running")
+      .map(({ name, adminUrl }) => row(`metrics of ${name}`, `${adminUrl}/metrics`)),
     row("command line", `node_modules/.bin/node cli/main.ts --context ${context} get nodes`),
     "Ctrl-C stops everything.",
   ];

@@ -1,6 +1,4 @@
 /** Starts Perigee on one machine: every program as a process, distances by links, samples; stops all in order. */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { isFailure } from "#domain/failure.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { Random } from "#platform/random.ts";
@@ -20,7 +18,6 @@ import {
 import type { SupervisedProgram, SupervisionEvents } from "./supervised.ts";
 import { type MachinePlan, POOLS, type ProgramPlan, planMachine, siteUrlAt, steeringUrlOf } from "./topology.ts";
 
-const ROOT = join(import.meta.dirname, "..", "..");
 /** From the last program's readiness to every edge serving the samples: some megabytes, a status, a decision. */
 const SERVED_MS_MAX = 60_000;
 const SERVED_POLL_MS = 200;
@@ -86,7 +83,7 @@ interface Parts {
 /** Only what waits for another waits: the first start joins by way of the origin, agents by way of their edge. */
 async function startInOrder(tools: OneMachineTools, { plan, folder, programs }: Parts): Promise<void> {
   const { signal, openOperator } = tools;
-  const { origin, scheduler, edges, agents } = withProgramsThere(plan);
+  const { origin, scheduler, edges, agents } = plan;
   const start = async (program: ProgramPlan, operator?: Operator): Promise<void> => {
     try {
       await programs.start(program, operator, signal);
@@ -97,7 +94,7 @@ async function startInOrder(tools: OneMachineTools, { plan, folder, programs }: 
     }
   };
   const [joined, joining] = [true, false].map((wanted) =>
-    [...scheduler, ...edges, ...agents].filter((program) => hasJoined(program) === wanted),
+    [scheduler, ...edges, ...agents].filter((program) => hasJoined(program) === wanted),
   );
   const early = (joined ?? []).map((program) => start(program));
   const whenOriginIsReady = async (): Promise<void> => {
@@ -116,22 +113,11 @@ async function startInOrder(tools: OneMachineTools, { plan, folder, programs }: 
   await Promise.all([...early, whenOriginIsReady()]);
 }
 
-function withProgramsThere(plan: MachinePlan) {
-  const isThere = ({ main }: { readonly main: string }) => existsSync(join(ROOT, main));
-  return {
-    origin: plan.origin,
-    scheduler: [plan.scheduler].filter(isThere),
-    edges: plan.edges.filter(isThere),
-    agents: plan.agents.filter(isThere),
-  };
-}
-
 /** What people open must answer: the sample at each edge. */
 async function untilServed(portOffset: number, { clock, signal, note }: OneMachineTools): Promise<void> {
   const atEdges = POOLS.map((pool) => siteUrlAt("shop", pool, portOffset));
-  const steered = existsSync(join(ROOT, "scheduler/main.ts")) ? [steeringUrlOf("shop", portOffset)] : [];
   const limit = clock.deadline(SERVED_MS_MAX, signal);
-  for (const url of [...atEdges, ...steered]) {
+  for (const url of [...atEdges, steeringUrlOf("shop", portOffset)]) {
     while (!(await answers(url, clock, limit)) && !limit.aborted) {
       await clock.sleep(SERVED_POLL_MS, limit).catch(() => undefined);
     }
