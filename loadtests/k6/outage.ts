@@ -49,8 +49,9 @@ function once(name: string, startSeconds: number) {
   } as const;
 }
 
-/** Where each site is, at each edge. */
+/** The edges themselves, and where each site is at each of them. */
 interface Known {
+  readonly nodes: readonly string[];
   readonly published: readonly string[];
   readonly pulled: readonly string[];
 }
@@ -62,7 +63,9 @@ export function setup(): Known {
   if (published.length === 0 || pulled.length === 0) throw new Error("the scheduler steers nowhere");
   for (const edge of published) for (const { path } of plan.published.hot) http.get(`${edge}${path}`);
   for (const edge of pulled) for (const { path } of pulledHot()) http.get(`${edge}${path}`);
-  return { published, pulled };
+  // A node is asked by its own name: `SITE.NODE` is the site's.
+  const nodes = published.map((url) => url.replace(`//${plan.published.site}.`, "//"));
+  return { nodes, published, pulled };
 }
 
 function pulledHot(): readonly { path: string; bytes: number }[] {
@@ -92,8 +95,8 @@ function readPulled(edge: string): void {
 }
 
 /** A user who knows nothing but the edges' names, while the cloud is silent: any edge steers. */
-export function newcomers({ published }: Known): void {
-  const found = askRanked(plan.published.site, pick(published), "2s");
+export function newcomers({ nodes }: Known): void {
+  const found = askRanked(plan.published.site, pick(nodes), "2s");
   check(found, { "an edge steers while cut off": ({ length }) => length > 0 });
 }
 
