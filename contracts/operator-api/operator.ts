@@ -54,6 +54,7 @@ export const resourceParamsSchema = Type.Object(
   { kind: Type.String(), name: Type.Optional(Type.String({ pattern: DOTTED_NAME_PATTERN })) },
   closed,
 );
+export const deletedSchema = Type.Object({ revision: Type.Integer() }, closed);
 export const resourceListSchema = Type.Object({ revision: Type.Integer(), items: Type.Array(Type.Unknown()) }, closed);
 
 /** `POST /v1/sites/{site}/missing-blobs`: which of these the origin has not. */
@@ -62,6 +63,7 @@ export const missingBlobsSchema = Type.Object(
   closed,
 );
 /** `PUT /v1/sites/{site}/blobs/{digest}`: the bytes themselves, application/octet-stream; idempotent. */
+export const uploadedSchema = Type.Object({ digest: Type.String(), sizeBytes: Type.Integer() }, closed);
 
 /** `POST /v1/sites/{site}/releases`: all blobs are there already. */
 export const releaseRequestSchema = Type.Object(

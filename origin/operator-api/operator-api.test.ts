@@ -146,5 +146,13 @@ t.test("a token signed by another key is refused, and the API describes itself",
   const { token } = await issueToken(desk, "operator", { sub: "mallory", scopes: ["admin"] }, 60);
   const answer = await server.inject({ url: "/v1/nodes", headers: { authorization: `Bearer ${token}` } });
   t.match(answer.json(), { status: 401, code: "token-invalid" });
-  t.ok((await server.inject("/openapi.json")).json().paths["/v1/apply"]);
+  const described = (await server.inject("/openapi.json")).json();
+  t.match(described.components.securitySchemes.token, { type: "http", scheme: "bearer" });
+  for (const [path, methods] of Object.entries<object>(described.paths)) {
+    for (const [method, operation] of Object.entries(methods)) {
+      t.ok(operation.summary && Object.keys(operation.responses).length > 0, `${method} ${path} is described`);
+    }
+  }
+  t.ok(Object.keys(described.paths).length >= 9);
+  t.match((await server.inject("/docs/")).headers["content-type"], "text/html");
 });

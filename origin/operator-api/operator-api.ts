@@ -3,13 +3,21 @@ import { Readable } from "node:stream";
 import Type from "typebox";
 import {
   applyRequestSchema,
+  applyResultSchema,
   appTokenRequestSchema,
+  deletedSchema,
   joinTokenRequestSchema,
+  joinTokenResultSchema,
   missingBlobsSchema,
+  nodeListSchema,
   operatorTokenRequestSchema,
   releaseRequestSchema,
+  releaseResultSchema,
+  resourceListSchema,
   resourceParamsSchema,
   rollbackRequestSchema,
+  tokenResultSchema,
+  uploadedSchema,
 } from "#contracts/operator-api/operator.ts";
 import { DIGEST_PATTERN } from "#domain/content/release.ts";
 import { Failure } from "#domain/failure.ts";
@@ -51,6 +59,7 @@ const blobParams = Type.Object(
   closed,
 );
 const namedParams = Type.Required(resourceParamsSchema);
+const kindParams = Type.Pick(namedParams, ["kind"]);
 
 export async function createOperatorApi(parts: OperatorApiParts): Promise<ApiServer> {
   const server = await createApiServer({
@@ -73,27 +82,38 @@ function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
   const dryRunQuery = Type.Object({ dryRun: Type.Boolean({ default: false }) }, closed);
   server.post(
     "/v1/apply",
-    { schema: { body: applyRequestSchema, querystring: dryRunQuery }, bodyLimit: APPLY_BODY_BYTES_MAX },
+    {
+      schema: {
+        summary: "apply documents, all or none",
+        body: applyRequestSchema,
+        querystring: dryRunQuery,
+        response: { 200: applyResultSchema },
+      },
+      bodyLimit: APPLY_BODY_BYTES_MAX,
+    },
     async (request) => {
       await authorise(parts, request.headers.authorization, "apply");
       const { dryRun } = request.query;
       return applyDocuments(log, request.body.documents, { dryRun, nowMs: clock.nowMs() });
     },
   );
-  server.get("/v1/resources/:kind", { schema: { params: resourceParamsSchema } }, async (request) => {
+  const listed = { summary: "all of a kind, with what is observed", response: { 200: resourceListSchema } };
+  server.get("/v1/resources/:kind", { schema: { ...listed, params: kindParams } }, async (request) => {
     await authorise(parts, request.headers.authorization, "read");
     const kind = parseKind(request.params.kind);
     const facts = fleetFacts(log, observed);
     const items = listResources(log, kind).map((item) => ({ ...item, status: resourceStatus(item, facts) }));
     return { revision: log.revision(), items };
   });
-  server.get("/v1/resources/:kind/:name", { schema: { params: namedParams } }, async (request) => {
+  const one = { summary: "one resource, with what is observed", params: namedParams };
+  server.get("/v1/resources/:kind/:name", { schema: one }, async (request) => {
     await authorise(parts, request.headers.authorization, "read");
     const { kind, name } = request.params;
     const resource = getResource(log, parseKind(kind), name);
     return { ...resource, status: resourceStatus(resource, fleetFacts(log, observed)) };
   });
-  server.delete("/v1/resources/:kind/:name", { schema: { params: namedParams } }, async (request) => {
+  const gone = { summary: "delete one resource", params: namedParams, response: { 200: deletedSchema } };
+  server.delete("/v1/resources/:kind/:name", { schema: gone }, async (request) => {
     await authorise(parts, request.headers.authorization, "apply");
     const kind = parseKind(request.params.kind);
     if (WRITER_BY_KIND[kind] !== "operator" && kind !== "Node") {
@@ -102,11 +122,12 @@ function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
         `kind ${kind} is written by the ${WRITER_BY_KIND[kind]}, not by operators`,
       );
     }
-    const rows = log.write([{ kind, name: request.params.name, render: () => undefined }]);
+    log.write([{ kind, name: request.params.name, render: () => undefined }]);
     if (kind === "Node") observed.forget(request.params.name);
-    return { revision: rows[0]?.revision };
+    return { revision: log.revision() };
   });
-  server.get("/v1/nodes", async (request) => {
+  const nodeList = { summary: "every node, with what is observed", response: { 200: nodeListSchema } };
+  server.get("/v1/nodes", { schema: nodeList }, async (request) => {
     await authorise(parts, request.headers.authorization, "read");
     const facts = fleetFacts(log, observed);
     return { items: facts.nodes.map((node) => ({ ...node, status: nodeStatus(node, facts) })) };
@@ -116,7 +137,15 @@ function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
 function addPublishingRoutes(server: ApiServer, parts: OperatorApiParts): void {
   server.post(
     "/v1/sites/:site/missing-blobs",
-    { schema: { params: siteParams, body: missingBlobsSchema }, bodyLimit: RELEASE_BODY_BYTES_MAX },
+    {
+      schema: {
+        summary: "which of these blobs have to be uploaded",
+        params: siteParams,
+        body: missingBlobsSchema,
+        response: { 200: missingBlobsSchema },
+      },
+      bodyLimit: RELEASE_BODY_BYTES_MAX,
+    },
     async (request) => {
       await authorise(parts, request.headers.authorization, `publish:${request.params.site}`);
       const digests: string[] = [];
@@ -129,7 +158,11 @@ function addPublishingRoutes(server: ApiServer, parts: OperatorApiParts): void {
   server.put(
     "/v1/sites/:site/blobs/:digest",
     {
-      schema: { params: blobParams },
+      schema: {
+        summary: "upload a blob, application/octet-stream",
+        params: blobParams,
+        response: { 200: uploadedSchema },
+      },
       bodyLimit: BLOB_BYTES_MAX,
       // Before the body is read: an upload without the scope costs nothing.
       preParsing: async (request) => {
@@ -147,7 +180,15 @@ function addPublishingRoutes(server: ApiServer, parts: OperatorApiParts): void {
   );
   server.post(
     "/v1/sites/:site/releases",
-    { schema: { params: siteParams, body: releaseRequestSchema }, bodyLimit: RELEASE_BODY_BYTES_MAX },
+    {
+      schema: {
+        summary: "make a release of uploaded blobs",
+        params: siteParams,
+        body: releaseRequestSchema,
+        response: { 201: releaseResultSchema },
+      },
+      bodyLimit: RELEASE_BODY_BYTES_MAX,
+    },
     async (request, reply) => {
       const { site } = request.params;
       await authorise(parts, request.headers.authorization, `publish:${site}`);
@@ -156,7 +197,14 @@ function addPublishingRoutes(server: ApiServer, parts: OperatorApiParts): void {
   );
   server.post(
     "/v1/sites/:site/rollback",
-    { schema: { params: siteParams, body: rollbackRequestSchema } },
+    {
+      schema: {
+        summary: "an earlier release's content as a new one",
+        params: siteParams,
+        body: rollbackRequestSchema,
+        response: { 201: releaseResultSchema },
+      },
+    },
     async (request, reply) => {
       const { site } = request.params;
       await authorise(parts, request.headers.authorization, `publish:${site}`);
@@ -166,23 +214,31 @@ function addPublishingRoutes(server: ApiServer, parts: OperatorApiParts): void {
 }
 
 function addTokenRoutes(server: ApiServer, parts: OperatorApiParts): void {
-  server.post("/v1/join-tokens", { schema: { body: joinTokenRequestSchema } }, async (request, reply) => {
-    await authorise(parts, request.headers.authorization, "join");
-    const { role, name, pool, labels, lifetimeSeconds } = request.body;
-    if ((role === "scheduler") !== (pool === undefined)) {
-      throw new Failure("argument-invalid", "an edge or an agent joins a pool, a scheduler none: check `pool`");
-    }
-    const grant = { role, name, pool: pool ?? "-", labels: labels ?? {} };
-    const made = parts.joinTokens.create(grant, lifetimeSeconds * 1000);
-    return reply.code(201).send({ ...made, pin: pinOf(parts.keys.authority.certificate) });
-  });
-  server.post("/v1/app-tokens", { schema: { body: appTokenRequestSchema } }, async (request, reply) => {
+  const join = { body: joinTokenRequestSchema, response: { 201: joinTokenResultSchema } };
+  server.post(
+    "/v1/join-tokens",
+    { schema: { summary: "a one-time token to join", ...join } },
+    async (request, reply) => {
+      await authorise(parts, request.headers.authorization, "join");
+      const { role, name, pool, labels, lifetimeSeconds } = request.body;
+      if ((role === "scheduler") !== (pool === undefined)) {
+        throw new Failure("argument-invalid", "an edge or an agent joins a pool, a scheduler none: check `pool`");
+      }
+      const grant = { role, name, pool: pool ?? "-", labels: labels ?? {} };
+      const made = parts.joinTokens.create(grant, lifetimeSeconds * 1000);
+      return reply.code(201).send({ ...made, pin: pinOf(parts.keys.authority.certificate) });
+    },
+  );
+  const app = { body: appTokenRequestSchema, response: { 201: tokenResultSchema } };
+  server.post("/v1/app-tokens", { schema: { summary: "a token of a web app", ...app } }, async (request, reply) => {
     await authorise(parts, request.headers.authorization, "admin");
     const { app, origins, maxSessions, lifetimeSeconds } = request.body;
     getResource(parts.log, "RenderApp", app);
     return reply.code(201).send(await issueToken(parts, "app", { sub: app, origins, maxSessions }, lifetimeSeconds));
   });
-  server.post("/v1/operator-tokens", { schema: { body: operatorTokenRequestSchema } }, async (request, reply) => {
+  const operator = { body: operatorTokenRequestSchema, response: { 201: tokenResultSchema } };
+  const forOperator = { summary: "a token of an operator or a pipeline", ...operator };
+  server.post("/v1/operator-tokens", { schema: forOperator }, async (request, reply) => {
     await authorise(parts, request.headers.authorization, "admin");
     const { subject, scopes, lifetimeSeconds } = request.body;
     return reply.code(201).send(await issueToken(parts, "operator", { sub: subject, scopes }, lifetimeSeconds));

@@ -67,11 +67,15 @@ export async function createApiServer(options: ApiServerOptions) {
     rateLimitOptions(options.requestsPerMinuteMax ?? API_REQUESTS_PER_MINUTE_MAX),
   );
   const { title, version, description } = options;
-  await server.register(fastifySwagger, { openapi: { openapi: "3.1.0", info: { title, version, description } } });
+  const openapi = { openapi: "3.1.0", info: { title, version, description }, components: { securitySchemes } };
+  await server.register(fastifySwagger, { openapi: { ...openapi, security: [{ token: [] }] } });
   await server.register(fastifySwaggerUi, { routePrefix: "/docs" });
   server.get("/openapi.json", { schema: { hide: true } }, async () => server.swagger());
   return server;
 }
+
+/** With it the page to try the API asks for a token once. */
+const securitySchemes = { token: { type: "http" as const, scheme: "bearer" } };
 
 /** Pages are our own and Swagger UI's, which styles itself inline; TLS is ended elsewhere, so nothing is upgraded to it. */
 const helmetOptions = {
