@@ -64,9 +64,11 @@ function checkDocuments(documents: readonly SourcedDocument[]): void {
   if (documents.length === 0) throw new Failure("argument-invalid", "the files hold no resources");
   const lines = documents.flatMap(({ file, document }) => {
     const parsed = parseResourceInput(document.value);
-    return parsed.kind === "valid"
-      ? []
-      : parsed.faults.map((fault) => `${file}:${document.lineOf(fault.pointer)}: ${fault.message}`);
+    if (parsed.kind === "valid") return [];
+    return parsed.faults
+      .map(({ pointer, message }) => ({ line: document.lineOf(pointer), message }))
+      .sort((a, b) => a.line - b.line)
+      .map(({ line, message }) => `${file}:${line}: ${message}`);
   });
   if (lines.length > 0) throw new Failure("argument-invalid", lines.join("\n"));
 }

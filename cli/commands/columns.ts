@@ -79,9 +79,9 @@ export function cellsOf(kind: Kind, item: unknown): readonly string[] {
 
 function contentOf(item: unknown): string {
   const upstream = fieldOf(item, "spec", "pull", "upstream");
-  return isThere(upstream)
-    ? `pulled from ${textOf(upstream)}`
-    : `release ${textOf(fieldOf(item, "status", "generation"))}`;
+  if (isThere(upstream)) return `pulled from ${textOf(upstream)}`;
+  const generation = fieldOf(item, "status", "generation");
+  return generation === 0 ? "no release yet" : `release ${textOf(generation)}`;
 }
 
 /** `near 7, far 6`: pools with the generations that their nodes serve. */

@@ -69,7 +69,11 @@ function decodeHeader(token: string, type: string) {
   try {
     return decodeProtectedHeader(token);
   } catch (cause) {
-    throw new Failure("token-invalid", `${type}: not a compact JWS`, { cause });
+    throw new Failure(
+      "token-invalid",
+      `the token is no ${type}: it is not a compact JWS (RFC 7515); was it copied whole?`,
+      { cause },
+    );
   }
 }
 

@@ -50,6 +50,14 @@ t.test("a spec that contradicts itself is refused", async (t) => {
   t.match(messagesOf({ ...site, spec: { hostnames: ["a.b"] } }), /exactly one of publish and pull/);
 });
 
+t.test("a contradiction is said together with what is wrong around the spec", async (t) => {
+  const spec = { hostnames: ["a.b"], publish: {}, pull: { upstream: "ftp://x" } };
+  const messages = messagesOf({ ...site, metadata: { name: "Bad_Name" }, spec });
+  t.match(messages, /metadata\.name must match/);
+  t.match(messages, /exactly one of publish and pull/);
+  t.match(messages, /spec\.pull\.upstream must be http/);
+});
+
 t.test("a stored resource comes back as it was; anything else is refused by name", async (t) => {
   const parsed = parseResourceInput(site);
   if (parsed.kind === "invalid") throw new Error("the sample must be valid");

@@ -77,9 +77,11 @@ export function parseResourceInput(value: unknown): ParsedInput {
   const schema = INPUT_SCHEMAS.get(kind);
   const document: unknown = Value.Default(schema ?? Type.Never(), structuredClone(value));
   const faults = faultsOf(Value.Errors(schema ?? Type.Never(), document), value);
-  if (faults.length > 0 || !isInput(document)) return { kind: "invalid", faults };
-  const contradictions = findContradictions(document);
-  if (contradictions.length > 0) return { kind: "invalid", faults: contradictions };
+  // Where the spec is well formed, what it contradicts is said together with what is wrong around it.
+  const contradictions = hasSpec(document) ? findContradictions(document) : [];
+  if (faults.length + contradictions.length > 0 || !isInput(document)) {
+    return { kind: "invalid", faults: [...faults, ...contradictions] };
+  }
   return {
     kind: "valid",
     input: { ...document, metadata: { ...document.metadata, labels: document.metadata.labels ?? {} } },
@@ -120,6 +122,12 @@ function kindFault(value: unknown): Fault {
 function isInput(value: unknown): value is ResourceInput & { readonly metadata: { readonly labels?: Labels } } {
   const kind = kindOf(value);
   return kind !== undefined && Value.Check(INPUT_SCHEMAS.get(kind) ?? Type.Never(), value);
+}
+
+function hasSpec(value: unknown): value is KindAndSpec {
+  const kind = kindOf(value);
+  if (kind === undefined || typeof value !== "object" || value === null || !("spec" in value)) return false;
+  return Value.Check(SPEC_SCHEMAS[kind], value.spec);
 }
 
 function isStored(value: unknown): value is AnyResource {
