@@ -101,20 +101,20 @@ export function newcomers({ nodes }: Known): void {
 }
 
 export function takeCloudAway(): void {
-  const response = http.post(`${plan.outageControl}/begin`, "", { tags: { name: "control" } });
+  const response = http.post(`${plan.outageControl}/begin`);
   check(response, { "the cloud is silent": ({ status }) => status === 204 });
 }
 
 export function giveCloudBack(): void {
   const startedMs = Date.now();
-  const response = http.post(`${plan.outageControl}/end`, "", { tags: { name: "control" } });
+  const response = http.post(`${plan.outageControl}/end`);
   check(response, { "the cloud goes on": ({ status }) => status === 204 });
   while (askRanked(plan.published.site, plan.scheduler, "1s").length === 0) sleep(0.2);
   cloudBackMs.add(Date.now() - startedMs);
 }
 
 export function teardown(): void {
-  http.post(`${plan.outageControl}/end`, "", { tags: { name: "control" } });
+  http.post(`${plan.outageControl}/end`);
 }
 
 function pick<T>(items: readonly T[]): T {

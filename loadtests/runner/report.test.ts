@@ -39,7 +39,7 @@ t.test("the report shows each kind of request over time, its failures, and when 
   t.match(page, /<title>Perigee &lt;under&gt; load<\/title>/);
   t.match(page, "1 thresholds missed");
   t.match(page, "nothing measured");
-  t.equal(page.match(/<polyline class="p(50|95|99)"/g)?.length, 3);
+  t.equal(page.match(/<path class="p(50|95|99)"/g)?.length, 3);
   t.match(page, 'class="cut"');
   t.equal(page.match(/<circle class="failed"/g)?.length, 1);
   t.match(page, /<td>5<\/td><td>10<\/td><td>0<\/td><td>30<\/td><td>60<\/td><td>90<\/td>/);
@@ -48,19 +48,27 @@ t.test("the report shows each kind of request over time, its failures, and when 
 t.test("it needs nothing from elsewhere, and no line leaves its picture", async (t) => {
   const page = renderReport(facts);
   t.notMatch(page, /(src|href)=|@import|https?:\/\//);
-  for (const [, points = ""] of page.matchAll(/points="([^"]+)"/g)) {
-    for (const point of points.split(" ")) {
-      const [x = -1, y = -1] = point.split(",").map(Number);
-      t.ok(x >= 56 && x <= 708 && y >= 10 && y <= 174, point);
-    }
+  const points = [...page.matchAll(/[ML]([\d.]+),([\d.]+)/g)];
+  t.equal(points.length, 9);
+  for (const [point, x, y] of points) {
+    t.ok(Number(x) >= 56 && Number(x) <= 708 && Number(y) >= 10 && Number(y) <= 174, point);
   }
   t.notMatch(page, /NaN|Infinity|undefined/);
+});
+
+t.test("a line does not cross seconds in which nothing was asked", async (t) => {
+  const [measured] = facts.measured;
+  const [published] = measured.samples.series;
+  const seconds = [second(0, 4), second(1, 4), second(9, 4), second(10, 4)];
+  const gap = { ...measured, samples: { startMs: 0, series: [{ ...published, seconds }] } };
+  const page = renderReport({ ...facts, measured: [gap] });
+  t.match(page, /<path class="p50" d="M\S+ h0 L\S+ M\S+ h0 L\S+"/);
 });
 
 t.test("a scenario without a request has a report too, and no outage is drawn where none was", async (t) => {
   const [measured] = facts.measured;
   const empty = { ...measured, samples: { startMs: Number.POSITIVE_INFINITY, series: [] } };
-  t.notMatch(renderReport({ ...facts, measured: [empty] }), /<polyline|class="cut"/);
+  t.notMatch(renderReport({ ...facts, measured: [empty] }), /<path|class="cut"/);
   const untouched = { ...facts, outage: { beginMs: undefined, endMs: undefined } };
   t.notMatch(renderReport(untouched), 'class="cut"');
 });

@@ -16,6 +16,8 @@ export interface ReportFacts {
 const WIDTH = 720;
 const HEIGHT = 200;
 const MARGIN = { left: 56, right: 12, top: 10, bottom: 26 };
+/** Seconds without a request that a line does not cross. */
+const GAP_SECONDS = 3;
 const LINES = [
   { key: "p50Ms", label: "p50" },
   { key: "p95Ms", label: "p95" },
@@ -45,13 +47,19 @@ function renderScenario({ scenario, thresholds, samples }: Measured, outage: Out
     Number.isNaN(value) ? "nothing measured" : format(value),
   ]);
   const cut = scenario === "outage" ? spanOf(outage, samples.startMs) : undefined;
+  const last = Math.max(1, ...samples.series.map(({ seconds }) => seconds.at(-1)?.second ?? 0));
   return `<section><h2>${escapeHtml(scenario)}</h2>
 ${table(["", "metric", "threshold", "measured"], rows)}
-${samples.series.map((series) => renderSeries(series, cut)).join("\n")}
+${samples.series.map((series) => renderSeries(series, { cut, last })).join("\n")}
 </section>`;
 }
 
-/** Seconds of the scenario. */
+/** What all charts of a scenario share; seconds since its first request. */
+interface Timeline {
+  readonly cut: Span | undefined;
+  readonly last: number;
+}
+
 interface Span {
   readonly begin: number;
   readonly end: number | undefined;
@@ -62,27 +70,31 @@ function spanOf({ beginMs, endMs }: OutageTimes, startMs: number): Span | undefi
   return { begin: (beginMs - startMs) / 1_000, end: endMs === undefined ? undefined : (endMs - startMs) / 1_000 };
 }
 
-function renderSeries(series: Series, cut: Span | undefined): string {
+function renderSeries(series: Series, timeline: Timeline): string {
   const { name, requests, failed, p50Ms, p95Ms, p99Ms, seconds } = series;
   const rows = seconds.map((one) =>
     [one.second, one.requests, one.failed, format(one.p50Ms), format(one.p95Ms), format(one.p99Ms)].map(String),
   );
   const summary = `${requests} requests, ${failed} failed; p50 ${format(p50Ms)}, p95 ${format(p95Ms)}, p99 ${format(p99Ms)} ms`;
   return `<figure><figcaption><h3>${escapeHtml(name)}</h3>${summary}</figcaption>
-${renderChart(seconds, cut, `Latency of ${name} by second: ${summary}`)}
+${renderChart(seconds, timeline, `Latency of ${name} by second: ${summary}`)}
 <details><summary>numbers</summary>${table(["second", "requests", "failed", "p50 ms", "p95 ms", "p99 ms"], rows)}</details>
 </figure>`;
 }
 
-function renderChart(seconds: readonly Second[], cut: Span | undefined, description: string): string {
-  const last = Math.max(1, seconds.at(-1)?.second ?? 1);
+function renderChart(seconds: readonly Second[], { cut, last }: Timeline, description: string): string {
   const highest = roundUp(Math.max(1, ...seconds.map(({ p99Ms }) => p99Ms)));
   const x = (second: number): number =>
     MARGIN.left + (Math.min(last, Math.max(0, second)) / last) * (WIDTH - MARGIN.left - MARGIN.right);
   const y = (ms: number): number => HEIGHT - MARGIN.bottom - (ms / highest) * (HEIGHT - MARGIN.top - MARGIN.bottom);
   const lines = LINES.map(({ key, label }) => {
-    const points = seconds.map((one) => `${x(one.second).toFixed(1)},${y(one[key]).toFixed(1)}`);
-    return `<polyline class="${label}" points="${points.join(" ")}"/>`;
+    const points = seconds.map((one, index) => {
+      const isGap = one.second - (seconds[index - 1]?.second ?? Number.NEGATIVE_INFINITY) > GAP_SECONDS;
+      const point = `${x(one.second).toFixed(1)},${y(one[key]).toFixed(1)}`;
+      // A line of no length has round ends: one second alone is a dot.
+      return isGap ? `M${point} h0` : `L${point}`;
+    });
+    return `<path class="${label}" d="${points.join(" ")}"/>`;
   });
   const failures = seconds
     .filter(({ failed }) => failed > 0)
@@ -158,7 +170,7 @@ const STYLE = `
 --bad:light-dark(#b3261e,#ff8a80);--cut:light-dark(#b3261e1f,#ff8a8026)}
 body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page);max-width:50rem;margin:2rem auto;padding:0 1rem}
 figure{margin:1.5rem 0}figcaption h3{margin:0}svg{width:100%;height:auto;display:block}
-svg text{fill:currentColor;font-size:11px}polyline{fill:none;stroke-width:1.6;stroke-linejoin:round}line{stroke-width:1.6}
+svg text{fill:currentColor;font-size:11px}path{fill:none;stroke-width:1.6;stroke-linejoin:round;stroke-linecap:round}line{stroke-width:1.6}
 .p50{stroke:var(--p50)}.p95{stroke:var(--p95);stroke-dasharray:6 2}.p99{stroke:var(--p99);stroke-dasharray:2 2}
 .grid{stroke:var(--rule);stroke-width:1}.cut{fill:var(--cut)}.failed{fill:var(--bad)}
 table{border-collapse:collapse;font-size:.9rem}th,td{text-align:left;padding:.15rem .8rem .15rem 0;border-bottom:1px solid var(--rule)}
