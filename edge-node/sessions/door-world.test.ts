@@ -1,5 +1,7 @@
 /** An edge's door with real keys, certificates, gRPC agents and HTTP clients, on a clock that a test advances. */
-import { createServer } from "node:http";
+import { createServer, request } from "node:http";
+import { Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import t, { type Test } from "tap";
 import { encodePoolBatch } from "#contracts/codec/pool-batch.ts";
@@ -43,6 +45,7 @@ import { VirtualClock } from "../../test/simulation/virtual-clock.ts";
 import { edgeConfigSchema } from "../config.ts";
 import { isRevoked, viewOf } from "../desired-state/desired-view.ts";
 import { POOL_SET_MIGRATIONS, PoolSet, type SignedBatch } from "../desired-state/pool-set.ts";
+import { hostTable } from "../published/hosts.ts";
 import type { SessionDoor, SessionPorts } from "../session-port.ts";
 import { openSessionDoor } from "./session-door.ts";
 
@@ -165,8 +168,8 @@ export class World {
   }
 
   counted(name: string, labels: string): Promise<number> {
-    return this.metrics.render().then(({ text }) => {
-      const line = text.split("\n").find((one) => one.startsWith(`perigee_edge_node_${name}{${labels}}`));
+    return this.metrics.render().then(({ text: metrics }) => {
+      const line = metrics.split("\n").find((one) => one.startsWith(`perigee_edge_node_${name}{${labels}}`));
       return Number(line?.split(" ").at(-1) ?? 0);
     });
   }
@@ -220,7 +223,7 @@ export class World {
     const tokenKeys = new Map([[this.tokenKey.keyId, this.tokenKey.publicKey]]);
     const { authoritiesPem } = this;
     const local = "127.0.0.1:0";
-    const text = JSON.stringify({
+    const configured = JSON.stringify({
       name: "near-1",
       listen: { content: local, site: local, siteEnrolment: local, admin: local },
       contentUrl: this.#url,
@@ -228,7 +231,7 @@ export class World {
     });
     return {
       ...{ set, clock, metrics, random: systemRandom, incarnation: "edge-1", softwareVersion: "0.1.0" },
-      config: loadConfig(edgeConfigSchema, { text }),
+      config: loadConfig(edgeConfigSchema, { text: configured }),
       logger: createLogger({ program: "edge-node", level: "silent" }),
       identity: {
         peer: EDGE,
@@ -246,8 +249,10 @@ export class World {
         [Symbol.asyncDispose]: async () => undefined,
       },
       view: () => viewOf(set.resources, "near"),
-      siteOf: (host) =>
-        [...viewOf(set.resources, "near").sites.values()].find(({ spec }) => spec.hostnames.includes(host ?? "")),
+      siteOf: (host) => {
+        const { sites } = viewOf(set.resources, "near");
+        return sites.get(hostTable(sites.values(), "near-1.edge.test").siteOf(host) ?? "");
+      },
       isRevoked: (subject: RevocationSpec["subject"]) => isRevoked(set.resources, subject),
       isCutOff: () => this.isCutOff,
       isServed: (site) => site === "served",
@@ -255,12 +260,25 @@ export class World {
       openObject: async (digest, offset) => {
         if (digest !== "a".repeat(64)) throw new Failure("not-found", "no such object");
         const bytes = Buffer.from("a scene of some bytes").subarray(offset);
-        return { sizeBytes: 21, bytes: [bytes.subarray(0, 5), bytes.subarray(5)].values() };
+        return { sizeBytes: 21, bytes: Readable.from([bytes.subarray(0, 5), bytes.subarray(5)]) };
       },
       onAgentsChanged: () => {
         this.changes += 1;
       },
     };
+  }
+
+  /** With a Host field of the test's choice, which fetch does not send. */
+  ask(path: string, { host, method = "GET" }: { readonly host: string; readonly method?: string }) {
+    const { hostname, port } = new URL(this.#url);
+    return new Promise<{ status: number; headers: NodeJS.Dict<string | string[]>; body: string }>((resolve, reject) => {
+      request({ hostname, port, path, method, headers: { host }, agent: false }, (response) => {
+        const { statusCode: status = 0, headers } = response;
+        text(response).then((body) => resolve({ status, headers, body }), reject);
+      })
+        .once("error", reject)
+        .end();
+    });
   }
 
   /** A client's call, at the URL that it proves. */
@@ -270,8 +288,8 @@ export class World {
       headers: { "content-type": "application/json", ...headers },
       body: JSON.stringify(body),
     });
-    const text = await response.text();
-    return { status: response.status, headers: response.headers, body: text === "" ? undefined : JSON.parse(text) };
+    const said = await response.text();
+    return { status: response.status, headers: response.headers, body: said === "" ? undefined : JSON.parse(said) };
   }
 
   async connect(client: Client, grant: object, changes: object = {}) {
