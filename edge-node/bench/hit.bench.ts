@@ -81,8 +81,6 @@ http {
 }
 
 async function startNginx(folder: string, upstream: number): Promise<Running & Subject> {
-  if (spawnSync("nginx", ["-v"]).error !== undefined)
-    throw new Error("nginx is what this is measured beside, and is not here: apt-get install nginx-light");
   const free = createServer();
   const { port } = await listen(free, { host: "127.0.0.1", port: 0 });
   await closeServer(free);
@@ -163,4 +161,7 @@ async function run(): Promise<number> {
 }
 
 if (options.help) console.log(HELP);
-else process.exitCode = await run();
+else if (spawnSync("nginx", ["-v"]).error !== undefined) {
+  console.error("nginx is what this is measured beside, and is not in PATH: apt-get install nginx-light");
+  process.exitCode = 2;
+} else process.exitCode = await run();
