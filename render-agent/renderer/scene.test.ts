@@ -5,7 +5,7 @@ import t from "tap";
 import { isFailure } from "#domain/failure.ts";
 import { buildGeometry } from "./geometry.ts";
 import { parseScene } from "./scene.ts";
-import { chooseVulkan } from "./software-vulkan.ts";
+import { driverVariables, vulkanChoices } from "./software-vulkan.ts";
 
 const hall = new URL("../../deploy/one-machine/sample/scene/hall.json", import.meta.url);
 
@@ -45,8 +45,16 @@ t.test("every primitive stays within -1..1 and indexes its own vertices, at any 
   }
 });
 
-t.test("a device comes before Mesa's software driver, and that before SwiftShader", async (t) => {
-  t.equal(chooseVulkan({ device: true, lavapipe: true }).kind, "device");
-  t.equal(chooseVulkan({ device: false, lavapipe: true }).kind, "lavapipe");
-  t.equal(chooseVulkan({ device: false, lavapipe: false }).kind, "swiftshader");
+t.test("a device comes before software, Mesa's driver before SwiftShader", async (t) => {
+  const kinds = (device: boolean, lavapipe: boolean) => vulkanChoices({ device, lavapipe }).map(({ kind }) => kind);
+  t.same(kinds(true, true), ["device", "lavapipe"]);
+  t.same(kinds(true, false), ["device", "swiftshader"]);
+  t.same(kinds(false, true), ["lavapipe"]);
+  t.same(kinds(false, false), ["swiftshader"]);
+});
+
+t.test("a process gets of its agent's environment what names drivers, and no more", async (t) => {
+  t.same(driverVariables({ VK_DRIVER_FILES: "/x.json", SECRET: "s", LD_LIBRARY_PATH: undefined }), {
+    VK_DRIVER_FILES: "/x.json",
+  });
 });

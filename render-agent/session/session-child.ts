@@ -8,7 +8,7 @@ import type { FromSession, ToSession } from "./messages.ts";
 import { SessionWorker } from "./session-worker.ts";
 
 const TICK_MS = 1000;
-/** The client's last message has this long to leave. */
+/** The client's last message has this long to arrive: one that has it closes. */
 const FAREWELL_MS_MAX = 500;
 const FAREWELL_POLL_MS = 10;
 
@@ -34,12 +34,8 @@ async function end(reason: string): Promise<void> {
   isOver = true;
   worker?.sayEnd(reason);
   const untilMs = systemClock.monotonicMs() + FAREWELL_MS_MAX;
-  while ((worker?.unsentBytes() ?? 0) > 0 && systemClock.monotonicMs() < untilMs) {
-    await systemClock.sleep(FAREWELL_POLL_MS);
-  }
+  while (worker?.hasClient === true && systemClock.monotonicMs() < untilMs) await systemClock.sleep(FAREWELL_POLL_MS);
   worker?.close();
-  // What was handed to the network library leaves from its own threads.
-  await systemClock.sleep(FAREWELL_POLL_MS * 2);
   await tell({ kind: "ended", reason });
   exit();
 }

@@ -8,9 +8,9 @@ import { systemClock } from "#platform/clock.ts";
 import { listen } from "#platform/http/listening.ts";
 import { bindUdpRange } from "#platform/links/udp-ports.ts";
 import { differenceOf, openH264Decoder } from "#test/render-agent/h264-decoder.ts";
-import { connectViewer, endViewers, offerViewer, sampledAtMsOf, type Viewer } from "#test/render-agent/viewer.ts";
+import { connectViewer, offerViewer, sampledAtMsOf, type Viewer } from "#test/render-agent/viewer.ts";
 import { until } from "#test/simulation/until.ts";
-import { prepareVulkan } from "../renderer/software-vulkan.ts";
+import { findVulkan, prepareVulkan } from "../renderer/software-vulkan.ts";
 import { type SessionProcess, startSessionProcess } from "./session-process.ts";
 
 const setup = {
@@ -19,7 +19,8 @@ const setup = {
   sceneFile: join(import.meta.dirname, "../../deploy/one-machine/sample/scene/hall.json"),
   media: { bindAddress: "127.0.0.1", port: 0 },
 };
-const environment = await prepareVulkan(t.testdir());
+const [vulkan = { kind: "device" as const }] = await findVulkan();
+const environment = await prepareVulkan(vulkan, join(import.meta.dirname, "../../.cache/vulkan"));
 
 async function startSession(t: Test): Promise<SessionProcess> {
   const session = await startSessionProcess({ clock: systemClock, environment });
@@ -110,8 +111,6 @@ t.test("a scene that is none is refused by name, and the process is gone", async
   await t.rejects(session.setUp({ ...setup, sceneFile: import.meta.filename }), { code: "scene-invalid" });
   t.match(await session.ended, /scene/);
 });
-
-t.teardown(endViewers);
 
 async function freeUdpPort(): Promise<number> {
   const [socket] = await bindUdpRange({ host: "127.0.0.1", port: 0 }, 1);

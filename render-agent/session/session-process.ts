@@ -128,7 +128,9 @@ function converse(child: ChildProcess, clock: Clock) {
   });
   const send = (message: ToSession, socket?: Socket): void => {
     // A process that is going takes nothing any more: whoever waits for an answer learns of its end.
-    child.send(message, socket, undefined, () => undefined);
+    child.send(message, socket, undefined, (error) => {
+      if (error !== null) socket?.destroy();
+    });
   };
   const stop = (because: string): void => {
     if (timers.disposed || reason !== undefined) return;

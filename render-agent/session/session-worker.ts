@@ -113,8 +113,9 @@ export class SessionWorker {
     this.#transport?.sendControl({ type: "session-end", reason });
   }
 
-  unsentBytes(): number {
-    return this.#transport?.unsentBytes() ?? 0;
+  /** Connected, and has not said that it goes. */
+  get hasClient(): boolean {
+    return this.#owner !== undefined;
   }
 
   close(): void {
@@ -151,10 +152,14 @@ export class SessionWorker {
         if (!isCurrent()) return;
         this.#heard();
         if (message.type === "keyframe-request") this.#current?.pipeline.requestKeyFrame();
-        if (message.type === "session-end") onOver("client-ended");
+        if (message.type !== "session-end") return;
+        this.#owner = undefined;
+        onOver("client-ended");
       },
       onClosed: () => {
-        if (isCurrent()) this.#endsAtMs = Math.min(this.#endsAtMs, clock.monotonicMs() + CLOSED_MS_MAX);
+        if (!isCurrent()) return;
+        this.#owner = undefined;
+        this.#endsAtMs = Math.min(this.#endsAtMs, clock.monotonicMs() + CLOSED_MS_MAX);
       },
       onInvalid() {},
     };

@@ -19,8 +19,6 @@ export interface Transport {
   /** False when the frame was dropped: the connection is not open or too much waits. */
   sendFrame(frameNumber: number, bytes: Uint8Array<ArrayBuffer>): boolean;
   sendControl(message: ControlMessage): void;
-  /** Bytes that the connection has not sent yet. */
-  unsentBytes(): number;
   /** Idempotent. */
   close(): void;
 }

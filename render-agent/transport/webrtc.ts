@@ -33,6 +33,8 @@ export async function acceptOffer(sdp: string, media: MediaPlace, events: Transp
     peer.close();
   };
   peer.onDataChannel((channel) => {
+    // Without it the library never lets go of the channel.
+    channel.onClosed(() => undefined);
     const label = channel.getLabel();
     if (!Object.values(CHANNELS).some((known) => known === label) || channels.has(label)) return channel.close();
     channels.set(label, channel);
@@ -78,15 +80,26 @@ function transportOf(channels: Channels, close: () => void): Transport {
     sendFrame(frameNumber, bytes) {
       const frames = open(CHANNELS.frames);
       if (frames === undefined || frames.bufferedAmount() > BUFFERED_BYTES_MAX) return false;
-      for (const fragment of cutFragments(frameNumber, bytes)) frames.sendMessageBinary(fragment);
-      return true;
+      return isSent(() => {
+        for (const fragment of cutFragments(frameNumber, bytes)) frames.sendMessageBinary(fragment);
+      });
     },
     sendControl(message) {
-      open(CHANNELS.control)?.sendMessage(encodeControl(message));
+      const control = open(CHANNELS.control);
+      isSent(() => control?.sendMessage(encodeControl(message)));
     },
-    unsentBytes: () => open(CHANNELS.control)?.bufferedAmount() ?? 0,
     close,
   };
+}
+
+/** A channel whose peer has just gone counts as open and throws: what was for it is dropped. */
+function isSent(send: () => void): boolean {
+  try {
+    send();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function receive(label: string, message: string | Buffer | ArrayBuffer, events: TransportEvents): void {

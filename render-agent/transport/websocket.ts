@@ -43,7 +43,6 @@ export function acceptUpgrade(socket: Socket, upgrade: HandedUpgrade, events: Tr
         sendControl(message) {
           if (client.readyState === client.OPEN) client.send(encodeControl(message));
         },
-        unsentBytes: () => client.bufferedAmount,
         close() {
           isClosed = true;
           client.close(NORMAL_CLOSURE);

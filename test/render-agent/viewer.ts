@@ -32,7 +32,7 @@ export interface OfferingViewer extends Viewer {
 /** The time a pose of this number claims to have been sampled at. */
 export const sampledAtMsOf = (poseId: number): number => 1_000 + poseId;
 
-/** By data channels. The library's threads hold the process until `endViewers`. */
+/** By data channels. */
 export async function offerViewer(): Promise<OfferingViewer> {
   const peer = new nodeDataChannel.PeerConnection("viewer", { iceServers: [], bindAddress: "127.0.0.1" });
   const gathered = new Promise<void>((resolve) => {
@@ -40,15 +40,16 @@ export async function offerViewer(): Promise<OfferingViewer> {
       if (state === "complete") resolve();
     });
   });
-  const closed = new Promise<void>((resolve) => {
-    peer.onStateChange((state) => {
-      if (state === "closed" || state === "failed" || state === "disconnected") resolve();
-    });
+  const { promise: closed, resolve: noteClosed } = Promise.withResolvers<void>();
+  peer.onStateChange((state) => {
+    if (state === "closed" || state === "failed" || state === "disconnected") noteClosed();
   });
   const unreliable = { unordered: true, maxRetransmits: 0 };
   const poses = peer.createDataChannel(CHANNELS.poses, unreliable);
   const frames = peer.createDataChannel(CHANNELS.frames, unreliable);
   const control = peer.createDataChannel(CHANNELS.control);
+  // The library lets go of a channel, and of the process, only where somebody hears of the channel's end.
+  const ended = [poses, frames, control].map((channel) => new Promise<void>((resolve) => channel.onClosed(resolve)));
   const received: Received = { frames: [], control: [] };
   const assembler = new FrameAssembler();
   frames.onMessage((message) => {
@@ -57,7 +58,11 @@ export async function offerViewer(): Promise<OfferingViewer> {
   });
   control.onMessage((message) => void received.control.push(decodeControl(String(message))));
   const sender = sendPoses((bytes) => {
-    if (poses.isOpen() && frames.isOpen()) poses.sendMessageBinary(bytes);
+    try {
+      if (poses.isOpen() && frames.isOpen()) poses.sendMessageBinary(bytes);
+    } catch {
+      // The other side has just gone, which `closed` tells.
+    }
   });
   await gathered;
   return {
@@ -73,13 +78,9 @@ export async function offerViewer(): Promise<OfferingViewer> {
       sender.stop();
       for (const channel of [poses, frames, control]) channel.close();
       peer.close();
+      await Promise.all(ended);
     },
   };
-}
-
-/** Once in a process, after its last viewer was disposed of. */
-export function endViewers(): void {
-  nodeDataChannel.cleanup();
 }
 
 /** By WebSocket. Throws where the handshake is refused. */

@@ -1,0 +1,174 @@
+/** Brings each app's scene here: manifest, then file, verified by signature and digest; the one before stays until then. */
+import type { ManifestClaim } from "#contracts/codec/manifest.ts";
+import { MANIFEST_BYTES_MAX, openManifest } from "#contracts/codec/manifest.ts";
+import type { Resources } from "#contracts/codec/set-state.ts";
+import type { Digest, ReleaseSpec } from "#domain/content/release.ts";
+import { Failure, isFailure } from "#domain/failure.ts";
+import type { Clock } from "#platform/clock.ts";
+import { backoffMs } from "#platform/concurrency/retry.ts";
+import { checkSignature, type TrustedKeys } from "#platform/identity/signatures.ts";
+import type { Random } from "#platform/random.ts";
+import { parseScene, SCENE_BYTES_MAX } from "../renderer/scene.ts";
+import type { SceneFolder } from "./scene-folder.ts";
+import { type HostedApp, hostedApps, sceneFileOf } from "./scene-source.ts";
+
+const RETRY = { attemptsMax: 1, baseMs: 500, capMs: 30_000 };
+const DOUBLINGS_MAX = 10;
+/** Each takes a scene of memory while it is checked. */
+export const APPS_MAX = 64;
+
+export interface Scene {
+  readonly file: string;
+  readonly digest: Digest;
+  readonly generation: number;
+}
+
+/** Gives at most `bytesMax` bytes of a blob. Throws `not-found`, `unavailable`. */
+export type FetchBlob = (digest: Digest, bytesMax: number) => Promise<Uint8Array>;
+
+export interface SceneKeeperOptions {
+  readonly folder: SceneFolder;
+  readonly resources: () => Resources;
+  readonly publishKeys: () => TrustedKeys;
+  readonly fetchBlob: FetchBlob;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly onChange: () => void;
+  readonly events: {
+    sceneReady(app: string, scene: Scene): void;
+    sceneDelayed(app: string, failure: Failure): void;
+  };
+}
+
+interface Held {
+  readonly scene: Scene;
+  readonly manifest: Digest;
+}
+
+export class SceneKeeper implements Disposable {
+  readonly #options: SceneKeeperOptions;
+  readonly #held = new Map<string, Held>();
+  readonly #stopping = new AbortController();
+  #apps: readonly HostedApp[] = [];
+  #working: Promise<void> | undefined;
+  #isDue = false;
+  #attempt = 0;
+  #waiting = new AbortController();
+
+  constructor(options: SceneKeeperOptions) {
+    this.#options = options;
+  }
+
+  /** Of the newest release that is here whole. */
+  get(app: string): Scene | undefined {
+    return this.#held.get(app)?.scene;
+  }
+
+  get apps(): readonly HostedApp[] {
+    return this.#apps;
+  }
+
+  /** The set has changed, or an edge is there again. */
+  update(): void {
+    this.#apps = hostedApps(this.#options.resources()).slice(0, APPS_MAX);
+    for (const name of this.#held.keys()) {
+      if (!this.#apps.some((app) => app.name === name)) this.#held.delete(name);
+    }
+    this.#isDue = true;
+    this.#attempt = 0;
+    this.#waiting.abort();
+    this.#working ??= this.#work();
+  }
+
+  [Symbol.dispose](): void {
+    this.#stopping.abort(new Failure("unavailable", "the agent is stopping"));
+    this.#waiting.abort();
+  }
+
+  /** Until every app has its newest scene, with growing waits. */
+  async #work(): Promise<void> {
+    while (this.#isDue && !this.#stopping.signal.aborted) {
+      this.#isDue = false;
+      this.#waiting = new AbortController();
+      const isComplete = await this.#bringAll();
+      this.#options.onChange();
+      if (!isComplete && !this.#isDue) await this.#pause();
+    }
+    this.#working = undefined;
+  }
+
+  async #pause(): Promise<void> {
+    const { clock, random } = this.#options;
+    this.#attempt = Math.min(this.#attempt + 1, DOUBLINGS_MAX);
+    const signal = AbortSignal.any([this.#waiting.signal, this.#stopping.signal]);
+    await clock.sleep(backoffMs(RETRY, this.#attempt, random), signal).catch(() => undefined);
+    this.#isDue = true;
+  }
+
+  async #bringAll(): Promise<boolean> {
+    let isComplete = true;
+    for (const app of this.#apps) {
+      const [newest] = app.releases;
+      if (newest === undefined || this.#held.get(app.name)?.manifest === newest.manifest.digest) continue;
+      try {
+        await this.#bring(app, newest, this.#options.fetchBlob);
+      } catch (error) {
+        if (!isFailure(error)) throw error;
+        this.#options.events.sceneDelayed(app.name, error);
+        isComplete = false;
+        await this.#bringFromDisk(app);
+      }
+    }
+    if (isComplete) await this.#collect();
+    return isComplete;
+  }
+
+  /** While nothing newer can be had: what was here before a restart. */
+  async #bringFromDisk(app: HostedApp): Promise<void> {
+    if (this.#held.has(app.name)) return;
+    for (const release of app.releases) {
+      const isHere = await this.#bring(app, release, absent).then(
+        () => true,
+        (error: unknown) => {
+          if (!isFailure(error)) throw error;
+          return false;
+        },
+      );
+      if (isHere) return;
+    }
+  }
+
+  async #bring(app: HostedApp, release: ReleaseSpec, fetchBlob: FetchBlob): Promise<void> {
+    const { folder, events } = this.#options;
+    const manifest = await this.#openManifest(release, fetchBlob);
+    const { digest } = sceneFileOf(app, manifest);
+    parseScene(await this.#obtain(digest, SCENE_BYTES_MAX, fetchBlob));
+    const scene = { file: folder.pathOf(digest), digest, generation: release.generation };
+    this.#held.set(app.name, { scene, manifest: release.manifest.digest });
+    events.sceneReady(app.name, scene);
+  }
+
+  async #openManifest(release: ManifestClaim, fetchBlob: FetchBlob) {
+    const { publishKeys } = this.#options;
+    const bytes = await this.#obtain(release.manifest.digest, MANIFEST_BYTES_MAX, fetchBlob);
+    return openManifest(bytes, release, (signed) => checkSignature(signed, publishKeys()));
+  }
+
+  async #obtain(digest: Digest, bytesMax: number, fetchBlob: FetchBlob): Promise<Uint8Array> {
+    const { folder } = this.#options;
+    const here = await folder.read(digest);
+    if (here !== undefined) return here;
+    const bytes = await fetchBlob(digest, bytesMax);
+    await folder.write(digest, bytes);
+    return bytes;
+  }
+
+  async #collect(): Promise<void> {
+    const needed = new Set([...this.#held.values()].flatMap(({ scene, manifest }) => [scene.digest, manifest]));
+    await this.#options.folder.collect(needed);
+  }
+}
+
+async function absent(digest: Digest): Promise<Uint8Array> {
+  throw new Failure("not-found", `blob ${digest} is not here`);
+}

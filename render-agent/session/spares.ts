@@ -1,0 +1,124 @@
+/** Warm processes that wait for a session, and what starting them says of this machine's GPU and encoder. */
+import { Failure, isFailure } from "#domain/failure.ts";
+import type { Clock } from "#platform/clock.ts";
+import { backoffMs } from "#platform/concurrency/retry.ts";
+import type { Random } from "#platform/random.ts";
+import type { SessionProcess, StartProcess } from "./session-process.ts";
+
+const RESTART = { attemptsMax: 1, baseMs: 1_000, capMs: 30_000 };
+const DOUBLINGS_MAX = 10;
+
+export type HostHealth =
+  | { readonly kind: "starting" }
+  | { readonly kind: "good"; readonly adapterName: string; readonly isSoftware: boolean }
+  | { readonly kind: "failed"; readonly failure: Failure };
+
+export interface SparesOptions {
+  readonly count: number;
+  readonly start: StartProcess;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly onHealth: (health: HostHealth) => void;
+}
+
+export class Spares implements AsyncDisposable {
+  readonly #options: SparesOptions;
+  readonly #warm = new Set<SessionProcess>();
+  readonly #starting = new Set<Promise<SessionProcess>>();
+  readonly #stopping = new AbortController();
+  #health: HostHealth = { kind: "starting" };
+  #failures = 0;
+  #isWaiting = false;
+
+  constructor(options: SparesOptions) {
+    this.#options = options;
+    this.#refill();
+  }
+
+  get health(): HostHealth {
+    return this.#health;
+  }
+
+  /** A warm one, else the next to be so. Throws `gpu-unavailable`, `encoder-unavailable`, `unavailable`, `deadline-exceeded`. */
+  async take(): Promise<SessionProcess> {
+    this.#stopping.signal.throwIfAborted();
+    for (const process of this.#warm) {
+      this.#warm.delete(process);
+      this.#refill();
+      return process;
+    }
+    const [next] = this.#starting;
+    if (next === undefined) return this.#start();
+    this.#starting.delete(next);
+    return next;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort(new Failure("unavailable", "the agent is stopping"));
+    const started = await Promise.allSettled(this.#starting);
+    const processes = started.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+    const all = [...this.#warm, ...processes];
+    for (const process of all) process.stop("stopping");
+    await Promise.all(all.map(({ ended }) => ended));
+  }
+
+  /** Brings the count up again, one after the other: starting takes a core. */
+  #refill(): void {
+    const isFull = this.#warm.size + this.#starting.size >= this.#options.count;
+    if (isFull || this.#starting.size > 0 || this.#isWaiting || this.#stopping.signal.aborted) return;
+    const starting = this.#start();
+    this.#starting.add(starting);
+    starting.then(
+      (process) => {
+        // Whoever took it while it was starting has it.
+        if (this.#starting.delete(starting)) this.#keep(process);
+        this.#refill();
+      },
+      () => {
+        this.#starting.delete(starting);
+        this.#retryLater();
+      },
+    );
+  }
+
+  #keep(process: SessionProcess): void {
+    this.#warm.add(process);
+    process.ended.then(() => {
+      if (this.#warm.delete(process)) this.#retryLater();
+    }, undefined);
+  }
+
+  async #start(): Promise<SessionProcess> {
+    try {
+      const process = await this.#options.start();
+      const { adapterName, isSoftware } = process;
+      this.#failures = 0;
+      this.#note({ kind: "good", adapterName, isSoftware });
+      return process;
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      this.#failures += 1;
+      if (!this.#stopping.signal.aborted) this.#note({ kind: "failed", failure: error });
+      throw error;
+    }
+  }
+
+  #retryLater(): void {
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    const { clock, random } = this.#options;
+    const waitMs = backoffMs(RESTART, Math.min(Math.max(1, this.#failures), DOUBLINGS_MAX), random);
+    clock.sleep(waitMs, this.#stopping.signal).then(
+      () => {
+        this.#isWaiting = false;
+        this.#refill();
+      },
+      () => undefined,
+    );
+  }
+
+  #note(health: HostHealth): void {
+    this.#health = health;
+    this.#options.onHealth(health);
+  }
+}
