@@ -69,22 +69,29 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
   const ledger = new EmbeddedLedger(clock);
   const explain = createExplainStore();
   const rttMap = new RttMap({ groupsMax: RTT_GROUPS_MAX, ageMsMax: RTT_AGE_MS_MAX });
-  const probeTokens = new ProbeTokens({ identity, clock, random });
-  const deciding = { clock, random, identity, ledger, explain, rttMap, probeTokens, locate };
+  const deciding = { clock, random, identity, ledger, explain, rttMap, locate };
+  // Apart: whoever may steer may not push the probes of sessions out of memory.
+  const sessionProbes = new ProbeTokens(deciding);
+  const contentProbes = new ProbeTokens(deciding);
   const watch = stack.use(
     new NodeWatch({
       clock,
       fleet,
       probe: createEdgeProber({
-        ...{ probeTokens, clock, events },
+        ...{ probeTokens: new ProbeTokens(deciding), clock, events },
         learn: ({ pool, freeSlots, ageMs }) => void ledger.probed({ pool, freeSlots, ageMs }),
       }),
       events,
     }),
   );
-  const sessions = createSessionService({ ...deciding, facts: factsOf(fleet), watch, events: events.session });
-  const memory = new ClientMemory(clock);
-  const steering = createSteeringService({ ...deciding, fleet, memory, watch, events: events.steering });
+  const sessions = createSessionService({
+    ...deciding,
+    ...{ facts: factsOf(fleet), probeTokens: sessionProbes, watch, events: events.session },
+  });
+  const steering = createSteeringService({
+    ...deciding,
+    ...{ fleet, memory: new ClientMemory(clock), probeTokens: contentProbes, watch, events: events.steering },
+  });
   const incarnation = random.uuid();
   return { ...tools, ...deciding, metrics, events, set, fleet, watch, sessions, steering, incarnation };
 }

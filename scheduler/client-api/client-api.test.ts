@@ -40,41 +40,28 @@ interface Asked {
   readonly from?: string;
 }
 
-async function start(t: Test, options: { readonly trustedProxies?: readonly string[] } = {}) {
-  const world = await World.create();
+/** Steering over the world's pools for one site; `view` may change. */
+async function steeringOf(world: World, counted: string[], witnessed: string[]) {
   const { clock, random } = world;
   const replica = await world.replica();
   const signer = await world.signer({ role: "scheduler", pool: "-", name: "s1" });
   const identity = { signer: () => signer, trust: world.trust };
-  const counted: string[] = [];
-  const witnessed: string[] = [];
-  const tokenKey = generateSigningKey();
-  const revokedTokens = new Set<string>();
+  const pull = { upstream: "http://u.test", connectTimeoutMs: 10, responseTimeoutMs: 10 };
   const view = {
     ...viewOf(new Map()),
-    sites: new Map([
-      [
-        "shop",
-        { hostnames: ["shop.test"], pull: { upstream: "http://u.test", connectTimeoutMs: 10, responseTimeoutMs: 10 } },
-      ],
-    ]),
+    sites: new Map([["shop", { hostnames: ["shop.test"], pull }]]),
     siteByHostname: new Map([["shop.test", "shop"]]),
-    revokedTokens,
+    revokedTokens: new Set<string>(),
   };
   const findPool = (name: string): FleetPool | undefined => {
     const facts = world.pools.get(name)?.facts;
-    const edges = facts?.edges.map((edge) => ({
-      ...edge,
-      pool: name,
-      hostname: `${edge.node}.test`,
-      isHeard: true,
-      sites: [],
-    }));
-    return facts === undefined || edges === undefined ? undefined : { ...facts, edges };
+    if (facts === undefined) return undefined;
+    const more = { pool: name, isHeard: true, sites: [] };
+    return { ...facts, edges: facts.edges.map((edge) => ({ ...edge, ...more, hostname: `${edge.node}.test` })) };
   };
-  const rttMap = new RttMap({ groupsMax: 100, ageMsMax: 3_600_000 });
   const steering = createSteeringService({
-    ...{ clock, random, rttMap, ledger: replica.ledger, explain: replica.explain },
+    ...{ clock, random, ledger: replica.ledger, explain: replica.explain },
+    rttMap: new RttMap({ groupsMax: 100, ageMsMax: 3_600_000 }),
     fleet: { view, findPool, listPools: () => [...world.pools.keys()].flatMap((name) => findPool(name) ?? []) },
     locate: (address) => locateClient({ networks, geoip: NO_GEOIP }, address),
     memory: new ClientMemory(clock),
@@ -90,12 +77,20 @@ async function start(t: Test, options: { readonly trustedProxies?: readonly stri
       answerRefused: ({ code }) => void counted.push(`answer ${code}`),
     },
   });
+  return { replica, steering, view };
+}
+
+async function start(t: Test, { trustedProxies = [] }: { readonly trustedProxies?: readonly string[] } = {}) {
+  const world = await World.create();
+  const { clock } = world;
+  const counted: string[] = [];
+  const witnessed: string[] = [];
+  const { replica, steering, view } = await steeringOf(world, counted, witnessed);
+  const tokenKey = generateSigningKey();
   const api = await createClientApi({
     access: { tokenKeys: () => new Map([[tokenKey.keyId, tokenKey.publicKey]]), revoked: () => view, clock },
     ...{ sessions: replica.service, steering, explain: replica.explain, view: () => view },
-    clientUrl: CLIENT_URL,
-    trustedProxies: options.trustedProxies ?? [],
-    logger: createLogger({ program: "test", level: "silent" }),
+    ...{ clientUrl: CLIENT_URL, trustedProxies, logger: createLogger({ program: "test", level: "silent" }) },
     events: {
       redirected: () => void counted.push("redirected"),
       refused: (code) => void counted.push(`refused ${code}`),
@@ -110,19 +105,23 @@ async function start(t: Test, options: { readonly trustedProxies?: readonly stri
     const exp = Math.floor(clock.nowMs() / 1000) + HOUR_SECONDS;
     return signToken(TOKEN_TYPES[kind], { jti: "token-12345", exp, ...claims }, { key });
   };
-  const steer = async (from?: string): Promise<SteerAnswer> => {
-    const answer = await ask("/v1/steer?site=shop", from === undefined ? {} : { from });
+  const steer = async (from = "127.0.0.1"): Promise<SteerAnswer> => {
+    const answer = await ask("/v1/steer?site=shop", { from });
     t.equal(answer.status, 200, answer.text);
     return JSON.parse(answer.text);
   };
-  const measure = async (probes: readonly ProbeTarget[], rtts: Readonly<Record<string, number>>, from?: string) => {
+  const measure = async (
+    probes: readonly ProbeTarget[],
+    rtts: Readonly<Record<string, number>>,
+    from = "127.0.0.1",
+  ) => {
     const answered = probes.filter(({ pool }) => Object.hasOwn(rtts, pool));
     const results = await Promise.all(
       answered.map(async (target) => ({ answer: await world.answer(target), rttMs: Array(3).fill(rtts[target.pool]) })),
     );
-    return ask("/v1/measurements", { method: "POST", body: { results }, ...(from === undefined ? {} : { from }) });
+    return ask("/v1/measurements", { method: "POST", body: { results }, from });
   };
-  return { world, ask, token, steer, measure, counted, witnessed, revokedTokens, rttMap, replica };
+  return { world, ask, token, steer, measure, counted, witnessed, revokedTokens: view.revokedTokens };
 }
 
 interface Answered {

@@ -3,7 +3,7 @@ import type { ConsideredPool, PlacementDecision } from "#domain/placement/decisi
 import { explainPlacement } from "#domain/placement/explain.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
 
-/** Some kilobytes each: an hour of a busy replica. The oldest is forgotten. */
+/** Of sessions and of content each, some kilobytes each; the oldest is forgotten. */
 export const DECISIONS_MAX = 5_000;
 
 interface Recorded {
@@ -61,15 +61,19 @@ export interface ExplainStore {
 }
 
 export function createExplainStore(entriesMax: number = DECISIONS_MAX): ExplainStore {
-  const records = new BoundedMap<string, DecisionRecord>({ entriesMax });
+  // Apart, for content is steered a thousand times as often.
+  const records = {
+    session: new BoundedMap<string, DecisionRecord>({ entriesMax }),
+    content: new BoundedMap<string, DecisionRecord>({ entriesMax }),
+  };
   const lastBySession = new BoundedMap<string, string>({ entriesMax });
   const explain = (decision: string): ExplainedDecision | undefined => {
-    const record = records.peek(decision);
+    const record = records.session.peek(decision) ?? records.content.peek(decision);
     return record === undefined ? undefined : { decision, lines: explainDecision(record) };
   };
   return {
     record(record) {
-      records.set(record.id, record);
+      records[record.kind].set(record.id, record);
       if (record.kind === "session") lastBySession.set(record.session, record.id);
     },
     explain,

@@ -79,6 +79,8 @@ export class Fleet {
   }
 
   setStanding(node: string, standing: NodeStanding): void {
+    const before = this.#standings.get(node);
+    if (before?.state === standing.state && before.isHeard === standing.isHeard) return;
     this.#standings.set(node, standing);
     this.#touch(node);
   }

@@ -3,8 +3,8 @@ import type { Clock } from "#platform/clock.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
 import { formatNetwork, networkOf, parseIp } from "../geo/ip-networks.ts";
 
-/** A kilobyte each. The least recently used is forgotten and steered by its group's history. */
-export const CLIENTS_MAX = 50_000;
+/** Some kilobytes each. The least recently used is forgotten and steered by its group's history. */
+export const CLIENTS_MAX = 20_000;
 /** Paths and networks change; a page that lives longer measures again. */
 export const MEASURED_MS_MAX = 600_000;
 /** A probe that failed may have been one lost packet. */
