@@ -23,7 +23,7 @@ import type { AnyResource } from "#domain/resource.ts";
 import { systemClock } from "#platform/clock.ts";
 import { BoundedQueue } from "#platform/concurrency/bounded-queue.ts";
 import { loadConfig } from "#platform/config/load.ts";
-import { createGrpcClient } from "#platform/grpc/client.ts";
+import { createGrpcClient, type GrpcClient } from "#platform/grpc/client.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
 import {
   type Authority,
@@ -414,7 +414,7 @@ export class FakeAgent {
       agent.kill();
       client[Symbol.dispose]();
     });
-    agent.done = agent.#run(client);
+    agent.run(client);
     return agent;
   }
 
@@ -438,7 +438,11 @@ export class FakeAgent {
     this.send({ message: { case: "status", value } });
   }
 
-  async #run(client: ReturnType<typeof createGrpcClient<typeof SiteControl>>): Promise<void> {
+  run(client: GrpcClient<typeof SiteControl>): void {
+    this.done = this.#talk(client);
+  }
+
+  async #talk(client: GrpcClient<typeof SiteControl>): Promise<void> {
     const { signal } = this.#stopping;
     const queue = this.#queue;
     async function* outgoing() {

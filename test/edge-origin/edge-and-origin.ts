@@ -158,6 +158,8 @@ export interface EdgeProcess {
   readonly child: ChildProcess;
   readonly content: Address;
   readonly admin: Address;
+  readonly site: Address;
+  readonly siteEnrolment: Address;
 }
 
 /** `node edge-node/main.ts` with ports that were free a moment ago; clients reach it where it listens. */
@@ -177,7 +179,7 @@ export async function spawnEdge(t: Test, { settings, dataDir }: EdgeSettings): P
     stdio: ["ignore", "inherit", "inherit"],
   });
   t.teardown(() => kill(child));
-  return { child, content, admin };
+  return { child, ...addresses };
 }
 
 export async function kill(child: ChildProcess): Promise<void> {
