@@ -1,5 +1,7 @@
 /** How long each step of a session may take, patient at first and hurried while frames are missing. Pure. */
 
+import { SILENCE_MS_MAX } from "../media/silence.ts";
+
 /** Frames are to be back within this after an agent died, the silence that shows it included. */
 export const RECOVERY_MS_MAX = 3000;
 
@@ -18,6 +20,13 @@ const HURRIED: StepDeadlines = { connectMs: 1000, renewMs: 800, measureMs: 400 }
 /** Once the time to recover is over anyway, hurry would only cut off those who would have answered. */
 export function deadlinesFor(lostAtMs: number | undefined, nowMs: number): StepDeadlines {
   return lostAtMs !== undefined && nowMs - lostAtMs < RECOVERY_MS_MAX ? HURRIED : PATIENT;
+}
+
+/** A connection by a placement is what a recovery ends with: what was quick before it leaves it more time. */
+export function lastConnectMs(lostAtMs: number | undefined, nowMs: number): number {
+  const { connectMs } = deadlinesFor(lostAtMs, nowMs);
+  if (lostAtMs === undefined) return connectMs;
+  return Math.max(connectMs, RECOVERY_MS_MAX - SILENCE_MS_MAX - (nowMs - lostAtMs));
 }
 
 /** 1, 2, 4, 8, 16 s at most, and at least half of it. */

@@ -2,7 +2,7 @@
 import { pause } from "../clock.ts";
 import { PROBING_MS_MAX, sortByRtt } from "../probe/probe.ts";
 import { type ConnectOutcome, type Credential, connectMedia } from "./connect-media.ts";
-import { backoffMs, deadlinesFor } from "./deadlines.ts";
+import { backoffMs, deadlinesFor, lastConnectMs } from "./deadlines.ts";
 import { asClientFailure, kindOfFailure, kindOfFirstFailure, problemOf } from "./refusals.ts";
 import { keepRunning } from "./running.ts";
 import type { SessionFacts, SessionPorts, Step, StepInput } from "./session-ports.ts";
@@ -78,7 +78,8 @@ async function connect(input: StepInput): Promise<Step> {
   const { placement } = facts;
   if (placement === undefined) return { event: "refused", learnt: {} };
   const credential = { placement: placement.placement };
-  return concluded(ports, facts, await connectWith(input, placement.edges, credential), "refused");
+  const withinMs = lastConnectMs(facts.lostAtMs, ports.clock.monotonicMs());
+  return concluded(ports, facts, await connectWith(input, placement.edges, credential, withinMs), "refused");
 }
 
 async function resume(input: StepInput): Promise<Step> {
@@ -128,11 +129,10 @@ function connectWith(
   { ports, facts, signal }: StepInput,
   edges: readonly string[],
   credential: Credential,
+  withinMs = deadlinesFor(facts.lostAtMs, ports.clock.monotonicMs()).connectMs,
 ): Promise<ConnectOutcome> {
-  const nowMs = ports.clock.monotonicMs();
   const worked = facts.grant?.transport;
   const transports = facts.lostAtMs === undefined || worked === undefined ? ports.media.kinds : [worked];
-  const withinMs = deadlinesFor(facts.lostAtMs, nowMs).connectMs;
   return connectMedia(ports, { edges, credential, transports, withinMs, signal });
 }
 
