@@ -1,21 +1,16 @@
 /** The one-machine start as an operator meets it: real processes, the real command line, killed, stopped and started again. */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync, statSync } from "node:fs";
-import { createServer } from "node:net";
+import { statSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import t, { type Test } from "tap";
 import { ask } from "#deploy/one-machine/ask.ts";
 import { systemClock } from "#platform/clock.ts";
-import { closeServer, listen } from "#platform/http/listening.ts";
 import { until } from "../simulation/until.ts";
+import { freeOffset, perigee, pidsOf, startDev, stopDev } from "./dev-process.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const CLI = join(ROOT, "cli", "main.ts");
-const START_MS_MAX = 60_000;
-const NOTED_MS_MAX = 60_000;
-t.setTimeout(3 * START_MS_MAX);
 const ANSWER_MS_MAX = 5_000;
 
 const BAD_POLICY = `apiVersion: perigee.dev/v1
@@ -32,63 +27,6 @@ spec:
     - {label: region, operator: In, values: [eu]}
     - {label: region, operator: NotIn, values: [eu]}
 `;
-
-/** An offset at which the first of the ports is free. */
-async function freeOffset(): Promise<number> {
-  const server = createServer();
-  const { port } = await listen(server, { host: "127.0.0.1", port: 0 });
-  await closeServer(server);
-  return port > 57_000 ? port - 50_000 : Math.max(port - 7400, 1);
-}
-
-interface Dev {
-  readonly child: ChildProcess;
-  readonly lines: readonly string[];
-  readonly notes: readonly string[];
-  /** Resolves when so many notes are like this. */
-  noted(like: RegExp, count?: number): Promise<void>;
-}
-
-async function startDev(t: Test, data: string, offset: number): Promise<Dev> {
-  const child = spawn(process.execPath, [CLI, "dev", "--data", data, "--port-offset", String(offset)], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  t.teardown(() => stop(child));
-  const late = systemClock.timer(START_MS_MAX, () => child.kill("SIGINT"));
-  const [lines, notes]: [string[], string[]] = [[], []];
-  const notesOfChild = createInterface({ input: child.stderr }).on("line", (line) => notes.push(line));
-  for await (const line of createInterface({ input: child.stdout })) {
-    lines.push(line);
-    if (line.startsWith("Ctrl-C")) break;
-  }
-  late[Symbol.dispose]();
-  t.match(lines.at(-1), /^Ctrl-C/, `started:\n${notes.join("\n")}`);
-  const noted = async (like: RegExp, count = 1): Promise<void> => {
-    const signal = systemClock.deadline(NOTED_MS_MAX);
-    while (notes.filter((note) => like.test(note)).length < count) await once(notesOfChild, "line", { signal });
-  };
-  return { child, lines, notes, noted };
-}
-
-function perigee(data: string, ...words: string[]): { status: number | null; out: string; notes: string } {
-  const context = join(data, "context.yaml");
-  const run = spawnSync(process.execPath, [CLI, "--context", context, ...words], { encoding: "utf8", cwd: data });
-  return { status: run.status, out: run.stdout, notes: run.stderr };
-}
-
-async function stop(child: ChildProcess): Promise<number | null> {
-  if (child.exitCode === null && child.signalCode === null) {
-    const ended = once(child, "exit");
-    child.kill("SIGINT");
-    await ended;
-  }
-  return child.exitCode;
-}
-
-function pidsOf(data: string): Map<string, number> {
-  const files = readdirSync(join(data, "run"));
-  return new Map(files.map((file) => [file.slice(0, -4), Number(readFileSync(join(data, "run", file), "utf8"))]));
-}
 
 function isAlive(pid: number): boolean {
   try {
@@ -114,23 +52,29 @@ t.test("everything printed answers, and what was applied survives kill -9 and a 
   const offset = await freeOffset();
   const first = await startDev(t, data, offset);
   await answersAll(t, first.lines);
-  t.match(perigee(data, "publish", join(folder, "content"), "--site", "shop"), {
+  t.match(await perigee(data, "publish", join(folder, "content"), "--site", "shop"), {
     status: 0,
     out: /generation 2, 1 files, 1 uploaded/,
   });
-  t.match(perigee(data, "rollback", "shop", "--to", "1"), { status: 0, out: /generation 3 has the content of 1/ });
+  t.match(await perigee(data, "rollback", "shop", "--to", "1"), {
+    status: 0,
+    out: /generation 3 has the content of 1/,
+  });
 
   const killed = pidsOf(data).get("origin") ?? 0;
   process.kill(killed, "SIGKILL");
   await first.noted(/origin has ended \(SIGKILL\): again in/);
   await first.noted(/origin is ready/, 2);
-  t.match(perigee(data, "get", "releases", "-o", "name").out, /Release\/shop\.1\nRelease\/shop\.2\nRelease\/shop\.3/);
-  t.match(perigee(data, "apply", "-f", join(folder, "bad.yaml")), {
+  t.match(
+    (await perigee(data, "get", "releases", "-o", "name")).out,
+    /Release\/shop\.1\nRelease\/shop\.2\nRelease\/shop\.3/,
+  );
+  t.match(await perigee(data, "apply", "-f", join(folder, "bad.yaml")), {
     status: 2,
     notes: /bad\.yaml:11: spec\.constraints contradict each other/,
   });
-  t.match(perigee(data, "get", "site", "none"), { status: 5 });
-  t.match(perigee(data, "join-token", "--name", "near-2", "--pool", "near"), {
+  t.match(await perigee(data, "get", "site", "none"), { status: 5 });
+  t.match(await perigee(data, "join-token", "--name", "near-2", "--pool", "near"), {
     status: 0,
     out: /token .*\npin +sha256:/,
   });
@@ -138,12 +82,12 @@ t.test("everything printed answers, and what was applied survives kill -9 and a 
   const programs = [...pidsOf(data).values()];
   const identity = join(data, "near-1", "identity", "identity.json");
   const joinedAtMs = statSync(identity).mtimeMs;
-  t.equal(await stop(first.child), 0, "Ctrl-C is an orderly end");
+  t.equal(await stopDev(first.child), 0, "Ctrl-C is an orderly end");
   t.notOk(programs.some(isAlive), "nothing is left running");
   const second = await startDev(t, data, offset);
   await answersAll(t, second.lines);
   t.equal(statSync(identity).mtimeMs, joinedAtMs, "nobody joins twice");
-  t.match(perigee(data, "get", "releases", "-o", "name").out, /Release\/shop\.3/);
+  t.match((await perigee(data, "get", "releases", "-o", "name")).out, /Release\/shop\.3/);
 });
 
 t.test("a start that is killed leaves programs, which the next start ends; two starts share no folder", async (t) => {

@@ -1,0 +1,198 @@
+/** A VR session in a real browser against the whole system on one machine: placed by probing, followed by its head, moved when its agent dies. */
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Page } from "playwright-core";
+import t, { type Test } from "tap";
+import Type, { type Static } from "typebox";
+import { Value } from "typebox/value";
+import { systemClock } from "#platform/clock.ts";
+import { launchChromium } from "#test/chromium/chromium.ts";
+import { type Dev, freeOffset, perigee, pidsOf, startDev, stopDev } from "./dev-process.ts";
+
+/** A session on a machine whose cores all render, encode, decode and draw at once. */
+const FRAMES_MS_MAX = 30_000;
+/** The promise to somebody whose agent died. */
+const RESUMED_MS_MAX = 3_000;
+/** A single slow recovery may be the machine's. */
+const KILLS_MAX = 3;
+const FRAMES_MIN = 30;
+const SCREENSHOTS = join(import.meta.dirname, "..", "..", "reports", "end-to-end");
+/** The red column ahead covers twice as much at least; one that is not in sight, nothing. */
+const SEEN = 0.02;
+const UNSEEN = 0.005;
+
+const percentiles = Type.Object({ p50: Type.Number(), p95: Type.Number() });
+const latencySchema = Type.Object({
+  remotePathMs: percentiles,
+  networkMs: percentiles,
+  waitMs: percentiles,
+  renderMs: percentiles,
+  encodeMs: percentiles,
+  decodeMs: percentiles,
+  frameRateHz: Type.Number(),
+});
+const stateSchema = Type.Object({
+  phase: Type.String(),
+  session: Type.String(),
+  attempt: Type.Integer(),
+  pool: Type.String(),
+  agent: Type.String(),
+  decision: Type.String(),
+});
+type State = Static<typeof stateSchema>;
+
+/** Notes each change of the session's state with its time: what a slow recovery spent it on. */
+const RECORD_STATES = `
+  window.states = [];
+  setInterval(() => {
+    const { phase, agent, attempt, problem } = window.perigee?.state() ?? {};
+    const now = [phase, agent, attempt, problem?.code].filter((part) => part !== undefined).join(" ");
+    if (now === window.states.at(-1)?.now) return;
+    if (window.states.push({ now, atMs: Math.round(performance.now()) }) > 200) window.states.shift();
+  }, 20);`;
+
+/** What `window.perigee` says, narrowed. */
+async function stateOf(page: Page): Promise<State> {
+  return Value.Parse(stateSchema, Value.Clean(stateSchema, await page.evaluate("perigee.state()")));
+}
+
+t.test("a session is placed by probing, its frames follow the head, and it goes on when its agent dies", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "perigee-vr-"));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+  const data = join(folder, "data");
+  const dev = await startDev(t, data, await freeOffset());
+  const address = /^ *VR page +(\S+)$/m.exec(dev.lines.join("\n"))?.[1];
+  if (address === undefined) throw new Error(`no VR page is printed:\n${dev.lines.join("\n")}`);
+  await using browser = await launchChromium({ width: 480, height: 600 });
+  const page = await browser.context.newPage();
+  const said: string[] = [];
+  page.on("console", (message) => void said.push(message.text()));
+  await page.addInitScript(RECORD_STATES);
+  await page.goto(address);
+  try {
+    await untilFrames(page, FRAMES_MIN);
+    await checkPlaced(t, data, page);
+    await checkFollowsHead(t, page);
+    await showLatency(t, page);
+    mkdirSync(SCREENSHOTS, { recursive: true });
+    await page.screenshot({ path: join(SCREENSHOTS, "vr.png") });
+    await checkOutlivesAgent(t, { data, dev, page });
+    await page.screenshot({ path: join(SCREENSHOTS, "vr-resumed.png") });
+  } finally {
+    t.comment(
+      `states, ms after the page's start: ${await page.evaluate("window.states.map(({ now, atMs }) => atMs + ' ' + now).join(', ')")}`,
+    );
+    if (said.length > 0) t.comment(`the page said:\n${said.slice(-20).join("\n")}`);
+  }
+  await page.close();
+  t.equal(await stopDev(dev.child), 0);
+});
+
+async function untilFrames(page: Page, count: number): Promise<void> {
+  await page.waitForFunction(`(window.perigee?.framesDecoded() ?? 0) >= ${count}`, undefined, {
+    timeout: FRAMES_MS_MAX,
+  });
+}
+
+async function checkPlaced(t: Test, data: string, page: Page): Promise<void> {
+  const state = await stateOf(page);
+  t.match(state, { phase: "running", attempt: 1 });
+  const { out: why } = await perigee(data, "why", "--session", state.session);
+  t.comment(why);
+  t.match(why, new RegExp(`session ${state.session}, attempt 1`));
+  for (const pool of ["near", "middle"]) t.match(why, new RegExp(`${pool}.*RTT [\\d.]+`), `${pool} is a candidate`);
+  t.match(why, /limit of \w+: [\d.-]+ = budget/, "the budget and its parts");
+  t.match(why, /far.*(fails \S+|no agent holds)/, "why not the pool that renders nothing");
+}
+
+/** The hall has a red column ahead and a green one to the right. */
+async function checkFollowsHead(t: Test, page: Page): Promise<void> {
+  const ahead = await coloursAt(page, 0);
+  const right = await coloursAt(page, 90);
+  const again = await coloursAt(page, 0);
+  t.comment(`shares of the picture: ${JSON.stringify({ ahead, right, again })}`);
+  for (const seen of [ahead, again]) t.ok(seen.red > SEEN && seen.green < UNSEEN, "ahead is the red column");
+  t.ok(right.green > SEEN && right.red < UNSEEN, "to the right is the green one");
+}
+
+const coloursSchema = Type.Object({ red: Type.Number(), green: Type.Number() });
+
+/** Of the newest picture that was rendered from a pose sampled after the head was turned: shares of its pixels. */
+async function coloursAt(page: Page, yawDegrees: number): Promise<Static<typeof coloursSchema>> {
+  await page.evaluate(`perigee.setHead({ yawDegrees: ${yawDegrees}, pitchDegrees: 0 })`);
+  const turnedAfterPose = Number(await page.evaluate("perigee.posesSent()"));
+  await page.waitForFunction(`perigee.lastPoseId() > ${turnedAfterPose}`, undefined, { timeout: FRAMES_MS_MAX });
+  const shares = await page.evaluate(`(() => {
+    const { rgba, widthPixels, heightPixels } = perigee.readPicture();
+    let [red, green] = [0, 0];
+    for (let at = 0; at < rgba.length; at += 4) {
+      const [r, g, b] = [rgba[at], rgba[at + 1], rgba[at + 2]];
+      if (r > 1.8 * g && r > 1.8 * b && r > 80) red += 1;
+      if (g > 1.5 * r && g > 1.5 * b && g > 60) green += 1;
+    }
+    const pixels = widthPixels * heightPixels;
+    return { red: red / pixels, green: green / pixels };
+  })()`);
+  return Value.Parse(coloursSchema, shares);
+}
+
+async function showLatency(t: Test, page: Page): Promise<void> {
+  const latency: unknown = await page.evaluate("perigee.statistics().latency");
+  const summary = Value.Parse(latencySchema, Value.Clean(latencySchema, latency));
+  const { frameRateHz, ...parts } = summary;
+  const shown = Object.entries(parts).map(([part, { p50, p95 }]) => `${part} ${p50.toFixed(1)} (${p95.toFixed(1)})`);
+  t.comment(`p50 (p95) at ${frameRateHz.toFixed(1)} Hz: ${shown.join(", ")}`);
+  t.ok(summary.remotePathMs.p50 > 0 && summary.remotePathMs.p95 >= summary.remotePathMs.p50);
+  t.match(await page.innerText("#parts"), /render/i, "the page shows the parts");
+}
+
+/**
+ * `kill -9` of the agent, again and again: pictures always come back, and on a machine that other work leaves to the
+ * session they come from another agent within three seconds.
+ */
+async function checkOutlivesAgent(t: Test, place: Place): Promise<void> {
+  const recoveries: Recovery[] = [];
+  const isAsPromised = ({ resumedMs, isOtherAgent }: Recovery) => isOtherAgent && resumedMs <= RESUMED_MS_MAX;
+  while (recoveries.length < KILLS_MAX && !recoveries.some(isAsPromised)) recoveries.push(await killAgent(t, place));
+  t.ok(recoveries.some(isAsPromised), `pictures were back: ${JSON.stringify(recoveries)}`);
+  const { out: why } = await perigee(place.data, "why", "--session", (await stateOf(place.page)).session);
+  t.comment(why);
+  t.match(why, /decision d-.*attempt \d/);
+}
+
+interface Place {
+  readonly data: string;
+  readonly dev: Dev;
+  readonly page: Page;
+}
+
+interface Recovery {
+  readonly resumedMs: number;
+  readonly isOtherAgent: boolean;
+}
+
+/** The killed agent is started again before this returns. */
+async function killAgent(t: Test, { data, dev, page }: Place): Promise<Recovery> {
+  const before = await stateOf(page);
+  const pid = pidsOf(data).get(before.agent);
+  if (pid === undefined) throw new Error(`${before.agent} has no process`);
+  const isReady = new RegExp(`${before.agent} is ready`);
+  const starts = dev.notes.filter((note) => isReady.test(note)).length;
+  const killedAtMs = systemClock.monotonicMs();
+  process.kill(pid, "SIGKILL");
+  const grant = `(({ phase, session, attempt }) => phase === "running" ? session + attempt : "")(perigee.state())`;
+  const isBack = `(() => {
+    if (${grant} === "" || ${grant} === "${before.session}${before.attempt}") return false;
+    window.framesThen ??= perigee.framesDecoded();
+    return perigee.framesDecoded() > window.framesThen;
+  })()`;
+  await page.evaluate("delete window.framesThen");
+  await page.waitForFunction(isBack, undefined, { timeout: FRAMES_MS_MAX, polling: 20 });
+  const resumedMs = Math.round(systemClock.monotonicMs() - killedAtMs);
+  const after = await stateOf(page);
+  const isSame = after.session === before.session ? "the same session" : "another session";
+  t.comment(`${before.agent} was killed; pictures after ${resumedMs} ms from ${after.agent}, ${isSame}`);
+  await dev.noted(isReady, starts + 1);
+  return { resumedMs, isOtherAgent: after.agent !== before.agent };
+}
