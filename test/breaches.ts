@@ -43,6 +43,13 @@ const types: readonly Breach[] = [
     /TS2591|TS2304|TS2580/,
   ),
   module(
+    "types-loadtests",
+    "k6 is not Node",
+    "loadtests/k6/planted.ts",
+    "export const planted = process.pid;\n",
+    /TS2591|TS2304|TS2580/,
+  ),
+  module(
     "types-cover",
     "every module compiled",
     "contracts/generated/unread.ts",
