@@ -42,18 +42,18 @@ function listen(socket: WebSocket, events: TransportEvents): void {
 }
 
 function openSocket(socket: WebSocket, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) {
-      reject(signal.reason);
-      return;
-    }
-    const fail = (reason: unknown): void => {
-      socket.close();
-      reject(reason);
-    };
-    signal.addEventListener("abort", () => fail(signal.reason), { once: true });
-    socket.addEventListener("open", () => resolve(), { once: true });
-    const onError = (): void => fail(new ClientFailure("media-unreachable", `${socket.url} cannot be opened`));
-    socket.addEventListener("error", onError, { once: true });
-  });
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  // Once it is open, a deadline for opening that passes means nothing.
+  const opening = new AbortController();
+  const once = { once: true, signal: opening.signal };
+  const fail = (reason: unknown): void => {
+    socket.close();
+    reject(reason);
+  };
+  if (signal.aborted) fail(signal.reason);
+  signal.addEventListener("abort", () => fail(signal.reason), once);
+  socket.addEventListener("open", () => resolve(), once);
+  const onError = (): void => fail(new ClientFailure("media-unreachable", `${socket.url} cannot be opened`));
+  socket.addEventListener("error", onError, once);
+  return promise.finally(() => opening.abort());
 }

@@ -20,7 +20,9 @@ function scenario(name: string, world: SessionWorld, run: (t: Test, world: Sessi
   });
 }
 
-function worldWith(given: Partial<Pick<SessionWorld, "scheduler" | "queueSeconds" | "refusal">>): SessionWorld {
+function worldWith(
+  given: Partial<Pick<SessionWorld, "scheduler" | "queueSeconds" | "refusal" | "edgeRefusal" | "mediaLastMs">>,
+): SessionWorld {
   return Object.assign(new SessionWorld(), given);
 }
 
@@ -157,6 +159,24 @@ scenario(
     world.askRetry();
     await world.clock.advance(100);
     t.equal(world.callsOf("create").length, atMs.length + 1, "a person who asks does not wait");
+  },
+);
+
+const refusing = worldWith({ edgeRefusal: new ClientFailure("placement-refused", "no agent takes it") });
+scenario("SPEC 4: edges that refuse every placement lead to waiting, not to a loop", refusing, async (t, world) => {
+  await world.clock.advance(60_000);
+  t.ok(world.phases.includes("waiting"), world.phases.join(" "));
+  t.ok(world.calls.length <= 100, `${world.calls.length} calls in a minute`);
+});
+
+const flapping = worldWith({ mediaLastMs: 50 });
+scenario(
+  "SPEC 4: media that break at once, again and again, lead to waiting, not to a loop",
+  flapping,
+  async (t, world) => {
+    await world.clock.advance(60_000);
+    t.ok(world.phases.includes("waiting"), world.phases.join(" "));
+    t.ok(world.calls.length <= 200, `${world.calls.length} calls in a minute`);
   },
 );
 

@@ -62,6 +62,10 @@ export class SessionWorld {
   scheduler: Health = "up";
   /** What the scheduler says instead of placing. */
   refusal: ClientFailure | undefined;
+  /** What every edge says to whoever connects. */
+  edgeRefusal: ClientFailure | undefined;
+  /** Media are closed by the agent this soon after they came up. */
+  mediaLastMs: number | undefined;
   queueSeconds: number | undefined;
   /** A pool that a renewal for promotion gives. */
   promotion: string | undefined;
@@ -204,6 +208,7 @@ export class SessionWorld {
   async #connect(url: string, credential: Credential, signal?: AbortSignal): Promise<ConnectedSession> {
     const edge = this.#edge(url);
     await this.#answer(`connect ${Object.keys(credential)[0]}`, { url, ...credential }, edge.health, signal);
+    if (this.edgeRefusal !== undefined) throw this.edgeRefusal;
     const agent = this.agents.find(({ pool, isAlive }) => pool === edge.pool && isAlive);
     if (agent === undefined) throw new ClientFailure("unavailable", `${edge.pool} has no agent`);
     return {
@@ -235,6 +240,10 @@ export class SessionWorld {
     const link: OpenLink = { agent, lose: resolve, isOpen: true };
     this.links.add(link);
     if (!agent.isAlive) void this.#fallSilent(link);
+    if (this.mediaLastMs !== undefined) {
+      const loss = { because: "closed", reason: "the frames channel was closed" } as const;
+      void this.clock.sleep(this.mediaLastMs).then(() => link.lose(loss));
+    }
     return {
       kind,
       lost: promise,
