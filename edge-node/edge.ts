@@ -1,4 +1,6 @@
 /** Puts an edge-node together: it serves what it holds first, then opens to its agents, then connects to the origin. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { Failure } from "#domain/failure.ts";
 import type { AgentStatus } from "#domain/fleet/node.ts";
 import { type Address, formatAddress, parseAddress } from "#platform/address.ts";
 import { startAdminListener } from "#platform/http/admin-listener.ts";
@@ -9,6 +11,7 @@ import { decideExpiry } from "./desired-state/applied-purges.ts";
 import { type EdgeParts, type EdgeTools, openEdgeParts } from "./edge-parts.ts";
 import { contentRoutes } from "./published/content-routes.ts";
 import { openObject } from "./published/open-object.ts";
+import { sendProblem } from "./published/problems.ts";
 import type { OpenSessionDoor, SessionDoor } from "./session-port.ts";
 import { NodeState } from "./status/node-state.ts";
 
@@ -29,7 +32,9 @@ export async function startEdge(
   const parts = await openEdgeParts(config, tools, stack);
   let door: SessionDoor | undefined;
   const state = stack.use(nodeStateOf(config, parts, () => door?.agentStatuses() ?? []));
-  const routes = contentRoutes(parts, (incoming, response) => door?.handle(incoming, response) ?? false);
+  const routes = contentRoutes(parts, (incoming, response) =>
+    door === undefined ? openDoor !== undefined && isTooEarly(incoming, response) : door.handle(incoming, response),
+  );
   const content = stack.use(await startContentListener(parseAddress(config.listen.content), routes));
   door = openDoor && stack.use(await openDoor(portsOf(config, parts)));
   const admin = stack.use(
@@ -46,6 +51,14 @@ export async function startEdge(
   );
   const running = stack.move();
   return { addresses, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+/** Content is served before the door is open; what only the door answers is tried again in a moment. */
+function isTooEarly(incoming: IncomingMessage, response: ServerResponse): boolean {
+  if (incoming.url?.startsWith("/.perigee/") !== true) return false;
+  response.setHeader("access-control-allow-origin", "*");
+  sendProblem(response, new Failure("unavailable", "the edge has just started: try again", { retryable: true }));
+  return true;
 }
 
 function portsOf(config: EdgeConfig, parts: EdgeParts) {

@@ -58,7 +58,6 @@ export class SessionCalls {
     const proven = await this.#proofs.verify(body.proof, call);
     const admission = await this.#admit(body, proven);
     const { grant } = admission;
-    this.#proofs.use(proven, grant.cnf.jkt);
     return this.#turns.run(grant.session, async () => {
       this.#checkAttempt(grant);
       const { transport, offerSdp = "" } = body;
@@ -127,13 +126,17 @@ export class SessionCalls {
     }
     if (placement !== undefined) {
       const grant = await verifyPlacement(this.#ports, placement);
+      this.#proofs.use(proven, grant.cnf.jkt);
       return { token: placement, grant, isDirect: false, isPlacedNow: false };
     }
     if (resume !== undefined) {
       const grant = await verifyTicket(this.#ports, resume);
+      this.#proofs.use(proven, grant.cnf.jkt);
       const isDirect = this.records.find(grant.session)?.isDirect ?? false;
       return { token: resume, grant, isDirect, isPlacedNow: false };
     }
+    // The session is made for the key that is proven.
+    this.#proofs.use(proven, proven.thumbprint);
     const admission = await this.#direct.admit(appToken ?? "", body.tier ?? "standard", proven.thumbprint);
     return { ...admission, isDirect: true, isPlacedNow: true };
   }

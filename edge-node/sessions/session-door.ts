@@ -24,7 +24,7 @@ const ORIGIN_SERVER_NAME = serverNameOf({ role: "origin", name: "origin" });
 
 export async function openSessionDoor(ports: SessionPorts): Promise<SessionDoor> {
   await using stack = new AsyncDisposableStack();
-  const { set, logger, metrics, onAgentsChanged } = ports;
+  const { set, logger, metrics } = ports;
   const events = createDoorEvents(logger, metrics);
   const resources = () => set.resources;
   const directory = new AgentDirectory(events, resources);
@@ -43,7 +43,6 @@ export async function openSessionDoor(ports: SessionPorts): Promise<SessionDoor>
     agentStatuses: () => directory.statuses().map((status) => withQuality(status, calls)),
     passOn() {
       for (const agent of [...directory.all()]) if (agent.link.recheck()) bringUpToDate({ set }, agent);
-      onAgentsChanged();
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };

@@ -73,6 +73,8 @@ export async function answerSessionCall(
       ? error
       : new Failure("unavailable", "the edge has a bug; its log has the details");
     if (isFailure(error)) ports.events.callRefused(route.operation, failure);
+    // What was not read ends with the connection.
+    if (!incoming.complete && !response.headersSent) response.setHeader("connection", "close");
     if (response.headersSent || response.destroyed) response.destroy();
     else sendProblem(response, failure, isFailure(error) ? {} : { status: 500 });
   }
@@ -122,7 +124,8 @@ async function readJson(incoming: IncomingMessage, clock: Clock): Promise<unknow
   using _ = clock.timer(BODY_MS_MAX, () => incoming.destroy(late));
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of incoming) {
+  // Not destroyed with the loop: who sent too much is told so.
+  for await (const chunk of incoming.iterator({ destroyOnReturn: false })) {
     bytes += chunk.length;
     if (bytes > BODY_BYTES_MAX) throw new Failure("argument-invalid", `a body has at most ${BODY_BYTES_MAX} bytes`);
     chunks.push(chunk);

@@ -227,7 +227,7 @@ t.test("bodies that are no JSON, too long, or for no call are refused; preflight
     return [response.status, said];
   };
   t.same(await code(await post("/.perigee/v1/sessions", "{")), [400, "argument-invalid"]);
-  t.same(await code(await post("/.perigee/v1/sessions", "x".repeat(300_000))), [400, "argument-invalid"]);
+  t.same(await code(await post("/.perigee/v1/sessions", "x".repeat(3_000_000))), [400, "argument-invalid"]);
   t.same(await code(await post("/.perigee/v1/sessions/short", "{}")), [404, "not-found"]);
   t.same(await code(await post(`/.perigee/v1/sessions/${ID}/other`, "{}")), [404, "not-found"]);
   t.same(await code(await post("/.perigee/v1/sessions", "", "GET")), [404, "not-found"]);

@@ -27,13 +27,13 @@ export function answerSteering(
   const facts = ports.facts();
   if (!facts.isCutOff) return false;
   const site = ports.siteOf(incoming.headers.host);
-  if (site === undefined) return path === STEER && answerJson(ports, facts, incoming, response);
+  const isSafe = incoming.method === "GET" || incoming.method === "HEAD";
+  if (site === undefined) return path === STEER && isSafe && answerJson(ports, facts, incoming, response);
   const host = parseHostName((incoming.headers.host ?? "").replace(/:\d{1,5}$/, ""));
   const isByOwnHostname = site.spec.hostnames.some((hostname) => hostname.toLowerCase() === host);
   const decision = decideRedirect(facts, { site: site.name, isByOwnHostname });
   if (decision.kind === "serve-here") return false;
   ports.events.steered("redirect");
-  const isSafe = incoming.method === "GET" || incoming.method === "HEAD";
   const location = `${decision.to}${targetOf(incoming.url ?? "/")}`;
   response.writeHead(isSafe ? 302 : 307, { location, "cache-control": "no-store", "content-length": "0" }).end();
   return true;
