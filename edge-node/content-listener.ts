@@ -4,6 +4,7 @@ import { Failure } from "#domain/failure.ts";
 import type { Address } from "#platform/address.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
 import type { DesiredSite } from "./desired-state/desired-view.ts";
+import { hasSeveralHosts } from "./published/hosts.ts";
 import { sendProblem } from "./published/problems.ts";
 
 const REQUEST_HEAD_BYTES_MAX = 16 * 1024;
@@ -41,6 +42,10 @@ export async function startContentListener(address: Address, routes: ContentRout
 }
 
 async function answer(routes: ContentRoutes, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+  if (hasSeveralHosts(incoming.rawHeaders)) {
+    routes.events.misdirected();
+    return sendProblem(response, new Failure("argument-invalid", "a request has one Host"));
+  }
   if (routes.door(incoming, response)) return;
   const site = routes.siteOf(incoming.headers.host);
   if (site === undefined) {

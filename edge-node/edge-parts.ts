@@ -203,8 +203,8 @@ function openPullFlow(
   site: string,
   spec: SiteSpec,
 ): PullFlow {
-  const { upstream: url = "", responseTimeoutMs = 0 } = spec.pull ?? {};
-  const limits = { headMsMax: responseTimeoutMs, idleMsMax: UPSTREAM_IDLE_MS_MAX };
+  const { upstream: url = "", connectTimeoutMs = 0, responseTimeoutMs = 0 } = spec.pull ?? {};
+  const limits = { connectMsMax: connectTimeoutMs, headMsMax: responseTimeoutMs, idleMsMax: UPSTREAM_IDLE_MS_MAX };
   const upstream = new UpstreamClient({ url: new URL(url), clock, ...limits });
   const staleBounds = () => {
     const cutOffSeconds = link.cutOffMs / 1000;

@@ -5,7 +5,18 @@ import type { Metrics } from "#platform/metrics/metrics.ts";
 import type { StoreEvents } from "./store/disk-tier.ts";
 
 /** How a request was answered; the words of RFC 9211 where it has one. */
-export type CacheOutcome = "hit" | "stale" | "uri-miss" | "validated" | "collapsed" | "bypass" | "refused" | "failed";
+export type CacheOutcome =
+  | "hit"
+  | "stale"
+  | "uri-miss"
+  | "vary-miss"
+  /** What was stored is as it was at the upstream, or another response took its place. */
+  | "validated"
+  | "replaced"
+  | "collapsed"
+  | "bypass"
+  | "refused"
+  | "failed";
 
 /** From a hit in memory to an upstream that is at its limit. */
 const DURATION_BUCKETS_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10];

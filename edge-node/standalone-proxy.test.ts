@@ -1,5 +1,5 @@
 import { createServer, type RequestListener } from "node:http";
-import { createServer as createTcpServer } from "node:net";
+import { connect, createServer as createTcpServer } from "node:net";
 import t, { type Test } from "tap";
 import { closeServer, listen } from "#platform/http/listening.ts";
 import { createLogger } from "#platform/logging.ts";
@@ -7,6 +7,8 @@ import { seededRandom } from "#platform/random.ts";
 import { until } from "#test/simulation/until.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
 import { type StandaloneOptions, startStandalone } from "./standalone-proxy.ts";
+
+const LOCAL = { host: "127.0.0.1", port: 0 };
 
 async function startEdge(t: Test, upstreamPort: number, clock: VirtualClock, more: Partial<StandaloneOptions> = {}) {
   const edge = await startStandalone({
@@ -26,6 +28,32 @@ async function startEdge(t: Test, upstreamPort: number, clock: VirtualClock, mor
     });
     return { status: answer.status, headers: answer.headers, text: await answer.text() };
   };
+}
+
+async function startHere(t: Test, listener: RequestListener) {
+  const server = createServer(listener);
+  const upstream = await listen(server, LOCAL);
+  t.teardown(() => closeServer(server));
+  const edge = await startStandalone({
+    listen: LOCAL,
+    admin: LOCAL,
+    upstream: new URL(`http://127.0.0.1:${upstream.port}`),
+    memoryBytesMax: 1e6,
+    random: seededRandom(1),
+    clock: new VirtualClock(),
+    logger: createLogger({ program: "edge", level: "silent" }),
+  });
+  t.teardown(() => edge[Symbol.asyncDispose]());
+  return { server, edge };
+}
+
+/** Whatever bytes; gives all that is answered. */
+async function sendRaw(port: number, bytes: string): Promise<string> {
+  const socket = connect(port, "127.0.0.1").setEncoding("utf8");
+  socket.write(bytes);
+  let answer = "";
+  for await (const chunk of socket) answer += chunk;
+  return answer;
 }
 
 async function start(t: Test, listener: RequestListener, more: Partial<StandaloneOptions> = {}) {
@@ -96,6 +124,46 @@ t.test("requests for one target at once are one at the upstream", async (t) => {
   open();
   for (const answer of await Promise.all([first, ...others])) t.equal(answer.text, "ab");
   t.equal(asked, 1);
+});
+
+t.test("what a gateway must refuse is refused before the upstream is asked", async (t) => {
+  let asked = 0;
+  const { server, edge } = await startHere(t, (_request, response) => {
+    asked += 1;
+    response.end();
+  });
+  const send = (...lines: string[]) => sendRaw(edge.address.port, `${lines.join("\r\n")}\r\nConnection: close\r\n\r\n`);
+  t.match(await send("GET /x HTTP/1.1", "Host: a", "Host: b"), /^HTTP\/1\.1 400 .*a request has one Host/s);
+  t.match(await send("PROPFIND /x HTTP/1.1", "Host: a"), /^HTTP\/1\.1 501 .*PROPFIND is not one of/s);
+  t.match(await send("OPTIONS * HTTP/1.1", "Host: a"), /^HTTP\/1\.1 400 .*must be a path/s);
+  t.match(await send("GET /x HTTP/1.1"), /^HTTP\/1\.1 400 /, "no Host");
+  t.match(
+    await send("POST /x HTTP/1.1", "Host: a", "Content-Length: 1", "Transfer-Encoding: chunked"),
+    /^HTTP\/1\.1 400 /,
+  );
+  t.equal(asked, 0);
+  const metrics = await (await fetch(`http://127.0.0.1:${edge.admin?.port}/metrics`)).text();
+  t.match(metrics, 'perigee_edge_node_requests_total{outcome="refused",status="501"} 1');
+  t.match(metrics, 'perigee_edge_node_requests_total{outcome="refused",status="400"} 2');
+  t.notMatch(metrics, /upstream_failures_total\{/);
+  await closeServer(server);
+  const failed = await send("GET /x HTTP/1.1", "Host: a");
+  t.match(failed, /^HTTP\/1\.1 502 .*cannot be reached/s);
+  t.notMatch(failed, /ECONNREFUSED|127\.0\.0\.1/, "addresses of the inside are for the log");
+});
+
+t.test("a variant that is not stored is told from a target that is not", async (t) => {
+  const { ask } = await start(t, (request, response) => {
+    response.writeHead(200, { "cache-control": "max-age=60", vary: "accept-language" });
+    response.end(request.headers["accept-language"]);
+  });
+  const got = async (language: string) => {
+    const { text, headers } = await ask("/x", { "accept-language": language });
+    return [text, headers.get("cache-status")];
+  };
+  t.same(await got("en"), ["en", "Perigee; fwd=uri-miss; stored"]);
+  t.same(await got("de"), ["de", "Perigee; fwd=vary-miss; stored"]);
+  t.same(await got("en"), ["en", "Perigee; hit; ttl=60"]);
 });
 
 t.test("garbage is 502 and a hang is 504, each by name", async (t) => {

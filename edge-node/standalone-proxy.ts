@@ -15,6 +15,7 @@ import { UpstreamClient } from "./upstream/upstream-client.ts";
 /** What responses are stored under, there being one upstream. */
 const SITE = "standalone";
 /** A person has given up by then. */
+const UPSTREAM_CONNECT_MS_MAX = 2000;
 const UPSTREAM_HEAD_MS_MAX = 10_000;
 const UPSTREAM_IDLE_MS_MAX = 10_000;
 const REQUEST_HEAD_BYTES_MAX = 16 * 1024;
@@ -37,6 +38,7 @@ export interface StandaloneOptions {
 
 export interface Standalone extends AsyncDisposable {
   readonly address: Address;
+  readonly admin?: Address;
 }
 
 export async function startStandalone(options: StandaloneOptions): Promise<Standalone> {
@@ -44,7 +46,11 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   await using stack = new AsyncDisposableStack();
   const metrics = createMetrics("edge-node");
   const events = createEdgeEvents(logger, metrics);
-  const limits = { headMsMax: UPSTREAM_HEAD_MS_MAX, idleMsMax: UPSTREAM_IDLE_MS_MAX };
+  const limits = {
+    connectMsMax: UPSTREAM_CONNECT_MS_MAX,
+    headMsMax: UPSTREAM_HEAD_MS_MAX,
+    idleMsMax: UPSTREAM_IDLE_MS_MAX,
+  };
   const upstream = stack.use(new UpstreamClient({ url: options.upstream, clock, ...limits }));
   const store = stack.use(
     await openResponseStore({
@@ -71,8 +77,9 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   const address = await listen(server, options.listen);
   stack.defer(() => closeServer(server));
   const readiness = () => ({ ready: true, reasons: [] });
-  if (options.admin) stack.use(await startAdminListener({ address: options.admin, metrics, readiness }));
+  const admin =
+    options.admin && stack.use(await startAdminListener({ address: options.admin, metrics, readiness })).address;
   logger.info({ address: formatAddress(address), upstream: options.upstream.origin }, "serving");
   const running = stack.move();
-  return { address, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return { address, ...(admin === undefined ? {} : { admin }), [Symbol.asyncDispose]: () => running.disposeAsync() };
 }

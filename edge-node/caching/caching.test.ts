@@ -96,8 +96,9 @@ t.test("fresh is served, stale validated, and what the user agent insists on is 
   t.match(decideLookup(minute, ask("no-cache"), after(10)), { kind: "validate", because: "request" });
   t.match(decideLookup(minute, ask("max-age=5"), after(10)), { kind: "validate", because: "request" });
   t.match(decideLookup(minute, ask("min-fresh=55"), after(10)), { kind: "validate", because: "request" });
-  t.match(decideLookup(undefined, ask(), NOW), { kind: "forward", because: "uri-miss" });
-  t.match(decideLookup(undefined, ask("only-if-cached"), NOW), { kind: "refuse" });
+  t.match(decideLookup("uri-miss", ask(), NOW), { kind: "forward", because: "uri-miss" });
+  t.match(decideLookup("vary-miss", ask(), NOW), { kind: "forward", because: "vary-miss" });
+  t.match(decideLookup("uri-miss", ask("only-if-cached"), NOW), { kind: "refuse" });
   t.match(decideLookup(minute, ask("only-if-cached"), after(10)), { kind: "serve" });
   t.match(decideLookup(stored("no-cache, max-age=60"), ask(), NOW), { kind: "validate" });
 });

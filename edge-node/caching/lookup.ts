@@ -2,12 +2,15 @@
 import { type Directives, deltaSeconds } from "#domain/http/cache-control.ts";
 import type { Freshness } from "./storage.ts";
 
+/** Nothing is stored for the target, or nothing that was negotiated as this request would be. */
+export type Missing = "uri-miss" | "vary-miss";
+
 /** The `because` words are those of RFC 9211 section 2.2 (`fwd`). */
 export type LookupDecision =
   | { readonly kind: "serve"; readonly ageSeconds: number }
   | { readonly kind: "serve-stale-and-revalidate"; readonly ageSeconds: number }
   | { readonly kind: "validate"; readonly because: "stale" | "request" }
-  | { readonly kind: "forward"; readonly because: "uri-miss" }
+  | { readonly kind: "forward"; readonly because: Missing }
   /** `only-if-cached` and nothing that may be served: 504 (section 5.2.1.7). */
   | { readonly kind: "refuse"; readonly because: "only-if-cached" };
 
@@ -16,11 +19,9 @@ export function currentAgeSeconds(freshness: Freshness, nowMs: number): number {
 }
 
 /** `asked` are the request's Cache-Control directives. */
-export function decideLookup(stored: Freshness | undefined, asked: Directives, nowMs: number): LookupDecision {
+export function decideLookup(found: Freshness | Missing, asked: Directives, nowMs: number): LookupDecision {
   const decision =
-    stored === undefined
-      ? { kind: "forward" as const, because: "uri-miss" as const }
-      : decideStored(stored, asked, nowMs);
+    typeof found === "string" ? { kind: "forward" as const, because: found } : decideStored(found, asked, nowMs);
   const needsUpstream = decision.kind === "forward" || decision.kind === "validate";
   return needsUpstream && asked.has("only-if-cached") ? { kind: "refuse", because: "only-if-cached" } : decision;
 }

@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
+import { buffer } from "node:stream/consumers";
 import t, { type Test } from "tap";
 import { MANIFEST_CONTEXT, type ReleaseSpec } from "#domain/content/release.ts";
 import { Failure } from "#domain/failure.ts";
@@ -179,8 +180,7 @@ t.test("who verifies a release itself gets its manifest by digest, from any offs
   const { digest, sizeBytes } = release.manifest;
   const parts = { active, folder: blobs, fetcher };
   const object = await openObject(parts, digest, 2);
-  const chunks = await Array.fromAsync(object.bytes);
-  t.equal(Buffer.concat(chunks).toString(), cloud.blobs.get(digest)?.slice(2));
+  t.equal((await buffer(object.bytes)).toString(), cloud.blobs.get(digest)?.slice(2));
   t.equal(object.sizeBytes, sizeBytes);
   await t.rejects(openObject(parts, digest, sizeBytes + 1), { code: "argument-invalid" });
   await t.rejects(openObject(parts, digestOf("other"), 0), { code: "not-found" });

@@ -2,8 +2,12 @@
 import { type Directives, parseCacheControl } from "#domain/http/cache-control.ts";
 import { endToEndFields, type Fields, fieldValue } from "#domain/http/fields.ts";
 
+/** What an upstream is asked with; for others this gateway says 501 (RFC 9110 section 15.6.2). */
+const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"] as const;
+type Method = (typeof METHODS)[number];
+
 export interface EdgeRequest {
-  readonly method: string;
+  readonly method: Method;
   /** Path and query: the cache key. */
   readonly target: string;
   readonly fields: Fields;
@@ -14,21 +18,32 @@ export interface EdgeRequest {
   readonly isForPart: boolean;
 }
 
-const SAFE = new Set(["GET", "HEAD", "OPTIONS"]);
+export type Reading =
+  | { readonly kind: "request"; readonly request: EdgeRequest }
+  | { readonly kind: "refused"; readonly status: 400 | 501; readonly why: string };
+
+const SAFE: ReadonlySet<Method> = new Set(["GET", "HEAD", "OPTIONS"]);
 
 export function isSafe({ method }: EdgeRequest): boolean {
   return SAFE.has(method);
 }
 
-/** `undefined` for a target that is neither in origin nor in absolute form (RFC 9112 section 3.2). */
-export function readRequest(method: string, target: string, fields: Fields): EdgeRequest | undefined {
+/** Refuses what RFC 9112 section 3.2 does: a target in neither origin nor absolute form, more than one Host. */
+export function readRequest(name: string, target: string, fields: Fields): Reading {
+  const method = METHODS.find((known) => known === name);
+  if (method === undefined) return refused(501, `the method ${name} is not one of ${METHODS.join(", ")}`);
   const path = pathOf(target);
-  if (path === undefined) return undefined;
+  if (path === undefined) return refused(400, "the target must be a path or an http URL");
+  if ((fields.get("host")?.length ?? 0) > 1) return refused(400, "a request has one Host");
   const asked = parseCacheControl(fieldValue(fields, "cache-control"));
   const isConditionalOnState = fields.has("if-match") || fields.has("if-unmodified-since");
   const isCacheable = (method === "GET" || method === "HEAD") && !asked.has("no-store") && !isConditionalOnState;
   const isForPart = fields.has("range") || fields.has("if-none-match") || fields.has("if-modified-since");
-  return { method, target: path, fields, asked, isCacheable, isForPart };
+  return { kind: "request", request: { method, target: path, fields, asked, isCacheable, isForPart } };
+}
+
+function refused(status: 400 | 501, why: string): Reading {
+  return { kind: "refused", status, why };
 }
 
 function pathOf(target: string): string | undefined {

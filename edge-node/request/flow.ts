@@ -4,12 +4,12 @@ import { assert } from "#domain/assert.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
 import { fieldsOf, fieldValue } from "#domain/http/fields.ts";
 import type { ResolvedRange } from "#domain/http/range.ts";
-import { currentAgeSeconds, decideLookup } from "../caching/lookup.ts";
+import { currentAgeSeconds, decideLookup, type LookupDecision } from "../caching/lookup.ts";
 import { ruleFor } from "../caching/rules.ts";
 import { variantKey } from "../caching/variants.ts";
 import type { CacheOutcome } from "../events.ts";
 import type { StoredResponse } from "../store/stored-response.ts";
-import { type EdgeRequest, forwardedFields, isSafe, readRequest } from "./edge-request.ts";
+import { type EdgeRequest, forwardedFields, isSafe, type Reading, readRequest } from "./edge-request.ts";
 import { Fetching, type FetchingOptions, type Flight, type FlightOutcome } from "./fetching.ts";
 import { partOf, sendAnswer, sendFailure, sendWhole } from "./sending.ts";
 
@@ -41,14 +41,10 @@ export class RequestFlow {
     const { clock, events } = this.#options;
     const startedMs = clock.monotonicMs();
     const { method = "GET", url = "" } = incoming;
-    const request = readRequest(method, url, fieldsOf(incoming.rawHeaders));
+    const reading = readRequest(method, url, fieldsOf(incoming.rawHeaders));
     let outcome: CacheOutcome = "failed";
     try {
-      if (request === undefined) throw new Failure("argument-invalid", "the target must be a path or an http URL");
-      this.#refuseWhenDenied();
-      const exchange = { request, incoming, response };
-      const isStored = request.isCacheable && ruleFor(this.#options.rules ?? [], request.target).bypass !== true;
-      outcome = isStored ? await this.#answer(exchange) : await this.#forward(exchange, "fwd=bypass");
+      outcome = await this.#handle(reading, incoming, response);
     } catch (error) {
       if (!isFailure(error)) throw error;
       events.upstreamFailed(error);
@@ -56,6 +52,19 @@ export class RequestFlow {
       else sendFailure(response, error, "fwd=bypass");
     }
     events.served({ method, target: url }, outcome, response.statusCode, (clock.monotonicMs() - startedMs) / 1000);
+  }
+
+  async #handle(reading: Reading, incoming: IncomingMessage, response: ServerResponse): Promise<CacheOutcome> {
+    if (reading.kind === "refused") {
+      const { why, status } = reading;
+      sendFailure(response, new Failure("argument-invalid", why), "detail=refused", status);
+      return "refused";
+    }
+    const { request } = reading;
+    this.#refuseWhenDenied();
+    const exchange = { request, incoming, response };
+    const isStored = request.isCacheable && ruleFor(this.#options.rules ?? [], request.target).bypass !== true;
+    return isStored ? await this.#answer(exchange) : await this.#forward(exchange, "fwd=bypass");
   }
 
   /** The policy's word on content while cut off: not at all once it has been too long. */
@@ -67,9 +76,11 @@ export class RequestFlow {
 
   async #answer(exchange: Exchange): Promise<CacheOutcome> {
     const { request, response } = exchange;
-    const found = this.#options.store.find(this.#options.site, request.target, request.fields);
+    const { store, site, clock } = this.#options;
+    const found = store.find(site, request.target, request.fields);
     const stored = found instanceof Promise ? await found : found;
-    const decision = decideLookup(stored?.freshness, request.asked, this.#options.clock.nowMs());
+    const missing = () => (store.has(site, request.target) ? "vary-miss" : "uri-miss");
+    const decision = decideLookup(stored?.freshness ?? missing(), request.asked, clock.nowMs());
     switch (decision.kind) {
       case "serve":
         assert(stored !== undefined, "only what is stored is served");
@@ -93,7 +104,7 @@ export class RequestFlow {
   }
 
   /** Joins the flight for the target or starts it; what turns out not to be shared goes on its own. */
-  async #fetch(exchange: Exchange, stored: StoredResponse | undefined, because: string): Promise<CacheOutcome> {
+  async #fetch(exchange: Exchange, stored: StoredResponse | undefined, because: Because): Promise<CacheOutcome> {
     const { request } = exchange;
     const joined = this.#fetching.find(request.target);
     const mayBeStale = stored !== undefined && this.#fetching.onFailure(stored).kind === "serve-stale";
@@ -113,7 +124,7 @@ export class RequestFlow {
         const { response } = outcome;
         const body = (range?: ResolvedRange) => partOf(response.body, range);
         await this.#send(exchange, { ...response, cacheStatus: status, body }, () => response.discard());
-        return "uri-miss";
+        return OUTCOMES[because];
       }
       case "arriving": {
         const { filling, ...head } = outcome.response;
@@ -124,7 +135,7 @@ export class RequestFlow {
           cacheStatus: `${status}; stored`,
           body: (range) => partOf(filling.read(), range),
         });
-        return joined === undefined ? "uri-miss" : "collapsed";
+        return joined === undefined ? OUTCOMES[because] : "collapsed";
       }
     }
   }
@@ -240,6 +251,17 @@ export class RequestFlow {
     return Math.floor(freshness.lifetimeSeconds - currentAgeSeconds(freshness, this.#options.clock.nowMs()));
   }
 }
+
+/** Why the upstream is asked. */
+type Because = Extract<LookupDecision, { kind: "forward" | "validate" }>["because"];
+
+/** What became of it where the upstream answered with a response of its own. */
+const OUTCOMES: Readonly<Record<Because, CacheOutcome>> = {
+  "uri-miss": "uri-miss",
+  "vary-miss": "vary-miss",
+  stale: "replaced",
+  request: "replaced",
+};
 
 /** While it is known to fail, it is not asked. */
 const DOWN = new Failure("unavailable", "the upstream failed a moment ago");

@@ -1,6 +1,6 @@
 /** Writes answers: a representation or the part asked for, a problem, or what the upstream sent as it comes. */
 import type { ServerResponse } from "node:http";
-import type { Failure } from "#domain/failure.ts";
+import { Failure } from "#domain/failure.ts";
 import { type Fields, fieldValue } from "#domain/http/fields.ts";
 import type { ResolvedRange } from "#domain/http/range.ts";
 import { HTTP_STATUS_BY_CODE, problemOf } from "#platform/http/problem.ts";
@@ -60,17 +60,33 @@ const PROXY_ERRORS: Partial<Record<Failure["code"], string>> = {
   "upstream-truncated": "http_response_incomplete",
 };
 
-export function sendFailure(response: ServerResponse, failure: Failure, cacheStatus: string): number {
+/** What a user agent is told: the log has the rest, addresses among it. */
+const WORDS: Partial<Record<Failure["code"], string>> = {
+  unavailable: "the origin server of this site cannot be reached, and nothing stored may be served",
+  "upstream-malformed": "the origin server of this site answered something that is not HTTP",
+  "upstream-timeout": "the origin server of this site did not answer in time",
+  "upstream-truncated": "the origin server of this site broke its answer off",
+};
+
+export function sendFailure(
+  response: ServerResponse,
+  failure: Failure,
+  cacheStatus: string,
+  status = statusOf(failure),
+): number {
   const error = PROXY_ERRORS[failure.code];
-  const status = statusOf(failure);
+  const { code, message } = failure;
+  const problem = { ...problemOf(new Failure(code, WORDS[code] ?? message)), status };
+  const body = JSON.stringify(problem);
   const fields = new Map([
     ["content-type", ["application/problem+json"]],
     ["cache-control", ["no-store"]],
     ["cache-status", [`Perigee; ${cacheStatus}`]],
+    ["content-length", [String(Buffer.byteLength(body))]],
   ]);
   if (error !== undefined) fields.set("proxy-status", [`Perigee; error=${error}`]);
   writeHead(response, status, fields);
-  response.end(JSON.stringify({ ...problemOf(failure), status }));
+  response.end(body);
   return status;
 }
 

@@ -62,6 +62,10 @@ export class DiskIndex implements Disposable {
     return { bytes: Number(row["bytes"]), objects: Number(row["objects"]) };
   }
 
+  has(cacheKey: string): boolean {
+    return this.#statements.any.get(cacheKey) !== undefined;
+  }
+
   hasFile(file: string): boolean {
     return this.#statements.file.get(file) !== undefined;
   }
@@ -198,6 +202,7 @@ function prepare(database: Database) {
   return {
     usage: database.prepare("SELECT coalesce(sum(bytes), 0) AS bytes, count(*) AS objects FROM responses"),
     file: database.prepare("SELECT id FROM responses WHERE file = ?"),
+    any: database.prepare("SELECT 1 FROM responses WHERE cache_key = ? LIMIT 1"),
     find: database.prepare("SELECT * FROM responses WHERE cache_key = ? ORDER BY id"),
     insert: database.prepare(
       `INSERT INTO responses (cache_key, site, key, variant, head, file, body_bytes, slices, digest, bytes, requested_ms, used_ms)

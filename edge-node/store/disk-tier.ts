@@ -69,6 +69,7 @@ export class DiskTier implements AsyncDisposable {
     this.#run = Buffer.from(options.random.bytes(6)).toString("hex");
     this.#timer = options.clock.every(TOUCH_MS, () => this.#flushTouched());
     this.#sweep = this.#sweepFiles();
+    options.events.used(this.usage);
   }
 
   /** Throws `storage-failed` where the folder cannot be used; an index that is none any more is begun again, empty. */
@@ -105,6 +106,10 @@ export class DiskTier implements AsyncDisposable {
       );
       return found.find((row) => row.head === head);
     });
+  }
+
+  has(cacheKey: string): boolean {
+    return this.#tried(() => this.#index.has(cacheKey)) ?? false;
   }
 
   touch(cacheKey: string): void {

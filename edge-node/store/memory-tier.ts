@@ -27,6 +27,10 @@ export class MemoryTier {
     return this.#objects;
   }
 
+  has(cacheKey: string): boolean {
+    return this.#targets.has(cacheKey);
+  }
+
   find(cacheKey: string, request: Fields): StoredResponse | undefined {
     const variants = this.#targets.get(cacheKey);
     if (variants === undefined) return undefined;

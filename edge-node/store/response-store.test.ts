@@ -20,11 +20,13 @@ interface Counted {
   readonly lost: string[];
   readonly notStored: string[];
   evicted: number;
+  /** As last told. */
+  objects: number;
 }
 
 async function open(t: Test, folder: string | undefined, limits: { disk?: number; memory?: number } = {}) {
   const clock = new VirtualClock(START);
-  const counted: Counted = { lost: [], notStored: [], evicted: 0 };
+  const counted: Counted = { lost: [], notStored: [], evicted: 0, objects: 0 };
   const store = await openResponseStore({
     ...(folder === undefined ? {} : { folder }),
     diskBytesMax: limits.disk ?? 64 * MIB,
@@ -37,7 +39,9 @@ async function open(t: Test, folder: string | undefined, limits: { disk?: number
       evicted(objects) {
         counted.evicted += objects;
       },
-      used: () => {},
+      used({ objects }) {
+        counted.objects = objects;
+      },
     },
   });
   t.teardown(() => store[Symbol.asyncDispose]());
@@ -104,6 +108,7 @@ t.test("what was stored is there after a restart, byte for byte, with its head",
   await first.store[Symbol.asyncDispose]();
   const { store, counted } = await open(t, folder);
   t.strictSame({ ...store.usage(), bytesMax: 0 }, { bytes, bytesMax: 0, objects: sizes.length });
+  t.equal(counted.objects, sizes.length, "told at the start, before anything is written");
   for (const [index, size] of sizes.entries()) {
     t.ok((await bytesOf(store, `/${index}`))?.equals(bodyOf(index, size)), `${size} bytes`);
     const found = await store.find("shop", `/${index}`, NO_FIELDS);

@@ -67,6 +67,12 @@ export class ResponseStore implements AsyncDisposable {
     return loading;
   }
 
+  /** Whether any variant of the target is stored. */
+  has(site: string, key: string): boolean {
+    const cacheKey = cacheKeyOf(site, key);
+    return this.#memory.has(cacheKey) || this.#disk?.has(cacheKey) === true;
+  }
+
   /** `isWanted` is asked again when all is there. */
   begin(head: ResponseHead, isWanted: () => boolean): Storing {
     const isStillWanted = () => isWanted() && !this.#purges.has(head);

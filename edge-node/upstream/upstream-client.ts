@@ -9,7 +9,7 @@ const CONNECTIONS_MAX = 256;
 const HEAD_BYTES_MAX = 64 * 1024;
 
 export interface UpstreamRequest {
-  readonly method: string;
+  readonly method: Dispatcher.HttpMethod;
   readonly target: string;
   readonly fields: Fields;
   readonly body?: Readable;
@@ -29,6 +29,8 @@ export interface UpstreamResponse {
 export interface UpstreamOptions {
   readonly url: URL;
   readonly clock: Clock;
+  /** To a connection that stands. */
+  readonly connectMsMax: number;
   /** From the call to the response's head. */
   readonly headMsMax: number;
   /** Between two parts of a body. */
@@ -44,7 +46,7 @@ export class UpstreamClient implements AsyncDisposable {
     this.#pool = new Pool(options.url.origin, {
       connections: CONNECTIONS_MAX,
       maxHeaderSize: HEAD_BYTES_MAX,
-      connect: { timeout: options.headMsMax },
+      connect: { timeout: options.connectMsMax },
       headersTimeout: 0,
       bodyTimeout: 0,
     });
@@ -58,7 +60,7 @@ export class UpstreamClient implements AsyncDisposable {
     const requestedAtMs = clock.nowMs();
     try {
       const response = await this.#pool.request({
-        method: methodOf(request.method),
+        method: request.method,
         path: request.target,
         headers: [...request.fields].flatMap(([name, values]) => values.flatMap((value) => [name, value])),
         body: request.body ?? null,
@@ -104,14 +106,6 @@ async function* bounded(
 async function within<T>(startTimer: () => Disposable, run: () => Promise<T>): Promise<T> {
   using _timer = startTimer();
   return await run();
-}
-
-const METHODS: readonly Dispatcher.HttpMethod[] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
-
-function methodOf(text: string): Dispatcher.HttpMethod {
-  const method = METHODS.find((known) => known === text);
-  if (method === undefined) throw new Failure("argument-invalid", `method ${text} is not one of ${METHODS.join(", ")}`);
-  return method;
 }
 
 /** What may stand in a field's value, and be passed on as it is. */
