@@ -1,26 +1,15 @@
 /** Fetches every address that a log of `npm start` prints; exits 0 if all that it should print are there and answer. */
 import { readFile } from "node:fs/promises";
-import { request } from "node:http";
+import { ask } from "../one-machine/ask.ts";
 
-/** The status page, the API page and the metrics. */
-const ADDRESSES_MIN = 3;
+/** Three sites by steering, one at each of three edges, three pages for operators, the metrics of seven programs. */
+const ADDRESSES_MIN = 16;
 const ANSWER_TIMEOUT_MS = 5_000;
 const REDIRECTS_MAX = 3;
 
 /** The status of the last answer; follows redirects, as user agents do. */
 async function fetchStatus(url: URL, redirectsLeft = REDIRECTS_MAX): Promise<number> {
-  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; location: string | undefined }>();
-  // Names below "localhost" are loopback by RFC 6761 section 6.3; a minimal resolver does not know it.
-  const host = url.hostname.endsWith(".localhost") ? "127.0.0.1" : url.hostname;
-  const options = { host, port: url.port, path: url.pathname + url.search, headers: { host: url.host } };
-  request({ ...options, signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) }, (response) => {
-    response.resume();
-    response.on("end", () => resolve({ status: response.statusCode ?? 0, location: response.headers.location }));
-    response.on("error", reject);
-  })
-    .on("error", reject)
-    .end();
-  const { status, location } = await promise;
+  const { status, location } = await ask(url, AbortSignal.timeout(ANSWER_TIMEOUT_MS));
   if (location === undefined || redirectsLeft === 0) return status;
   return fetchStatus(new URL(location, url), redirectsLeft - 1);
 }
