@@ -71,23 +71,28 @@ export class SessionCalls {
     session: string,
     body: Static<typeof ticketRequestSchema>,
   ): Promise<{ readonly resume: string }> {
-    const record = await this.#ofTicket(session, body.resume);
     const proven = await this.#proofs.verify(body.proof, call);
-    this.#proofs.use(proven, record.thumbprint);
-    this.#checkAttempt({ session, attempt: record.attempt, cnf: { jkt: record.thumbprint } });
-    const isAlive = this.#ports.directory.holderOf(session)?.attempt === record.attempt;
-    const isRunOut = this.#ports.clock.nowMs() / 1000 > record.ticketExp;
-    if (!isAlive && isRunOut) {
-      throw new Failure("token-expired", `session ${session} runs on no agent here and its ticket has run out: renew`);
-    }
-    const ticket = await signTicket(this.#ports, record, isAlive ? undefined : record.ticketExp);
-    this.records.set({ ...record, ticketExp: ticket.exp });
-    return { resume: ticket.token };
+    return this.#turns.run(session, async () => {
+      const record = await this.#ofTicket(session, body.resume);
+      this.#proofs.use(proven, record.thumbprint);
+      this.#checkAttempt({ session, attempt: record.attempt, cnf: { jkt: record.thumbprint } });
+      const isAlive = this.#ports.directory.holderOf(session)?.attempt === record.attempt;
+      const isRunOut = this.#ports.clock.nowMs() / 1000 > record.ticketExp;
+      if (!isAlive && isRunOut) {
+        throw new Failure(
+          "token-expired",
+          `session ${session} runs on no agent here and its ticket has run out: renew`,
+        );
+      }
+      const ticket = await signTicket(this.#ports, record, isAlive ? undefined : record.ticketExp);
+      this.records.set({ ...record, ticketExp: ticket.exp });
+      return { resume: ticket.token };
+    });
   }
 
   async report(call: ProvenCall, session: string, body: QualityReport): Promise<void> {
-    const record = this.#find(session);
     const proven = await this.#proofs.verify(body.proof, call);
+    const record = this.#find(session);
     this.#proofs.use(proven, record.thumbprint);
     const atMs = this.#ports.clock.monotonicMs();
     if (record.quality !== undefined && atMs - record.quality.atMs < REPORT_MS_MIN) {
@@ -102,8 +107,8 @@ export class SessionCalls {
   }
 
   async end(call: ProvenCall, session: string, body: Static<typeof endSessionSchema>): Promise<void> {
-    const record = this.#find(session);
     const proven = await this.#proofs.verify(body.proof, call);
+    const record = this.#find(session);
     this.#proofs.use(proven, record.thumbprint);
     const holder = this.#ports.directory.holderOf(session);
     const attempt = Math.max(holder?.attempt ?? 0, record.attempt);
@@ -180,7 +185,8 @@ export class SessionCalls {
     const { attempt, app, tier, renderClass, cnf, exp } = grant;
     const known = this.records.find(session);
     const kept = { isDirect: known?.isDirect ?? false, quality: known?.quality };
-    return { session, attempt, app, tier, renderClass, thumbprint: cnf.jkt, ticketExp: exp, ...kept };
+    const ticketExp = Math.max(exp, known?.attempt === attempt ? known.ticketExp : 0);
+    return { session, attempt, app, tier, renderClass, thumbprint: cnf.jkt, ticketExp, ...kept };
   }
 
   #find(session: string): SessionRecord {
