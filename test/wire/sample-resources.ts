@@ -1,0 +1,92 @@
+/** A stored resource of every kind, each field of its spec filled. Pure. */
+import { type AnyResource, API_VERSION, type SpecByKind } from "#domain/resource.ts";
+
+const digest = "a".repeat(64);
+
+const SPECS: { readonly [K in keyof SpecByKind]: SpecByKind[K] } = {
+  Site: {
+    hostnames: ["shop.example"],
+    publish: { keepReleases: 5, indexDocument: "index.html", notFoundDocument: "/404.html" },
+    cache: {
+      maxStaleSeconds: 3600,
+      rules: [
+        { path: "/api/*", bypass: true },
+        { path: "/a", freshnessSeconds: 60 },
+      ],
+    },
+  },
+  Release: {
+    site: "shop",
+    generation: 7,
+    manifest: { digest, sizeBytes: 300, signature: "A".repeat(86), keyId: "669030c393d38bec" },
+    activateAtMs: 1_790_000_000_000,
+    contentOf: 5,
+  },
+  NodePool: {
+    region: "eu",
+    coordinates: { latitude: 50.5, longitude: 8.25 },
+    autonomyDurationSeconds: 86_400,
+    relay: true,
+  },
+  Node: { role: "edge", pool: "near", cordoned: true, draining: false },
+  PlacementPolicy: {
+    apps: ["hall"],
+    sites: ["shop"],
+    latencyBudgetMs: { strict: 25 },
+    constraints: [{ label: "region", operator: "In", values: ["eu"] }],
+    preferences: [{ label: "green", operator: "Exists", bonusMs: 3 }],
+    capacityReserveRatio: 0.1,
+    onNoFit: "queue",
+    sessionSecondsMax: 3600,
+    stickinessMs: 4,
+  },
+  ContentPolicy: {
+    sites: ["shop"],
+    replicas: 2,
+    residency: { region: "eu" },
+    prefetch: "all",
+    offline: { maxStaleSeconds: 600, denyAfterSeconds: 86_400 },
+  },
+  RenderApp: {
+    bundle: { site: "vr", path: "/scenes/hall.json" },
+    needs: { gpuShareRatio: 0.25, encoderSessions: 1, memoryBytes: 1_000_000, egressBitsPerSecond: 8_000_000 },
+    classes: [{ name: "medium", eyeWidthPixels: 320, eyeHeightPixels: 360, frameRateHz: 30 }],
+  },
+  Assignment: { pool: "near", sites: ["shop"], apps: ["hall"] },
+  SteeringTable: {
+    pool: "near",
+    edges: [
+      {
+        node: "near-1",
+        pool: "near",
+        contentUrl: "http://near-1.edge.example:7420",
+        hostname: "near-1.edge.example",
+      },
+    ],
+  },
+  Purge: { site: "shop", match: { kind: "paths", paths: ["/a"] }, soft: true, atMs: 1_790_000_000_000 },
+  Revocation: {
+    subject: { kind: "node", name: "near-1", certificateSerial: "01ab" },
+    reason: "stolen",
+    subjectExpiresAtMs: 1_790_000_000_000,
+  },
+};
+
+function envelope<K extends Kind>(kind: K, resourceVersion: number) {
+  const metadata = { name: `a-${kind.toLowerCase()}`, labels: { team: "a" }, generation: 2, resourceVersion };
+  return { apiVersion: API_VERSION, kind, metadata: { ...metadata, createdAtMs: 1_790_000_000_000 } } as const;
+}
+
+export const SAMPLE_RESOURCES: readonly AnyResource[] = [
+  { ...envelope("Site", 1), spec: SPECS.Site },
+  { ...envelope("Release", 2), spec: SPECS.Release },
+  { ...envelope("NodePool", 3), spec: SPECS.NodePool },
+  { ...envelope("Node", 4), spec: SPECS.Node },
+  { ...envelope("PlacementPolicy", 5), spec: SPECS.PlacementPolicy },
+  { ...envelope("ContentPolicy", 6), spec: SPECS.ContentPolicy },
+  { ...envelope("RenderApp", 7), spec: SPECS.RenderApp },
+  { ...envelope("Assignment", 8), spec: SPECS.Assignment },
+  { ...envelope("SteeringTable", 9), spec: SPECS.SteeringTable },
+  { ...envelope("Purge", 10), spec: SPECS.Purge },
+  { ...envelope("Revocation", 11), spec: SPECS.Revocation },
+];
