@@ -52,6 +52,7 @@ export class RenderAgent implements AsyncDisposable {
     this.#capacity = new HostCapacity({
       ...parts,
       takeProcess,
+      giveBack: (process) => this.#spares.giveBack(process),
       room: { slotsMax: parts.slotsMax, memoryBytes: totalmem() * MEMORY_RATIO },
       apps: () => this.#scenes.apps,
       sceneOf: (app) => this.#scenes.get(app),

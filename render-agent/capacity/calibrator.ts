@@ -52,6 +52,7 @@ export interface Calibrator {
 
 export interface MeasurePorts {
   readonly takeProcess: () => Promise<SessionProcess>;
+  readonly giveBack: (process: SessionProcess) => void;
   readonly signal: AbortSignal;
 }
 
@@ -66,7 +67,7 @@ export async function openCalibrator(options: CalibratorOptions): Promise<Calibr
   const known = new Map(Object.entries(await readStored(path)));
   return {
     find: (adapterName, job) => known.get(keyOf(adapterName, job)),
-    async measure(adapter, jobs, { takeProcess, signal }) {
+    async measure(adapter, jobs, { takeProcess, giveBack, signal }) {
       const untilMs = clock.monotonicMs() + CALIBRATION_MS_MAX;
       const pair: SessionProcess[] = [];
       try {
@@ -79,10 +80,11 @@ export async function openCalibrator(options: CalibratorOptions): Promise<Calibr
           known.set(keyOf(adapter.adapterName, job), calibration);
           events.calibrated(job, calibration);
         }
-      } finally {
-        for (const process of pair) process.stop("calibrated");
-        await Promise.all(pair.map(({ ended }) => ended));
+      } catch (error) {
+        for (const process of pair.splice(0)) process.stop("not-calibrated");
+        throw error;
       }
+      for (const process of pair) giveBack(process);
       for (const key of [...known.keys()].slice(0, -CALIBRATIONS_MAX)) known.delete(key);
       await writeFileDurably(path, JSON.stringify(Object.fromEntries(known))).catch((error: unknown) => {
         if (!isFailure(error)) throw error;

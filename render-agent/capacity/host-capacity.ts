@@ -23,6 +23,7 @@ export interface CapacityOptions {
   readonly health: () => HostHealth;
   readonly isIdle: () => boolean;
   readonly takeProcess: () => Promise<SessionProcess>;
+  readonly giveBack: (process: SessionProcess) => void;
   readonly clock: Clock;
   readonly onChange: () => void;
   readonly events: { calibrationFailed(failure: Failure): void };
@@ -114,9 +115,9 @@ export class HostCapacity implements AsyncDisposable {
   }
 
   async #measure(adapter: Extract<HostHealth, { kind: "good" }>, jobs: readonly Job[]): Promise<void> {
-    const { calibrator, events, clock, onChange, takeProcess } = this.#options;
+    const { calibrator, events, clock, onChange, takeProcess, giveBack } = this.#options;
     try {
-      await calibrator.measure(adapter, jobs, { takeProcess, signal: this.#stopping.signal });
+      await calibrator.measure(adapter, jobs, { takeProcess, giveBack, signal: this.#stopping.signal });
       for (const job of jobs) if (this.#measuredOf(job) === undefined) this.#outOfTime.add(keyOf(job));
       this.#estimate();
     } catch (error) {

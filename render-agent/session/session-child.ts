@@ -5,7 +5,7 @@ import { systemClock } from "#platform/clock.ts";
 import { checkX264 } from "../encoder/x264-encoder.ts";
 import { type Gpu, openGpu } from "../renderer/gpu.ts";
 import type { FromSession, ToSession } from "./messages.ts";
-import { SessionWorker } from "./session-worker.ts";
+import { SessionWorker, warmUp } from "./session-worker.ts";
 
 const TICK_MS = 1000;
 /** The client's last message has this long to arrive: one that has it closes. */
@@ -47,14 +47,15 @@ async function fail(error: unknown): Promise<void> {
   exit();
 }
 
-async function warmUp(): Promise<void> {
+async function start(): Promise<void> {
   await checkX264();
   gpu = await openGpu();
   gpu.lost.then(
     ({ message }) => end(`gpu-lost: ${message}`),
     () => end("gpu-lost"),
   );
-  worker = new SessionWorker({ clock: systemClock, gpu, onOver: (reason) => void end(reason) });
+  const warmth = await warmUp(gpu, systemClock);
+  worker = new SessionWorker({ clock: systemClock, gpu, warmth, onOver: (reason) => void end(reason) });
   await tell({ kind: "warm", adapterName: gpu.adapterName, isSoftware: gpu.software });
   systemClock.every(TICK_MS, tick);
 }
@@ -101,4 +102,4 @@ process.on("message", (message: ToSession, handle: unknown) => {
 // Without its agent nobody could reach or end the session.
 process.on("disconnect", exit);
 process.on("uncaughtException", (error) => void fail(error));
-warmUp().catch(fail);
+start().catch(fail);

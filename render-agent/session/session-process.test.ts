@@ -8,10 +8,12 @@ import { systemClock } from "#platform/clock.ts";
 import { listen } from "#platform/http/listening.ts";
 import { bindUdpRange } from "#platform/links/udp-ports.ts";
 import { differenceOf, openH264Decoder } from "#test/render-agent/h264-decoder.ts";
+import { PROCESS_TESTS_MS_MAX, patiently } from "#test/render-agent/patience.ts";
 import { connectViewer, offerViewer, sampledAtMsOf, type Viewer } from "#test/render-agent/viewer.ts";
-import { until } from "#test/simulation/until.ts";
 import { findVulkan, prepareVulkan } from "../renderer/software-vulkan.ts";
 import { type SessionProcess, startSessionProcess } from "./session-process.ts";
+
+t.setTimeout(PROCESS_TESTS_MS_MAX);
 
 const setup = {
   renderClass: { name: "tiny", eyeWidthPixels: 96, eyeHeightPixels: 96, frameRateHz: 30 },
@@ -34,13 +36,13 @@ async function startSession(t: Test): Promise<SessionProcess> {
 /** Of frames that a decoder can follow from the first key frame on. */
 async function seeFrames(t: Test, viewer: Viewer): Promise<void> {
   const { frames } = viewer.received;
-  await until(() => frames.length >= 4, "frames");
+  await patiently(() => frames.length >= 4, "frames");
   viewer.turnTo(90);
   const turnedAt = frames.at(-1)?.header.poseId ?? 0;
   const isOfTheTurn = ({ header }: Frame): boolean => header.poseId > turnedAt + 1;
-  await until(() => frames.some(isOfTheTurn), "frames of the turn");
+  await patiently(() => frames.some(isOfTheTurn), "frames of the turn");
   viewer.say({ type: "keyframe-request" });
-  await until(() => frames.some((frame) => frame.header.key && isOfTheTurn(frame)), "a key frame of the turn");
+  await patiently(() => frames.some((frame) => frame.header.key && isOfTheTurn(frame)), "a key frame of the turn");
   for (const { header } of frames) {
     t.equal(header.poseSampledAtMs, sampledAtMsOf(header.poseId), `frame ${header.frameNumber} echoes its pose`);
     t.ok(header.renderedAtMs >= header.renderStartedAtMs, `frame ${header.frameNumber} was rendered after its start`);
@@ -55,19 +57,23 @@ async function seeFrames(t: Test, viewer: Viewer): Promise<void> {
   t.ok(differenceOf(before, after) > 5, `the picture has changed by ${differenceOf(before, after)}`);
 }
 
-t.test("frames over data channels echo their poses and follow the head, and the client hears of the end", async (t) => {
-  const session = await startSession(t);
-  await session.setUp(setup);
-  await t.rejects(session.accept("not an offer"), { code: "media-invalid" });
-  await using viewer = await offerViewer();
-  viewer.answer(await session.accept(viewer.offerSdp));
-  await seeFrames(t, viewer);
-  await until(() => viewer.received.control.some(({ type }) => type === "statistics"), "statistics");
-  session.stop("draining");
-  t.equal(await session.ended, "draining");
-  await until(() => viewer.received.control.some((said) => said.type === "session-end"), "the end is told");
-  t.match(viewer.received.control.at(-1), { type: "session-end", reason: "draining" });
-});
+t.test(
+  "frames over data channels echo their poses and follow the head, and the client hears of the end",
+
+  async (t) => {
+    const session = await startSession(t);
+    await session.setUp(setup);
+    await t.rejects(session.accept("not an offer"), { code: "media-invalid" });
+    await using viewer = await offerViewer();
+    viewer.answer(await session.accept(viewer.offerSdp));
+    await seeFrames(t, viewer);
+    await patiently(() => viewer.received.control.some(({ type }) => type === "statistics"), "statistics");
+    session.stop("draining");
+    t.equal(await session.ended, "draining");
+    await patiently(() => viewer.received.control.some((said) => said.type === "session-end"), "the end is told");
+    t.match(viewer.received.control.at(-1), { type: "session-end", reason: "draining" });
+  },
+);
 
 t.test(
   "a client that offers again gets its session back on the same port, and the old connection nothing",
@@ -79,32 +85,36 @@ t.test(
     const answer = await session.accept(first.offerSdp);
     t.match(answer, new RegExp(`127.0.0.1 ${port} typ host`));
     first.answer(answer);
-    await until(() => first.received.frames.length > 0, "frames");
+    await patiently(() => first.received.frames.length > 0, "frames");
     await using second = await offerViewer();
     second.answer(await session.accept(second.offerSdp));
-    await until(() => second.received.frames.length >= 2, "frames again");
+    await patiently(() => second.received.frames.length >= 2, "frames again");
     t.ok(second.received.frames[0]?.header.key, "which begin with a key frame");
     second.say({ type: "session-end", reason: "done" });
     t.equal(await session.ended, "client-ended");
   },
 );
 
-t.test("the same over a WebSocket whose socket the agent hands on; SIGKILL ends it with a reason", async (t) => {
-  const session = await startSession(t);
-  await session.setUp(setup);
-  const server = createServer();
-  server.on("upgrade", (request, socket, head) => {
-    const headers = Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)]));
-    if (socket instanceof Socket) session.hand(socket, { url: request.url ?? "", headers, head });
-  });
-  const { port } = await listen(server, { host: "127.0.0.1", port: 0 });
-  t.teardown(() => server.close());
-  await using viewer = await connectViewer(`ws://127.0.0.1:${port}/`);
-  await seeFrames(t, viewer);
-  process.kill(session.pid, "SIGKILL");
-  t.equal(await session.ended, "process-exited: SIGKILL");
-  await viewer.closed;
-});
+t.test(
+  "the same over a WebSocket whose socket the agent hands on; SIGKILL ends it with a reason",
+
+  async (t) => {
+    const session = await startSession(t);
+    await session.setUp(setup);
+    const server = createServer();
+    server.on("upgrade", (request, socket, head) => {
+      const headers = Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, String(value)]));
+      if (socket instanceof Socket) session.hand(socket, { url: request.url ?? "", headers, head });
+    });
+    const { port } = await listen(server, { host: "127.0.0.1", port: 0 });
+    t.teardown(() => server.close());
+    await using viewer = await connectViewer(`ws://127.0.0.1:${port}/`);
+    await seeFrames(t, viewer);
+    process.kill(session.pid, "SIGKILL");
+    t.equal(await session.ended, "process-exited: SIGKILL");
+    await viewer.closed;
+  },
+);
 
 t.test("a scene that is none is refused by name, and the process is gone", async (t) => {
   const session = await startSession(t);

@@ -5,7 +5,7 @@ import type { PoseMessage } from "#contracts/media/pose.ts";
 import type { Clock } from "#platform/clock.ts";
 import { openX264Encoder } from "../encoder/x264-encoder.ts";
 import type { Gpu } from "../renderer/gpu.ts";
-import { parseScene } from "../renderer/scene.ts";
+import { parseScene, type Scene } from "../renderer/scene.ts";
 import { StereoRenderer } from "../renderer/stereo-renderer.ts";
 import type { Transport, TransportEvents } from "../transport/transport.ts";
 import { acceptOffer } from "../transport/webrtc.ts";
@@ -13,8 +13,8 @@ import { acceptUpgrade } from "../transport/websocket.ts";
 import type { FrameStatistics, HandedUpgrade, SessionSetup } from "./messages.ts";
 import { FramePipeline } from "./pipeline.ts";
 
-/** Shaders are compiled by the first frame: it is rendered before a session is accepted. */
-const WARM_UP_FRAMES = 3;
+/** What a session's first frame would pay for otherwise is paid before it is accepted. */
+const WARM_UP_FRAMES = 2;
 /** A client whose head and network are alive sends poses many times in this. */
 const SILENCE_MS_MAX = 10_000;
 /** A client that lost its connection has this long to come back with a new offer. */
@@ -31,11 +31,42 @@ const FORWARD: PoseMessage = {
   eyes: [EYE, EYE],
 };
 
+const WARM_UP_SCENE: Scene = {
+  format: "perigee-scene/1",
+  sky: [0, 0, 0],
+  sun: { towards: [0, 1, 0], colour: [1, 1, 1] },
+  ambient: { above: [1, 1, 1], below: [1, 1, 1] },
+  fogPerMetre: 0,
+  meshes: { box: { shape: "box" } },
+  instances: [
+    {
+      mesh: "box",
+      position: [0, 1.6, -3],
+      yawDegrees: 0,
+      scale: [1, 1, 1],
+      colour: [1, 1, 1],
+      pattern: "plain",
+      glowRatio: 0,
+      turnDegreesPerSecond: 0,
+    },
+  ],
+};
+
 export interface WorkerOptions {
   readonly clock: Clock;
   readonly gpu: Gpu;
+  /** Of `warmUp`. */
+  readonly warmth: Disposable;
   /** The session is over; called once. */
   readonly onOver: (reason: string) => void;
+}
+
+/** Shaders are compiled by the first frame of a process; whoever uses the same ones finds them while this is not disposed of. */
+export async function warmUp(gpu: Gpu, clock: Clock): Promise<Disposable> {
+  const renderClass = { name: "warm-up", eyeWidthPixels: 96, eyeHeightPixels: 96, frameRateHz: 30 };
+  const prepared = await prepare({ renderClass, detail: 1 }, WARM_UP_SCENE, gpu);
+  for (let frame = 0; frame < WARM_UP_FRAMES; frame += 1) await timeFrame(prepared, clock);
+  return prepared;
 }
 
 type Prepared = Awaited<ReturnType<typeof prepare>>;
@@ -57,7 +88,7 @@ export class SessionWorker {
     this.#current?.prepared[Symbol.dispose]();
     this.#current = undefined;
     const { gpu, clock } = this.#options;
-    const prepared = await prepare(setup, gpu);
+    const prepared = await prepare(setup, parseScene(await readFile(setup.sceneFile)), gpu);
     for (let frame = 0; frame < WARM_UP_FRAMES; frame += 1) await timeFrame(prepared, clock);
     const pipeline = new FramePipeline({
       clock,
@@ -120,6 +151,7 @@ export class SessionWorker {
 
   close(): void {
     this.#transport?.close();
+    this.#options.warmth[Symbol.dispose]();
   }
 
   #ready() {
@@ -166,9 +198,9 @@ export class SessionWorker {
   }
 }
 
-async function prepare({ sceneFile, renderClass, detail }: SessionSetup, { device }: Gpu) {
+async function prepare({ renderClass, detail }: Pick<SessionSetup, "renderClass" | "detail">, scene: Scene, gpu: Gpu) {
+  const { device } = gpu;
   const { eyeWidthPixels, eyeHeightPixels, frameRateHz } = renderClass;
-  const scene = parseScene(await readFile(sceneFile));
   const encoder = await openX264Encoder({
     widthPixels: eyeWidthPixels * 2,
     heightPixels: eyeHeightPixels,

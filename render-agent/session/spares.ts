@@ -53,6 +53,13 @@ export class Spares implements AsyncDisposable {
     return next;
   }
 
+  /** Takes back what was used for nothing that lasts; one too many is stopped. */
+  giveBack(process: SessionProcess): void {
+    const { size } = this.#warm;
+    if (size < this.#options.count && !this.#stopping.signal.aborted) this.#keep(process);
+    else process.stop("not-needed");
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort(new Failure("unavailable", "the agent is stopping"));
     const started = await Promise.allSettled(this.#starting);

@@ -78,5 +78,6 @@ function handed({ url = "", headers }: IncomingMessage, head: Buffer): HandedUpg
 }
 
 function refuse(socket: Duplex): void {
-  socket.end("HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+  // Nobody reads from it any more: it would stay half open.
+  socket.end("HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", () => socket.destroy());
 }

@@ -1,0 +1,16 @@
+/** Waits in real time for what other processes bring about, leaving them the processor; gives up after most of a minute. */
+import { systemClock } from "#platform/clock.ts";
+
+const LOOK_MS = 10;
+/** Shorter than what the test as a whole may take. */
+const PATIENCE_MS_MAX = 45_000;
+/** Of a file with session processes, on a loaded machine. */
+export const PROCESS_TESTS_MS_MAX = 110_000;
+
+export async function patiently(condition: () => boolean, what: string): Promise<void> {
+  const limit = systemClock.deadline(PATIENCE_MS_MAX);
+  while (!condition()) {
+    if (limit.aborted) throw new Error(`still not so after ${PATIENCE_MS_MAX} ms: ${what}`);
+    await systemClock.sleep(LOOK_MS);
+  }
+}
