@@ -482,7 +482,8 @@ t.test("an agent of the world connects, is pinged, has the set, and is seen", as
   const world = await World.open(t);
   const agent = await FakeAgent.start(t, world, "gpu-1");
   t.equal(agent.batches.length, 1);
+  await until(() => agent.pings === 1, "a ping at once");
   await world.clock.advance(3_000);
-  await until(() => agent.pings === 1, "a ping");
+  await until(() => agent.pings === 2, "and then every three seconds");
   t.match(world.door.agentStatuses(), [{ agent: "gpu-1", ready: true }]);
 });

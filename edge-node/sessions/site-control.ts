@@ -151,6 +151,8 @@ class AgentStream implements Disposable {
     directory.add(agent);
     this.#agent = agent;
     bringUpToDate(this.#parts, agent);
+    // An agent that lacks nothing hears at once, too, that its stream stands.
+    this.#link.push({ message: { case: "ping", value: { nonce: 0n, sentAtMs: BigInt(Math.floor(clock.nowMs())) } } });
   }
 
   #sendSnapshot(agent: ConnectedAgent): void {
