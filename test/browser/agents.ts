@@ -1,8 +1,8 @@
 /** Render-agents' session processes for a browser test: real scene, GPU and encoder, without a program around them. */
 import { join } from "node:path";
 import { systemClock } from "#platform/clock.ts";
-import { prepareVulkan } from "#render-agent/renderer/software-vulkan.ts";
-import { type SessionProcess, startSessionProcess } from "#render-agent/session/session-process.ts";
+import { createProcessStarter } from "#render-agent/session/process-starter.ts";
+import type { SessionProcess, StartProcess } from "#render-agent/session/session-process.ts";
 
 export const EYE_PIXELS = 96;
 export const RENDER_CLASS = {
@@ -23,9 +23,17 @@ export interface TestAgent {
   isAlive(): boolean;
 }
 
-export async function startAgent(name: string): Promise<TestAgent> {
-  const environment = await prepareVulkan(join(ROOT, ".cache"));
-  const session = await startSessionProcess({ clock: systemClock, environment });
+export function createAgentStarter(): Promise<StartProcess> {
+  return createProcessStarter({
+    clock: systemClock,
+    cacheDir: join(ROOT, ".cache/vulkan"),
+    environment: {},
+    events: { vulkanFailed: () => undefined },
+  });
+}
+
+export async function startAgent(name: string, start: StartProcess): Promise<TestAgent> {
+  const session = await start();
   await session.setUp({
     renderClass: RENDER_CLASS,
     detail: DETAIL_RATIO,

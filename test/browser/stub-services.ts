@@ -2,11 +2,13 @@
 
 import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { extname, join } from "node:path";
 import type { TSchema } from "typebox";
 import { Value } from "typebox/value";
 import {
   type ConnectedSession,
+  type ConnectSession,
   connectedSessionSchema,
   connectSessionSchema,
   createSessionSchema,
@@ -63,8 +65,14 @@ interface Route {
   readonly run: (body: unknown) => unknown;
 }
 
-/** `siteFolder` is the bundled page; the edge gives a session to the first agent that lives. */
-export async function startStubServices(siteFolder: string, agents: readonly TestAgent[]): Promise<StubServices> {
+export interface StubFleet {
+  /** A session goes to the first that lives. */
+  readonly webrtc: readonly TestAgent[];
+  readonly websocket: TestAgent;
+}
+
+/** `siteFolder` is the bundled page. */
+export async function startStubServices(siteFolder: string, fleet: StubFleet): Promise<StubServices> {
   const calls: StubCall[] = [];
   const faults: string[] = [];
   const note = { calls, faults };
@@ -76,8 +84,14 @@ export async function startStubServices(siteFolder: string, agents: readonly Tes
   const edge = createServer((request, response) => {
     const path = new URL(request.url ?? "/", edgeUrl).pathname;
     if (path.startsWith("/.perigee/")) {
-      void serve({ at: "edge", routes: edgeRoutes(agents), base: edgeUrl, note }, request, response);
+      void serve({ at: "edge", routes: edgeRoutes(fleet, edgeUrl), base: edgeUrl, note }, request, response);
     } else void serveSite(siteFolder, path, schedulerUrl, response);
+  });
+  edge.on("upgrade", ({ url = "", headers }: IncomingMessage, socket: Socket, head: Uint8Array) => {
+    const handed = Object.entries(headers).flatMap(([name, value]) =>
+      typeof value === "string" ? [[name, value]] : [],
+    );
+    fleet.websocket.session.hand(socket, { url, headers: Object.fromEntries(handed), head });
   });
   schedulerUrl = urlOf(await listen(scheduler, { host: "127.0.0.1", port: 0 }));
   edgeUrl = urlOf(await listen(edge, { host: "127.0.0.1", port: 0 }));
@@ -86,7 +100,10 @@ export async function startStubServices(siteFolder: string, agents: readonly Tes
     calls,
     faults,
     async [Symbol.asyncDispose]() {
-      await Promise.all([closeServer(scheduler), closeServer(edge)]);
+      // A socket that another process took counts as the server's for ever: its close is not waited for.
+      edge.close();
+      edge.closeAllConnections();
+      await closeServer(scheduler);
     },
   };
 }
@@ -128,7 +145,7 @@ function schedulerRoutes(edgeUrl: string): readonly Route[] {
   ];
 }
 
-function edgeRoutes(agents: readonly TestAgent[]): readonly Route[] {
+function edgeRoutes(fleet: StubFleet, edgeUrl: string): readonly Route[] {
   return [
     { pattern: /^\/\.perigee\/v1\/probe$/, method: "GET", run: () => ({ answer: "signed" }) },
     {
@@ -136,7 +153,7 @@ function edgeRoutes(agents: readonly TestAgent[]): readonly Route[] {
       method: "POST",
       body: connectSessionSchema,
       answer: connectedSessionSchema,
-      run: (body) => (Value.Check(connectSessionSchema, body) ? grant(agents, body.offerSdp) : undefined),
+      run: (body) => (Value.Check(connectSessionSchema, body) ? grant(fleet, body, edgeUrl) : undefined),
     },
     {
       pattern: /^\/\.perigee\/v1\/sessions\/[^/]+\/ticket$/,
@@ -154,15 +171,23 @@ function edgeRoutes(agents: readonly TestAgent[]): readonly Route[] {
   ];
 }
 
-async function grant(agents: readonly TestAgent[], offerSdp = ""): Promise<ConnectedSession | undefined> {
-  const agent = agents.find((candidate) => candidate.isAlive());
+async function grant(
+  { webrtc, websocket }: StubFleet,
+  { transport, offerSdp = "" }: ConnectSession,
+  edgeUrl: string,
+): Promise<ConnectedSession | undefined> {
+  const agent = transport === "websocket" ? websocket : webrtc.find((candidate) => candidate.isAlive());
   if (agent === undefined) return undefined;
+  const media =
+    transport === "websocket"
+      ? { websocketUrl: `${edgeUrl.replace("http", "ws")}/media` }
+      : { answerSdp: await agent.session.accept(offerSdp) };
   return {
     session: SESSION,
     attempt: 1,
     agent: agent.name,
     fence: { incarnation: "test", counter: 1 },
-    answerSdp: await agent.session.accept(offerSdp),
+    ...media,
     renderClass: RENDER_CLASS,
     resume: "ticket-1",
     reportEverySeconds: 1,
@@ -179,6 +204,7 @@ interface Served {
 async function serve(served: Served, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { at, routes, base, note } = served;
   response.setHeader("access-control-allow-origin", "*");
+  response.setHeader("timing-allow-origin", "*");
   response.setHeader("access-control-allow-headers", "authorization, content-type");
   response.setHeader("access-control-allow-methods", "GET, POST, DELETE");
   if (request.method === "OPTIONS") return void response.writeHead(204).end();

@@ -13,8 +13,9 @@ import { Value } from "typebox/value";
 import { bundleClient } from "#client/bundle.ts";
 import { RECOVERY_MS_MAX } from "#client/session/deadlines.ts";
 import { systemClock } from "#platform/clock.ts";
+import { until } from "#test/simulation/until.ts";
 import { launchChromium } from "../chromium/chromium.ts";
-import { EYE_PIXELS, startAgent } from "./agents.ts";
+import { createAgentStarter, EYE_PIXELS, startAgent } from "./agents.ts";
 import { startStubServices } from "./stub-services.ts";
 
 const SCREENSHOTS = join(import.meta.dirname, "../../reports/browser");
@@ -49,15 +50,22 @@ async function evaluate<S extends TSchema>(page: Page, schema: S, script: string
   return Value.Parse(schema, await page.evaluate(script));
 }
 
-/** Turns the head and gives what the first picture rendered from a pose after it shows to the left eye. */
-function lookAt(page: Page, wish: object): Promise<Static<typeof seen>> {
+/** Waits for a condition in the page; says what the page was doing where it does not come. */
+async function waitFor(page: Page, condition: string): Promise<void> {
+  await page.waitForFunction(condition).catch(async (cause: unknown) => {
+    const state = await page.evaluate("JSON.stringify([perigee.state(), perigee.statistics()])").catch(String);
+    throw new Error(`${condition} did not come: ${state}`, { cause });
+  });
+}
+
+/** Turns the head and gives what a picture rendered from a pose after it shows to the left eye. */
+async function lookAt(page: Page, wish: object): Promise<Static<typeof seen>> {
+  const turn = `(perigee.setHead(${JSON.stringify(wish)}), perigee.posesSent())`;
+  await waitFor(page, `perigee.lastPoseId() > ${await evaluate(page, count, turn)}`);
   return evaluate(
     page,
     seen,
-    `(async () => {
-      perigee.setHead(${JSON.stringify(wish)});
-      const from = perigee.posesSent();
-      while (!(perigee.lastPoseId() > from)) await new Promise((resolve) => requestAnimationFrame(resolve));
+    `(() => {
       const { poseId, widthPixels, heightPixels, rgba } = perigee.readPicture();
       return { poseId, ...(${COLOURS})(rgba, widthPixels / 2, widthPixels, heightPixels) };
     })()`,
@@ -100,106 +108,151 @@ const TOLERANCE = 2.5 / EYE_PIXELS;
 const SEEN = 0.02;
 const UNSEEN = 0.005;
 
-t.test("the VR page", { timeout: 110_000 }, async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), "perigee-vr-page-"));
-  t.teardown(() => rm(folder, { recursive: true }));
-  const files = await bundleClient(folder);
-  t.comment(`bundled ${files.map(({ name, bytes }) => `${name} ${bytes} bytes`).join(", ")}`);
-  const first = await startAgent("agent-1");
-  t.teardown(() => first.session.stop("test over"));
-  const second = await startAgent("agent-2");
-  t.teardown(() => second.session.stop("test over"));
-  await using services = await startStubServices(folder, [first, second]);
-  await using browser = await launchChromium({ width: 420, height: 720 });
-  const page = await browser.context.newPage();
-  page.setDefaultTimeout(WAIT_MS_MAX);
-  const errors: string[] = [];
-  page.on("pageerror", (error) => errors.push(String(error)));
-  await page.addInitScript({ path: IWER });
-  await page.addInitScript(HEADSET);
-  await page.goto(services.pageUrl);
-  await page.waitForFunction("window.perigee?.framesDecoded() > 10");
+const folder = await mkdtemp(join(tmpdir(), "perigee-vr-page-"));
+const files = await bundleClient(folder);
+t.comment(`bundled ${files.map(({ name, bytes }) => `${name} ${bytes} bytes`).join(", ")}`);
+const start = await createAgentStarter();
+const [first, second, websocket] = await Promise.all([
+  startAgent("agent-1", start),
+  startAgent("agent-2", start),
+  startAgent("agent-3", start),
+]);
+const services = await startStubServices(folder, { webrtc: [first, second], websocket });
+const browser = await launchChromium({ width: 420, height: 720 });
+t.teardown(async () => {
+  await browser[Symbol.asyncDispose]();
+  await services[Symbol.asyncDispose]();
+  for (const { session } of [first, second, websocket]) session.stop("test over");
+  await rm(folder, { recursive: true });
+});
+const errors: string[] = [];
+const page = await browser.context.newPage();
+page.setDefaultTimeout(WAIT_MS_MAX);
+page.on("pageerror", (error) => errors.push(String(error)));
+await page.addInitScript({ path: IWER });
+await page.addInitScript(HEADSET);
+await page.goto(services.pageUrl);
+await waitFor(page, "window.perigee?.framesDecoded() > 10");
 
-  await t.test("a session is placed by probing and shows what the head sees, turn by turn", async (t) => {
-    t.match(await page.evaluate("perigee.state()"), { phase: "running", pool: "near", agent: "agent-1" });
-    const ahead = await lookAt(page, { yawDegrees: 0, pitchDegrees: 0 });
-    t.ok(ahead.red.share > SEEN, `the red column is ahead: ${JSON.stringify(ahead)}`);
-    t.ok(ahead.green.share < UNSEEN, "and no green one");
-    for (const yawDegrees of [0, 12, -12]) {
-      const { red } = await lookAt(page, { yawDegrees });
-      const expected = redColumnAt(yawDegrees, RENDERED_TANGENT);
-      t.ok(Math.abs(red.x - expected) < TOLERANCE, `at ${yawDegrees}° it stands at ${expected}, seen at ${red.x}`);
-    }
-    const right = await lookAt(page, { yawDegrees: 90 });
-    t.ok(right.green.share > SEEN && right.red.share < UNSEEN, `to the right is green: ${JSON.stringify(right)}`);
-  });
+t.test("a session is placed by probing and shows what the head sees, turn by turn", async (t) => {
+  t.match(await page.evaluate("perigee.state()"), { phase: "running", pool: "near", agent: "agent-1" });
+  const ahead = await lookAt(page, { yawDegrees: 0, pitchDegrees: 0 });
+  t.ok(ahead.red.share > SEEN, `the red column is ahead: ${JSON.stringify(ahead)}`);
+  t.ok(ahead.green.share < UNSEEN, "and no green one");
+  for (const yawDegrees of [0, 12, -12]) {
+    const { red } = await lookAt(page, { yawDegrees });
+    const expected = redColumnAt(yawDegrees, RENDERED_TANGENT);
+    t.ok(Math.abs(red.x - expected) < TOLERANCE, `at ${yawDegrees}° it stands at ${expected}, seen at ${red.x}`);
+  }
+  const right = await lookAt(page, { yawDegrees: 90 });
+  t.ok(right.green.share > SEEN && right.red.share < UNSEEN, `to the right is green: ${JSON.stringify(right)}`);
+});
 
-  await t.test("a picture on its way is turned to where the head is by then", async (t) => {
-    await lookAt(page, { yawDegrees: 0 });
-    const shown = await glance(page, { yawDegrees: 4 });
-    t.ok(shown.poseId <= shown.turnedAfterPose, "the picture shown was rendered before the turn");
-    const expected = redColumnAt(4, SHOWN_TANGENT);
-    t.ok(Math.abs(shown.red.x - expected) < TOLERANCE, `expected at ${expected}, shown at ${shown.red.x}`);
-  });
+t.test("a picture on its way is turned to where the head is by then", async (t) => {
+  await lookAt(page, { yawDegrees: 0 });
+  const shown = await glance(page, { yawDegrees: 4 });
+  t.ok(shown.poseId <= shown.turnedAfterPose, "the picture shown was rendered before the turn");
+  const expected = redColumnAt(4, SHOWN_TANGENT);
+  t.ok(Math.abs(shown.red.x - expected) < TOLERANCE, `expected at ${expected}, shown at ${shown.red.x}`);
+});
 
-  await t.test("remote-path latency is measured with its parts, shown and reported to the edge", async (t) => {
-    await page.waitForFunction("document.querySelector('#parts').textContent.match(/Whole path\\d/)");
-    const part = Type.Object({ p50: Type.Number({ exclusiveMinimum: 0 }), p95: Type.Number() });
-    const parts = { remotePathMs: part, networkMs: part, renderMs: part, encodeMs: part, decodeMs: part };
-    const latency = await evaluate(page, Type.Object(parts), "perigee.statistics().latency");
-    t.ok(latency.remotePathMs.p95 >= latency.remotePathMs.p50);
-    t.ok(latency.remotePathMs.p50 >= latency.renderMs.p50, "the whole is not less than a part");
-    t.match(await page.textContent("#verdict"), /(within|above) the budget of 30 ms/);
-    t.ok(services.calls.some(({ call }) => call.endsWith("/reports")));
-  });
+t.test("a display that loses its WebGL context draws again when it is restored", async (t) => {
+  const drawn = await evaluate(
+    page,
+    Type.Object({ whileLost: count, after: count }),
+    `(async () => {
+      const nextFrame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+      const canvas = document.querySelector("#view");
+      const extension = canvas.getContext("webgl2").getExtension("WEBGL_lose_context");
+      const event = (name) => new Promise((resolve) => canvas.addEventListener(name, resolve, { once: true }));
+      const lost = event("webglcontextlost");
+      extension.loseContext();
+      await lost;
+      const before = perigee.statistics().framesDrawn;
+      await nextFrame();
+      const whileLost = perigee.statistics().framesDrawn - before;
+      const restored = event("webglcontextrestored");
+      extension.restoreContext();
+      await restored;
+      for (let frame = 0; frame < 3; frame += 1) await nextFrame();
+      return { whileLost, after: perigee.statistics().framesDrawn - before };
+    })()`,
+  );
+  t.equal(drawn.whileLost, 0);
+  t.ok(drawn.after > 0, `${drawn.after} drawn`);
+  t.ok((await glance(page, { yawDegrees: 0 })).red.share > SEEN, "and what it draws is the picture");
+});
 
-  await t.test("an agent is killed and frames come again from another within three seconds", async (t) => {
-    const before = await evaluate(page, count, "perigee.framesDecoded()");
-    process.kill(first.session.pid, "SIGKILL");
-    const killedMs = systemClock.monotonicMs();
-    await page.waitForFunction("perigee.state().agent === 'agent-2' && perigee.state().phase === 'running'");
-    const lostAtMs = systemClock.monotonicMs() - killedMs;
-    t.ok(lostAtMs < RECOVERY_MS_MAX, `running again after ${lostAtMs.toFixed(0)} ms`);
-    await page.waitForFunction(`perigee.framesDecoded() > ${before + 5}`);
-    t.ok((await lookAt(page, { yawDegrees: 90 })).green.share > SEEN, "and it follows the head");
-    const connects = services.calls.filter(({ call }) => call === "POST /.perigee/v1/sessions");
-    t.match(connects.at(-1)?.body, { resume: /^ticket-/ });
-  });
+t.test("remote-path latency is measured with its parts, shown and reported to the edge", async (t) => {
+  await waitFor(page, "document.querySelector('#parts').textContent.match(/Whole path\\d/)");
+  const part = Type.Object({ p50: Type.Number({ exclusiveMinimum: 0 }), p95: Type.Number() });
+  const parts = { remotePathMs: part, networkMs: part, renderMs: part, encodeMs: part, decodeMs: part };
+  const latency = await evaluate(page, Type.Object(parts), "perigee.statistics().latency");
+  t.ok(latency.remotePathMs.p95 >= latency.remotePathMs.p50);
+  t.ok(latency.remotePathMs.p50 >= latency.renderMs.p50, "the whole is not less than a part");
+  t.match(await page.textContent("#verdict"), /(within|above) the budget of 30 ms/);
+  t.ok(services.calls.some(({ call }) => call.endsWith("/reports")));
+});
 
+t.test("an agent is killed and frames come again from another within three seconds", async (t) => {
+  const before = await evaluate(page, count, "perigee.framesDecoded()");
+  process.kill(first.session.pid, "SIGKILL");
+  const killedMs = systemClock.monotonicMs();
+  await waitFor(page, "perigee.state().agent === 'agent-2' && perigee.state().phase === 'running'");
+  const lostAtMs = systemClock.monotonicMs() - killedMs;
+  t.ok(lostAtMs < RECOVERY_MS_MAX, `running again after ${lostAtMs.toFixed(0)} ms`);
+  await waitFor(page, `perigee.framesDecoded() > ${before + 5}`);
+  t.ok((await lookAt(page, { yawDegrees: 90 })).green.share > SEEN, "and it follows the head");
+  const connects = services.calls.filter(({ call }) => call === "POST /.perigee/v1/sessions");
+  t.match(connects.at(-1)?.body, { resume: /^ticket-/ });
+});
+
+t.test("a headset is drawn to, from its own poses", async (t) => {
+  // A headset's own view takes the page's place: what a person saw until then is kept.
   await mkdir(SCREENSHOTS, { recursive: true });
   await page.screenshot({ path: join(SCREENSHOTS, "vr-page.png"), fullPage: true });
-
-  await t.test("a headset is drawn to, from its own poses", async (t) => {
-    await page.click("#headset");
-    await page.waitForFunction("perigee.statistics().framesDrawnInHeadset > 5");
-    const shown = await evaluate(
-      page,
-      seen,
-      `(async () => {
-        headset.quaternion.set(0, -Math.SQRT1_2, 0, Math.SQRT1_2);
-        const from = perigee.posesSent();
-        const canvas = document.querySelector("#view");
-        const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
-        let colours = { green: { share: 0 } };
-        // Only within the frame that drew them can the layer's pixels be read.
-        while (!(perigee.lastPoseId() > from + 1 && colours.green.share > 0)) {
-          await new Promise((resolve) => requestAnimationFrame(resolve));
-          copy.drawImage(canvas, 0, 0);
-          const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
-          colours = (${COLOURS})(data, Math.floor(canvas.width / 2), canvas.width, canvas.height);
-        }
-        return { poseId: perigee.lastPoseId(), ...colours };
-      })()`,
-    );
-    t.ok(shown.green.share > SEEN && shown.red.share < UNSEEN, `to the right is green: ${JSON.stringify(shown)}`);
-  });
-
-  await page.evaluate("perigee.leave()");
-  await page.waitForFunction("perigee.state().phase === 'ended'");
-  t.ok(
-    services.calls.some(({ call }) => call === "DELETE /v1/sessions/session-1"),
-    "the scheduler is told of the end",
+  await page.click("#headset");
+  await waitFor(page, "perigee.statistics().framesDrawnInHeadset > 5");
+  const shown = await evaluate(
+    page,
+    seen,
+    `(async () => {
+      headset.quaternion.set(0, -Math.SQRT1_2, 0, Math.SQRT1_2);
+      const from = perigee.posesSent();
+      const canvas = document.querySelector("#view");
+      const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
+      let colours = { green: { share: 0 } };
+      // Only within the frame that drew them can the layer's pixels be read.
+      while (!(perigee.lastPoseId() > from + 1 && colours.green.share > 0)) {
+        await new Promise((resolve) => requestAnimationFrame(resolve));
+        copy.drawImage(canvas, 0, 0);
+        const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
+        colours = (${COLOURS})(data, Math.floor(canvas.width / 2), canvas.width, canvas.height);
+      }
+      return { poseId: perigee.lastPoseId(), ...colours };
+    })()`,
   );
-  t.same(services.faults, [], "every call kept its contract");
-  t.same(errors, [], "the page threw nothing");
+  t.ok(shown.green.share > SEEN && shown.red.share < UNSEEN, `to the right is green: ${JSON.stringify(shown)}`);
+});
+
+t.test("leaving tells the scheduler", async () => {
+  await page.evaluate("perigee.leave()");
+  await waitFor(page, "perigee.state().phase === 'ended'");
+  const isEnd = ({ call }: { readonly call: string }) => call === "DELETE /v1/sessions/session-1";
+  await until(() => services.calls.some(isEnd), "the end was told");
+});
+
+t.test("where there is no WebRTC, frames come over a WebSocket", async (t) => {
+  const other = await browser.context.newPage();
+  await other.addInitScript("delete window.RTCPeerConnection");
+  await other.goto(services.pageUrl);
+  await waitFor(other, "window.perigee?.framesDecoded() > 5");
+  t.match(await other.evaluate("perigee.state()"), { transport: "websocket", agent: "agent-3" });
+  t.ok((await lookAt(other, { yawDegrees: 90 })).green.share > SEEN);
+  await other.close();
+});
+
+t.test("all along every call kept its contract, and the page threw nothing", async (t) => {
+  t.same(services.faults, []);
+  t.same(errors, []);
 });
