@@ -5,7 +5,7 @@ import type { Duplex } from "node:stream";
 import { type Address, formatAddress } from "#platform/address.ts";
 import type { Clock } from "#platform/clock.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
-import { closeServer, listen } from "#platform/http/listening.ts";
+import { listen } from "#platform/http/listening.ts";
 import type { Random } from "#platform/random.ts";
 import type { HandedUpgrade } from "../session/messages.ts";
 
@@ -22,7 +22,7 @@ const HEAD_BYTES_MAX = 16 * 1024;
 
 export type TakeUpgrade = (socket: Socket, upgrade: HandedUpgrade) => void;
 
-export interface WebSocketDoor extends AsyncDisposable {
+export interface WebSocketDoor extends Disposable {
   readonly address: Address;
   /** A URL for one connection, which `take` then gets. */
   issue(take: TakeUpgrade): string;
@@ -62,7 +62,11 @@ export async function openWebSocketDoor(options: DoorOptions): Promise<WebSocket
       issued.set(token, take);
       return `${base}${PATH}${token}`;
     },
-    [Symbol.asyncDispose]: () => closeServer(server),
+    [Symbol.dispose]() {
+      // Not awaited: a server whose sockets were handed to processes never says that it has closed once those are gone.
+      server.close();
+      server.closeAllConnections();
+    },
   };
 }
 
