@@ -77,6 +77,7 @@ export class SessionWorker {
   #transport: Transport | undefined;
   /** Whose events count: those of a connection that was replaced do not any more. */
   #owner: symbol | undefined;
+  #isOver = false;
   #endsAtMs = Number.POSITIVE_INFINITY;
 
   constructor(options: WorkerOptions) {
@@ -94,7 +95,7 @@ export class SessionWorker {
       clock,
       ...prepared,
       renderClass: setup.renderClass,
-      sendFrame: (frameNumber, bytes) => this.#transport?.sendFrame(frameNumber, bytes) ?? false,
+      sendFrame: (frameNumber, bytes) => !this.#isOver && (this.#transport?.sendFrame(frameNumber, bytes) ?? false),
     });
     this.#current = { setup, prepared, pipeline };
   }
@@ -131,7 +132,7 @@ export class SessionWorker {
   tick(): FrameStatistics | undefined {
     if (this.#options.clock.monotonicMs() > this.#endsAtMs) this.#options.onOver("client-silent");
     const statistics = this.#current?.pipeline.takeStatistics();
-    if (statistics !== undefined) this.#transport?.sendControl({ type: "statistics", ...statistics });
+    if (statistics !== undefined && !this.#isOver) this.#transport?.sendControl({ type: "statistics", ...statistics });
     return statistics;
   }
 
@@ -140,7 +141,9 @@ export class SessionWorker {
     this.#heard();
   }
 
+  /** Nothing follows it. */
   sayEnd(reason: string): void {
+    this.#isOver = true;
     this.#transport?.sendControl({ type: "session-end", reason });
   }
 
