@@ -9,7 +9,7 @@ import { SessionWorker, warmUp } from "./session-worker.ts";
 
 const TICK_MS = 1000;
 /** The client's last message has this long to arrive: one that has it closes. */
-const FAREWELL_MS_MAX = 500;
+const FAREWELL_MS_MAX = 300;
 const FAREWELL_POLL_MS = 10;
 
 /** Referred to for as long as the process lives: Dawn stops with the last reference to it, wherever it then is. */
