@@ -224,7 +224,13 @@ export class FakeEdge implements AsyncDisposable {
     this.send({ message: { case: "batch", value: this.#world.batch() } });
   }
 
-  async ask({ grant, transport = "websocket", offerSdp = "", keyThumbprint = THUMBPRINT }: LeaseWish) {
+  ask(wish: LeaseWish): Promise<LeaseAnswer> {
+    return this.askRaw(wish);
+  }
+
+  /** Whatever its transport is called. */
+  async askRaw(wish: Omit<LeaseWish, "transport"> & { readonly transport?: string }): Promise<LeaseAnswer> {
+    const { grant, transport = "websocket", offerSdp = "", keyThumbprint = THUMBPRINT } = wish;
     this.#request += 1n;
     const request = this.#request;
     const answer = new Promise<LeaseAnswer>((resolve) => this.#waiting.set(request, resolve));
