@@ -122,6 +122,16 @@ t.test("a scene that is none is refused by name, and the process is gone", async
   t.match(await session.ended, /scene/);
 });
 
+t.test("without an encoder or a GPU no process starts, and it says which", async (t) => {
+  const hide = `import{registerHooks}from"node:module";registerHooks({resolve(name,context,next){if(name.startsWith("node-av"))throw new Error("not installed");return next(name,context)}})`;
+  const withoutEncoder = { ...environment, NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(hide)}` };
+  await t.rejects(startSessionProcess({ clock: systemClock, environment: withoutEncoder }), {
+    code: "encoder-unavailable",
+  });
+  const withoutGpu = { ...environment, VK_DRIVER_FILES: join(t.testdirName, "none.json") };
+  await t.rejects(startSessionProcess({ clock: systemClock, environment: withoutGpu }), { code: "gpu-unavailable" });
+});
+
 async function freeUdpPort(): Promise<number> {
   const [socket] = await bindUdpRange({ host: "127.0.0.1", port: 0 }, 1);
   const port = socket?.address().port ?? 0;

@@ -98,3 +98,42 @@ t.test(
     t.match(next.received.control.at(-1), { reason: "stopping" });
   },
 );
+
+t.test("an agent starts without its edge as it was, grants by ticket when one is back, and drains", async (t) => {
+  const world = await PoolWorld.open();
+  furnish(world);
+  const dataDir = t.testdir();
+  const first = await FakeEdge.start("near-1", world);
+  const before = await startOne(t, world, [first], dataDir);
+  await patiently(() => first.status?.ready === true, "ready");
+  const { incarnation = "" } = first.status ?? {};
+  await before.agent[Symbol.asyncDispose]();
+  await first[Symbol.asyncDispose]();
+
+  const again = await startOne(t, world, [first], dataDir);
+  const reasons = async () => (await (await fetch(`${again.admin}/readyz`)).json()).reasons.join();
+  await patiently(async () => (await reasons()) === "no-edge", "scenes, calibration and set are from its own disk");
+
+  await using back = await FakeEdge.start("near-1", world, first.at);
+  await patiently(() => back.status?.ready === true, "back");
+  t.ok((back.status?.incarnation ?? "") > incarnation, "a later incarnation");
+  const granted = await back.askAgain({ grant: await world.ticket({ attempt: 4 }) });
+  t.match(granted, { granted: true, attempt: 4 });
+  await using viewer = await connectViewer(granted.websocketUrl);
+  await patiently(() => viewer.received.frames.length > 0, "frames");
+  world.setResource("Node/gpu-1", { role: "agent", pool: "near", cordoned: true, draining: true });
+  back.sendSet();
+  await patiently(() => back.ended.length > 0, "drained");
+  t.match(back.ended, [{ session: "session-1", attempt: 4, reason: "draining" }]);
+  await patiently(() => back.status?.sessions.length === 0, "its status follows");
+  t.match(back.status, { ready: false, reasons: ["draining"] });
+  t.match(await back.ask({ grant: await world.placement({ session: "session-9" }) }), {
+    granted: false,
+    code: "placement-refused",
+    message: /draining/,
+  });
+  const metrics = await (await fetch(`${again.admin}/metrics`)).text();
+  t.match(metrics, /perigee_render_agent_sessions_ended_total\{reason="draining"\} 1/);
+  t.match(metrics, /perigee_render_agent_leases_refused_total\{code="placement-refused"\} 1/);
+  await again.agent[Symbol.asyncDispose]();
+});

@@ -7,9 +7,9 @@ const PATIENCE_MS_MAX = 45_000;
 /** Of a file with session processes, on a loaded machine. */
 export const PROCESS_TESTS_MS_MAX = 110_000;
 
-export async function patiently(condition: () => boolean, what: string): Promise<void> {
+export async function patiently(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const limit = systemClock.deadline(PATIENCE_MS_MAX);
-  while (!condition()) {
+  while (!(await condition())) {
     if (limit.aborted) throw new Error(`still not so after ${PATIENCE_MS_MAX} ms: ${what}`);
     await systemClock.sleep(LOOK_MS);
   }

@@ -212,6 +212,11 @@ export class FakeEdge implements AsyncDisposable {
     return { name: this.name, control: this.#at(this.#control), enrolment: this.#at(this.#enrolment) };
   }
 
+  /** To start another in its place. */
+  get at(): { readonly control: Address; readonly enrolment: Address } {
+    return { control: this.#control?.address ?? LOCAL, enrolment: this.#enrolment?.address ?? LOCAL };
+  }
+
   get isConnected(): boolean {
     return this.#outgoing !== undefined;
   }
