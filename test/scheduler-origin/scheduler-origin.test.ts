@@ -195,3 +195,26 @@ t.test("a second scheduler decides too, and has the slow loop when the first is 
   while (!limit.aborted && (await metric(heir, "slow_loop_lease")) !== 1);
   t.notOk(limit.aborted, "the other has it");
 });
+
+t.test("an origin that comes back is followed from where it was left", async (t) => {
+  const folder = t.testdir();
+  const dataDir = join(folder, "origin");
+  const cloud = await startCloud(t, dataDir);
+  await api(cloud, "POST", "/v1/apply", { documents: [shop, pool("near", lisbon)] });
+  const scheduler = await startSchedulerHere(t, await schedulerSettings(cloud, folder, "s1"));
+  await untilRevision(scheduler, JSON.parse(await api(cloud, "GET", "/v1/resources/NodePool")).revision);
+  await cloud.origin[Symbol.asyncDispose]();
+  const isUp = async (wanted: number) => {
+    const limit = systemClock.deadline(READY_MS_MAX);
+    while (!limit.aborted && (await metric(scheduler, "origin_link_up")) !== wanted);
+    t.notOk(limit.aborted, `the link is ${wanted}`);
+  };
+  await isUp(0);
+  t.equal((await askScheduler(scheduler, steer)).status, 503, "it answers, though no edge serves the site");
+  const again = await startCloud(t, dataDir, cloud);
+  await isUp(1);
+  await api(again, "POST", "/v1/apply", { documents: [pool("far", warsaw)] });
+  await untilRevision(scheduler, JSON.parse(await api(again, "GET", "/v1/resources/NodePool")).revision);
+  t.equal(await metric(scheduler, "slow_loop_lease"), 1);
+  t.equal(await metric(scheduler, 'batches_refused_total{code="digest-mismatch"}'), 0);
+});
