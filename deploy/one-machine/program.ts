@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { resolve } from "node:path";
 import { Failure } from "#domain/failure.ts";
 import type { Clock } from "#platform/clock.ts";
 
@@ -15,11 +15,11 @@ const READY_POLL_MS = 100;
 /** The end of a log that a message shows. */
 const LOG_SHOWN_CHARACTERS = 600;
 
-const ROOT = join(import.meta.dirname, "..", "..");
+const ROOT = resolve(import.meta.dirname, "..", "..");
 
 export interface ProgramSpec {
   readonly name: string;
-  /** From the project's root. */
+  /** Absolute, or from the project's root. */
   readonly main: string;
   readonly configFile?: string;
   /** Given as `--set`. */
@@ -62,7 +62,7 @@ export function spawnProgram(spec: ProgramSpec, clock: Clock): RunningProgram {
   const log = openSync(spec.logFile, "a");
   try {
     // A group of its own: Ctrl-C in a terminal is for who started it, which stops all in order.
-    const child = spawn(process.execPath, [join(ROOT, spec.main), ...config, ...settings], {
+    const child = spawn(process.execPath, [resolve(ROOT, spec.main), ...config, ...settings], {
       stdio: ["ignore", log, log],
       detached: true,
     });
