@@ -1,4 +1,5 @@
 /** A VR session in a page: placed, streamed, decoded and shown, until it is left. */
+import type { ProbeTarget } from "#contracts/operator-api/sessions.ts";
 import type { BudgetClaim } from "#contracts/tokens/claims.ts";
 import type { ClientClock } from "./clock.ts";
 import type { ClientConfig } from "./config.ts";
@@ -26,15 +27,16 @@ export interface VrClientOptions {
   readonly deviceName: string;
   /** In order of preference. */
   readonly transports: readonly TransportKind[];
-  readonly onChange: (state: SessionView) => void;
 }
 
 export interface VrStatistics extends ViewCounts, Partial<LinkStatistics> {
   readonly budget: BudgetClaim | undefined;
 }
 
-export interface VrClient extends Pick<VrView, "setLayout" | "setHead" | "head" | "enterHeadset" | "readPicture"> {
+export interface VrClient
+  extends Pick<VrView, "setLayout" | "setHead" | "head" | "enterHeadset" | "readPicture" | "counts"> {
   state(): SessionView;
+  /** Sorts a window of latencies: for a panel, not for each frame. */
   statistics(): VrStatistics;
   /** Tries again at once where the session waits or has failed. */
   retry(): void;
@@ -62,7 +64,7 @@ export async function startVrClient(options: VrClientOptions): Promise<VrClient>
   let retry = Promise.withResolvers<void>();
   const ports = {
     ...{ clock, random, api, appToken, media, pageEdge: options.pageEdge },
-    probe: (targets: Parameters<typeof probeEdges>[0], withinMs: number) =>
+    probe: (targets: readonly ProbeTarget[], withinMs: number) =>
       probeEdges(targets, { clock, withinMs, signal: left.signal }),
     measure: (withinMs: number) => measureBySteering({ scheduler, site, clock, withinMs }),
     retryAsked() {
@@ -71,7 +73,6 @@ export async function startVrClient(options: VrClientOptions): Promise<VrClient>
     },
     onChange(next: SessionView) {
       state = next;
-      options.onChange(next);
     },
   };
   return {
@@ -87,6 +88,7 @@ export async function startVrClient(options: VrClientOptions): Promise<VrClient>
     head: view.head,
     enterHeadset: view.enterHeadset,
     readPicture: view.readPicture,
+    counts: view.counts,
     retry: () => retry.resolve(),
     leave: () => left.abort(new DOMException("the session is left", "AbortError")),
   };

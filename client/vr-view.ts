@@ -1,5 +1,5 @@
 /** What a person sees: with each frame of the page or the headset a pose goes out, and the newest picture is drawn for it. */
-import { type ClientClock, startEpochMs } from "./clock.ts";
+import { type ClientClock, pause, startEpochMs } from "./clock.ts";
 import { createDisplay, type Layout, type Pixels } from "./display/display.ts";
 import { enterHeadset, type Headset } from "./display/headset.ts";
 import type { DecodedFrame } from "./media/receiver.ts";
@@ -7,6 +7,9 @@ import { type EmulatedHead, headPoseOf } from "./pose/emulated-head.ts";
 import { listenForHead } from "./pose/head-controls.ts";
 import type { HeadPose } from "./pose/head-pose.ts";
 import { createPoseLog } from "./pose/pose-log.ts";
+
+/** A page that is not seen draws no frames; with a pose now and then its session lives on, and a lost one comes back. */
+const HIDDEN_POSE_INTERVAL_MS = 500;
 
 export interface VrViewOptions {
   /** Takes focus and pointer events: it is what is looked around in. */
@@ -62,6 +65,12 @@ export function startVrView({ canvas, clock, sendPose, signal }: VrViewOptions):
     display.drawOnPage(head, layout);
   };
   requestAnimationFrame(onPageFrame);
+  const sendWhileHidden = async (): Promise<void> => {
+    while (await pause(clock, HIDDEN_POSE_INTERVAL_MS, signal)) {
+      if (document.hidden && !isInHeadset) send(headPoseOf(controls.current(), display.eyeAspect()));
+    }
+  };
+  void sendWhileHidden();
   return {
     setFrame(frame) {
       framesShown += 1;

@@ -2,7 +2,7 @@
 import { ClientFailure } from "../failure.ts";
 import type { HeadPose } from "../pose/head-pose.ts";
 import { headPoseOfViewer } from "../pose/xr-head.ts";
-import type { XrLayer, XrReferenceSpace, XrSession, XrView } from "./webxr.ts";
+import type { XrFrame, XrLayer, XrReferenceSpace, XrSession, XrView } from "./webxr.ts";
 
 /** Where the floor is not known, the head is taken to stand this high at the start. */
 const STANDING_METRES = 1.6;
@@ -39,17 +39,15 @@ export async function enterHeadset({ gl, onFrame, onEnd }: HeadsetOptions): Prom
   const layer = new XRWebGLLayer(session, gl);
   await session.updateRenderState({ baseLayer: layer });
   const { space, floorMetres } = await requestSpace(session);
-  const run = (_timeMs: number, frame: { getViewerPose: (space: XrReferenceSpace) => ViewerPose }): void => {
+  const run = (_timeMs: number, frame: XrFrame): void => {
     session.requestAnimationFrame(run);
-    const viewer = frame.getViewerPose(space);
-    const head = viewer === null || viewer === undefined ? undefined : headPoseOfViewer(viewer, floorMetres);
-    if (viewer !== null && viewer !== undefined && head !== undefined) onFrame(head, layer, viewer.views);
+    const viewer = frame.getViewerPose(space) ?? undefined;
+    const head = viewer === undefined ? undefined : headPoseOfViewer(viewer, floorMetres);
+    if (viewer !== undefined && head !== undefined) onFrame(head, layer, viewer.views);
   };
   session.requestAnimationFrame(run);
   return { end: () => session.end() };
 }
-
-type ViewerPose = Parameters<typeof headPoseOfViewer>[0] | null | undefined;
 
 async function requestSpace(session: XrSession): Promise<{ space: XrReferenceSpace; floorMetres: number }> {
   try {

@@ -24,7 +24,6 @@ export interface DecodedFrame<P> {
   /** By the client's clock, epoch milliseconds with fraction. */
   readonly arrivedAtMs: number;
   readonly decodedAtMs: number;
-  readonly accessUnitBytes: number;
   /** Whoever takes the frame closes it. */
   readonly picture: P;
 }
@@ -110,8 +109,7 @@ export function createReceiver<P>({ nowMs, openDecoder, requestKeyFrame, onDecod
         if (plan.decision.because !== "late") counts.framesLost += 1;
         return;
       }
-      const { header, accessUnit } = frame;
-      decoding.set(header.frameNumber, { header, arrivedAtMs, accessUnitBytes: accessUnit.byteLength });
+      decoding.set(frame.header.frameNumber, { header: frame.header, arrivedAtMs });
       for (const number of decoding.keys()) if (decoding.size > DECODING_MAX) decoding.delete(number);
       decoder.decode(frame);
     },

@@ -59,9 +59,9 @@ export function pageInterface(client: VrClient): PerigeePage {
       };
     },
     statistics: client.statistics,
-    framesDecoded: () => client.statistics().framesShown,
-    lastPoseId: () => client.statistics().lastPoseId,
-    posesSent: () => client.statistics().posesSent,
+    framesDecoded: () => client.counts().framesShown,
+    lastPoseId: () => client.counts().lastPoseId,
+    posesSent: () => client.counts().posesSent,
     setHead: client.setHead,
     head: client.head,
     readPicture: client.readPicture,

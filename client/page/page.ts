@@ -39,7 +39,6 @@ async function run(elements: PageElements): Promise<void> {
     random: browserRandom,
     pageEdge: location.origin,
     deviceName: navigator.userAgent.slice(0, DEVICE_NAME_CHARACTERS_MAX),
-    onChange: () => undefined,
   });
   window.perigee = pageInterface(client);
   listen(elements, client);

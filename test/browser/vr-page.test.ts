@@ -3,9 +3,9 @@
  * follow the head, reprojection covers what is on its way, an agent's death is a hiccup, a headset is drawn to.
  */
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
 import t from "tap";
 import Type, { type Static, type TSchema } from "typebox";
@@ -20,7 +20,7 @@ import { startStubServices } from "./stub-services.ts";
 
 const SCREENSHOTS = join(import.meta.dirname, "../../reports/browser");
 const WAIT_MS_MAX = 30_000;
-const IWER = join(dirname(createRequire(import.meta.url).resolve("iwer")), "../build/iwer.min.js");
+const IWER = fileURLToPath(new URL("../build/iwer.min.js", import.meta.resolve("iwer")));
 /** Installs an emulated headset before the page's own scripts run. */
 const HEADSET = `
   window.headset = new IWER.XRDevice(IWER.metaQuest3, { stereoEnabled: true });
