@@ -1,0 +1,36 @@
+/** docs/limits.md names every limit that the code has, and no limit that it does not have. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import t from "tap";
+import { readFiles } from "./source-files.ts";
+
+const ROOT = join(import.meta.dirname, "..");
+const NOT_SHIPPED = /^(test|loadtests|deploy\/bare-root)\/|\.(test|bench)\.ts$|^contracts\/generated\//;
+/** Bounds that nobody chose: of protocols, of numbers, of Node. */
+const FACTS = new Set(["DELTA_SECONDS_MAX", "DIGITS_MAX", "PORT_MAX", "TIMEOUT_MS_MAX", "YEARS_AHEAD_MAX"]);
+/** Below this the listing is broken. */
+const LIMITS_MIN = 150;
+
+t.test("every constant that is a limit is documented, and every documented one is in the code", async (t) => {
+  const sources = readFiles(ROOT, /\.ts$/);
+  const limits = sources
+    .filter(({ path }) => !NOT_SHIPPED.test(path))
+    .flatMap(({ path, text }) =>
+      [...text.matchAll(/^(?:export )?const ([A-Z0-9_]+_MAX)\b/gm)].map(([, name = ""]) => ({ path, name })),
+    )
+    .filter(({ name }) => !FACTS.has(name));
+  t.ok(limits.length >= LIMITS_MIN, `${limits.length} limits read`);
+  const text = readFileSync(join(ROOT, "docs", "limits.md"), "utf8");
+  const documented = new Set([...text.matchAll(/`([A-Z0-9_]+_MAX)`/g)].map(([, name = ""]) => name));
+  t.same(
+    limits.filter(({ name }) => !documented.has(name)).map(({ path, name }) => `${name} (${path})`),
+    [],
+    "documented",
+  );
+  const known = new Set(sources.flatMap((source) => source.text.match(/\b[A-Z0-9_]+_MAX\b/g) ?? []));
+  t.same(
+    [...documented].filter((name) => !known.has(name)),
+    [],
+    "in the code",
+  );
+});
