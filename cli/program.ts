@@ -4,6 +4,7 @@ import { isFailure } from "#domain/failure.ts";
 import { addApply } from "./commands/apply.ts";
 import { addDev } from "./commands/dev.ts";
 import { addEdge } from "./commands/edge.ts";
+import { addMachine } from "./commands/machine.ts";
 import { addPublish, addRollback } from "./commands/publish.ts";
 import { addDelete, addDescribe, addGet } from "./commands/read.ts";
 import type { CommandSession } from "./commands/session.ts";
@@ -35,12 +36,17 @@ function buildProgram(session: CommandSession): Command {
     .addHelpText("after", `\n${EXIT_CODE_HELP}`)
     .showHelpAfterError("(see --help)");
   for (const add of [addApply, addGet, addDescribe, addDelete, addPublish, addRollback]) add(program, session);
-  for (const add of [addJoinToken, addAppToken, addOperatorToken, addWhy, addEdge, addDev]) add(program, session);
-  for (const command of [program, ...program.commands]) {
+  for (const add of [addJoinToken, addAppToken, addOperatorToken, addWhy, addEdge, addDev, addMachine])
+    add(program, session);
+  for (const command of withCommandsBelow(program)) {
     command.exitOverride().configureOutput({
       writeOut: (text) => session.output.line(text.trimEnd()),
       writeErr: (text) => session.output.note(text.trimEnd()),
     });
   }
   return program;
+}
+
+function withCommandsBelow(command: Command): readonly Command[] {
+  return [command, ...command.commands.flatMap(withCommandsBelow)];
 }

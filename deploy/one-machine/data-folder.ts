@@ -16,6 +16,8 @@ export interface DataFolder extends Disposable {
   logFile(program: string): string;
   pidFile(program: string): string;
   joinTokenFile(program: string): string;
+  /** Where a command line finds who runs here. */
+  readonly controlFile: string;
   /** What the start itself keeps: samples and their marks. */
   sampleFile(name: string): string;
 }
@@ -36,10 +38,15 @@ export async function takeDataFolder(path: string, clock: Clock, note: (text: st
   return folder;
 }
 
+export function controlFileIn(path: string): string {
+  return join(path, "control.json");
+}
+
 function folderAt(path: string): DataFolder {
   const pidFile = (program: string) => join(path, "run", `${program}.pid`);
   return {
     path,
+    controlFile: controlFileIn(path),
     configFile: (program) => join(path, "config", `${program}.json`),
     logFile: (program) => join(path, "logs", `${program}.log`),
     pidFile,

@@ -8,8 +8,14 @@ import type { LinkPlan } from "./topology.ts";
 
 const HOST = "127.0.0.1";
 
+export interface PoolDistance {
+  readonly name: string;
+  readonly rttMs: number;
+  readonly isCut: boolean;
+}
+
 export interface Links extends AsyncDisposable {
-  readonly pools: readonly string[];
+  pools(): readonly PoolDistance[];
   /** Clients reach nothing of the pool any more. Throws `not-found` for a pool that has no links. */
   cut(pool: string): void;
   restore(pool: string): void;
@@ -22,20 +28,23 @@ export async function startLinks(
   await using starting = new AsyncDisposableStack();
   const links: { readonly pool: string; readonly link: Link }[] = [];
   for (const plan of plans) links.push({ pool: plan.pool, link: starting.use(await startLink(plan, sources)) });
-  const pools = [...new Set(plans.map(({ pool }) => pool))];
+  const distances = new Map(plans.map(({ pool, rttMs }) => [pool, rttMs]));
+  const isCut = new Set<string>();
   const linksOf = (wanted: string): readonly Link[] => {
     const found = links.filter(({ pool }) => pool === wanted).map(({ link }) => link);
     if (found.length > 0) return found;
-    throw new Failure("not-found", `there is no pool ${wanted}: there are ${pools.join(", ")}`);
+    throw new Failure("not-found", `there is no pool ${wanted}: there are ${[...distances.keys()].join(", ")}`);
   };
   const running = starting.move();
   return {
-    pools,
-    cut: (pool) => {
+    pools: () => [...distances].map(([name, rttMs]) => ({ name, rttMs, isCut: isCut.has(name) })),
+    cut(pool) {
       for (const link of linksOf(pool)) link.cut();
+      isCut.add(pool);
     },
-    restore: (pool) => {
+    restore(pool) {
       for (const link of linksOf(pool)) link.restore();
+      isCut.delete(pool);
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };

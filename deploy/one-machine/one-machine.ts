@@ -3,9 +3,10 @@ import { isFailure } from "#domain/failure.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { Random } from "#platform/random.ts";
 import { ask } from "./ask.ts";
+import { startControl } from "./control.ts";
 import { takeDataFolder } from "./data-folder.ts";
 import { checkPortsAreFree } from "./free-ports.ts";
-import { type Links, startLinks } from "./links.ts";
+import { startLinks } from "./links.ts";
 import { hasJoined, Programs } from "./programs.ts";
 import { startSampleUpstream } from "./sample/upstream.ts";
 import {
@@ -45,7 +46,6 @@ export interface OneMachineTools {
 export interface OneMachine extends AsyncDisposable {
   readonly plan: MachinePlan;
   readonly programs: readonly SupervisedProgram[];
-  readonly links: Links;
 }
 
 /** Everything answers when it resolves. Throws `unavailable` where a program or port cannot be had. */
@@ -70,8 +70,10 @@ export async function startOneMachine(options: OneMachineOptions, tools: OneMach
     throw error;
   }
   await untilServed(options.portOffset, { ...tools, signal: limits });
+  const control = { port: plan.controlPort, file: folder.controlFile, programs: programs.all };
+  starting.use(await startControl({ ...tools, ...control, links }));
   const running = starting.move();
-  return { plan, programs: programs.all, links, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return { plan, programs: programs.all, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
 interface Parts {

@@ -18,7 +18,8 @@ export interface SupervisionEvents {
   gaveUp(program: string, restarts: number): void;
 }
 
-export type ProgramState = "starting" | "running" | "waiting" | "stopped" | "given-up";
+export const PROGRAM_STATES = ["starting", "running", "waiting", "stopped", "given-up"] as const;
+export type ProgramState = (typeof PROGRAM_STATES)[number];
 
 export interface SupervisedProgram extends AsyncDisposable {
   readonly name: string;
@@ -27,9 +28,9 @@ export interface SupervisedProgram extends AsyncDisposable {
   readonly pid: number | undefined;
   /** Resolves when it is ready for the first time since its last start by hand; throws `unavailable`. */
   start(signal: AbortSignal): Promise<void>;
-  /** Told to end, and not started again. */
-  stop(): Promise<void>;
-  /** At once, and not started again: for the last moment of whoever supervises. */
+  /** Ended, and not started again until told. */
+  stop(how?: "in-order" | "at-once"): Promise<void>;
+  /** The same at once, for the last moment of whoever supervises. */
   kill(): void;
 }
 
@@ -85,8 +86,9 @@ class Supervisor implements SupervisedProgram {
     }
   }
 
-  async stop(): Promise<void> {
+  async stop(how: "in-order" | "at-once" = "in-order"): Promise<void> {
     this.#life.abort(new Failure("unavailable", `${this.name} is told to stop`));
+    if (how === "at-once") this.#running?.kill();
     await this.#running?.[Symbol.asyncDispose]();
     await this.#keeping;
     this.#state = "stopped";
