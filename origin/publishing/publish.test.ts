@@ -2,13 +2,14 @@
 import { createHash } from "node:crypto";
 import { buffer } from "node:stream/consumers";
 import t, { type Test } from "tap";
+import { parseManifest } from "#contracts/codec/manifest.ts";
 import { MANIFEST_CONTEXT } from "#domain/content/release.ts";
 import { checkSignature, generateSigningKey } from "#platform/identity/signatures.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
 import { openFileBlobStore } from "../blob-store/file-blob-store.ts";
 import { getResource, listResources, writeResource } from "../log/resources.ts";
 import { openSqliteLog } from "../log/sqlite-log.ts";
-import { parseManifest } from "./manifest.ts";
+
 import { neededBlobs, publishRelease, rollbackRelease } from "./publish.ts";
 
 const digestOf = (text: string) => createHash("sha256").update(text).digest("hex");

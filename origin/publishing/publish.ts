@@ -1,6 +1,7 @@
 /** Makes releases: a signed manifest as a blob, and one log entry with the site's next generation. */
 import { createHash } from "node:crypto";
 import canonicalize from "canonicalize";
+import { parseManifest } from "#contracts/codec/manifest.ts";
 import type { ReleaseRequest, ReleaseResult } from "#contracts/operator-api/operator.ts";
 import { assert } from "#domain/assert.ts";
 import {
@@ -18,7 +19,6 @@ import { type SigningKey, signBytes } from "#platform/identity/signatures.ts";
 import type { BlobStore } from "../blob-store/file-blob-store.ts";
 import type { ResourceLog } from "../log/resource-log.ts";
 import { getResource, listResources, planWrite } from "../log/resources.ts";
-import { parseManifest } from "./manifest.ts";
 
 /** Digests named in the message about missing blobs; the count is always there. */
 const MISSING_SHOWN_MAX = 5;
