@@ -194,3 +194,18 @@ t.test("each kind of refusal has its exit status and the server's own words", as
   const nobody = { PERIGEE_TOKEN: "x", PERIGEE_ORIGIN: "http://127.0.0.1:1" };
   t.match(await run(["get", "sites"], nobody), { code: EXIT.unreachable, notes: /cannot be reached/ });
 });
+
+t.test("what cannot be a one-machine start is refused before anything starts", async (t) => {
+  for (const offset of ["-1", "1.5", "60000", "many"]) {
+    t.match(await run(["dev", "--port-offset", offset]), {
+      code: EXIT.usage,
+      notes: new RegExp(`--port-offset must be 0\\.\\.50000, got "${offset}"`),
+    });
+  }
+  t.match(await run(["machine", "status", "--data", t.testdir({})]), {
+    code: EXIT.unreachable,
+    notes: /no `perigee dev` runs with the folder/,
+  });
+  t.match(await run(["machine", "stop"]), { code: EXIT.usage, notes: /missing required argument 'program'/ });
+  t.match(await run(["machine", "--help"]), { code: EXIT.ok, out: /perigee machine stop origin scheduler/ });
+});
