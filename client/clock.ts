@@ -30,8 +30,20 @@ export const browserClock: ClientClock = {
       }, ms);
       signal?.addEventListener("abort", onAbort, { once: true });
     }),
-  deadline: (ms, parent) =>
-    parent === undefined ? AbortSignal.timeout(ms) : AbortSignal.any([AbortSignal.timeout(ms), parent]),
+  deadline(ms, parent) {
+    const controller = new AbortController();
+    const onAbort = (): void => {
+      clearTimeout(handle);
+      controller.abort(parent?.reason);
+    };
+    const handle = setTimeout(() => {
+      parent?.removeEventListener("abort", onAbort);
+      controller.abort(new DOMException(`the deadline of ${ms} ms has passed`, "TimeoutError"));
+    }, ms);
+    if (parent?.aborted) onAbort();
+    else parent?.addEventListener("abort", onAbort, { once: true });
+    return controller.signal;
+  },
 };
 
 /** Epoch milliseconds with fractions that never go back: the offset is taken once. */

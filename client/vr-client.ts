@@ -9,7 +9,7 @@ import { openVideoDecoder } from "./media/video-decoder.ts";
 import { offerWebRtc } from "./media/webrtc.ts";
 import { offerWebSocket } from "./media/websocket.ts";
 import { measureBySteering } from "./probe/measure.ts";
-import { probeEdges } from "./probe/probe.ts";
+import { pingEdge, probeEdges } from "./probe/probe.ts";
 import type { ClientRandom } from "./random.ts";
 import { createClientKey } from "./session/key.ts";
 import { createSessionApi } from "./session/session-api.ts";
@@ -66,6 +66,7 @@ export async function startVrClient(options: VrClientOptions): Promise<VrClient>
     ...{ clock, random, api, appToken, media, pageEdge: options.pageEdge },
     probe: (targets: readonly ProbeTarget[], withinMs: number) =>
       probeEdges(targets, { clock, withinMs, signal: left.signal }),
+    isAlive: (edge: string, withinMs: number) => pingEdge(edge, clock.deadline(withinMs, left.signal)),
     measure: (withinMs: number) => measureBySteering({ scheduler, site, clock, withinMs }),
     retryAsked() {
       retry = Promise.withResolvers<void>();

@@ -36,6 +36,17 @@ export function sortByRtt(probed: readonly ProbedEdge[]): readonly string[] {
   return probed.toSorted((a, b) => rttOf(a) - rttOf(b)).map(({ target }) => target.url);
 }
 
+/** Whether it answers at all. Never rejects. */
+export async function pingEdge(edge: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    const { ok } = await fetch(`${edge}/.perigee/v1/ping`, { signal, cache: "no-store", credentials: "omit" });
+    return ok;
+  } catch {
+    // A fetch that fails or is aborted: there is nobody, or not in time.
+    return false;
+  }
+}
+
 async function probeEdge({ url, token }: ProbeTarget, clock: ClientClock, signal: AbortSignal): Promise<ProbeResult> {
   const target = `${url}/.perigee/v1/probe?token=${encodeURIComponent(token)}`;
   const answer = await fetchAnswer(target, signal);

@@ -1,4 +1,4 @@
-/** Connects to one of some edges, over one of the transports, within a deadline. */
+/** Connects to one of some edges, over one of the transports, within a deadline; an edge that is dead is not waited for. */
 import type { ConnectSession } from "#contracts/operator-api/sessions.ts";
 import { ClientFailure } from "../failure.ts";
 import type { PendingMedia } from "../media/media-port.ts";
@@ -17,6 +17,7 @@ export interface ConnectRequest {
   /** Tried in this order. */
   readonly transports: readonly TransportKind[];
   readonly withinMs: number;
+  readonly pingMs: number;
   readonly signal: AbortSignal;
 }
 
@@ -24,21 +25,18 @@ export type ConnectOutcome =
   | { readonly kind: "connected"; readonly grant: Grant }
   | { readonly kind: FailureKind; readonly failure: ClientFailure };
 
+type ConnectPorts = Pick<SessionPorts, "api" | "media" | "clock" | "isAlive">;
+
 /** The first edge that gives media; a no of one edge is asked of the next, since its agents are others. */
-export async function connectMedia(
-  ports: Pick<SessionPorts, "api" | "media" | "clock">,
-  request: ConnectRequest,
-): Promise<ConnectOutcome> {
+export async function connectMedia(ports: ConnectPorts, request: ConnectRequest): Promise<ConnectOutcome> {
   const deadline = ports.clock.deadline(request.withinMs, request.signal);
   // A transport that is blocked on the way leaves the other its share.
   const attemptMs = request.withinMs / request.transports.length;
   let failure = new ClientFailure("unreachable", "there is no edge to connect to");
   for (const edge of request.edges.slice(0, EDGES_TRIED_MAX)) {
     for (const transport of request.transports) {
-      const tried = await connectOnce(ports, {
-        ...{ edge, transport, credential: request.credential },
-        deadline: ports.clock.deadline(attemptMs, deadline),
-      });
+      const attempt = { edge, transport, credential: request.credential, pingMs: request.pingMs };
+      const tried = await connectOnce(ports, attempt, ports.clock.deadline(attemptMs, deadline));
       if (!(tried instanceof ClientFailure)) return { kind: "connected", grant: tried };
       failure = tried;
       if (deadline.aborted) return { kind: kindOfFailure(failure), failure };
@@ -49,23 +47,29 @@ export async function connectMedia(
   return { kind: kindOfFailure(failure), failure };
 }
 
-interface Attempt {
+interface Attempt extends Pick<ConnectRequest, "credential" | "pingMs"> {
   readonly edge: string;
   readonly transport: TransportKind;
-  readonly credential: Credential;
-  readonly deadline: AbortSignal;
 }
 
+/** A failure that is no `ClientFailure` is a bug and is thrown. */
 async function connectOnce(
-  { api, media }: Pick<SessionPorts, "api" | "media">,
-  { edge, transport, credential, deadline }: Attempt,
+  { api, media, isAlive }: ConnectPorts,
+  { edge, transport, credential, pingMs }: Attempt,
+  deadline: AbortSignal,
 ): Promise<Grant | ClientFailure> {
+  const dead = new AbortController();
+  void isAlive(edge, pingMs).then((alive) => {
+    if (!alive) dead.abort(new ClientFailure("unreachable", `${edge} does not answer`));
+  });
+  const signal = AbortSignal.any([deadline, dead.signal]);
   let pending: PendingMedia | undefined;
   try {
     pending = await media.prepare(transport);
     const { offerSdp } = pending;
     const offer = offerSdp === undefined ? {} : { offerSdp };
-    const connected = await api.connect(edge, { ...credential, transport, ...offer }, deadline);
+    const connected = await api.connect(edge, { ...credential, transport, ...offer }, signal);
+    // From here on media tell by themselves whether anybody is there.
     const link = await pending.open(connected, deadline);
     return { edge, transport, connected, link };
   } catch (error) {

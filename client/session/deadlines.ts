@@ -1,32 +1,28 @@
 /** How long each step of a session may take, patient at first and hurried while frames are missing. Pure. */
 
-import { SILENCE_MS_MAX } from "../media/silence.ts";
-
 /** Frames are to be back within this after an agent died, the silence that shows it included. */
 export const RECOVERY_MS_MAX = 3000;
 
 export interface StepDeadlines {
-  /** For all edges of a pool together, until media are open. */
+  /** For an edge to show that it lives: one that does not is given up, whatever it was asked. */
+  readonly pingMs: number;
+  /** For all edges of a pool together, until pictures come. */
   readonly connectMs: number;
   readonly renewMs: number;
   readonly measureMs: number;
 }
 
 /** An agent may have to start a process for the session first. */
-const PATIENT: StepDeadlines = { connectMs: 10_000, renewMs: 5000, measureMs: 1500 };
-/** Even after a resume that hangs (with the silence before it 1,700 ms) a renewal and a connection fit that take half of theirs. */
-const HURRIED: StepDeadlines = { connectMs: 1000, renewMs: 800, measureMs: 400 };
+const PATIENT: StepDeadlines = { pingMs: 2500, connectMs: 10_000, renewMs: 5000, measureMs: 1500 };
+/**
+ * What is dead is left after half a second; what lives is waited for, since asking elsewhere takes as long as it does.
+ * Silence (700), a dead edge (500) and a renewal (two round trips) leave more than a second to connect elsewhere.
+ */
+const HURRIED: StepDeadlines = { pingMs: 500, connectMs: 3000, renewMs: 800, measureMs: 400 };
 
 /** Once the time to recover is over anyway, hurry would only cut off those who would have answered. */
 export function deadlinesFor(lostAtMs: number | undefined, nowMs: number): StepDeadlines {
   return lostAtMs !== undefined && nowMs - lostAtMs < RECOVERY_MS_MAX ? HURRIED : PATIENT;
-}
-
-/** A connection by a placement is what a recovery ends with: what was quick before it leaves it more time. */
-export function lastConnectMs(lostAtMs: number | undefined, nowMs: number): number {
-  const { connectMs } = deadlinesFor(lostAtMs, nowMs);
-  if (lostAtMs === undefined) return connectMs;
-  return Math.max(connectMs, RECOVERY_MS_MAX - SILENCE_MS_MAX - (nowMs - lostAtMs));
 }
 
 /** 1, 2, 4, 8, 16 s at most, and at least half of it. */

@@ -99,6 +99,7 @@ async function seekBetter({ ports, facts }: StepInput, signal: AbortSignal): Pro
       credential: { placement: answer.placement },
       transports: [grant.transport],
       withinMs: PROMOTION_CONNECT_MS,
+      pingMs: PROMOTION_CONNECT_MS,
       signal,
     });
     if (outcome.kind === "connected") return { kind: "promoted", grant: outcome.grant, placement: answer };

@@ -24,6 +24,8 @@ export interface SessionPorts {
   readonly probe: (targets: readonly ProbeTarget[], withinMs: number) => Promise<readonly ProbedEdge[]>;
   /** Fresh probes while a session runs; nothing where nobody gives them in time. Never rejects. */
   readonly measure: (withinMs: number) => Promise<readonly ProbedEdge[]>;
+  /** Whether an edge answers within that time. Never rejects. */
+  readonly isAlive: (edge: string, withinMs: number) => Promise<boolean>;
   /** The edge that served the page, for when nothing else is known. */
   readonly pageEdge: string | undefined;
   /** Resolves when a person asks to try again. */

@@ -70,6 +70,19 @@ running(
 );
 
 running(
+  "SPEC 3: an agent that takes its time is waited for, while its edge lives",
+  new SessionWorld(),
+  async (t, world) => {
+    world.agent("near-2").setUpMs = 1800;
+    world.kill(world.agent("near-1"));
+    await world.clock.advance(RECOVERY_MS_MAX);
+    t.equal(world.view.phase, "running");
+    t.equal(agentOf(world), "near-2");
+    t.equal(world.callsOf("renew pool-lost").length, 0);
+  },
+);
+
+running(
   "SPEC 3: a whole pool falls silent, edge and agents: elsewhere within three seconds",
   new SessionWorld(),
   async (t, world) => {
@@ -167,6 +180,8 @@ scenario("SPEC 4: edges that refuse every placement lead to waiting, not to a lo
   await world.clock.advance(60_000);
   t.ok(world.phases.includes("waiting"), world.phases.join(" "));
   t.ok(world.calls.length <= 100, `${world.calls.length} calls in a minute`);
+  const given = world.callsOf("end").length;
+  t.ok(given >= world.callsOf("create").length - 1, `${given} sessions given up hold no slot`);
 });
 
 const flapping = worldWith({ mediaLastMs: 50 });

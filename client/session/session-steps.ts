@@ -2,7 +2,7 @@
 import { pause } from "../clock.ts";
 import { PROBING_MS_MAX, sortByRtt } from "../probe/probe.ts";
 import { type ConnectOutcome, type Credential, connectMedia } from "./connect-media.ts";
-import { backoffMs, deadlinesFor, lastConnectMs } from "./deadlines.ts";
+import { backoffMs, deadlinesFor } from "./deadlines.ts";
 import { asClientFailure, kindOfFailure, kindOfFirstFailure, problemOf } from "./refusals.ts";
 import { keepRunning } from "./running.ts";
 import type { SessionFacts, SessionPorts, Step, StepInput } from "./session-ports.ts";
@@ -78,8 +78,7 @@ async function connect(input: StepInput): Promise<Step> {
   const { placement } = facts;
   if (placement === undefined) return { event: "refused", learnt: {} };
   const credential = { placement: placement.placement };
-  const withinMs = lastConnectMs(facts.lostAtMs, ports.clock.monotonicMs());
-  return concluded(ports, facts, await connectWith(input, placement.edges, credential, withinMs), "refused");
+  return concluded(ports, facts, await connectWith(input, placement.edges, credential), "refused");
 }
 
 async function resume(input: StepInput): Promise<Step> {
@@ -129,11 +128,11 @@ function connectWith(
   { ports, facts, signal }: StepInput,
   edges: readonly string[],
   credential: Credential,
-  withinMs = deadlinesFor(facts.lostAtMs, ports.clock.monotonicMs()).connectMs,
 ): Promise<ConnectOutcome> {
   const worked = facts.grant?.transport;
   const transports = facts.lostAtMs === undefined || worked === undefined ? ports.media.kinds : [worked];
-  return connectMedia(ports, { edges, credential, transports, withinMs, signal });
+  const { connectMs: withinMs, pingMs } = deadlinesFor(facts.lostAtMs, ports.clock.monotonicMs());
+  return connectMedia(ports, { edges, credential, transports, withinMs, pingMs, signal });
 }
 
 function concluded(
@@ -161,24 +160,27 @@ async function waitToRetry({ ports, facts, signal }: StepInput): Promise<Step> {
   return { event: "retry", learnt: { retryAtMs: undefined } };
 }
 
-/** What was known of the session is given up: all begins again. */
+/** The session is given up, and all begins again. */
 async function backOff({ ports, facts, learn, signal }: StepInput): Promise<Step> {
   const failures = facts.failures + 1;
   const waitMs = backoffMs(failures, ports.random.ratio());
-  learn({ failures, retryAtMs: ports.clock.monotonicMs() + waitMs });
+  learn({ failures, retryAtMs: ports.clock.monotonicMs() + waitMs, ...giveUp(ports, facts) });
   await Promise.race([pause(ports.clock, waitMs, signal), ports.retryAsked()]);
-  return { event: "retry", learnt: { ...forgotten(facts), retryAtMs: undefined } };
+  return { event: "retry", learnt: { retryAtMs: undefined } };
 }
 
-async function waitForPerson({ ports, facts }: StepInput): Promise<Step> {
+async function waitForPerson({ ports, facts, learn }: StepInput): Promise<Step> {
+  learn({ failures: 0, ...giveUp(ports, facts) });
   await ports.retryAsked();
-  return { event: "retry", learnt: { ...forgotten(facts), failures: 0 } };
+  return { event: "retry", learnt: {} };
 }
 
-function forgotten({ grant }: SessionFacts): Partial<SessionFacts> {
+/** Whoever still holds a slot or a promise for it is told; nobody is waited for. */
+function giveUp({ api }: SessionPorts, { session, grant }: SessionFacts): Partial<SessionFacts> {
   grant?.link.close("the session begins again");
-  const session = { session: undefined, placement: undefined, grant: undefined, resumeTicket: undefined };
-  return { ...session, lostAtMs: undefined, renewals: 0, quickLosses: 0 };
+  if (session !== undefined) void api.end(session, grant?.edge);
+  const nothing = { session: undefined, placement: undefined, grant: undefined, resumeTicket: undefined };
+  return { ...nothing, lostAtMs: undefined, renewals: 0, quickLosses: 0 };
 }
 
 function unique(edges: readonly string[]): readonly string[] {

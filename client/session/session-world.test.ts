@@ -18,6 +18,8 @@ export interface SimulatedAgent {
   readonly name: string;
   readonly pool: string;
   isAlive: boolean;
+  /** What it takes to make a slot ready. */
+  setUpMs: number;
 }
 
 export interface SimulatedEdge {
@@ -78,7 +80,12 @@ export class SessionWorld {
   constructor(pools: readonly string[] = ["near", "far"], agentsPerPool = 2) {
     this.edges = pools.map((pool, at) => ({ url: `http://${pool}`, pool, rttMs: 4 + 20 * at, health: "up" }));
     this.agents = pools.flatMap((pool) =>
-      Array.from({ length: agentsPerPool }, (_, at) => ({ name: `${pool}-${at + 1}`, pool, isAlive: true })),
+      Array.from({ length: agentsPerPool }, (_, at) => ({
+        name: `${pool}-${at + 1}`,
+        pool,
+        isAlive: true,
+        setUpMs: 0,
+      })),
     );
   }
 
@@ -127,6 +134,11 @@ export class SessionWorld {
       random: { ratio: () => 0.5 },
       appToken: "app-token",
       pageEdge: this.edges.at(-1)?.url,
+      isAlive: async (url, withinMs) => {
+        const { health } = this.#edge(url);
+        await this.clock.sleep(health === "silent" ? withinMs : ROUND_TRIP_MS);
+        return health === "up";
+      },
       probe: (targets) => this.#probe(targets),
       measure: async (withinMs) => {
         if (this.scheduler === "up") return this.#probe(this.#targets());
@@ -211,6 +223,9 @@ export class SessionWorld {
     if (this.edgeRefusal !== undefined) throw this.edgeRefusal;
     const agent = this.agents.find(({ pool, isAlive }) => pool === edge.pool && isAlive);
     if (agent === undefined) throw new ClientFailure("unavailable", `${edge.pool} has no agent`);
+    await this.clock.sleep(agent.setUpMs, signal).catch(() => {
+      throw new ClientFailure("unreachable", `${url}: no answer in time`);
+    });
     return {
       session: "session-1",
       attempt: this.#attempt,

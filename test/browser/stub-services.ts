@@ -147,6 +147,7 @@ function schedulerRoutes(edgeUrl: string): readonly Route[] {
 
 function edgeRoutes(fleet: StubFleet, edgeUrl: string): readonly Route[] {
   return [
+    { pattern: /^\/\.perigee\/v1\/ping$/, method: "GET", run: () => undefined },
     { pattern: /^\/\.perigee\/v1\/probe$/, method: "GET", run: () => ({ answer: "signed" }) },
     {
       pattern: /^\/\.perigee\/v1\/sessions$/,
