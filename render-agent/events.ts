@@ -9,8 +9,6 @@ import type { Scene } from "./scenes/scene-keeper.ts";
 import type { EndedLease, GrantedLease } from "./session/session-host.ts";
 import type { HostHealth } from "./session/spares.ts";
 
-export type AgentEvents = ReturnType<typeof createAgentEvents>;
-
 /** Every first word of a reason that an agent gives itself; what edges say beside them is one label. */
 const END_REASONS: ReadonlySet<string> = new Set([
   ...FAILURE_CODES,
@@ -34,20 +32,21 @@ function endLabel(reason: string): string {
 }
 
 export function createAgentEvents(logger: Logger, metrics: Metrics) {
+  return {
+    ...controlEvents(logger, metrics),
+    ...sessionEvents(logger, metrics),
+    ...capacityEvents(logger, metrics),
+    storageFailed: (error: unknown) =>
+      logger.error({ err: error, code: isFailure(error) ? error.code : "bug" }, "storage failed"),
+    listening: (addresses: Readonly<Record<string, string>>) => logger.info({ addresses }, "render-agent listening"),
+  };
+}
+
+function controlEvents(logger: Logger, metrics: Metrics) {
   const links = metrics.gauge("edge_link_up", "1 while the stream to the edge stands", ["edge"]);
   const revision = metrics.gauge("applied_revision", "Revision of the pool's set that is durable here");
   const batches = metrics.counter("batches_refused_total", "Batches of desired state refused by reason", ["code"]);
   const damaged = metrics.counter("stored_state_damaged_total", "Stored sets that did not verify at load");
-  const granted = metrics.counter("leases_granted_total", "Answers that granted a lease, repeated ones included");
-  const refused = metrics.counter("leases_refused_total", "Lease requests refused by reason", ["code"]);
-  const ended = metrics.counter("sessions_ended_total", "Sessions that ended, by reason", ["reason"]);
-  const sessions = metrics.gauge("sessions", "Sessions that hold a slot");
-  const total = metrics.gauge("slots_total", "Sessions of the class that fit an idle machine", ["render_class"]);
-  const free = metrics.gauge("slots_free", "Sessions of the class that fit beside those that run", ["render_class"]);
-  const frames = metrics.gauge("frame_seconds_p95", "Render and encode of a frame, p95", ["render_class"]);
-  const gpu = metrics.gauge("gpu_ready", "1 while session processes can be started");
-  const upgrades = metrics.counter("websocket_refused_total", "WebSocket connections without a lease's address");
-  const scenes = metrics.counter("scenes_delayed_total", "Attempts at a scene that are made again", ["code"]);
   return {
     linkUp(edge: string) {
       links.set({ edge }, 1);
@@ -69,6 +68,15 @@ export function createAgentEvents(logger: Logger, metrics: Metrics) {
       damaged.inc();
       logger.error({ err: failure }, "the stored set does not verify, a snapshot is awaited");
     },
+  };
+}
+
+function sessionEvents(logger: Logger, metrics: Metrics) {
+  const granted = metrics.counter("leases_granted_total", "Answers that granted a lease, repeated ones included");
+  const refused = metrics.counter("leases_refused_total", "Lease requests refused by reason", ["code"]);
+  const ended = metrics.counter("sessions_ended_total", "Sessions that ended, by reason", ["reason"]);
+  const upgrades = metrics.counter("websocket_refused_total", "WebSocket connections without a lease's address");
+  return {
     leaseGranted({ session, attempt, fence, renderClass }: GrantedLease) {
       granted.inc();
       logger.info({ session, attempt, fence, renderClass: renderClass.name }, "lease granted");
@@ -81,6 +89,18 @@ export function createAgentEvents(logger: Logger, metrics: Metrics) {
       ended.inc({ reason: endLabel(reason) });
       logger.info({ session: lease.session, attempt: lease.attempt, reason }, "session ended");
     },
+    upgradeRefused: () => upgrades.inc(),
+  };
+}
+
+function capacityEvents(logger: Logger, metrics: Metrics) {
+  const sessions = metrics.gauge("sessions", "Sessions that hold a slot");
+  const total = metrics.gauge("slots_total", "Sessions of the class that fit an idle machine", ["render_class"]);
+  const free = metrics.gauge("slots_free", "Sessions of the class that fit beside those that run", ["render_class"]);
+  const frames = metrics.gauge("frame_seconds_p95", "Render and encode of a frame, p95", ["render_class"]);
+  const gpu = metrics.gauge("gpu_ready", "1 while session processes can be started");
+  const scenes = metrics.counter("scenes_delayed_total", "Attempts at a scene that are made again", ["code"]);
+  return {
     occupied(count: number, slots: readonly SlotCount[]) {
       sessions.set(count);
       for (const gauge of [total, free, frames]) gauge.reset();
@@ -109,9 +129,5 @@ export function createAgentEvents(logger: Logger, metrics: Metrics) {
       scenes.inc({ code: failure.code });
       logger.warn({ app, err: failure }, "scene not here yet");
     },
-    upgradeRefused: () => upgrades.inc(),
-    storageFailed: (error: unknown) =>
-      logger.error({ err: error, code: isFailure(error) ? error.code : "bug" }, "storage failed"),
-    listening: (addresses: Readonly<Record<string, string>>) => logger.info({ addresses }, "render-agent listening"),
   };
 }

@@ -77,7 +77,7 @@ export class SceneKeeper implements Disposable {
     this.#isDue = true;
     this.#attempt = 0;
     this.#waiting.abort();
-    this.#working ??= this.#work();
+    if (this.#working === undefined) this.#working = this.#work();
   }
 
   [Symbol.dispose](): void {

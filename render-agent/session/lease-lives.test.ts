@@ -78,31 +78,47 @@ class Life {
   }
 }
 
+/** Throws where an invariant does not hold. */
+function take(world: Life, step: Step, seen: Set<string>): void {
+  switch (step.kind) {
+    case "close":
+    case "reopen":
+      world.isClosed = step.kind === "close";
+      return;
+    case "ask":
+      seen.add(checkedAsk(world, demandOf(step)));
+      return;
+    case "event":
+      if (world.leases.get(`session-${step.session}`) !== undefined) {
+        world.leases.apply(`session-${step.session}`, step.event);
+      }
+      return;
+    case "time-is-up":
+      if (world.leases.get(`session-${step.session}`) === undefined) return;
+      world.leases.close(`session-${step.session}`);
+      world.over.add(`session-${step.session}`);
+  }
+}
+
+function checkedAsk(world: Life, demand: LeaseDemand): string {
+  const { session, attempt, thumbprint } = demand;
+  const before = world.leases.get(session);
+  const isLower = attempt < (world.highest.get(session) ?? 0);
+  const outcome = world.ask(demand);
+  if (isLower && outcome !== "attempt-superseded") throw new Error(`a lower attempt: ${outcome}`);
+  if (world.over.has(session) && outcome !== "attempt-superseded") throw new Error("back from the end");
+  if (outcome === "again" && before?.thumbprint !== thumbprint) throw new Error("another key's lease");
+  if (outcome === "grant" && world.isClosed) throw new Error("granted while closed");
+  return outcome;
+}
+
 t.test("a slot is never two sessions', an attempt never goes back, whatever comes in whatever order", async (t) => {
   const seen = new Set<string>();
   fc.assert(
     fc.property(fc.array(steps, { maxLength: 60 }), (life) => {
       const world = new Life();
       for (const step of life) {
-        if (step.kind === "close" || step.kind === "reopen") world.isClosed = step.kind === "close";
-        else if (step.kind === "ask") {
-          const demand = demandOf(step);
-          const before = world.leases.get(demand.session);
-          const outcome = world.ask(demand);
-          seen.add(outcome);
-          const isLower = demand.attempt < (world.highest.get(demand.session) ?? 0);
-          if (isLower && outcome !== "attempt-superseded") throw new Error(`a lower attempt: ${outcome}`);
-          if (world.over.has(demand.session) && outcome !== "attempt-superseded") throw new Error("back from the end");
-          if (outcome === "again" && before?.thumbprint !== demand.thumbprint) throw new Error("another key's lease");
-          if (outcome === "grant" && world.isClosed) throw new Error("granted while closed");
-        } else {
-          const id = `session-${step.session}`;
-          if (world.leases.get(id) === undefined) continue;
-          if (step.kind === "time-is-up") {
-            world.leases.close(id);
-            world.over.add(id);
-          } else world.leases.apply(id, step.event);
-        }
+        take(world, step, seen);
         world.check();
       }
     }),

@@ -8,12 +8,10 @@ import { systemClock } from "#platform/clock.ts";
 import { listen } from "#platform/http/listening.ts";
 import { bindUdpRange } from "#platform/links/udp-ports.ts";
 import { differenceOf, openH264Decoder } from "#test/render-agent/h264-decoder.ts";
-import { PROCESS_TESTS_MS_MAX, patiently } from "#test/render-agent/patience.ts";
+import { patiently } from "#test/render-agent/patience.ts";
 import { connectViewer, offerViewer, sampledAtMsOf, type Viewer } from "#test/render-agent/viewer.ts";
 import { findVulkan, prepareVulkan } from "../renderer/software-vulkan.ts";
 import { type SessionProcess, startSessionProcess } from "./session-process.ts";
-
-t.setTimeout(PROCESS_TESTS_MS_MAX);
 
 const setup = {
   renderClass: { name: "tiny", eyeWidthPixels: 96, eyeHeightPixels: 96, frameRateHz: 30 },

@@ -4,8 +4,6 @@ import { systemClock } from "#platform/clock.ts";
 const LOOK_MS = 10;
 /** Shorter than what the test as a whole may take. */
 const PATIENCE_MS_MAX = 45_000;
-/** Of a file with session processes, on a loaded machine. */
-export const PROCESS_TESTS_MS_MAX = 110_000;
 
 export async function patiently(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const limit = systemClock.deadline(PATIENCE_MS_MAX);

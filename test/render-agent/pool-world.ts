@@ -277,7 +277,7 @@ export class FakeEdge implements AsyncDisposable {
     const listen = async (): Promise<void> => {
       for await (const message of messages) this.#take(message);
     };
-    listen()
+    void listen()
       .catch(() => undefined)
       .finally(() => outgoing.close());
     this.sendSet();
