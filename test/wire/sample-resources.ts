@@ -1,5 +1,5 @@
 /** A stored resource of every kind, each field of its spec filled. Pure. */
-import { type AnyResource, API_VERSION, type SpecByKind } from "#domain/resource.ts";
+import { type AnyResource, API_VERSION, type Kind, type SpecByKind } from "#domain/resource.ts";
 
 const digest = "a".repeat(64);
 
