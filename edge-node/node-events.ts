@@ -10,20 +10,32 @@ export type DamagedState = "desired" | "releases" | "purges" | "reports";
 export type NodeEvents = ReturnType<typeof createNodeEvents>;
 
 export function createNodeEvents(logger: Logger, metrics: Metrics) {
-  const link = metrics.gauge("origin_link_up", "1 while the stream to the origin stands");
-  const failures = metrics.counter("origin_link_failures_total", "Links that ended or were refused", ["code"]);
-  const revision = metrics.gauge("applied_revision", "Revision of the pool's set that is durable here");
-  const batches = metrics.counter("batches_refused_total", "Batches of desired state refused by reason", ["code"]);
-  const damaged = metrics.counter("stored_state_damaged_total", "Stored state that did not verify at load", ["what"]);
-  const activations = metrics.counter("releases_activated_total", "Releases that came to be served");
-  const refusals = metrics.counter("releases_refused_total", "Releases refused by reason", ["code"]);
-  const delays = metrics.counter("releases_delayed_total", "Attempts at a release that are tried again", ["code"]);
-  const fetched = metrics.counter("fetched_bytes_total", "Bytes of objects fetched and verified");
-  const blobs = metrics.counter("objects_damaged_total", "Objects on disk that were not what their name says");
-  const collected = metrics.counter("collected_bytes_total", "Bytes of objects that no release needs any more");
+  const storage = metrics.counter("storage_failures_total", "What the disk refused, by code", ["code"]);
   const dropped = metrics.counter("reports_dropped_total", "Reports given up because their queue was full");
   const served = metrics.counter("published_requests_total", "Requests for published sites by status", ["status"]);
   const misdirected = metrics.counter("misdirected_requests_total", "Requests whose Host is no site's here");
+  return {
+    ...createLinkEvents(logger, metrics),
+    ...createSetEvents(logger, metrics),
+    ...createReleaseEvents(logger, metrics),
+    storageFailed(error: unknown) {
+      const code = isFailure(error) ? error.code : "bug";
+      storage.inc({ code });
+      logger.error({ err: error, code }, "storage failed");
+    },
+    reportsDropped(count: number) {
+      dropped.inc(count);
+      logger.warn({ count }, "reports given up, their queue is full");
+    },
+    published: (status: number) => served.inc({ status: String(status) }),
+    misdirected: () => misdirected.inc(),
+    listening: (addresses: Readonly<Record<string, string>>) => logger.info({ addresses }, "edge-node listening"),
+  };
+}
+
+function createLinkEvents(logger: Logger, metrics: Metrics) {
+  const link = metrics.gauge("origin_link_up", "1 while the stream to the origin stands");
+  const failures = metrics.counter("origin_link_failures_total", "Links that ended or were refused", ["code"]);
   return {
     linkUp() {
       link.set(1);
@@ -38,10 +50,15 @@ export function createNodeEvents(logger: Logger, metrics: Metrics) {
       logger.debug({ err: failure }, "link to the origin failed, it is made again");
       if (!failure.retryable) logger.warn({ err: failure }, "the origin does not take this node");
     },
-    purgesMissed(expiredBeforeMs: number) {
-      logger.warn({ expiredBeforeMs }, "cut off for longer than purges are retained: what is older is expired");
-    },
     originRefused: (code: string, message: string) => logger.warn({ code, message }, "the origin refused this node"),
+  };
+}
+
+function createSetEvents(logger: Logger, metrics: Metrics) {
+  const revision = metrics.gauge("applied_revision", "Revision of the pool's set that is durable here");
+  const batches = metrics.counter("batches_refused_total", "Batches of desired state refused by reason", ["code"]);
+  const damaged = metrics.counter("stored_state_damaged_total", "Stored state that did not verify at load", ["what"]);
+  return {
     applied(to: number) {
       revision.set(to);
       logger.debug({ revision: to }, "desired state applied");
@@ -54,6 +71,20 @@ export function createNodeEvents(logger: Logger, metrics: Metrics) {
       damaged.inc({ what });
       logger.error({ what, err: failure }, "stored state does not verify");
     },
+    purgesMissed(expiredBeforeMs: number) {
+      logger.warn({ expiredBeforeMs }, "cut off for longer than purges are retained: what is older is expired");
+    },
+  };
+}
+
+function createReleaseEvents(logger: Logger, metrics: Metrics) {
+  const activations = metrics.counter("releases_activated_total", "Releases that came to be served");
+  const refusals = metrics.counter("releases_refused_total", "Releases refused by reason", ["code"]);
+  const delays = metrics.counter("releases_delayed_total", "Attempts at a release that are tried again", ["code"]);
+  const fetched = metrics.counter("fetched_bytes_total", "Bytes of objects fetched and verified");
+  const blobs = metrics.counter("objects_damaged_total", "Objects on disk that were not what their name says");
+  const collected = metrics.counter("collected_bytes_total", "Bytes of objects that no release needs any more");
+  return {
     activated(site: string, generation: number) {
       activations.inc();
       logger.info({ site, generation }, "release activated");
@@ -76,11 +107,5 @@ export function createNodeEvents(logger: Logger, metrics: Metrics) {
       collected.inc(bytes);
       if (bytes > 0) logger.info({ bytes }, "objects collected");
     },
-    storageFailed: (error: unknown) =>
-      logger.error({ err: error, code: isFailure(error) ? error.code : "bug" }, "storage failed"),
-    reportsDropped: (count: number) => dropped.inc(count),
-    published: (status: number) => served.inc({ status: String(status) }),
-    misdirected: () => misdirected.inc(),
-    listening: (addresses: Readonly<Record<string, string>>) => logger.info({ addresses }, "edge-node listening"),
   };
 }

@@ -72,7 +72,8 @@ export async function createOperatorApi(parts: OperatorApiParts): Promise<ApiSer
   server.server.requestTimeout = UPLOAD_MS_MAX;
   server.addContentTypeParser("application/octet-stream", (_request, payload, done) => done(null, payload));
   addResourceRoutes(server, parts);
-  addPublishingRoutes(server, parts);
+  addBlobRoutes(server, parts);
+  addReleaseRoutes(server, parts);
   addTokenRoutes(server, parts);
   return server;
 }
@@ -134,7 +135,7 @@ function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
   });
 }
 
-function addPublishingRoutes(server: ApiServer, parts: OperatorApiParts): void {
+function addBlobRoutes(server: ApiServer, parts: OperatorApiParts): void {
   server.post(
     "/v1/sites/:site/missing-blobs",
     {
@@ -178,6 +179,9 @@ function addPublishingRoutes(server: ApiServer, parts: OperatorApiParts): void {
       return { digest, sizeBytes: await parts.blobs.put(digest, request.body) };
     },
   );
+}
+
+function addReleaseRoutes(server: ApiServer, parts: OperatorApiParts): void {
   server.post(
     "/v1/sites/:site/releases",
     {
