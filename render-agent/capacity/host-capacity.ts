@@ -12,6 +12,8 @@ import { type Calibration, estimateFrom } from "./calibration.ts";
 import type { CalibrationJob, Calibrator } from "./calibrator.ts";
 import { type HostRoom, type SessionCost, sessionsThatFit, slotCounts } from "./room.ts";
 
+/** What an edge takes of one agent; the first by app and class count. */
+const CLASSES_MAX = 64;
 /** A process that could not be had now may be in this. */
 const RETRY_MS = 5_000;
 
@@ -66,7 +68,9 @@ export class HostCapacity implements AsyncDisposable {
   slots(running: readonly RunningClass[]): readonly SlotCount[] {
     const classes = new Map<string, { cost: SessionCost | undefined; frameMsP95: number }>();
     for (const { classes: offered } of this.#options.apps().map(({ spec }) => spec)) {
-      for (const { name } of offered) classes.set(name, { cost: undefined, frameMsP95: 0 });
+      for (const { name } of offered) {
+        if (classes.size < CLASSES_MAX) classes.set(name, { cost: undefined, frameMsP95: 0 });
+      }
     }
     for (const job of this.#jobs()) {
       const calibration = this.#calibrationOf(job);
@@ -75,11 +79,9 @@ export class HostCapacity implements AsyncDisposable {
       const cost = costlier(known.cost, costOf(job.app, calibration));
       classes.set(job.renderClass.name, { cost, frameMsP95: Math.max(known.frameMsP95, calibration.frameMsP95) });
     }
-    for (const { renderClass, frameMsP95 } of running) {
-      const known = classes.get(renderClass);
-      if (known !== undefined) known.frameMsP95 = Math.max(known.frameMsP95, frameMsP95);
-    }
-    const facts = [...classes].map(([renderClass, known]) => ({ renderClass, ...known }));
+    const facts = [...classes].map(([renderClass, { cost, frameMsP95 }]) => {
+      return { renderClass, cost, frameMsP95: slowestOf(running, renderClass) ?? frameMsP95 };
+    });
     return slotCounts(
       facts,
       running.map(({ cost }) => cost),
@@ -160,6 +162,14 @@ export class HostCapacity implements AsyncDisposable {
     const health = this.#options.health();
     return health.kind === "good" ? this.#options.calibrator.find(health.adapterName, job) : undefined;
   }
+}
+
+/** What sessions of the class are seen to take says more than a calibration; `undefined` while none has drawn. */
+function slowestOf(running: readonly RunningClass[], renderClass: string): number | undefined {
+  const times = running.flatMap((one) =>
+    one.renderClass === renderClass && one.frameMsP95 > 0 ? [one.frameMsP95] : [],
+  );
+  return times.length === 0 ? undefined : Math.max(...times);
 }
 
 function costOf({ spec }: HostedApp, { slots }: Calibration): SessionCost {

@@ -103,7 +103,8 @@ function processOf(
 
 function converse(child: ChildProcess, clock: Clock) {
   const listeners = new Set<(message: FromSession) => void>();
-  let lastHeardMs = clock.monotonicMs();
+  /** Until it is warm it is silent, and bounded by that. */
+  let lastHeardMs = Number.POSITIVE_INFINITY;
   let reason: string | undefined;
   let failure: Failure | undefined;
   child.on("message", (message: FromSession) => {
