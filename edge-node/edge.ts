@@ -14,8 +14,12 @@ import { openObject } from "./published/open-object.ts";
 import { sendProblem } from "./published/problems.ts";
 import type { OpenSessionDoor, SessionDoor } from "./session-port.ts";
 import { NodeState } from "./status/node-state.ts";
+import { loadConnections } from "./upstream/upstream-client.ts";
 
 const ORIGIN_SERVER_NAME = serverNameOf({ role: "origin", name: "origin" });
+
+/** What the door needs keeps the thread for longer than this: who waited for content is answered before. */
+const CONTENT_FIRST_MS = 100;
 
 export interface RunningEdge extends AsyncDisposable {
   readonly addresses: Readonly<Record<"content" | "admin", Address>> &
@@ -36,6 +40,7 @@ export async function startEdge(
     door === undefined ? openDoor !== undefined && isTooEarly(incoming, response) : door.handle(incoming, response),
   );
   const content = stack.use(await startContentListener(parseAddress(config.listen.content), routes));
+  await tools.clock.sleep(CONTENT_FIRST_MS, tools.signal);
   door = openDoor && stack.use(await openDoor(portsOf(config, parts)));
   const admin = stack.use(
     await startAdminListener({
@@ -45,6 +50,7 @@ export async function startEdge(
     }),
   );
   await startLink(config, parts, { state, door }, stack);
+  await loadConnections();
   const addresses = { content: content.address, admin: admin.address, ...door?.addresses };
   parts.events.listening(
     Object.fromEntries(Object.entries(addresses).map(([name, address]) => [name, formatAddress(address)])),

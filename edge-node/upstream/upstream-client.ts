@@ -1,12 +1,9 @@
 /** The upstream over HTTP/1.1 by undici: bounded in time and size, every way to fail a named Failure. */
 import type { Readable } from "node:stream";
-import { type Dispatcher, errors, Pool } from "undici";
+import type { Dispatcher, Pool } from "undici";
 import { Failure, isFailure } from "#domain/failure.ts";
 import type { Fields } from "#domain/http/fields.ts";
 import type { Clock } from "#platform/clock.ts";
-
-const CONNECTIONS_MAX = 256;
-const HEAD_BYTES_MAX = 64 * 1024;
 
 export interface UpstreamRequest {
   readonly method: Dispatcher.HttpMethod;
@@ -39,17 +36,10 @@ export interface UpstreamOptions {
 
 export class UpstreamClient implements AsyncDisposable {
   readonly #options: UpstreamOptions;
-  readonly #pool: Pool;
+  #pool: Promise<Pool> | undefined;
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
-    this.#pool = new Pool(options.url.origin, {
-      connections: CONNECTIONS_MAX,
-      maxHeaderSize: HEAD_BYTES_MAX,
-      connect: { timeout: options.connectMsMax },
-      headersTimeout: 0,
-      bodyTimeout: 0,
-    });
   }
 
   /** Resolves with the head. Throws `unavailable`, `upstream-timeout`, `upstream-truncated` or `upstream-malformed`. */
@@ -59,7 +49,8 @@ export class UpstreamClient implements AsyncDisposable {
     using _deadline = clock.timer(headMsMax, () => giveUp.abort(timeoutOf(request, `no response in ${headMsMax} ms`)));
     const requestedAtMs = clock.nowMs();
     try {
-      const response = await this.#pool.request({
+      const pool = await this.#connections();
+      const response = await pool.request({
         method: request.method,
         path: request.target,
         headers: [...request.fields].flatMap(([name, values]) => values.flatMap((value) => [name, value])),
@@ -79,10 +70,18 @@ export class UpstreamClient implements AsyncDisposable {
     }
   }
 
+  #connections(): Promise<Pool> {
+    this.#pool ??= loadConnections().then(({ openConnections }) => openConnections(this.#options));
+    return this.#pool;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#pool.destroy();
+    await (await this.#pool)?.destroy();
   }
 }
+
+/** A fifth of what a cold start would load, which what is stored can do without: by the first request, or before by who has the time. */
+export const loadConnections = () => import("./connections.ts");
 
 async function* bounded(
   response: Dispatcher.ResponseData,
@@ -140,7 +139,7 @@ function failureOf(error: unknown, request: UpstreamRequest): Failure {
   const options = { retryable: true, cause: error };
   if (code === "UND_ERR_CONNECT_TIMEOUT") return new Failure("upstream-timeout", words, options);
   if (code === "HPE_INVALID_EOF_STATE") return new Failure("upstream-truncated", words, options);
-  if (error instanceof errors.HTTPParserError || code === "UND_ERR_HEADERS_OVERFLOW")
+  if (error instanceof Error && (error.name === "HTTPParserError" || code === "UND_ERR_HEADERS_OVERFLOW"))
     return new Failure("upstream-malformed", words, options);
   const isCut = /^(UND_ERR_SOCKET|UND_ERR_RES_CONTENT_LENGTH_MISMATCH|UND_ERR_ABORTED|ECONNRESET|EPIPE)$/.test(code);
   return new Failure(isCut ? "upstream-truncated" : "unavailable", words, options);
