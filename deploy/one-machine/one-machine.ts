@@ -1,7 +1,9 @@
 /** Starts Perigee on one machine: every program as a process, distances by links, samples; stops all in order. */
+import { join } from "node:path";
 import { isFailure } from "#domain/failure.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { Random } from "#platform/random.ts";
+import { bundleProgram } from "../programs/bundle.ts";
 import { ask } from "./ask.ts";
 import { startControl } from "./control.ts";
 import { takeDataFolder } from "./data-folder.ts";
@@ -53,7 +55,7 @@ export async function startOneMachine(options: OneMachineOptions, tools: OneMach
   await using starting = new AsyncDisposableStack();
   const { clock, note, signal } = tools;
   const folder = starting.use(await takeDataFolder(options.data, clock, note));
-  const plan = planMachine({ ...options, networksFile: SAMPLE_NETWORKS_FILE });
+  const plan = await planBundled(options);
   await checkPortsAreFree(plan);
   const upstreamAddress = { host: "127.0.0.1", port: plan.upstreamPort };
   starting.use(await startSampleUpstream(upstreamAddress, clock));
@@ -74,6 +76,13 @@ export async function startOneMachine(options: OneMachineOptions, tools: OneMach
   starting.use(await startControl({ ...tools, ...control, links }));
   const running = starting.move();
   return { plan, programs: programs.all, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+/** Edges start from their bundle, as they are deployed. */
+async function planBundled(options: OneMachineOptions): Promise<MachinePlan> {
+  const plan = planMachine({ ...options, networksFile: SAMPLE_NETWORKS_FILE });
+  const main = await bundleProgram("edge-node", join(options.data, "programs"));
+  return { ...plan, edges: plan.edges.map((edge) => ({ ...edge, main })) };
 }
 
 interface Parts {

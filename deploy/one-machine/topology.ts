@@ -55,7 +55,7 @@ export interface JoinPlan {
 export interface ProgramPlan {
   readonly name: string;
   readonly kind: ProgramKind;
-  /** From the project's root. */
+  /** Absolute, or from the project's root. */
   readonly main: string;
   readonly dataDir: string;
   /** All but `join`, as its configuration file has it. */

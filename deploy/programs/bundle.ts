@@ -1,8 +1,8 @@
 /** Bundles a program for deployment: a few files to read where the sources are a thousand, so that it starts fast. */
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { readdir, readFile, rename, rm, stat, symlink } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { chmod, mkdir, mkdtemp, readdir, readFile, readlink, rename, rm, stat, symlink } from "node:fs/promises";
+import { join } from "node:path";
 import { type BuildOptions, build, type Plugin } from "esbuild";
 import { assert } from "#domain/assert.ts";
 
@@ -60,7 +60,6 @@ const OPTIONS = {
   outExtension: { ".js": ".mjs" },
   platform: "node",
   target: "node24",
-  keepNames: true,
   sourcemap: "linked",
   plugins: [BUILTINS],
   banner: { js: REQUIRE },
@@ -76,16 +75,18 @@ export async function bundleProgram(program: BundledProgram, outDir: string): Pr
   const name = `${program}-${await keyOf(program)}`;
   const folder = join(outDir, name);
   if (!existsSync(folder)) {
-    const making = join(outDir, `.${name}-${process.pid}`);
+    await mkdir(outDir, { recursive: true });
+    const making = await mkdtemp(join(outDir, `.${name}-`));
     try {
       await build({ ...OPTIONS, entryPoints: [join(ROOT, program, "main.ts")], outdir: making, absWorkingDir: ROOT });
+      await chmod(making, 0o755);
       await renameUnlessThere(making, folder);
     } finally {
       await rm(making, { recursive: true, force: true });
     }
-    await link(join(outDir, program), name);
     await removeOld(program, outDir, name);
   }
+  await point(join(outDir, program), name);
   return join(folder, "main.mjs");
 }
 
@@ -112,11 +113,11 @@ async function renameUnlessThere(from: string, to: string): Promise<void> {
   }
 }
 
-async function link(path: string, target: string): Promise<void> {
-  const making = `${path}.${process.pid}`;
-  await rm(making, { force: true });
+async function point(link: string, target: string): Promise<void> {
+  if ((await readlink(link).catch(() => undefined)) === target) return;
+  const making = `${link}.${randomUUID()}`;
   await symlink(target, making);
-  await rename(making, path);
+  await rename(making, link);
 }
 
 async function removeOld(program: BundledProgram, outDir: string, current: string): Promise<void> {
@@ -125,5 +126,5 @@ async function removeOld(program: BundledProgram, outDir: string, current: strin
     names.map(async (name) => ({ name, madeAtMs: (await stat(join(outDir, name))).mtimeMs })),
   );
   const old = aged.toSorted((one, other) => other.madeAtMs - one.madeAtMs).slice(KEPT_MAX - 1);
-  for (const { name } of old) await rm(join(outDir, basename(name)), { recursive: true, force: true });
+  for (const { name } of old) await rm(join(outDir, name), { recursive: true, force: true });
 }

@@ -3,11 +3,14 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
+import { bundleProgram } from "../programs/bundle.ts";
 
 const HERE = import.meta.dirname;
 const ROOT = join(HERE, "..", "..");
 const INSTALLED_AT = "/opt/perigee";
 const PROGRAMS = ["origin", "scheduler", "edge-node", "render-agent"];
+/** What a unit starts, from where it is installed: the program's bundle, or its sources. */
+const MAINS: Readonly<Record<string, string>> = { "edge-node": ".bundle/edge-node/main.mjs" };
 /** Every unit has these; what else it has may differ. */
 const HARDENING = {
   User: "perigee",
@@ -35,13 +38,14 @@ t.test(
   "each program has a unit that starts a file that is there, as another user, with nothing it does not need",
   async (t) => {
     const units = readdirSync(HERE).filter((name) => name.endsWith(".service"));
+    await bundleProgram("edge-node", join(ROOT, ".bundle"));
     t.strictSame(units.sort(), PROGRAMS.map((program) => `perigee-${program}.service`).sort());
     for (const program of PROGRAMS) {
       const settings = settingsOf(readFileSync(unitFile(program), "utf8"));
       const words = settings.get("ExecStart")?.split(" ") ?? [];
       t.strictSame(words, [
         `${INSTALLED_AT}/node_modules/.bin/node`,
-        `${INSTALLED_AT}/${program}/main.ts`,
+        `${INSTALLED_AT}/${MAINS[program] ?? `${program}/main.ts`}`,
         "--config",
         `/etc/perigee/${program}.yaml`,
       ]);

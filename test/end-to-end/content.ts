@@ -51,7 +51,7 @@ export const PULLED: Content = new Map(
 export const PULLED_UNCACHED = "/pulled/never";
 
 /** An origin server whose answers may be stored for an hour, but for one that may not. */
-export async function startUpstream(t: Test): Promise<Upstream> {
+export async function startUpstream(t: Pick<Test, "teardown">): Promise<Upstream> {
   const asked = new Map<string, number>();
   const server = createServer((request, response) => {
     const path = request.url ?? "";

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Test } from "tap";
 import { type ProgramSpec, type RunningProgram, spawnProgram, startProgram } from "#deploy/one-machine/program.ts";
+import { bundleProgram } from "#deploy/programs/bundle.ts";
 import { type Address, formatAddress } from "#platform/address.ts";
 import { systemClock } from "#platform/clock.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
@@ -14,7 +15,9 @@ import { type Link, startTcpLink } from "#platform/links/tcp-link.ts";
 import { systemRandom } from "#platform/random.ts";
 
 const LOOPBACK = "127.0.0.1";
-const CLI = join(import.meta.dirname, "..", "..", "cli", "main.ts");
+const ROOT = join(import.meta.dirname, "..", "..");
+const CLI = join(ROOT, "cli", "main.ts");
+const BUNDLES = join(ROOT, ".bundle");
 const COMMAND_MS_MAX = 60_000;
 const START_MS_MAX = 60_000;
 const LOG_SHOWN_CHARACTERS = 3_000;
@@ -44,13 +47,16 @@ export interface Scheduler extends Member {
   readonly client: Address;
 }
 
+/** What ends with the test, or with what is measured. */
+export type Lasting = Pick<Test, "teardown">;
+
 /** Where logs, configuration and data go. */
 export interface Ground {
-  readonly t: Test;
+  readonly t: Lasting;
   readonly folder: string;
 }
 
-export function makeGround(t: Test): Ground {
+export function makeGround(t: Lasting): Ground {
   const folder = mkdtempSync(join(tmpdir(), "perigee-end-to-end-"));
   t.teardown(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
   return { t, folder };
@@ -99,7 +105,7 @@ export async function startScheduler(ground: Ground, origin: Origin, networks: s
   return Object.assign(member, { client });
 }
 
-/** One edge of the pool of that name, its ways to the origin links of no length. */
+/** One edge of the pool of that name, as it is deployed: its bundle. Its ways to the origin are links of no length. */
 export async function startEdge(ground: Ground, origin: Origin, pool: string): Promise<Edge> {
   const { t, folder } = ground;
   const name = `${pool}-1`;
@@ -115,7 +121,7 @@ export async function startEdge(ground: Ground, origin: Origin, pool: string): P
     cloud[part] = formatAddress(link.address);
     toCloud.push(link);
   }
-  const spec = specOf(folder, name, "edge-node/main.ts", admin, {
+  const spec = specOf(folder, name, await bundleProgram("edge-node", BUNDLES), admin, {
     dataDir: join(folder, name),
     name,
     join: await joinOf(ground, origin, ["--role", "edge", "--name", name, "--pool", pool]),
@@ -148,7 +154,7 @@ process.once("exit", () => {
 });
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => process.exit(1));
 
-function keep(t: Test, member: Member, program: RunningProgram): void {
+function keep(t: Lasting, member: Member, program: RunningProgram): void {
   member.running = program;
   leftRunning.add(program);
   void program.ended.then(() => leftRunning.delete(program));
