@@ -35,6 +35,8 @@ export const LEASE_REQUESTS_MAX = 64;
 /** A set that does not fit is asked for whole, ever more seldom. */
 const SNAPSHOT_ASK_MS = 5_000;
 const SNAPSHOT_ASK_MS_MAX = 300_000;
+/** What a client is told fits a control message. */
+const REASON_LENGTH_MAX = 200;
 const BLOB_MS_MAX = 30_000;
 /** What an edge is told last has this long to reach it. */
 const FAREWELL_MS_MAX = 500;
@@ -267,9 +269,11 @@ class Connection implements Disposable {
       case "leaseRequest":
         this.#takeLeaseRequest(message.value);
         break;
-      case "endSession":
-        this.#options.endSession(message.value);
+      case "endSession": {
+        const { session, attempt, reason } = message.value;
+        this.#options.endSession({ session, attempt, reason: reason.slice(0, REASON_LENGTH_MAX) });
         break;
+      }
       case "ping": {
         const { nonce, sentAtMs } = message.value;
         this.push({ message: { case: "pong", value: { nonce, sentAtMs } } });

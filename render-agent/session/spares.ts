@@ -55,9 +55,7 @@ export class Spares implements AsyncDisposable {
 
   /** Takes back what was used for nothing that lasts; one too many is stopped. */
   giveBack(process: SessionProcess): void {
-    const { size } = this.#warm;
-    if (size < this.#options.count && !this.#stopping.signal.aborted) this.#keep(process);
-    else process.stop("not-needed");
+    this.#keep(process);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -69,9 +67,11 @@ export class Spares implements AsyncDisposable {
     await Promise.all(all.map(({ ended }) => ended));
   }
 
-  /** Brings the count up again, one after the other: starting takes a core. */
+  /** Brings the count up again, one after the other: starting takes a core. One is started anyway, to know the GPU. */
   #refill(): void {
-    const isFull = this.#warm.size + this.#starting.size >= this.#options.count;
+    const { count } = this.#options;
+    const wanted = this.#health.kind === "good" ? count : Math.max(1, count);
+    const isFull = this.#warm.size + this.#starting.size >= wanted;
     if (isFull || this.#starting.size > 0 || this.#isWaiting || this.#stopping.signal.aborted) return;
     const starting = this.#start();
     this.#starting.add(starting);
@@ -89,6 +89,10 @@ export class Spares implements AsyncDisposable {
   }
 
   #keep(process: SessionProcess): void {
+    if (this.#warm.size >= this.#options.count || this.#stopping.signal.aborted) {
+      process.stop("not-needed");
+      return;
+    }
     this.#warm.add(process);
     process.ended.then(() => {
       if (this.#warm.delete(process)) this.#retryLater();
