@@ -24,11 +24,12 @@ function linking() {
   const transports: { events: TransportEvents; poses: number; control: ControlMessage[]; isOpen: boolean }[] = [];
   const shown: number[] = [];
   const closed: number[] = [];
+  const offers = { made: 0, closed: 0 };
   const links = createMediaLinks<{ close(): void }>({
     clock,
     kinds: ["webrtc"],
     offer: async () => ({
-      offerSdp: "offer",
+      offerSdp: `offer ${++offers.made}`,
       async open(_answer, events) {
         const transport = { events, poses: 0, control: [] as ControlMessage[], isOpen: true };
         transports.push(transport);
@@ -43,7 +44,9 @@ function linking() {
           },
         };
       },
-      close: () => undefined,
+      close() {
+        offers.closed += 1;
+      },
     }),
     openDecoder: (events: DecoderEvents<{ close(): void }>) => ({
       queue: 0,
@@ -66,7 +69,7 @@ function linking() {
     frame(at, 1);
     return opening;
   };
-  return { clock, links, transports, shown, closed, frame, open };
+  return { clock, links, transports, shown, closed, offers, frame, open };
 }
 
 t.test(
@@ -145,4 +148,16 @@ t.test("while a second link comes up both get poses, and pictures come from the 
     transports.map(({ poses }) => poses),
     [1, 2],
   );
+});
+
+t.test("an offer that was refused is made to the next edge, and closed when none comes", async (t) => {
+  const { clock, links, offers } = linking();
+  const refused = await links.prepare("webrtc");
+  refused.release();
+  const again = await links.prepare("webrtc");
+  t.equal(again.offerSdp, refused.offerSdp);
+  again.release();
+  await clock.advance(10_000);
+  t.same(offers, { made: 1, closed: 1 });
+  t.not((await links.prepare("webrtc")).offerSdp, refused.offerSdp);
 });

@@ -8,6 +8,8 @@ import { createReceiver, type DecodedFrame, type ReceiverCounts, type ReceiverPo
 import { advancePoseFlow, isSilent, type PoseFlow } from "./silence.ts";
 import type { MediaTransport, PendingTransport, TransportEvents, TransportKind } from "./transport.ts";
 
+/** An offer that an edge refused is good for the next edge; later the network may be another. */
+const RELEASED_MS_MAX = 3000;
 /** A seventh of the silence that is waited for. */
 const WATCH_INTERVAL_MS = 100;
 
@@ -43,6 +45,8 @@ export interface PendingMedia {
   readonly offerSdp: string | undefined;
   /** Resolves with the first picture; rejects with the signal's reason or a `ClientFailure`. */
   open(connected: ConnectedSession, signal: AbortSignal): Promise<MediaLink>;
+  /** Not opened, and its offer taken by nobody: the next to prepare may have it. */
+  release(): void;
   close(): void;
 }
 
@@ -71,11 +75,12 @@ export interface MediaLinks extends MediaPort {
 
 export function createMediaLinks<P extends Picture>(options: MediaPortOptions<P>): MediaLinks {
   const links = new Set<OpenLink>();
+  const released = keepReleased(options.clock);
   let shown: OpenLink | undefined;
   return {
     kinds: options.kinds,
     async prepare(kind) {
-      const pending = await options.offer(kind);
+      const pending = released.take(kind) ?? (await options.offer(kind));
       return {
         offerSdp: pending.offerSdp,
         async open(connected, signal) {
@@ -101,11 +106,34 @@ export function createMediaLinks<P extends Picture>(options: MediaPortOptions<P>
             },
           };
         },
+        release: () => released.add(kind, pending),
         close: () => pending.close(),
       };
     },
     sendPose(bytes) {
       for (const link of links) link.sendPose(bytes);
+    },
+  };
+}
+
+/** One of each kind at most. */
+function keepReleased(clock: ClientClock) {
+  const kept = new Map<TransportKind, PendingTransport>();
+  const take = (kind: TransportKind): PendingTransport | undefined => {
+    const pending = kept.get(kind);
+    kept.delete(kind);
+    return pending;
+  };
+  const expire = async (kind: TransportKind, pending: PendingTransport): Promise<void> => {
+    await clock.sleep(RELEASED_MS_MAX);
+    if (kept.get(kind) === pending) take(kind)?.close();
+  };
+  return {
+    take,
+    add(kind: TransportKind, pending: PendingTransport): void {
+      take(kind)?.close();
+      kept.set(kind, pending);
+      void expire(kind, pending);
     },
   };
 }

@@ -3,7 +3,7 @@ import type { ConnectSession } from "#contracts/operator-api/sessions.ts";
 import { ClientFailure } from "../failure.ts";
 import type { PendingMedia } from "../media/media-port.ts";
 import type { TransportKind } from "../media/transport.ts";
-import { type FailureKind, kindOfFailure } from "./refusals.ts";
+import { type FailureKind, isAnswered, kindOfFailure } from "./refusals.ts";
 import type { Grant, SessionPorts } from "./session-ports.ts";
 
 /** Of a pool with more, these are enough to find one alive. */
@@ -73,9 +73,16 @@ async function connectOnce(
     const link = await pending.open(connected, deadline);
     return { edge, transport, connected, link };
   } catch (error) {
-    pending?.close();
-    if (error instanceof ClientFailure) return error;
-    if (deadline.aborted) return new ClientFailure("media-unreachable", `${edge}: no picture came in time`);
-    throw error;
+    const failure = failureOf(error, `${edge}: no picture came in time`, deadline);
+    // An edge that said no has given the offer to nobody.
+    if (isAnswered(failure)) pending?.release();
+    else pending?.close();
+    return failure;
   }
+}
+
+function failureOf(error: unknown, late: string, deadline: AbortSignal): ClientFailure {
+  if (error instanceof ClientFailure) return error;
+  if (deadline.aborted) return new ClientFailure("media-unreachable", late);
+  throw error;
 }

@@ -12,13 +12,9 @@ export type FailureKind =
   /** A no that stays. */
   | "fatal";
 
-const UNREACHABLE = new Set([
-  "unreachable",
-  "media-unreachable",
-  "unavailable",
-  "deadline-exceeded",
-  "upstream-timeout",
-]);
+/** No answer: what was sent may still be on its way to somebody. */
+const SILENT = ["unreachable", "media-unreachable", "deadline-exceeded", "upstream-timeout"];
+const UNREACHABLE = new Set([...SILENT, "unavailable"]);
 const STALE = new Set(["not-found", "token-expired", "token-invalid", "proof-invalid", "certificate-untrusted"]);
 const REFUSED = new Set(["overloaded", "no-pool-fits", "placement-refused", "attempt-superseded"]);
 
@@ -33,6 +29,11 @@ export function kindOfFailure({ code }: ClientFailure): FailureKind {
 export function kindOfFirstFailure(failure: ClientFailure): Exclude<FailureKind, "stale"> {
   const kind = kindOfFailure(failure);
   return kind === "stale" ? "fatal" : kind;
+}
+
+/** Whether somebody said no, so that nobody else has taken up what was offered. */
+export function isAnswered({ code }: ClientFailure): boolean {
+  return !SILENT.includes(code);
 }
 
 export function problemOf({ code, message }: ClientFailure): Problem {

@@ -240,6 +240,7 @@ export class SessionWorld {
   #prepare(kind: TransportKind): PendingMedia {
     return {
       offerSdp: "offer",
+      release: () => undefined,
       close: () => undefined,
       open: async ({ agent: name }, signal) => {
         const agent = this.agent(name);
