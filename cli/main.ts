@@ -1,13 +1,24 @@
 /** `perigee`: the operator's command. */
+import { getEventListeners } from "node:events";
+import { systemClock } from "#platform/clock.ts";
 import { runCommandLine } from "./program.ts";
+
+/** What a shell reports for a process that a signal has ended. */
+const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+/** npm passes on what the terminal has sent to its programs too: within this it is the same Ctrl-C. */
+const SAME_INTERRUPT_MS = 300;
 
 const interrupt = new AbortController();
 const kill = new AbortController();
-/** What a shell reports for a process that a signal has ended. */
-const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+let interruptedAtMs = 0;
 for (const [signal, code] of Object.entries(EXIT_CODES)) {
   process.on(signal, () => {
-    if (!interrupt.signal.aborted) return interrupt.abort();
+    const nowMs = systemClock.monotonicMs();
+    if (interrupt.signal.aborted && nowMs - interruptedAtMs < SAME_INTERRUPT_MS) return;
+    // A command that does not ask to be told has nothing to end in order.
+    const isAwaited = !interrupt.signal.aborted && getEventListeners(interrupt.signal, "abort").length > 0;
+    interruptedAtMs = nowMs;
+    if (isAwaited) return interrupt.abort();
     kill.abort();
     process.exit(code);
   });

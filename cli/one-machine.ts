@@ -23,6 +23,7 @@ const SILENT: Output = { line: () => {}, note: () => {} };
 
 export async function runOneMachine(options: OneMachineOptions, session: CommandSession): Promise<void> {
   const { output, signal, killSignal } = session;
+  const interrupted = signal.aborted ? undefined : once(signal, "abort");
   const begunMs = systemClock.monotonicMs();
   const seconds = () => ((systemClock.monotonicMs() - begunMs) / 1000).toFixed(1).padStart(5);
   const note = (text: string) => output.note(`${seconds()} s  ${text}`);
@@ -46,7 +47,7 @@ export async function runOneMachine(options: OneMachineOptions, session: Command
   const contextFile = join(options.data, "context.yaml");
   writeFileSync(contextFile, stringify(context));
   for (const line of addressLines(machine, options, session, contextFile)) output.line(line);
-  if (!signal.aborted) await once(signal, "abort");
+  await interrupted;
   note("stopping everything in order; Ctrl-C again ends it at once");
 }
 

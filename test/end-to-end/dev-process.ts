@@ -2,20 +2,21 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import type { Test } from "tap";
+import { checkPortsAreFree } from "#deploy/one-machine/free-ports.ts";
+import { planMachine } from "#deploy/one-machine/topology.ts";
 import { systemClock } from "#platform/clock.ts";
-import { closeServer, listen } from "#platform/http/listening.ts";
 
 const CLI = join(import.meta.dirname, "..", "..", "cli", "main.ts");
 const START_MS_MAX = 100_000;
 const NOTED_MS_MAX = 60_000;
 const COMMAND_MS_MAX = 60_000;
-const FIRST_PORT = 7_400;
-const OFFSET_MAX = 50_000;
+/** All ports of a start are within the step; the last block ends below 32,768. */
+const [OFFSET_MIN, OFFSET_STEP, OFFSETS] = [2_400, 200, 110] as const;
+const OFFSET_ATTEMPTS_MAX = 20;
 
 export interface Dev {
   readonly child: ChildProcess;
@@ -26,12 +27,21 @@ export interface Dev {
   noted(like: RegExp, count?: number): Promise<void>;
 }
 
-/** An offset at which the first of its ports is free. */
+/**
+ * An offset at which all its ports are free, below those that the system gives to outgoing connections: one of these
+ * would be taken between here and there. Runs beside one another begin their search at different places.
+ */
 export async function freeOffset(): Promise<number> {
-  const server = createServer();
-  const { port } = await listen(server, { host: "127.0.0.1", port: 0 });
-  await closeServer(server);
-  return Math.min(Math.max(port - FIRST_PORT, 1), OFFSET_MAX);
+  for (let attempt = 0; attempt < OFFSET_ATTEMPTS_MAX; attempt += 1) {
+    const portOffset = OFFSET_MIN + ((process.pid + attempt) % OFFSETS) * OFFSET_STEP;
+    const plan = planMachine({ data: "unused", networksFile: "unused", portOffset });
+    const isFree = await checkPortsAreFree(plan).then(
+      () => true,
+      () => false,
+    );
+    if (isFree) return portOffset;
+  }
+  throw new Error(`no free block of ports in ${OFFSET_ATTEMPTS_MAX} tries`);
 }
 
 /** Waits until everything is ready; stopped when the test ends. */

@@ -11,6 +11,7 @@ import { freeOffset, perigee, pidsOf, startDev, stopDev } from "./dev-process.ts
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const CLI = join(ROOT, "cli", "main.ts");
+const IMPATIENCE_MS = 100;
 const ANSWER_MS_MAX = 5_000;
 
 const BAD_POLICY = `apiVersion: perigee.dev/v1
@@ -82,12 +83,18 @@ t.test("everything printed answers, and what was applied survives kill -9 and a 
   const programs = [...pidsOf(data).values()];
   const identity = join(data, "near-1", "identity", "identity.json");
   const joinedAtMs = statSync(identity).mtimeMs;
-  t.equal(await stopDev(first.child), 0, "Ctrl-C is an orderly end");
+  first.child.kill("SIGINT");
+  t.equal(await stopDev(first.child), 0, "Ctrl-C is an orderly end, also where npm passes it on once more");
   t.notOk(programs.some(isAlive), "nothing is left running");
   const second = await startDev(t, data, offset);
   await answersAll(t, second.lines);
   t.equal(statSync(identity).mtimeMs, joinedAtMs, "nobody joins twice");
   t.match((await perigee(data, "get", "releases", "-o", "name")).out, /Release\/shop\.3/);
+  const outage = await perigee(data, "machine", "stop", "origin", "scheduler", "--data", data);
+  t.match(outage.out, /^origin +stopped$/m);
+  t.match(outage.out, /^scheduler +stopped$/m);
+  const atEdge = second.lines.find((line) => line.includes("near-1.edge"))?.match(/http:\S+/)?.[0] ?? "";
+  t.match(await ask(new URL(atEdge), systemClock.deadline(ANSWER_MS_MAX)), { status: 200 }, "served without the cloud");
 });
 
 t.test("a start that is killed leaves programs, which the next start ends; two starts share no folder", async (t) => {
@@ -115,9 +122,10 @@ t.test("a start that is killed leaves programs, which the next start ends; two s
   t.notOk(isAlive(left), "it was ended");
 
   const programs = [...pidsOf(data)].flatMap(([name, pid]) => (name === "dev" ? [] : [pid]));
+  const frozen = pidsOf(data).get("near-1") ?? 0;
+  process.kill(frozen, "SIGSTOP");
   const exited = once(second.child, "exit");
-  second.child.kill("SIGINT");
-  second.child.kill("SIGINT");
-  await exited;
-  await until(() => !programs.some(isAlive), "a second Ctrl-C ends all at once");
+  using _impatient = systemClock.every(IMPATIENCE_MS, () => void second.child.kill("SIGINT"));
+  t.strictSame(await exited, [130, null], "another Ctrl-C does not wait for a program that does not stop");
+  await until(() => !programs.some(isAlive), "all ended at once");
 });
