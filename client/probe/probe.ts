@@ -65,8 +65,11 @@ async function probeEdge({ url, token }: ProbeTarget, clock: ClientClock, signal
  */
 function accountedMs(url: string, sinceMs: number): number | undefined {
   const entry = performance.getEntriesByName(url, "resource").at(-1);
-  if (!(entry instanceof PerformanceResourceTiming) || entry.startTime < sinceMs) return undefined;
-  const { requestStart, responseStart } = entry;
+  if (entry === undefined || entry.startTime < sinceMs) return undefined;
+  // `in`, since Node's own type of an entry, which tests compile with, lacks them.
+  const requestStart = "requestStart" in entry ? entry.requestStart : undefined;
+  const responseStart = "responseStart" in entry ? entry.responseStart : undefined;
+  if (typeof requestStart !== "number" || typeof responseStart !== "number") return undefined;
   return requestStart > 0 && responseStart >= requestStart ? responseStart - requestStart : undefined;
 }
 
