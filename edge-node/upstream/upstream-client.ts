@@ -71,8 +71,9 @@ export class UpstreamClient implements AsyncDisposable {
   }
 
   #connections(): Promise<Pool> {
-    this.#pool ??= loadConnections().then(({ openConnections }) => openConnections(this.#options));
-    return this.#pool;
+    const pool = this.#pool ?? loadConnections().then(({ openConnections }) => openConnections(this.#options));
+    this.#pool = pool;
+    return pool;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
