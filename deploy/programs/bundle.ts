@@ -122,8 +122,12 @@ async function point(link: string, target: string): Promise<void> {
 
 async function removeOld(program: BundledProgram, outDir: string, current: string): Promise<void> {
   const names = (await readdir(outDir)).filter((name) => name.startsWith(`${program}-`) && name !== current);
+  // Another that bundles may be removing them too.
   const aged = await Promise.all(
-    names.map(async (name) => ({ name, madeAtMs: (await stat(join(outDir, name))).mtimeMs })),
+    names.map(async (name) => ({
+      name,
+      madeAtMs: (await stat(join(outDir, name)).catch(() => undefined))?.mtimeMs ?? 0,
+    })),
   );
   const old = aged.toSorted((one, other) => other.madeAtMs - one.madeAtMs).slice(KEPT_MAX - 1);
   for (const { name } of old) await rm(join(outDir, name), { recursive: true, force: true });

@@ -1,10 +1,10 @@
 /** From kill -9 to the first byte of an edge that nobody helps: its bundle beside its sources, in turns on the same data. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { systemClock } from "#platform/clock.ts";
-import { cpuSeconds } from "#test/bench/processes.ts";
+import { cpuSeconds, residentMb } from "#test/bench/processes.ts";
 import { medianOf, printReport, type Row, reportOf } from "#test/bench/report.ts";
 import { type Content, PULLED, startUpstream, writeContent } from "#test/end-to-end/content.ts";
 import {
@@ -26,9 +26,13 @@ const TARGET_MS = 1_000;
 const SHOP = { name: "shop", host: "shop.example" };
 const NEWS = { name: "news", host: "news.example" };
 const POLL_MS = 2;
+const TARGET_MB = 120;
+const OBJECT_BYTES = 10_000;
 
 const HELP = `node edge-node/bench/cold-start.bench.ts [options]: kill -9 to first byte, with the cloud gone
   --rounds <count>  of each, in turns (15)
+  --objects <count> published and served before, of 10 kB (1000)
+  --idle-seconds <count>  before resident memory is read (10)
   --smoke           one round: shows that it runs, measures nothing
   --json            the last line only
   --help`;
@@ -36,6 +40,8 @@ const HELP = `node edge-node/bench/cold-start.bench.ts [options]: kill -9 to fir
 const { values: options } = parseArgs({
   options: {
     rounds: { type: "string", default: "15" },
+    objects: { type: "string", default: "1000" },
+    "idle-seconds": { type: "string", default: "10" },
     smoke: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
@@ -50,8 +56,15 @@ interface Start {
   readonly withheldMs: number;
 }
 
+interface Prepared {
+  readonly edge: Edge;
+  readonly content: Content;
+  /** Its resident memory when it had served everything and was at rest. */
+  readonly filledMb: number;
+}
+
 /** An edge that has a published site and a pulled one, and whose origin is gone. */
-async function prepareEdge(ground: Ground): Promise<{ readonly edge: Edge; readonly content: Content }> {
+async function prepareEdge(ground: Ground): Promise<Prepared> {
   const upstream = await startUpstream(ground.t);
   const origin = await startOrigin(ground);
   const perigee = perigeeOf(origin);
@@ -68,7 +81,7 @@ async function prepareEdge(ground: Ground): Promise<{ readonly edge: Edge; reado
   await perigee("apply", "-f", file);
   const edge = await startEdge(ground, origin, "here");
   const folder = join(ground.folder, "release");
-  const content = writeContent(folder, 1);
+  const content = new Map([...writeContent(folder, 1), ...writeObjects(folder)]);
   await perigee("publish", folder, "--site", SHOP.name);
   for (const [site, files] of [
     [SHOP, content],
@@ -76,11 +89,27 @@ async function prepareEdge(ground: Ground): Promise<{ readonly edge: Edge; reado
   ] as const) {
     for (const [path, bytes] of files) await untilSo(`${path} is served`, () => get(edge, site, path), is(bytes));
   }
+  const filledMb = await idleMb(edge);
   // In order, so that all of it is on the disk.
   await edge.running?.[Symbol.asyncDispose]();
   await kill(origin);
   await upstream.close();
-  return { edge, content };
+  return { edge, content, filledMb };
+}
+
+function writeObjects(folder: string): Content {
+  mkdirSync(join(folder, "objects"), { recursive: true });
+  const objects = Array.from({ length: options.smoke ? 20 : Number(options.objects) }, (_, index) => {
+    const bytes = Buffer.alloc(OBJECT_BYTES, `perigee ${index} `);
+    writeFileSync(join(folder, "objects", `${index}`), bytes);
+    return [`/objects/${index}`, bytes] as const;
+  });
+  return new Map(objects);
+}
+
+async function idleMb({ running }: Edge): Promise<number> {
+  await systemClock.sleep(options.smoke ? 100 : Number(options["idle-seconds"]) * 1000);
+  return Number(residentMb(running?.pid ?? 0).toFixed(1));
 }
 
 function get({ content }: Edge, { host }: { readonly host: string }, path: string): Promise<Answer> {
@@ -118,7 +147,7 @@ async function run(): Promise<number> {
   stack.defer(() => rmSync(folder, { recursive: true, force: true }));
   process.env["NODE_COMPILE_CACHE"] = folder;
   const ground = makeGround({ teardown: (end) => stack.defer(end) });
-  const { edge, content } = await prepareEdge(ground);
+  const { edge, content, filledMb } = await prepareEdge(ground);
   const fromSource: Edge = { ...edge, spec: { ...edge.spec, main: "edge-node/main.ts" } };
   const programs = [fromSource, edge].map((member) => ({ edge: member, starts: [] as Start[] }));
   const rounds = options.smoke ? 1 : Number(options.rounds);
@@ -127,10 +156,19 @@ async function run(): Promise<number> {
     for (const program of programs) program.starts.push(await measureStart(ground, program.edge, content));
   }
   const [source = [], bundle = []] = programs.map(({ starts }) => starts);
-  return printReport(
-    reportOf(options.smoke ? "cold-start (smoke)" : "cold-start", rowsOf(source, bundle)),
-    options.json,
+  startCold(ground, edge);
+  await untilSo(
+    "the edge has started",
+    () => ask(edge.admin, "/healthz"),
+    ({ status }) => status === 200,
   );
+  const rss = { unit: "MB", baseline: null, target: TARGET_MB };
+  const rows = [
+    ...rowsOf(source, bundle),
+    { row: "rss_idle", value: filledMb, ...rss },
+    { row: "rss_idle_restarted", value: await idleMb(edge), ...rss },
+  ];
+  return printReport(reportOf(options.smoke ? "cold-start (smoke)" : "cold-start", rows), options.json);
 }
 
 function rowsOf(source: readonly Start[], bundle: readonly Start[]): readonly Row[] {
