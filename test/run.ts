@@ -51,9 +51,17 @@ stream.on("test:fail", ({ name, file, line, details }) => {
 stream.on("test:diagnostic", ({ file, message }) => {
   if (isEndToEnd && file !== undefined) console.log(`${file.slice(root.length + 1)}: ${message}`);
 });
+let unexplained = 0;
+stream.on("test:pass", ({ name, file, line, skip }) => {
+  if (skip === undefined || skip === false) return;
+  // tap also calls a test skipped that has asserted nothing.
+  const reason = typeof skip === "string" ? skip : "";
+  if (reason === "") unexplained += 1;
+  console.log(`SKIP  ${file?.slice(root.length + 1) ?? ""}:${line ?? ""} ${name}: ${reason || "asserts nothing"}`);
+});
 stream.on("test:summary", ({ file, success, duration_ms, counts }) => {
   if (file !== undefined) return;
-  const failed = counts.tests - counts.passed - counts.skipped - counts.todo;
+  const failed = counts.tests - counts.passed - counts.skipped - counts.todo + unexplained;
   const skipped = counts.skipped + counts.todo;
   console.log(`${files.length} files in ${(duration_ms / 1000).toFixed(1)} s`);
   console.log(`${counts.passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);

@@ -43,8 +43,9 @@ t.test("directives are read whatever their case, spaces and quotes; the first of
   }
 });
 
-t.test("any text parses into directives and list members without throwing", async () => {
+t.test("any text parses into directives and list members without throwing", async (t) => {
   fc.assert(fc.property(fc.string(), (text) => parseCacheControl(text).size >= 0 && listMembers(text).length >= 0));
+  t.pass("every generated case held");
 });
 
 t.test("entity tags compare weakly for caches and strongly for ranges", async (t) => {

@@ -134,7 +134,7 @@ t.test("when the upstream fails, stale is served as the response or the Site all
   }
 });
 
-t.test("nothing marked never-stale is served stale, whatever else is said", async () => {
+t.test("nothing marked never-stale is served stale, whatever else is said", async (t) => {
   const directive = fc.constantFrom(
     "max-age=5",
     "s-maxage=5",
@@ -157,6 +157,7 @@ t.test("nothing marked never-stale is served stale, whatever else is said", asyn
       },
     ),
   );
+  t.pass("every generated case held");
 });
 
 t.test("a variant is told by the fields that Vary names, whatever their order", async (t) => {

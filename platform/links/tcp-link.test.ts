@@ -221,4 +221,5 @@ t.test("an unreachable target resets the client; a reset at either end reaches t
   await until(() => accepted[1]?.text === "b", "connected");
   accepted[1]?.socket.resetAndDestroy();
   await until(() => second.closed, "the target's reset reaches the client");
+  t.ok(lonely.closed && second.closed, "each client was told");
 });

@@ -235,11 +235,12 @@ t.test("a headset is drawn to, from its own poses", async (t) => {
   t.ok(shown.green.share > SEEN && shown.red.share < UNSEEN, `to the right is green: ${JSON.stringify(shown)}`);
 });
 
-t.test("leaving tells the scheduler", async () => {
+t.test("leaving tells the scheduler", async (t) => {
   await page.evaluate("perigee.leave()");
   await waitFor(page, "perigee.state().phase === 'ended'");
   const isEnd = ({ call }: { readonly call: string }) => call === "DELETE /v1/sessions/session-1";
   await until(() => services.calls.some(isEnd), "the end was told");
+  t.equal(services.calls.filter(isEnd).length, 1);
 });
 
 t.test("where there is no WebRTC, frames come over a WebSocket", async (t) => {
