@@ -88,8 +88,8 @@ export class RenderAgent implements AsyncDisposable {
     this.#isStopping = true;
     this.#links.sendStatus();
     await Promise.all([this.#host, this.#capacity, this.#spares].map((part) => part[Symbol.asyncDispose]()));
-    this.#scenes[Symbol.dispose]();
-    await this.#links[Symbol.asyncDispose]();
+    // The end of the streams ends what scenes are being fetched by.
+    await Promise.all([this.#links, this.#scenes].map((part) => part[Symbol.asyncDispose]()));
   }
 
   #status(): AgentStatus {

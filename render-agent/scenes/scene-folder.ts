@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Digest, isDigest } from "#domain/content/release.ts";
 import { Failure } from "#domain/failure.ts";
-import { isTemporaryName, writeFileDurably } from "#platform/files/durable.ts";
+import { isTemporaryName, storageFailure, writeFileDurably } from "#platform/files/durable.ts";
 
 /** Scores of scenes of the largest size. */
 const FOLDER_BYTES_MAX = 1024 * 1024 * 1024;
@@ -15,7 +15,7 @@ export interface SceneFolder {
   read(digest: Digest): Promise<Uint8Array | undefined>;
   /** Durable when it resolves. Throws `digest-mismatch`, `disk-full`, `storage-failed`. */
   write(digest: Digest, bytes: Uint8Array): Promise<void>;
-  /** Removes what is not needed. */
+  /** Removes what is not needed. Throws `storage-failed`. */
   collect(needed: ReadonlySet<Digest>): Promise<void>;
 }
 
@@ -45,7 +45,7 @@ export async function openSceneFolder(folder: string): Promise<SceneFolder> {
       await writeFileDurably(pathOf(digest), bytes);
     },
     async collect(needed) {
-      for (const name of await readdir(folder)) {
+      for (const name of await namesIn(folder)) {
         if (isDigest(name) && !needed.has(name)) await rm(pathOf(name), { force: true });
       }
     },
@@ -58,6 +58,18 @@ function digestOf(bytes: Uint8Array): Digest {
 
 async function bytesIn(folder: string): Promise<number> {
   let sum = 0;
-  for (const name of await readdir(folder)) sum += (await stat(join(folder, name))).size;
+  for (const name of await namesIn(folder)) {
+    // One that was removed meanwhile takes no room.
+    sum += await stat(join(folder, name)).then(
+      ({ size }) => size,
+      () => 0,
+    );
+  }
   return sum;
+}
+
+function namesIn(folder: string): Promise<readonly string[]> {
+  return readdir(folder).catch((error: unknown) => {
+    throw storageFailure(error, folder);
+  });
 }

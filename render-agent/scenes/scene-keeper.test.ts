@@ -49,9 +49,13 @@ async function openKeeper(t: Test, world: PoolWorld, folder = t.testdir()) {
     clock: systemClock,
     random: systemRandom,
     onChange() {},
-    events: { sceneReady() {}, sceneDelayed: (_app, { code }) => void state.delayed.push(code) },
+    events: {
+      sceneReady() {},
+      sceneDelayed: (_app, { code }) => void state.delayed.push(code),
+      storageFailed: (error) => t.fail(String(error)),
+    },
   });
-  t.teardown(() => keeper[Symbol.dispose]());
+  t.teardown(() => keeper[Symbol.asyncDispose]());
   const update = () => {
     resources = resourcesOf();
     keeper.update();
@@ -81,6 +85,7 @@ t.test(
     world.setResource("RenderApp/hall", undefined);
     update();
     t.equal(keeper.get("hall"), undefined);
+    await keeper[Symbol.asyncDispose]();
   },
 );
 
@@ -89,20 +94,21 @@ t.test("what was ready is ready again without an edge, and what rots on disk is 
   world.publish("scenes", 1, { "/hall.json": hall });
   const first = await openKeeper(t, world);
   await patiently(() => first.keeper.get("hall") !== undefined, "ready");
-  first.keeper[Symbol.dispose]();
+  await first.keeper[Symbol.asyncDispose]();
   world.publish("scenes", 2, { "/hall.json": other });
   const second = await openKeeper(t, world, first.folder);
   second.state.isReachable = false;
   second.update();
   await patiently(() => second.keeper.get("hall") !== undefined, "ready again");
   t.match(second.keeper.get("hall"), { generation: 1 }, "the newest that is here");
-  second.keeper[Symbol.dispose]();
+  await second.keeper[Symbol.asyncDispose]();
   writeFileSync(join(first.folder, "scenes", digestOf(hall)), "rotten");
   const third = await openKeeper(t, world, first.folder);
   third.state.isReachable = false;
   third.update();
   await patiently(() => third.state.delayed.length > 0, "tried");
   t.equal(third.keeper.get("hall"), undefined);
+  await third.keeper[Symbol.asyncDispose]();
 });
 
 const WRONG: Readonly<Record<string, (world: PoolWorld) => void>> = {
@@ -123,6 +129,6 @@ t.test("a scene that is not what was signed, or is none, is refused by name and 
     await patiently(() => state.delayed.length > 0, name);
     t.equal(state.delayed[0], name.split(" ", 1)[0]);
     t.equal(keeper.get("hall"), undefined, name);
-    keeper[Symbol.dispose]();
+    await keeper[Symbol.asyncDispose]();
   }
 });

@@ -37,6 +37,7 @@ export interface SceneKeeperOptions {
   readonly events: {
     sceneReady(app: string, scene: Scene): void;
     sceneDelayed(app: string, failure: Failure): void;
+    storageFailed(error: unknown): void;
   };
 }
 
@@ -45,7 +46,7 @@ interface Held {
   readonly manifest: Digest;
 }
 
-export class SceneKeeper implements Disposable {
+export class SceneKeeper implements AsyncDisposable {
   readonly #options: SceneKeeperOptions;
   readonly #held = new Map<string, Held>();
   readonly #stopping = new AbortController();
@@ -80,9 +81,10 @@ export class SceneKeeper implements Disposable {
     if (this.#working === undefined) this.#working = this.#work();
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort(new Failure("unavailable", "the agent is stopping"));
     this.#waiting.abort();
+    await this.#working;
   }
 
   /** Until every app has its newest scene, with growing waits. */
@@ -108,6 +110,7 @@ export class SceneKeeper implements Disposable {
   async #bringAll(): Promise<boolean> {
     let isComplete = true;
     for (const app of this.#apps) {
+      if (this.#stopping.signal.aborted) return false;
       const [newest] = app.releases;
       if (newest === undefined || this.#held.get(app.name)?.manifest === newest.manifest.digest) continue;
       try {
@@ -119,7 +122,7 @@ export class SceneKeeper implements Disposable {
         await this.#bringFromDisk(app);
       }
     }
-    if (isComplete) await this.#collect();
+    if (isComplete && !this.#stopping.signal.aborted) await this.#collect();
     return isComplete;
   }
 
@@ -163,9 +166,14 @@ export class SceneKeeper implements Disposable {
     return bytes;
   }
 
+  /** What could not be removed is at the next change. */
   async #collect(): Promise<void> {
+    const { folder, events } = this.#options;
     const needed = new Set([...this.#held.values()].flatMap(({ scene, manifest }) => [scene.digest, manifest]));
-    await this.#options.folder.collect(needed);
+    await folder.collect(needed).catch((error: unknown) => {
+      if (!isFailure(error)) throw error;
+      events.storageFailed(error);
+    });
   }
 }
 
