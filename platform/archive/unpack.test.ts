@@ -115,6 +115,21 @@ t.test("an archive becomes a folder once, with its executables", async (t) => {
   t.pass("what exists is left alone");
 });
 
+t.test("an executable that somebody may run already is not replaced by who unpacks it at the same time", async (t) => {
+  const folder = t.testdir();
+  const archive = join(folder, "run.br");
+  await writeFile(archive, brotliCompressSync(Buffer.alloc(100_000, "x")));
+  const unpacking = { archive, target: join(folder, "run"), unpackedBytesMax: 1e6 };
+  const seen = await Promise.all(
+    Array.from({ length: 4 }, async () => {
+      await unpackExecutable(unpacking);
+      return (await stat(unpacking.target)).ino;
+    }),
+  );
+  t.equal(new Set(seen).size, 1, "one file for all");
+  t.equal((await stat(unpacking.target)).mode & 0o777, 0o755);
+});
+
 t.test("more bytes than allowed leave nothing behind", async (t) => {
   const folder = t.testdir();
   const archive = join(folder, "big.br");

@@ -1,6 +1,6 @@
 /** Unpacks brotli-compressed files and tar archives into a folder, bounded in bytes and whole or not at all. */
 import { createReadStream, createWriteStream } from "node:fs";
-import { chmod, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, link, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -19,7 +19,7 @@ export interface Unpacking {
 
 /** Makes the folder `target` from a `.tar.br`. Idempotent; two processes may do it at once. Throws `archive-invalid`. */
 export async function unpackTarBrotli(unpacking: Unpacking): Promise<void> {
-  await makeWhole(unpacking.target, async (draft) => {
+  await makeWhole(unpacking.target, rename, async (draft) => {
     const packed = await readFile(unpacking.archive);
     const tar = await promisify(brotliDecompress)(packed, { maxOutputLength: unpacking.unpackedBytesMax }).catch(
       (cause: unknown) => {
@@ -35,9 +35,10 @@ export async function unpackTarBrotli(unpacking: Unpacking): Promise<void> {
   });
 }
 
-/** Makes the executable file `target` from a `.br`, streaming. Idempotent. Throws `archive-invalid`. */
+/** Makes the executable file `target` from a `.br`, streaming. Idempotent; two processes may do it at once. Throws `archive-invalid`. */
 export async function unpackExecutable(unpacking: Unpacking): Promise<void> {
-  await makeWhole(unpacking.target, async (draft) => {
+  // A file renamed over another takes it from who runs it already; a link does not.
+  await makeWhole(unpacking.target, link, async (draft) => {
     const steps = [createReadStream(unpacking.archive), createBrotliDecompress(), limitBytes(unpacking)] as const;
     await pipeline(...steps, createWriteStream(draft)).catch((cause: unknown) => {
       throw new Failure("archive-invalid", `${unpacking.archive}: does not unpack`, { cause });
@@ -57,15 +58,19 @@ function limitBytes({ archive, unpackedBytesMax }: Unpacking): Transform {
   });
 }
 
-/** Writes a draft beside the target and renames it: a crash half-way leaves no half target. */
-async function makeWhole(target: string, write: (draft: string) => Promise<void>): Promise<void> {
+/** Writes a draft beside the target and puts it in its place: a crash half-way leaves no half target, and the first one stays. */
+async function makeWhole(
+  target: string,
+  place: (draft: string, target: string) => Promise<void>,
+  write: (draft: string) => Promise<void>,
+): Promise<void> {
   if (await exists(target)) return;
   await mkdir(dirname(target), { recursive: true });
   const folder = await mkdtemp(join(dirname(target), ".unpacking-"));
   try {
     const draft = join(folder, "draft");
     await write(draft);
-    await rename(draft, target).catch(async (error: unknown) => {
+    await place(draft, target).catch(async (error: unknown) => {
       if (!(await exists(target))) throw error;
     });
   } finally {
