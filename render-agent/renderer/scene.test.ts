@@ -28,7 +28,6 @@ t.test("what is no scene is scene-invalid", async (t) => {
     }),
   );
   t.pass("every generated case held");
-  t.pass("held");
 });
 
 t.test("every primitive stays within -1..1 and indexes its own vertices, at any detail", async (t) => {
