@@ -27,6 +27,8 @@ export class BlobFolder {
   readonly #sizes: Map<Digest, number>;
   /** Whose bytes were hashed since the start: a file that rots while the process runs is found at its next start. */
   readonly #verified = new Set<Digest>();
+  /** What is being removed from the disk and counts as gone already: nothing is received until it is. */
+  readonly #removals = new Set<Promise<void>>();
   #bytesUsed: number;
 
   private constructor(folder: string, bytesMax: number, sizes: Map<Digest, number>) {
@@ -54,6 +56,7 @@ export class BlobFolder {
    * `storage-failed`, and what `open` throws: then what was received stays, to be continued.
    */
   async receive(digest: Digest, sizeBytes: number, open: OpenBlob): Promise<void> {
+    while (this.#removals.size > 0) await Promise.allSettled(this.#removals);
     if (this.has(digest)) return;
     if (this.#bytesUsed + sizeBytes > this.#bytesMax) {
       throw new Failure("disk-full", `blob ${digest}: ${sizeBytes} bytes do not fit in store.diskBytesMax`);
@@ -103,22 +106,45 @@ export class BlobFolder {
   }
 
   async remove(digest: Digest): Promise<void> {
-    this.#bytesUsed -= this.#sizes.get(digest) ?? 0;
-    this.#sizes.delete(digest);
-    this.#verified.delete(digest);
-    await rm(this.pathOf(digest), { force: true });
+    this.#forget(digest);
+    await this.#removing(() => rm(this.pathOf(digest), { force: true }));
   }
 
-  /** Removes what is not needed, parts of it included. Gives the bytes that were freed. */
+  /**
+   * Removes what is not needed, parts of it included. Gives the bytes that were freed. What it removes counts as gone
+   * at once: a release that comes to need it meanwhile has it received again.
+   */
   async collect(needed: ReadonlySet<Digest>): Promise<number> {
-    const before = this.#bytesUsed;
-    for (const digest of [...this.#sizes.keys()]) if (!needed.has(digest)) await this.remove(digest);
-    for (const name of await namesIn(this.#folder)) {
-      const digest = name.slice(0, -PART_SUFFIX.length);
-      if (!name.endsWith(PART_SUFFIX) || needed.has(digest) || !isDigest(digest)) continue;
-      await rm(`${this.pathOf(digest)}${PART_SUFFIX}`, { force: true });
+    const unneeded = [...this.#sizes.keys()].filter((digest) => !needed.has(digest));
+    const freed = unneeded.reduce((sum, digest) => sum + this.#forget(digest), 0);
+    await this.#removing(async () => {
+      for (const digest of unneeded) await rm(this.pathOf(digest), { force: true });
+      for (const name of await namesIn(this.#folder)) {
+        const digest = name.slice(0, -PART_SUFFIX.length);
+        if (!name.endsWith(PART_SUFFIX) || needed.has(digest) || !isDigest(digest)) continue;
+        await rm(`${this.pathOf(digest)}${PART_SUFFIX}`, { force: true });
+      }
+    });
+    return freed;
+  }
+
+  /** Gives the bytes that this frees. */
+  #forget(digest: Digest): number {
+    const sizeBytes = this.#sizes.get(digest) ?? 0;
+    this.#bytesUsed -= sizeBytes;
+    this.#sizes.delete(digest);
+    this.#verified.delete(digest);
+    return sizeBytes;
+  }
+
+  async #removing(remove: () => Promise<void>): Promise<void> {
+    const removal = remove();
+    this.#removals.add(removal);
+    try {
+      await removal;
+    } finally {
+      this.#removals.delete(removal);
     }
-    return before - this.#bytesUsed;
   }
 
   pathOf(digest: Digest): string {
