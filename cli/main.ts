@@ -1,7 +1,10 @@
 /** `perigee`: the operator's command. */
 import { getEventListeners } from "node:events";
+import { enableCompileCache } from "node:module";
 import { systemClock } from "#platform/clock.ts";
-import { runCommandLine } from "./program.ts";
+
+// Before anything large is loaded: an operator waits for each command.
+enableCompileCache();
 
 /** What a shell reports for a process that a signal has ended. */
 const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
@@ -24,6 +27,7 @@ for (const [signal, code] of Object.entries(EXIT_CODES)) {
   });
 }
 
+const { runCommandLine } = await import("./program.ts");
 process.exitCode = await runCommandLine(process.argv.slice(2), {
   output: {
     line: (text) => process.stdout.write(`${text}\n`),

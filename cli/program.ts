@@ -1,21 +1,33 @@
 /** The command line as a whole: global flags, commands, and what each outcome exits with. */
 import { Command, CommanderError } from "commander";
 import { isFailure } from "#domain/failure.ts";
-import { addApply } from "./commands/apply.ts";
-import { addDev } from "./commands/dev.ts";
-import { addEdge } from "./commands/edge.ts";
-import { addMachine } from "./commands/machine.ts";
-import { addPublish, addRollback } from "./commands/publish.ts";
-import { addDelete, addDescribe, addGet } from "./commands/read.ts";
 import type { CommandSession } from "./commands/session.ts";
-import { addAppToken, addJoinToken, addOperatorToken } from "./commands/tokens.ts";
-import { addWhy } from "./commands/why.ts";
 import { EXIT, EXIT_CODE_HELP, exitCodeOf } from "./exit-codes.ts";
+
+type AddCommand = (program: Command, session: CommandSession) => void;
+
+/** In the order of the help. Only what a command line names is loaded: `perigee edge` stays small, all start sooner. */
+const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
+  apply: async () => (await import("./commands/apply.ts")).addApply,
+  get: async () => (await import("./commands/read.ts")).addGet,
+  describe: async () => (await import("./commands/read.ts")).addDescribe,
+  delete: async () => (await import("./commands/read.ts")).addDelete,
+  publish: async () => (await import("./commands/publish.ts")).addPublish,
+  rollback: async () => (await import("./commands/publish.ts")).addRollback,
+  "join-token": async () => (await import("./commands/tokens.ts")).addJoinToken,
+  "app-token": async () => (await import("./commands/tokens.ts")).addAppToken,
+  "operator-token": async () => (await import("./commands/tokens.ts")).addOperatorToken,
+  why: async () => (await import("./commands/why.ts")).addWhy,
+  edge: async () => (await import("./commands/edge.ts")).addEdge,
+  dev: async () => (await import("./commands/dev.ts")).addDev,
+  machine: async () => (await import("./commands/machine.ts")).addMachine,
+};
 
 /** Runs one command line and answers the exit status; never throws for what an operator can get wrong. */
 export async function runCommandLine(words: readonly string[], session: CommandSession): Promise<number> {
   try {
-    await buildProgram(session).parseAsync([...words], { from: "user" });
+    const program = await buildProgram(words, session);
+    await program.parseAsync([...words], { from: "user" });
     return EXIT.ok;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
@@ -25,7 +37,7 @@ export async function runCommandLine(words: readonly string[], session: CommandS
   }
 }
 
-function buildProgram(session: CommandSession): Command {
+async function buildProgram(words: readonly string[], session: CommandSession): Promise<Command> {
   const program = new Command("perigee");
   program
     .description("Perigee: content and VR sessions from the nearest edge that can hold them")
@@ -35,9 +47,11 @@ function buildProgram(session: CommandSession): Command {
     .option("--context <file>", "a YAML file with origin, scheduler and tokenFile")
     .addHelpText("after", `\n${EXIT_CODE_HELP}`)
     .showHelpAfterError("(see --help)");
-  for (const add of [addApply, addGet, addDescribe, addDelete, addPublish, addRollback]) add(program, session);
-  for (const add of [addJoinToken, addAppToken, addOperatorToken, addWhy, addEdge, addDev, addMachine])
-    add(program, session);
+  const named = Object.keys(COMMANDS).filter((name) => words.includes(name));
+  for (const name of named.length > 0 ? named : Object.keys(COMMANDS)) {
+    const add = await COMMANDS[name]?.();
+    add?.(program, session);
+  }
   for (const command of withCommandsBelow(program)) {
     command.exitOverride().configureOutput({
       writeOut: (text) => session.output.line(text.trimEnd()),

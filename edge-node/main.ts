@@ -6,4 +6,6 @@ import { setFlagsFromString } from "node:v8";
 enableCompileCache();
 // Loading makes short-lived garbage that would grow the young generation by 30 MB for good (measured: RSS 113 to 99 MB).
 setFlagsFromString("--semi-space-growth-factor=1");
+// Measured: 5 MB less, the same time per request.
+setFlagsFromString("--optimize-for-size");
 await (await import("./command-line.ts")).run(process.argv.slice(2));

@@ -1,5 +1,6 @@
 /** `perigee edge`: a stand-alone caching reverse proxy, until it is interrupted. */
 import { once } from "node:events";
+import { setFlagsFromString } from "node:v8";
 import type { Command } from "commander";
 import { Failure } from "#domain/failure.ts";
 import { startStandalone } from "#edge-node/standalone-proxy.ts";
@@ -39,6 +40,9 @@ export function addEdge(program: Command, session: CommandSession): void {
       "\nExample:\n  perigee edge --listen 127.0.0.1:7420 --upstream http://127.0.0.1:8080 --store ./cache",
     )
     .action(async (options: EdgeOptions) => {
+      // A proxy's garbage is short-lived, and V8 keeps grown space (measured: at rest 184 to 130 MB).
+      setFlagsFromString("--semi-space-growth-factor=1");
+      setFlagsFromString("--optimize-for-size");
       const logger = createLogger({ program: "edge", level: "warn", destination: { write: session.output.note } });
       await using edge = await startStandalone({
         listen: parseAddress(options.listen),

@@ -1,7 +1,7 @@
 /** Runs one of Perigee's programs as a process of its own: start, wait until ready, stop. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { Failure } from "#domain/failure.ts";
@@ -21,6 +21,8 @@ export interface ProgramSpec {
   readonly name: string;
   /** Absolute, or from the project's root. */
   readonly main: string;
+  /** Of lines `NAME=value`, added to its environment; absolute, or from the project's root. */
+  readonly environmentFile?: string;
   readonly configFile?: string;
   /** Given as `--set`. */
   readonly settings?: Readonly<Record<string, string>>;
@@ -59,10 +61,13 @@ export async function startProgram(spec: ProgramSpec, clock: Clock, signal: Abor
 export function spawnProgram(spec: ProgramSpec, clock: Clock): RunningProgram {
   const config = spec.configFile === undefined ? [] : ["--config", spec.configFile];
   const settings = Object.entries(spec.settings ?? {}).flatMap(([key, value]) => ["--set", `${key}=${value}`]);
+  const variables = spec.environmentFile === undefined ? [] : variablesIn(resolve(ROOT, spec.environmentFile));
   const log = openSync(spec.logFile, "a");
   try {
     // A group of its own: Ctrl-C in a terminal is for who started it, which stops all in order.
-    const child = spawn(process.execPath, [resolve(ROOT, spec.main), ...config, ...settings], {
+    // And env(1) becomes the program: its process is the one that is watched.
+    const command = [...variables, process.execPath, resolve(ROOT, spec.main), ...config, ...settings];
+    const child = spawn("env", command, {
       stdio: ["ignore", log, log],
       detached: true,
     });
@@ -70,6 +75,11 @@ export function spawnProgram(spec: ProgramSpec, clock: Clock): RunningProgram {
   } finally {
     closeSync(log);
   }
+}
+
+function variablesIn(environmentFile: string): readonly string[] {
+  const lines = readFileSync(environmentFile, "utf8").split("\n");
+  return lines.filter((line) => /^\w+=/.test(line));
 }
 
 function runningOf(spec: ProgramSpec, child: ChildProcess, clock: Clock): RunningProgram {

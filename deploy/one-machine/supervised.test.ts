@@ -10,6 +10,7 @@ import { type SupervisedProgram, type SupervisedSpec, superviseProgram } from ".
 const START_MS_MAX = 60_000;
 
 /** Waits are short, so that backing off costs a test nothing; deadlines stay. */
+const ENVIRONMENT = "# Why.\nSAMPLE=of its file\n";
 const hurried: Clock = {
   ...systemClock,
   sleep: (ms, signal) => sleepBy((_ms, run) => systemClock.timer(1, run), ms, signal),
@@ -40,7 +41,11 @@ async function setUp(t: Test, how: "lives" | "ends" | "faulty"): Promise<World> 
   const server = createServer();
   const { port } = await listen(server, { host: "127.0.0.1", port: 0 });
   await closeServer(server);
-  const folder = t.testdir({ "program.mjs": PROGRAM, "config.json": JSON.stringify({ port, how }) });
+  const folder = t.testdir({
+    "program.mjs": PROGRAM,
+    "config.json": JSON.stringify({ port, how }),
+    "program.env": ENVIRONMENT,
+  });
   const said: string[] = [];
   const listeners = new Set<() => void>();
   const say = (text: string): void => {
@@ -50,6 +55,7 @@ async function setUp(t: Test, how: "lives" | "ends" | "faulty"): Promise<World> 
   const spec: SupervisedSpec = {
     name: "sample",
     main: join(folder, "program.mjs"),
+    environmentFile: join(folder, "program.env"),
     configFile: join(folder, "config.json"),
     adminUrl: `http://127.0.0.1:${port}`,
     logFile: join(folder, "sample.log"),
@@ -83,6 +89,9 @@ t.test("a program that is killed is started again as another process", async (t)
   t.equal(program.state, "running");
   const first = program.pid ?? 0;
   t.equal(Number(readFileSync(spec.pidFile, "utf8")), first, "its process is in the pid file");
+  const environment = readFileSync(`/proc/${first}/environ`, "utf8").split("\0");
+  t.ok(environment.includes("SAMPLE=of its file"), "its environment is that of its file too");
+  t.ok(environment.some((variable) => variable.startsWith("PATH=")));
   process.kill(first, "SIGKILL");
   await saying(/ended: SIGKILL/);
   await saying(/started/, 2);

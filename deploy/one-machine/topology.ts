@@ -57,6 +57,8 @@ export interface ProgramPlan {
   readonly kind: ProgramKind;
   /** Absolute, or from the project's root. */
   readonly main: string;
+  /** As `ProgramSpec` has it. */
+  readonly environmentFile?: string;
   readonly dataDir: string;
   /** All but `join`, as its configuration file has it. */
   readonly settings: Readonly<Record<string, unknown>>;
@@ -180,6 +182,7 @@ function planEdge({ data, portOffset }: PlanOptions, pool: PoolPlan): ProgramPla
     name,
     kind: "edge",
     main: "edge-node/main.ts",
+    environmentFile: "deploy/programs/edge-node.env",
     dataDir,
     settings: { dataDir, name, origin, listen, contentUrl, hostname: hostnameOf(pool.name) },
     adminUrl: `http://${listen.admin}`,

@@ -39,14 +39,19 @@ t.test("what serves stored content is loaded without what it can do without", as
   const add = (name: string): void => {
     if (early.has(name)) return;
     early.add(name);
-    for (const [, imported = ""] of textOf(name).matchAll(/^(?:import|\} from) "\.\/([^"]+)";$/gm)) add(imported);
-    for (const [, imported = ""] of textOf(name).matchAll(/^import [^;{]*"\.\/([^"]+)";$/gm)) add(imported);
+    for (const [, imported = ""] of textOf(name).matchAll(/\b(?:from|import)"\.\/([^"]+)"/g)) add(imported);
   };
   for (const name of parts.filter((part) => /^(main|command-line-.*)\.mjs$/.test(part))) add(name);
   t.ok(early.size > 2, `${[...early].join(", ")} are loaded first`);
   const holds = (names: Iterable<string>, library: string) =>
-    [...names].some((name) => textOf(name).includes(`\n// node_modules/${library}/`));
+    [...names].some((name) => sourcesOf(name).some((source) => source.includes(`/node_modules/${library}/`)));
   t.ok(holds(early, "typebox"), "libraries are found by their name");
   for (const library of LATE) t.notOk(holds(early, library), `${library} is not among them`);
   for (const library of ["@grpc/grpc-js", "undici"]) t.ok(holds(parts, library), `${library} is in a part that is`);
 });
+
+/** What a part is made of, by its source map. */
+function sourcesOf(part: string): readonly string[] {
+  const { sources }: { sources: readonly string[] } = JSON.parse(textOf(`${part}.map`));
+  return sources;
+}

@@ -60,6 +60,8 @@ const OPTIONS = {
   outExtension: { ".js": ".mjs" },
   platform: "node",
   target: "node24",
+  minifyWhitespace: true,
+  minifySyntax: true,
   sourcemap: "linked",
   plugins: [BUILTINS],
   banner: { js: REQUIRE },

@@ -18,6 +18,7 @@ const LOOPBACK = "127.0.0.1";
 const ROOT = join(import.meta.dirname, "..", "..");
 const CLI = join(ROOT, "cli", "main.ts");
 const BUNDLES = join(ROOT, ".bundle");
+const EDGE_ENVIRONMENT = "deploy/programs/edge-node.env";
 const COMMAND_MS_MAX = 60_000;
 const START_MS_MAX = 60_000;
 const LOG_SHOWN_CHARACTERS = 3_000;
@@ -121,7 +122,8 @@ export async function startEdge(ground: Ground, origin: Origin, pool: string): P
     cloud[part] = formatAddress(link.address);
     toCloud.push(link);
   }
-  const spec = specOf(folder, name, await bundleProgram("edge-node", BUNDLES), admin, {
+  const main = await bundleProgram("edge-node", BUNDLES);
+  const spec = specOf(folder, name, main, admin, {
     dataDir: join(folder, name),
     name,
     join: await joinOf(ground, origin, ["--role", "edge", "--name", name, "--pool", pool]),
@@ -130,7 +132,7 @@ export async function startEdge(ground: Ground, origin: Origin, pool: string): P
     contentUrl: `http://${hostname}:${content.port}`,
     hostname,
   });
-  const member: Member = { spec, running: undefined };
+  const member: Member = { spec: { ...spec, environmentFile: EDGE_ENVIRONMENT }, running: undefined };
   await start(ground, member);
   return Object.assign(member, { name, hostname, content, admin, toCloud });
 }
