@@ -8,6 +8,7 @@ enableCompileCache();
 
 /** What a shell reports for a process that a signal has ended. */
 const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+const BROKEN_PIPE_CODE = 141;
 /** npm passes on what the terminal has sent to its programs too: within this it is the same Ctrl-C. */
 const SAME_INTERRUPT_MS = 300;
 
@@ -26,6 +27,12 @@ for (const [signal, code] of Object.entries(EXIT_CODES)) {
     process.exit(code);
   });
 }
+
+// As in `perigee get site | head`: who reads has gone, and that is no fault.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(BROKEN_PIPE_CODE);
+});
 
 const { runCommandLine } = await import("./program.ts");
 process.exitCode = await runCommandLine(process.argv.slice(2), {

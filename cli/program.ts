@@ -1,6 +1,7 @@
 /** The command line as a whole: global flags, commands, and what each outcome exits with. */
 import { Command, CommanderError } from "commander";
 import { isFailure } from "#domain/failure.ts";
+import { SOFTWARE_VERSION } from "#domain/version.ts";
 import type { CommandSession } from "./commands/session.ts";
 import { EXIT, EXIT_CODE_HELP, exitCodeOf } from "./exit-codes.ts";
 
@@ -41,6 +42,7 @@ async function buildProgram(words: readonly string[], session: CommandSession): 
   const program = new Command("perigee");
   program
     .description("Perigee: content and VR sessions from the nearest edge that can hold them")
+    .version(SOFTWARE_VERSION)
     .option("--origin <url>", "the origin's operator API")
     .option("--scheduler <url>", "the scheduler's client API")
     .option("--token-file <file>", "a file with the operator's token")

@@ -1,16 +1,15 @@
 /** Reads an edge-node's command line and runs it. */
 import { flushCompileCache } from "node:module";
-import { parseArgs } from "node:util";
+import { SOFTWARE_VERSION } from "#domain/version.ts";
 import { systemClock } from "#platform/clock.ts";
 import { loadConfig, parseOverrides } from "#platform/config/load.ts";
+import { readArguments } from "#platform/lifecycle/arguments.ts";
 import { runProgram } from "#platform/lifecycle/program.ts";
 import { createLogger } from "#platform/logging.ts";
 import { systemRandom } from "#platform/random.ts";
 import { edgeConfigSchema } from "./config.ts";
 import { startEdge } from "./edge.ts";
 import type { OpenSessionDoor } from "./session-port.ts";
-
-const SOFTWARE_VERSION = "0.1.0";
 
 const HELP = `edge-node: serves content from near its users, and goes on when the cloud is gone.
 
@@ -26,23 +25,13 @@ const openDoorLate: OpenSessionDoor = async (ports) =>
   (await import("./sessions/session-door.ts")).openSessionDoor(ports);
 
 export async function run(args: readonly string[]): Promise<void> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      config: { type: "string" },
-      set: { type: "string", multiple: true, default: [] },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) {
-    process.stdout.write(HELP);
-    return;
-  }
+  const given = readArguments("edge-node", args, HELP);
+  if (given === undefined) return;
   await runProgram({
     name: "edge-node",
     start: async (signal) => {
-      const file = values.config === undefined ? {} : { file: values.config };
-      const config = loadConfig(edgeConfigSchema, { ...file, overrides: parseOverrides(values.set) });
+      const { settings, ...file } = given;
+      const config = loadConfig(edgeConfigSchema, { ...file, overrides: parseOverrides(settings) });
       const logger = createLogger({ program: "edge-node", level: config.logLevel });
       const tools = { clock: systemClock, random: systemRandom, logger, softwareVersion: SOFTWARE_VERSION, signal };
       const edge = await startEdge(config, tools, openDoorLate);

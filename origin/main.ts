@@ -1,7 +1,7 @@
 /** Starts the origin from its command line. */
-import { parseArgs } from "node:util";
 import { systemClock } from "#platform/clock.ts";
 import { loadConfig, parseOverrides } from "#platform/config/load.ts";
+import { readArguments } from "#platform/lifecycle/arguments.ts";
 import { runProgram } from "#platform/lifecycle/program.ts";
 import { createLogger } from "#platform/logging.ts";
 import { systemRandom } from "#platform/random.ts";
@@ -16,22 +16,15 @@ Keys: ${Object.keys(originConfigSchema.properties).join(", ")}
 Example: node origin/main.ts --set dataDir=/var/lib/perigee/origin --set listen.operatorApi=127.0.0.1:7400
 `;
 
-const { values } = parseArgs({
-  options: {
-    config: { type: "string" },
-    set: { type: "string", multiple: true, default: [] },
-    help: { type: "boolean", default: false },
-  },
-});
+const given = readArguments("origin", process.argv.slice(2), HELP);
 const print = (text: string): void => void process.stdout.write(`${text}\n`);
 
-if (values.help) print(HELP);
-else {
+if (given !== undefined) {
   await runProgram({
     name: "origin",
     start: async () => {
-      const file = values.config === undefined ? {} : { file: values.config };
-      const config = loadConfig(originConfigSchema, { ...file, overrides: parseOverrides(values.set) });
+      const { settings, ...file } = given;
+      const config = loadConfig(originConfigSchema, { ...file, overrides: parseOverrides(settings) });
       const logger = createLogger({ program: "origin", level: config.logLevel });
       return startOrigin(config, { clock: systemClock, random: systemRandom, logger, print });
     },

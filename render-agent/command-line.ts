@@ -1,15 +1,14 @@
 /** Reads a render-agent's command line and runs it. */
-import { parseArgs } from "node:util";
+import { SOFTWARE_VERSION } from "#domain/version.ts";
 import { systemClock } from "#platform/clock.ts";
 import { loadConfig, parseOverrides } from "#platform/config/load.ts";
+import { readArguments } from "#platform/lifecycle/arguments.ts";
 import { runProgram } from "#platform/lifecycle/program.ts";
 import { createLogger } from "#platform/logging.ts";
 import { systemRandom } from "#platform/random.ts";
 import { startAgent } from "./agent.ts";
 import { agentConfigSchema } from "./config.ts";
 import { driverVariables } from "./renderer/software-vulkan.ts";
-
-const SOFTWARE_VERSION = "0.1.0";
 
 const HELP = `render-agent: renders VR sessions on this machine's GPU and streams them.
 
@@ -26,23 +25,13 @@ export async function run(
   args: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<void> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      config: { type: "string" },
-      set: { type: "string", multiple: true, default: [] },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) {
-    process.stdout.write(HELP);
-    return;
-  }
+  const given = readArguments("render-agent", args, HELP);
+  if (given === undefined) return;
   await runProgram({
     name: "render-agent",
     start: async (signal) => {
-      const file = values.config === undefined ? {} : { file: values.config };
-      const config = loadConfig(agentConfigSchema, { ...file, overrides: parseOverrides(values.set) });
+      const { settings, ...file } = given;
+      const config = loadConfig(agentConfigSchema, { ...file, overrides: parseOverrides(settings) });
       const logger = createLogger({ program: "render-agent", level: config.logLevel });
       return startAgent(config, {
         clock: systemClock,

@@ -1,14 +1,13 @@
 /** Reads a scheduler's command line and runs it. */
-import { parseArgs } from "node:util";
+import { SOFTWARE_VERSION } from "#domain/version.ts";
 import { systemClock } from "#platform/clock.ts";
 import { loadConfig, parseOverrides } from "#platform/config/load.ts";
+import { readArguments } from "#platform/lifecycle/arguments.ts";
 import { runProgram } from "#platform/lifecycle/program.ts";
 import { createLogger } from "#platform/logging.ts";
 import { systemRandom } from "#platform/random.ts";
 import { schedulerConfigSchema } from "./config.ts";
 import { startScheduler } from "./scheduler.ts";
-
-const SOFTWARE_VERSION = "0.1.0";
 
 const HELP = `scheduler: steers content and places VR sessions, also while the origin is gone.
 
@@ -23,23 +22,13 @@ Places of addresses that no network of yours names are taken from GeoLite2 data 
 `;
 
 export async function run(args: readonly string[]): Promise<void> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      config: { type: "string" },
-      set: { type: "string", multiple: true, default: [] },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) {
-    process.stdout.write(HELP);
-    return;
-  }
+  const given = readArguments("scheduler", args, HELP);
+  if (given === undefined) return;
   await runProgram({
     name: "scheduler",
     start: async (signal) => {
-      const file = values.config === undefined ? {} : { file: values.config };
-      const config = loadConfig(schedulerConfigSchema, { ...file, overrides: parseOverrides(values.set) });
+      const { settings, ...file } = given;
+      const config = loadConfig(schedulerConfigSchema, { ...file, overrides: parseOverrides(settings) });
       const logger = createLogger({ program: "scheduler", level: config.logLevel });
       const tools = { clock: systemClock, random: systemRandom, logger, softwareVersion: SOFTWARE_VERSION, signal };
       return startScheduler(config, tools);

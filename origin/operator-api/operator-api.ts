@@ -23,6 +23,7 @@ import { DIGEST_PATTERN } from "#domain/content/release.ts";
 import { Failure } from "#domain/failure.ts";
 import { NAME_PATTERN } from "#domain/ids.ts";
 import { isKind, type Kind, WRITER_BY_KIND } from "#domain/resource.ts";
+import { SOFTWARE_VERSION } from "#domain/version.ts";
 import { type ApiServer, createApiServer } from "#platform/http/api-server.ts";
 import { pinOf } from "#platform/identity/certificates.ts";
 import type { Logger } from "#platform/logging.ts";
@@ -65,7 +66,7 @@ export async function createOperatorApi(parts: OperatorApiParts): Promise<ApiSer
   const server = await createApiServer({
     logger: parts.logger,
     title: "Perigee origin",
-    version: "0.1.0",
+    version: SOFTWARE_VERSION,
     description: "Resources, releases and tokens. Every route needs a scoped operator token.",
     onRefused: parts.events.apiRefused,
   });

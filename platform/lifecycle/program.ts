@@ -6,6 +6,8 @@ import { createLogger, type Logger } from "../logging.ts";
 /** Exit codes, those of sysexits.h where it has one. */
 export const EXIT = {
   stopped: 0,
+  /** EX_USAGE: no such argument. */
+  usage: 64,
   /** EX_UNAVAILABLE: the program could not start. */
   startFailed: 69,
   /** EX_SOFTWARE: a bug reached the last handler. */

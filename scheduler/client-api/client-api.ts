@@ -3,6 +3,7 @@ import Type from "typebox";
 import { measurementsAnswerSchema, measurementsSchema, steerAnswerSchema } from "#contracts/operator-api/sessions.ts";
 import { Failure, type FailureCode } from "#domain/failure.ts";
 import { NAME_PATTERN } from "#domain/ids.ts";
+import { SOFTWARE_VERSION } from "#domain/version.ts";
 import { type ApiServer, createApiServer } from "#platform/http/api-server.ts";
 import type { Logger } from "#platform/logging.ts";
 import type { ExplainedDecision, ExplainStore } from "../explain/explain-store.ts";
@@ -39,7 +40,7 @@ export async function createClientApi(parts: ClientApiParts): Promise<ApiServer>
   const server = await createApiServer({
     logger: parts.logger,
     title: "Perigee scheduler",
-    version: "0.1.0",
+    version: SOFTWARE_VERSION,
     description: "Steering of content, measurements, VR sessions, and why each was decided so.",
     trustedProxies: parts.trustedProxies,
     onRefused: parts.events.refused,

@@ -7,7 +7,6 @@ import {
   SILENCE_PENALTY_MS,
   type SteeringRequest,
   type SteeringRules,
-  siteUrlOf,
 } from "./content-decision.ts";
 
 const rules: SteeringRules = { constraints: [], preferences: [], stickinessMs: 2, residency: [] };
@@ -114,9 +113,4 @@ t.test("whatever comes in what order: all open ones are ranked by score, none th
     );
   });
   t.doesNotThrow(() => fc.assert(holds, { numRuns: 60 }));
-});
-
-t.test("a site at a node has the node's scheme and port", async (t) => {
-  t.equal(siteUrlOf({ contentUrl: "http://10.0.0.1:7420", hostname: "n.test" }, "shop"), "http://shop.n.test:7420");
-  t.equal(siteUrlOf({ contentUrl: "https://n.test", hostname: "n.test" }, "shop"), "https://shop.n.test");
 });

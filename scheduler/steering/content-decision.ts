@@ -1,6 +1,7 @@
 /** Decides which edges serve a site's content to a client: filter, score, rank, and the record that explains it. Pure. */
 import type { SteerAnswer } from "#contracts/operator-api/sessions.ts";
 import { meetsRequirement } from "#domain/placement/labels.ts";
+import { siteUrlOf } from "#domain/placement/steering-table.ts";
 import type { PlacementPolicySpec } from "#domain/policy/placement-policy.ts";
 import type { Labels } from "#domain/resource.ts";
 import { findResidencyBreach } from "../content-plan/assignments.ts";
@@ -117,10 +118,4 @@ function termsOf({ edge, labels, rtt, isUnanswered }: EdgeCandidate, { rules, la
 export function rankedEdgeOf({ edge, rtt }: EdgeCandidate, site: string): SteerAnswer["edges"][number] {
   const { node, pool } = edge;
   return { node, pool, url: siteUrlOf(edge, site), rttMs: rtt.rttMs, source: rtt.source };
-}
-
-/** `SCHEME://SITE.NODE-HOSTNAME:PORT`, with scheme and port of the node's content listener. */
-export function siteUrlOf({ contentUrl, hostname }: Pick<FleetEdge, "contentUrl" | "hostname">, site: string): string {
-  const { protocol, port } = new URL(contentUrl);
-  return `${protocol}//${site}.${hostname}${port === "" ? "" : `:${port}`}`;
 }

@@ -4,6 +4,7 @@ import { Failure } from "#domain/failure.ts";
 import type { RttMap } from "#domain/latency/rtt-map.ts";
 import { selectSitePolicy } from "#domain/placement/policy-selection.ts";
 import type { ShortlistClient } from "#domain/placement/shortlist.ts";
+import { siteUrlOf } from "#domain/placement/steering-table.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { Random } from "#platform/random.ts";
 import { contentRulesOf } from "../content-plan/assignments.ts";
@@ -22,7 +23,6 @@ import {
   rankedEdgeOf,
   type SteeringDecision,
   type SteeringRules,
-  siteUrlOf,
 } from "./content-decision.ts";
 import { rankByHash } from "./rendezvous.ts";
 
