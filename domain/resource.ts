@@ -6,14 +6,13 @@ import type { NodeSpec } from "./fleet/node.ts";
 import type { NodePoolSpec } from "./fleet/node-pool.ts";
 import type { RevocationSpec } from "./fleet/revocation.ts";
 import type { AssignmentSpec } from "./placement/assignment.ts";
+import type { Labels } from "./placement/labels.ts";
 import type { SteeringTableSpec } from "./placement/steering-table.ts";
 import type { ContentPolicySpec } from "./policy/content-policy.ts";
 import type { PlacementPolicySpec } from "./policy/placement-policy.ts";
 import type { RenderAppSpec } from "./session/render-app.ts";
 
 export const API_VERSION = "perigee.dev/v1";
-
-export type Labels = Readonly<Record<string, string>>;
 
 /** What each kind says; the single list of kinds. */
 export interface SpecByKind {

@@ -1,7 +1,9 @@
-/** Whether a pool's labels meet a policy's requirements. Pure. */
+/** What operators say of their resources in words of their own, and whether it meets a policy's requirements. Pure. */
 import type { LabelRequirement } from "../policy/placement-policy.ts";
 
-export function meetsRequirement(labels: Readonly<Record<string, string>>, requirement: LabelRequirement): boolean {
+export type Labels = Readonly<Record<string, string>>;
+
+export function meetsRequirement(labels: Labels, requirement: LabelRequirement): boolean {
   const value = Object.hasOwn(labels, requirement.label) ? labels[requirement.label] : undefined;
   const values = requirement.values ?? [];
   switch (requirement.operator) {

@@ -1,5 +1,5 @@
 /** Where content should be before it is asked for, and how stale it may get while cut off. Pure. */
-import type { Labels } from "../resource.ts";
+import type { Labels } from "../placement/labels.ts";
 
 export interface ContentPolicySpec {
   readonly sites: readonly string[];

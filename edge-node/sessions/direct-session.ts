@@ -2,9 +2,9 @@
 import type { AppClaims, BudgetClaim } from "#contracts/tokens/claims.ts";
 import { Failure } from "#domain/failure.ts";
 import { budgetPartsOf, deriveRttLimitMs, deviceTimes } from "#domain/latency/budget.ts";
+import type { Labels } from "#domain/placement/labels.ts";
 import { meetsRequirement } from "#domain/placement/labels.ts";
 import type { AppliedPolicy } from "#domain/placement/policy-selection.ts";
-import type { Labels } from "#domain/resource.ts";
 import type { RenderAppSpec } from "#domain/session/render-app.ts";
 
 /** Of a pool's slots, what an edge gives away by itself while the scheduler decides about the rest. */

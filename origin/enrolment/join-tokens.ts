@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { assert } from "#domain/assert.ts";
 import { Failure } from "#domain/failure.ts";
 import { NODE_ROLES, type NodeRole } from "#domain/fleet/node.ts";
-import type { Labels } from "#domain/resource.ts";
+import type { Labels } from "#domain/placement/labels.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { Random } from "#platform/random.ts";
 import { openDatabase } from "#platform/sqlite/database.ts";

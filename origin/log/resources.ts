@@ -2,7 +2,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { parseStoredResource, type ResourceInput } from "#contracts/operator-api/resources/parse.ts";
 import { Failure } from "#domain/failure.ts";
-import { type AnyResource, API_VERSION, type Kind, type Labels, type Resource } from "#domain/resource.ts";
+import type { Labels } from "#domain/placement/labels.ts";
+import { type AnyResource, API_VERSION, type Kind, type Resource } from "#domain/resource.ts";
 import type { LogRow, ResourceLog, Write } from "./resource-log.ts";
 
 export type WriteAction = "created" | "changed" | "unchanged";

@@ -1,10 +1,10 @@
 /** Plans which published sites and apps are to be on which pool. Pure. */
 import type { AssignmentSpec } from "#domain/placement/assignment.ts";
+import type { Labels } from "#domain/placement/labels.ts";
 import { meetsRequirement } from "#domain/placement/labels.ts";
 import { selectPolicy } from "#domain/placement/policy-selection.ts";
 import type { ContentPolicySpec } from "#domain/policy/content-policy.ts";
 import { TIERS } from "#domain/policy/placement-policy.ts";
-import type { Labels } from "#domain/resource.ts";
 import type { DesiredView } from "../facts/desired-view.ts";
 import { rankByHash } from "../steering/rendezvous.ts";
 

@@ -2,7 +2,7 @@
 
 import type { NodeState } from "#domain/fleet/node.ts";
 import type { Coordinates } from "#domain/geography.ts";
-import type { Labels } from "#domain/resource.ts";
+import type { Labels } from "#domain/placement/labels.ts";
 
 export interface EdgeFacts {
   readonly node: string;

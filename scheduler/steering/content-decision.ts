@@ -1,9 +1,8 @@
 /** Decides which edges serve a site's content to a client: filter, score, rank, and the record that explains it. Pure. */
 import type { SteerAnswer } from "#contracts/operator-api/sessions.ts";
-import { meetsRequirement } from "#domain/placement/labels.ts";
+import { type Labels, meetsRequirement } from "#domain/placement/labels.ts";
 import { siteUrlOf } from "#domain/placement/steering-table.ts";
 import type { PlacementPolicySpec } from "#domain/policy/placement-policy.ts";
-import type { Labels } from "#domain/resource.ts";
 import { findResidencyBreach } from "../content-plan/assignments.ts";
 import type { ContentCandidate } from "../explain/explain-store.ts";
 import type { FleetEdge } from "../facts/fleet.ts";

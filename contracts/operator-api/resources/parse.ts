@@ -2,8 +2,9 @@
 import Type, { type TSchema } from "typebox";
 import { Value } from "typebox/value";
 import { Failure } from "#domain/failure.ts";
+import type { Labels } from "#domain/placement/labels.ts";
 import { findContradictions, type KindAndSpec } from "#domain/policy/contradictions.ts";
-import { type AnyResource, API_VERSION, isKind, KINDS, type Kind, type Labels } from "#domain/resource.ts";
+import { type AnyResource, API_VERSION, isKind, KINDS, type Kind } from "#domain/resource.ts";
 import { type Fault, faultsOf } from "#domain/schema-faults.ts";
 import { labelsSchema, namePatternOf, SPEC_SCHEMAS } from "./schemas.ts";
 
