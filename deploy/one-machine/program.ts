@@ -22,7 +22,7 @@ export interface ProgramSpec {
   /** Absolute, or from the project's root. */
   readonly main: string;
   /** Of lines `NAME=value`, added to its environment; absolute, or from the project's root. */
-  readonly environmentFile?: string;
+  readonly environmentFile?: string | undefined;
   readonly configFile?: string;
   /** Given as `--set`. */
   readonly settings?: Readonly<Record<string, string>>;

@@ -31,13 +31,13 @@ export class Programs implements AsyncDisposable {
   /** Ready when it resolves. `operator` makes the join token that a node needs at its first start. */
   async start(plan: ProgramPlan, operator: Pick<Operator, "createJoinToken"> | undefined, signal: AbortSignal) {
     const { folder, clock, events } = this.#tools;
-    const { name, main, environmentFile, adminUrl } = plan;
+    const { name, main, environmentFile, restartMsMin, adminUrl } = plan;
     const configFile = folder.configFile(name);
     const join = hasJoined(plan) ? {} : await joinSettings(plan, folder, operator);
     writeFileSync(configFile, `${JSON.stringify({ ...plan.settings, ...join }, null, 2)}\n`, { mode: 0o600 });
     const files = { logFile: folder.logFile(name), pidFile: folder.pidFile(name) };
-    const started = { name, main, ...(environmentFile !== undefined && { environmentFile }), configFile, adminUrl };
-    const program = superviseProgram({ ...started, ...files }, clock, events);
+    const spec = { name, main, environmentFile, configFile, adminUrl, restartMsMin, ...files };
+    const program = superviseProgram(spec, clock, events);
     this.#held.push({ plan, program });
     await program.start(signal);
   }

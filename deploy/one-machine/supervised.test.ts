@@ -60,10 +60,11 @@ async function setUp(t: Test, how: "lives" | "ends" | "faulty"): Promise<World> 
     adminUrl: `http://127.0.0.1:${port}`,
     logFile: join(folder, "sample.log"),
     pidFile: join(folder, "sample.pid"),
+    restartMsMin: 700,
   };
   const program = superviseProgram(spec, hurried, {
     started: (name) => say(`${name} started`),
-    ended: (name, end) => say(`${name} ended: ${end}`),
+    ended: (name, end, againInMs) => say(`${name} ended: ${end}, again in ${againInMs}`),
     gaveUp: (name, restarts) => say(`${name} given up after ${restarts}`),
   });
   t.teardown(() => program.stop());
@@ -93,7 +94,7 @@ t.test("a program that is killed is started again as another process", async (t)
   t.ok(environment.includes("SAMPLE=of its file"), "its environment is that of its file too");
   t.ok(environment.some((variable) => variable.startsWith("PATH=")));
   process.kill(first, "SIGKILL");
-  await saying(/ended: SIGKILL/);
+  await saying(/ended: SIGKILL, again in 700/);
   await saying(/started/, 2);
   t.not(program.pid, first);
   t.equal(Number(readFileSync(spec.pidFile, "utf8")), program.pid);

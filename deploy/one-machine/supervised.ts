@@ -36,6 +36,8 @@ export interface SupervisedProgram extends AsyncDisposable {
 
 export interface SupervisedSpec extends ProgramSpec {
   readonly pidFile: string;
+  /** It is not started again sooner. */
+  readonly restartMsMin?: number | undefined;
 }
 
 export function superviseProgram(spec: SupervisedSpec, clock: Clock, events: SupervisionEvents): SupervisedProgram {
@@ -149,8 +151,9 @@ class Supervisor implements SupervisedProgram {
         return;
       }
       this.#state = "waiting";
-      this.#events.ended(this.name, how, decision.afterMs);
-      await this.#clock.sleep(decision.afterMs, life).catch(() => undefined);
+      const afterMs = Math.max(decision.afterMs, this.#spec.restartMsMin ?? 0);
+      this.#events.ended(this.name, how, afterMs);
+      await this.#clock.sleep(afterMs, life).catch(() => undefined);
       if (life.aborted) return;
       begunMs = this.#clock.monotonicMs();
       running = await this.#startOnce(life).catch((error: unknown) => {

@@ -45,6 +45,12 @@ const MEDIA_PORTS = { link: 0, agent: 20 } as const;
 /** The highest port is 7,596: with this it stays below 65,536. */
 export const PORT_OFFSET_MAX = 50_000;
 
+/**
+ * Elsewhere the places of an outage are machines of their own. Here the sessions of a killed agent come up at another
+ * one on the same processors, which its own start would take from them.
+ */
+const AGENT_RESTART_MS_MIN = 3_000;
+
 export type ProgramKind = "origin" | "scheduler" | "edge" | "agent";
 
 export interface JoinPlan {
@@ -59,6 +65,7 @@ export interface ProgramPlan {
   readonly main: string;
   /** As `ProgramSpec` has it. */
   readonly environmentFile?: string;
+  readonly restartMsMin?: number;
   readonly dataDir: string;
   /** All but `join`, as its configuration file has it. */
   readonly settings: Readonly<Record<string, unknown>>;
@@ -203,6 +210,7 @@ function planAgent({ data, portOffset }: PlanOptions, pool: PoolPlan): ProgramPl
     name,
     kind: "agent",
     main: "render-agent/main.ts",
+    restartMsMin: AGENT_RESTART_MS_MIN,
     dataDir,
     settings: { dataDir, name, edges: [edge], listen, websocketUrl: `ws://${at("websocketLink")}`, media },
     adminUrl: `http://${listen.admin}`,

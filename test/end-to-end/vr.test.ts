@@ -14,8 +14,9 @@ import { type Dev, freeOffset, perigee, pidsOf, startDev, stopDev } from "./dev-
 const FRAMES_MS_MAX = 30_000;
 /** The promise to somebody whose agent died. */
 const RESUMED_MS_MAX = 3_000;
-/** A single slow recovery may be the machine's. */
+/** Two of three: a single slow recovery may be the machine's. */
 const KILLS_MAX = 3;
+const KEPT_MIN = 2;
 const FRAMES_MIN = 30;
 const SCREENSHOTS = join(import.meta.dirname, "..", "..", "reports", "end-to-end");
 /** The red column ahead covers twice as much at least; one that is not in sight, nothing. */
@@ -154,8 +155,9 @@ async function showLatency(t: Test, page: Page): Promise<void> {
 async function checkOutlivesAgent(t: Test, place: Place): Promise<void> {
   const recoveries: Recovery[] = [];
   const isAsPromised = ({ resumedMs, isOtherAgent }: Recovery) => isOtherAgent && resumedMs <= RESUMED_MS_MAX;
-  while (recoveries.length < KILLS_MAX && !recoveries.some(isAsPromised)) recoveries.push(await killAgent(t, place));
-  t.ok(recoveries.some(isAsPromised), `pictures were back: ${JSON.stringify(recoveries)}`);
+  const kept = () => recoveries.filter(isAsPromised).length;
+  while (recoveries.length < KILLS_MAX && kept() < KEPT_MIN) recoveries.push(await killAgent(t, place));
+  t.ok(kept() >= KEPT_MIN, `pictures were back: ${JSON.stringify(recoveries)}`);
   const { out: why } = await perigee(place.data, "why", "--session", (await stateOf(place.page)).session);
   t.comment(why);
   t.match(why, /decision d-.*attempt \d/);
