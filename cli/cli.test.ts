@@ -104,11 +104,21 @@ t.test("apply names file and line of every fault and sends nothing", async (t) =
   t.match(result.notes, /bad\.yaml:8: spec\.colour is not a known field/);
   t.equal(api.seen.length, 0);
   const broken = t.testdir({ "broken.yaml": "a: [1\nb: 2\n" });
-  t.match(await run(["apply", "-f", join(broken, "broken.yaml")]), { code: EXIT.usage, notes: /broken\.yaml:\d+: / });
-  t.match(await run(["apply", "-f", join(broken, "absent.yaml")]), {
+  t.match(await run(["apply", "-f", join(broken, "broken.yaml")]), {
     code: EXIT.usage,
-    notes: /absent\.yaml cannot be read/,
+    notes: /broken\.yaml:\d+: .*[^:\n]$/,
   });
+});
+
+t.test("a file that cannot be read is told by its name and the system's reason, without the call", async (t) => {
+  const absent = join(t.testdir({}), "absent");
+  const told = (what: string) => ({ code: EXIT.usage, notes: `perigee: ${what}: no such file or directory` });
+  const variables = { PERIGEE_TOKEN: "x" };
+  t.match(await run(["apply", "-f", absent]), told(`${absent} cannot be read`));
+  t.match(await run(["publish", absent, "--site", "shop"], variables), told(`${absent} cannot be read as a folder`));
+  t.match(await run(["--token-file", absent, "get", "sites"]), told(`the token file ${absent} cannot be read`));
+  const folder = t.testdir({});
+  t.match(await run(["--context", folder, "get", "sites"]), { notes: `${folder} cannot be read: illegal operation` });
 });
 
 t.test("apply sends every document with the token and prints what changed", async (t) => {

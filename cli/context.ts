@@ -1,11 +1,12 @@
 /** Which installation a command talks to: flags, then environment, then the context file. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import Type, { type Static } from "typebox";
 import { Value } from "typebox/value";
 import { Failure } from "#domain/failure.ts";
 import { faultsOf } from "#domain/schema-faults.ts";
 import { parseSourceDocuments } from "#platform/yaml/documents.ts";
+import { readTextFile } from "./text-file.ts";
 
 /** What `perigee dev` writes and an operator may write by hand. */
 export const contextSchema = Type.Object(
@@ -63,7 +64,7 @@ function readContextFile(named: string | undefined, folder: string, home: string
     if (named !== undefined) throw new Failure("argument-invalid", `--context: there is no file ${named}`);
     return {};
   }
-  const document = parseSourceDocuments(readFileSync(file, "utf8"), file)[0];
+  const document = parseSourceDocuments(readTextFile(file), file)[0];
   const value: unknown = document?.value ?? {};
   if (Value.Check(contextSchema, value)) return value;
   const faults = faultsOf(Value.Errors(contextSchema, value), value);
@@ -81,11 +82,7 @@ function readToken(token: string | undefined, tokenFile: string | undefined): st
       "no token: give --token-file FILE, set PERIGEE_TOKEN or PERIGEE_TOKEN_FILE, or run where `perigee dev` runs",
     );
   }
-  try {
-    return readFileSync(tokenFile, "utf8").trim();
-  } catch (cause) {
-    throw new Failure("argument-invalid", `the token file ${tokenFile} cannot be read: ${String(cause)}`, { cause });
-  }
+  return readTextFile(tokenFile, `the token file ${tokenFile}`).trim();
 }
 
 function trimSlash(url: string): string {

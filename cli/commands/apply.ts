@@ -1,11 +1,12 @@
 /** `perigee apply`: sends resource files to the origin, all or none, and prints what changed. */
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { parseResourceInput } from "#contracts/operator-api/resources/parse.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
 import { parseSourceDocuments, type SourceDocument } from "#platform/yaml/documents.ts";
 import { fieldOf, printValue, renderTable, resultOption, textOf } from "../output.ts";
+import { readTextFile, unreadable } from "../text-file.ts";
 import { type Api, apiOf, type CommandSession } from "./session.ts";
 
 interface SourcedDocument {
@@ -51,12 +52,12 @@ function filesOf(path: string): string[] {
       .sort()
       .map((name) => join(path, name));
   } catch (cause) {
-    throw new Failure("argument-invalid", `${path} cannot be read: ${String(cause)}`, { cause });
+    throw unreadable(path, cause);
   }
 }
 
 function readDocuments(file: string): SourcedDocument[] {
-  return parseSourceDocuments(readFileSync(file, "utf8"), file).map((document) => ({ file, document }));
+  return parseSourceDocuments(readTextFile(file), file).map((document) => ({ file, document }));
 }
 
 /** Finds here what the origin would refuse, to name file and line of each fault. */

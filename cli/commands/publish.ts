@@ -6,6 +6,7 @@ import type { Command } from "commander";
 import { RELEASE_FILES_MAX } from "#contracts/operator-api/operator.ts";
 import { Failure } from "#domain/failure.ts";
 import { parseName } from "#domain/ids.ts";
+import { fileReasonOf } from "#platform/files/reason.ts";
 import { mediaTypeOf } from "../media-types.ts";
 import { fieldOf, type Output, printValue, resultOption, textOf } from "../output.ts";
 import { type Api, apiOf, type CommandSession } from "./session.ts";
@@ -154,6 +155,6 @@ function readEntries(folder: string): Dirent[] {
   try {
     return readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
   } catch (cause) {
-    throw new Failure("argument-invalid", `${folder} cannot be read as a folder: ${String(cause)}`, { cause });
+    throw new Failure("argument-invalid", `${folder} cannot be read as a folder: ${fileReasonOf(cause)}`, { cause });
   }
 }

@@ -4,6 +4,7 @@ import type { Static, TSchema } from "typebox";
 import { Value } from "typebox/value";
 import { Failure, isFailure } from "#domain/failure.ts";
 import { escapePointer, faultsOf } from "#domain/schema-faults.ts";
+import { fileReasonOf } from "../files/reason.ts";
 import { parseSourceDocuments, type SourceDocument } from "../yaml/documents.ts";
 
 export interface ConfigSources {
@@ -52,7 +53,7 @@ function readDocument({ file, text }: ConfigSources): SourceDocument | undefined
     const documents = parseSourceDocuments(text ?? readFileSync(name, "utf8"), name);
     if (documents.length <= 1) return documents[0];
   } catch (cause) {
-    const message = isFailure(cause) ? cause.message : `${name}: cannot be read (${String(cause)})`;
+    const message = isFailure(cause) ? cause.message : `${name}: cannot be read (${fileReasonOf(cause)})`;
     throw new Failure("config-invalid", message, { cause });
   }
   throw new Failure("config-invalid", `${name}: must be one YAML document`);

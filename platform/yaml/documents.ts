@@ -70,6 +70,7 @@ function childOf(parent: unknown, part: string): [Node | undefined, unknown] {
   return [undefined, undefined];
 }
 
+/** The parser's second line shows the text, which its first announces with a colon. */
 function firstLine(text: string): string {
-  return text.split("\n", 1)[0] ?? text;
+  return (text.split("\n", 1)[0] ?? text).replace(/:$/, "");
 }
