@@ -117,7 +117,8 @@ async function startInOrder(tools: OneMachineTools, { plan, folder, programs }: 
     const later = (joining ?? []).filter(({ kind }) => kind === "agent");
     const joinAll = async (): Promise<void> => {
       await Promise.all(first.map((program) => start(program, operator)));
-      await Promise.all(later.map((program) => start(program, operator)));
+      // One after the other: each measures what it can render, on processors that the other would take from it.
+      for (const program of later) await start(program, operator);
     };
     await Promise.all([joinAll(), publishSampleSite(parts), publishPage(parts)]);
   };
