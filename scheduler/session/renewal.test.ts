@@ -37,6 +37,33 @@ t.test("renewal of a session that runs: kept where nothing is better, moved wher
   t.same(world.counted.slice(-3), ["kept", "kept", "renew placed"]);
 });
 
+t.test("a pool that drains: its session goes where the policy lets a new one go, else it stays", async (t) => {
+  const { client, service, session, results, world } = await start(t, { near: 4, middle: 40 });
+  const shown = { session, placement: placedIn(await client.place(service, session, results)).placement };
+  const renew = () => client.renew(service, { ...shown, reason: "promotion" });
+  world.setPool("near", {}, { cordoned: true });
+  t.equal(await renew(), undefined, "cordoned: no new sessions, the old ones stay");
+  world.setPool("near", {}, { draining: true });
+  for (const onNoFit of ["queue", "reject"] as const) {
+    world.policies = [{ name: "eu", spec: { ...queueing, onNoFit } }];
+    t.equal(await renew(), undefined, `${onNoFit}: nothing is within the limit`);
+  }
+  world.policies = [];
+  t.match(await renew(), { state: "degraded", pool: "middle" }, "far, nearer by geography, answered no probe");
+});
+
+t.test("a pool that drains: a pool that came since is as good as its estimate; none at all keeps it", async (t) => {
+  const { client, service, session, results, world, replica } = await start(t, { near: 4 });
+  const { placement } = placedIn(await client.place(service, session, results));
+  world.setPool("near", {}, { draining: true });
+  const shown = { session, placement, reason: "promotion" } as const;
+  t.equal(await client.renew(service, shown), undefined, "nobody answered but the pool that drains");
+  await world.addPool("added");
+  await world.report(replica);
+  t.match(await client.renew(service, shown), { state: "placed", pool: "added" });
+  t.same(world.counted.slice(-2), ["kept", "renew placed"]);
+});
+
 t.test("a replica that knows nothing renews another's placement, also long after it was to connect with", async (t) => {
   const { client, service, session, results, world } = await start(t);
   const first = placedIn(await client.place(service, session, results));

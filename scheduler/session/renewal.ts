@@ -1,9 +1,9 @@
-/** What a renewal may choose from: everywhere else when the pool is lost, a better pool when it is not. Pure. */
+/** What a renewal may choose from: everywhere else when the pool is lost or drains, a better pool when neither. Pure. */
 import type { PlacementClaims } from "#contracts/tokens/claims.ts";
 import type { AppliedPolicy } from "#domain/placement/policy-selection.ts";
 import type { RenderClass } from "#domain/session/render-app.ts";
 import { estimateRtt, planProbes, type RttFact, type RttHistory } from "../placement/candidates.ts";
-import type { PoolFacts } from "../placement/pool-facts.ts";
+import { type PoolFacts, standingOf } from "../placement/pool-facts.ts";
 import type { ConsideredPool, PlacingRequest } from "./placing.ts";
 import type { SessionRecord } from "./session-table.ts";
 
@@ -28,7 +28,10 @@ export type RenewalPlan = Pick<
   "attempt" | "because" | "policy" | "classes" | "considered" | "currentPool" | "notes"
 >;
 
-/** A session that runs moves only to a pool that is known to be better; one that has lost its pool takes estimates too. */
+/**
+ * A session that runs moves only to a pool that is known to be better; one that has lost its pool takes estimates too.
+ * One whose pool drains has to leave: it goes wherever the policy lets a new session go.
+ */
 export function planRenewal({ shown, reason, policy }: Renewal, facts: RenewalFacts): RenewalPlan {
   const { record, classes } = facts;
   const others = listOthers(shown, policy, facts);
@@ -40,15 +43,27 @@ export function planRenewal({ shown, reason, policy }: Renewal, facts: RenewalFa
   }
   const rttMs = record.measured.get(shown.pool) ?? shown.budget.networkMsP95;
   const stay: ConsideredPool = { pool: current, rtt: { rttMs, source: "measured" }, answered: true };
+  const running = { ...base, currentPool: shown.pool, notes: [] };
+  if (standingOf(current).draining) {
+    return {
+      ...running,
+      policy,
+      classes,
+      considered: [stay, ...others.filter((other) => mayBeReached(other, record))],
+    };
+  }
   const held = classes.findIndex(({ name }) => name === shown.renderClass);
   return {
-    ...base,
+    ...running,
     policy: { ...policy, rules: { ...policy.rules, onNoFit: "queue" } },
     classes: held < 0 ? classes : classes.slice(0, held + 1),
     considered: [stay, ...others.filter(({ rtt }) => rtt.source !== "geography")],
-    currentPool: shown.pool,
-    notes: [],
   };
+}
+
+/** An estimate is no reason to go where the client's own probe brought no answer. */
+function mayBeReached({ pool, rtt }: ConsideredPool, { probedPools }: SessionRecord): boolean {
+  return rtt.source !== "geography" || !probedPools.includes(pool.pool);
 }
 
 function listOthers(shown: PlacementClaims, policy: AppliedPolicy, facts: RenewalFacts): ConsideredPool[] {
