@@ -128,6 +128,6 @@ function apiEvents(metrics: Metrics) {
   const refused = metrics.counter("requests_refused_total", "Requests refused by reason", ["code"]);
   return {
     redirected: () => redirects.inc(),
-    refused: (code: FailureCode | "request-malformed" | "bug") => refused.inc({ code }),
+    refused: (code: FailureCode | "bug") => refused.inc({ code }),
   };
 }

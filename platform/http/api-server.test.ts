@@ -69,18 +69,36 @@ t.test("failures become problems by the one table", async (t) => {
   );
 });
 
-t.test("what is not JSON, too large or of another media type is refused as a problem", async (t) => {
-  const { server } = await setUp(t);
+t.test("what is not JSON, too large or of another media type is refused as a problem with a code", async (t) => {
+  const refused: string[] = [];
+  const { server } = await setUp(t, { onRefused: (code) => void refused.push(code) });
   const send = (payload: string, type: string) =>
     server.inject({ method: "POST", url: "/things", payload, headers: { "content-type": type } });
+  const json = "application/json";
   const cases = [
-    { answer: await send("{", "application/json"), status: 400 },
-    { answer: await send(`"${"x".repeat(1_100_000)}"`, "application/json"), status: 413 },
-    { answer: await send("a: 1", "application/yaml"), status: 415 },
+    { answer: await send('{"docu', json), status: 400, detail: /must be JSON: .*position 6/ },
+    { answer: await send("", json), status: 400, detail: /must be JSON, got nothing/ },
+    { answer: await send('{"__proto__": {}}', json), status: 400, detail: /__proto__/ },
+    { answer: await send(`"${"x".repeat(1_100_000)}"`, json), status: 413, detail: /at most 1048576 bytes/ },
+    { answer: await send("a: 1", "application/yaml"), status: 415, detail: /application\/json .*application\/yaml/ },
+    { answer: await server.inject("/%zz"), status: 400, detail: /%zz/ },
   ];
-  for (const { answer, status } of cases) {
-    t.equal(answer.statusCode, status);
-    t.match(answer.json(), { type: "about:blank", status }, `${status}`);
+  for (const { answer, status, detail } of cases) {
+    t.equal(answer.statusCode, status, `${detail}`);
+    t.match(answer.headers["content-type"], "application/problem+json", `${detail}`);
+    t.match(answer.json(), { type: /argument-invalid$/, code: "argument-invalid", status, detail });
+  }
+  t.same(
+    refused,
+    cases.map(() => "argument-invalid"),
+  );
+});
+
+t.test("a route that there is not, and a method that a route does not have, are not found", async (t) => {
+  const { server } = await setUp(t);
+  for (const method of ["GET", "DELETE"] as const) {
+    const answer = await server.inject({ method, url: method === "GET" ? "/nowhere" : "/things" });
+    t.match(answer.json(), { status: 404, code: "not-found", type: /not-found$/ }, method);
   }
 });
 

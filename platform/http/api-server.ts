@@ -11,6 +11,7 @@ import { Value } from "typebox/value";
 import { Failure, type FailureCode, isFailure } from "#domain/failure.ts";
 import { faultsOf } from "#domain/schema-faults.ts";
 import type { Logger } from "../logging.ts";
+import { readJsonBodies, refusalOf } from "./body-refusals.ts";
 import { type Problem, problemOf } from "./problem.ts";
 
 /** A resource or a session request is some kilobytes; blobs have their own limit on their own route. */
@@ -30,8 +31,8 @@ export interface ApiServerOptions {
   readonly description: string;
   /** The limit of one address; answered with `overloaded` above it. */
   readonly requestsPerMinuteMax?: number;
-  /** Told of each request that is refused: a failure's code, `request-malformed`, or `bug`. */
-  readonly onRefused?: (code: FailureCode | "request-malformed" | "bug") => void;
+  /** Told of each request that is refused: a failure's code, or `bug`. */
+  readonly onRefused?: (code: FailureCode | "bug") => void;
   /** Networks in CIDR form: what X-Forwarded-For says is believed of them, as far as it leads to them. */
   readonly trustedProxies?: readonly string[];
 }
@@ -40,6 +41,7 @@ export type ApiServer = Awaited<ReturnType<typeof createApiServer>>;
 
 /** Routes are added to what it resolves with; then `listen`, and `close` at the end. */
 export async function createApiServer(options: ApiServerOptions) {
+  const { onRefused = () => undefined } = options;
   const server = fastify({
     loggerInstance: options.logger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -47,9 +49,10 @@ export async function createApiServer(options: ApiServerOptions) {
     requestTimeout: API_REQUEST_MS_MAX,
     forceCloseConnections: true,
     trustProxy: [...(options.trustedProxies ?? [])],
+    frameworkErrors: (error, request, reply) => void answerError(error, request, reply, onRefused),
   }).withTypeProvider<TypeBoxTypeProvider>();
   server.setValidatorCompiler(compileValidator);
-  const { onRefused = () => undefined } = options;
+  readJsonBodies(server);
   server.setErrorHandler((error: unknown, request, reply) => answerError(error, request, reply, onRefused));
   server.setNotFoundHandler((request, reply) => {
     const failure = new Failure("not-found", `${request.method} ${request.url} is not here; /docs lists what is`);
@@ -125,14 +128,6 @@ function sendProblem(reply: FastifyReply, problem: Pick<Problem, "status">): Fas
   return reply.code(problem.status).type("application/problem+json").send(JSON.stringify(problem));
 }
 
-/** A problem for what fastify itself refused: malformed JSON, a body too large, an unknown media type. */
-function problemOfRefusal(error: unknown): { type: string; title: string; status: number; detail: string } | undefined {
-  if (!(error instanceof Error) || !("statusCode" in error)) return undefined;
-  const status = Number(error.statusCode);
-  if (!(status >= 400 && status < 500)) return undefined;
-  return { type: "about:blank", title: "request refused", status, detail: error.message };
-}
-
 function answerError(
   error: unknown,
   request: FastifyRequest,
@@ -146,9 +141,9 @@ function answerError(
     if (error.retryable && !reply.hasHeader("retry-after")) reply.header("retry-after", "1");
     return sendProblem(reply, problem);
   }
-  const refusal = problemOfRefusal(error);
-  onRefused(refusal === undefined ? "bug" : "request-malformed");
-  if (refusal !== undefined) return sendProblem(reply, refusal);
+  const refusal = refusalOf(error, request);
+  onRefused(refusal?.failure.code ?? "bug");
+  if (refusal !== undefined) return sendProblem(reply, { ...problemOf(refusal.failure), status: refusal.status });
   request.log.error({ err: error }, "request failed by a bug");
   const detail = "the server has a bug; its log has the details under this instance";
   const bug = { type: "about:blank", title: "internal error", status: 500, detail, instance: request.id };

@@ -27,7 +27,7 @@ export interface ClientApiParts {
   readonly logger: Logger;
   readonly events: {
     redirected(): void;
-    refused(code: FailureCode | "request-malformed" | "bug"): void;
+    refused(code: FailureCode | "bug"): void;
   };
 }
 
