@@ -39,6 +39,7 @@ const document = (kind: string, name: string, spec: object) => ({
   spec,
 });
 const shop = document("Site", "shop", { hostnames: ["shop.example"], publish: {} });
+const cafe = document("Site", "cafe", { hostnames: ["cafe.example"], publish: {} });
 const steering = (pool: string) => document("SteeringTable", pool, { pool, edges: [] });
 
 async function openOrigin(t: Test, dataDir = t.testdir()) {
@@ -187,7 +188,7 @@ t.test("an edge enrols, gets its pool's set signed, then changes, and is seen", 
   t.match(page, "near-1");
   t.match(page, "3 of 3");
 
-  await api("POST", "/v1/apply", { documents: [{ ...shop, metadata: { name: "cafe" } }] });
+  await api("POST", "/v1/apply", { documents: [cafe] });
   await nextBatch(messages);
   const again = connect();
   const watermark = toWatermark({ epoch: 1, revision: 3, setDigest: change.setDigest });

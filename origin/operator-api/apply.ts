@@ -5,8 +5,9 @@ import { Failure } from "#domain/failure.ts";
 import { WRITER_BY_KIND } from "#domain/resource.ts";
 import type { Fault } from "#domain/schema-faults.ts";
 import type { ResourceLog } from "../log/resource-log.ts";
-import { findResource, planWrite } from "../log/resources.ts";
+import { findResource, listResources, planWrite } from "../log/resources.ts";
 import { changedPointers } from "./changed-pointers.ts";
+import { hostnameFaults, type NamedSite } from "./hostname-faults.ts";
 
 type DocumentFault = Fault & { readonly document: number };
 
@@ -44,16 +45,31 @@ export function applyDocuments(
 function parseDocuments(log: ResourceLog, documents: readonly unknown[]): readonly ResourceInput[] {
   const inputs: ResourceInput[] = [];
   const faults: DocumentFault[] = [];
+  const sites: (NamedSite & { readonly document: number })[] = [];
   const seen = new Set<string>();
   for (const [document, value] of documents.entries()) {
     const parsed = parseResourceInput(value);
     const found = parsed.kind === "invalid" ? parsed.faults : faultsOfWriting(log, parsed.input, seen);
     faults.push(...found.map((fault) => ({ document, ...fault })));
-    if (parsed.kind === "valid") inputs.push(parsed.input);
+    if (parsed.kind === "invalid") continue;
+    const { input } = parsed;
+    inputs.push(input);
+    if (input.kind === "Site") sites.push({ document, name: input.metadata.name, spec: input.spec });
   }
+  faults.push(...faultsOfHostnames(log, sites));
   if (faults.length === 0) return inputs;
   const message = faults.map((fault) => `document ${fault.document}: ${fault.message}`).join("\n");
   throw new Failure("resource-invalid", message, { detail: { faults } });
+}
+
+function faultsOfHostnames(
+  log: ResourceLog,
+  sites: readonly (NamedSite & { readonly document: number })[],
+): readonly DocumentFault[] {
+  if (sites.length === 0) return [];
+  const stored = listResources(log, "Site").map(({ metadata, spec }) => ({ name: metadata.name, spec }));
+  const faults = hostnameFaults(sites, stored);
+  return sites.flatMap(({ document }, at) => (faults[at] ?? []).map((fault) => ({ document, ...fault })));
 }
 
 function faultsOfWriting(log: ResourceLog, input: ResourceInput, seen: Set<string>): readonly Fault[] {

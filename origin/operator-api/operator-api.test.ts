@@ -84,6 +84,32 @@ t.test("documents are applied all or none, with every fault of each", async (t) 
   t.equal((await server.inject({ url: "/v1/resources/Site/shop", headers: admin })).statusCode, 404);
 });
 
+t.test("a host name that another site holds is refused, in the log or in the same request", async (t) => {
+  const { server, admin, log } = await openApi(t);
+  const apply = (documents: unknown[], query = "") =>
+    server.inject({ method: "POST", url: `/v1/apply${query}`, headers: admin, payload: { documents } });
+  const named = (name: string, ...hostnames: string[]) => ({ ...site(name), spec: { hostnames, publish: {} } });
+  const refusal = (document: number, holder: string) => ({
+    status: 422,
+    code: "resource-invalid",
+    faults: [{ document, pointer: "/spec/hostnames/1", message: new RegExp(`a\\.example is held by Site ${holder}`) }],
+  });
+  t.match(
+    (await apply([named("shop", "a.example"), named("cafe", "b.example", "a.example")])).json(),
+    refusal(1, "shop"),
+  );
+  t.equal(log.revision(), 0);
+  await apply([named("shop", "a.example")]);
+  for (const query of ["?dryRun=true", ""]) {
+    const answer = await apply([site("other"), named("cafe", "b.example", "a.example")], query);
+    t.match(answer.json(), refusal(1, "shop"), query);
+  }
+  t.equal(log.revision(), 1);
+  t.equal((await apply([named("shop", "a.example", "a.example")])).statusCode, 200, "its own name");
+  const moved = await apply([named("cafe", "a.example"), named("shop", "c.example")]);
+  t.equal(moved.statusCode, 200, "what one site gives up in the request another may take");
+});
+
 t.test("a folder's files become a release, and a wrong digest is refused", async (t) => {
   const { server, admin, bearer } = await openApi(t);
   await server.inject({ method: "POST", url: "/v1/apply", headers: admin, payload: { documents: [site("shop")] } });
