@@ -19,12 +19,20 @@ import {
   tokenResultSchema,
   uploadedSchema,
 } from "#contracts/operator-api/operator.ts";
+import {
+  describedApply,
+  describedNodeList,
+  describedResource,
+  describedResourceList,
+  RESOURCE_COMPONENTS,
+} from "#contracts/operator-api/resources/components.ts";
 import { DIGEST_PATTERN } from "#domain/content/release.ts";
 import { Failure } from "#domain/failure.ts";
 import { NAME_PATTERN } from "#domain/ids.ts";
 import { isKind, type Kind, WRITER_BY_KIND } from "#domain/resource.ts";
 import { SOFTWARE_VERSION } from "#domain/version.ts";
 import { type ApiServer, createApiServer } from "#platform/http/api-server.ts";
+import { describedAs } from "#platform/http/openapi.ts";
 import { pinOf } from "#platform/identity/certificates.ts";
 import type { Logger } from "#platform/logging.ts";
 import { BLOB_BYTES_MAX } from "../blob-store/file-blob-store.ts";
@@ -68,6 +76,7 @@ export async function createOperatorApi(parts: OperatorApiParts): Promise<ApiSer
     title: "Perigee origin",
     version: SOFTWARE_VERSION,
     description: "Resources, releases and tokens. Every route needs a scoped operator token.",
+    components: RESOURCE_COMPONENTS,
     onRefused: parts.events.apiRefused,
   });
   server.server.requestTimeout = UPLOAD_MS_MAX;
@@ -92,6 +101,7 @@ function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
         response: { 200: applyResultSchema },
       },
       bodyLimit: APPLY_BODY_BYTES_MAX,
+      config: describedAs({ body: describedApply }),
     },
     async (request) => {
       await authorise(parts, request.headers.authorization, "apply");
@@ -100,7 +110,11 @@ function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
     },
   );
   const listed = { summary: "all of a kind, with what is observed", response: { 200: resourceListSchema } };
-  server.get("/v1/resources/:kind", { schema: { ...listed, params: kindParams } }, async (request) => {
+  const listSchemas = {
+    schema: { ...listed, params: kindParams },
+    config: describedAs({ response: { 200: describedResourceList } }),
+  };
+  server.get("/v1/resources/:kind", listSchemas, async (request) => {
     await authorise(parts, request.headers.authorization, "read");
     const kind = parseKind(request.params.kind);
     const facts = fleetFacts(log, observed);
@@ -108,7 +122,8 @@ function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
     return { revision: log.revision(), items };
   });
   const one = { summary: "one resource, with what is observed", params: namedParams };
-  server.get("/v1/resources/:kind/:name", { schema: one }, async (request) => {
+  const oneSchemas = { schema: one, config: describedAs({ response: { 200: describedResource } }) };
+  server.get("/v1/resources/:kind/:name", oneSchemas, async (request) => {
     await authorise(parts, request.headers.authorization, "read");
     const { kind, name } = request.params;
     const resource = getResource(log, parseKind(kind), name);
@@ -129,7 +144,8 @@ function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
     return { revision: log.revision() };
   });
   const nodeList = { summary: "every node, with what is observed", response: { 200: nodeListSchema } };
-  server.get("/v1/nodes", { schema: nodeList }, async (request) => {
+  const nodeSchemas = { schema: nodeList, config: describedAs({ response: { 200: describedNodeList } }) };
+  server.get("/v1/nodes", nodeSchemas, async (request) => {
     await authorise(parts, request.headers.authorization, "read");
     const facts = fleetFacts(log, observed);
     return { items: facts.nodes.map((node) => ({ ...node, status: nodeStatus(node, facts) })) };

@@ -12,6 +12,7 @@ import { Failure, type FailureCode, isFailure } from "#domain/failure.ts";
 import { faultsOf } from "#domain/schema-faults.ts";
 import type { Logger } from "../logging.ts";
 import { readJsonBodies, refusalOf } from "./body-refusals.ts";
+import { type DocumentOptions, openapiOptions } from "./openapi.ts";
 import { type Problem, problemOf } from "./problem.ts";
 
 /** A resource or a session request is some kilobytes; blobs have their own limit on their own route. */
@@ -24,11 +25,8 @@ const MINUTE_MS = 60_000;
 /** Addresses whose requests are counted at a time; the least recent is forgotten. */
 const RATE_ADDRESSES_MAX = 5_000;
 
-export interface ApiServerOptions {
+export interface ApiServerOptions extends DocumentOptions {
   readonly logger: Logger;
-  readonly title: string;
-  readonly version: string;
-  readonly description: string;
   /** The limit of one address; answered with `overloaded` above it. */
   readonly requestsPerMinuteMax?: number;
   /** Told of each request that is refused: a failure's code, or `bug`. */
@@ -69,16 +67,11 @@ export async function createApiServer(options: ApiServerOptions) {
     fastifyRateLimit,
     rateLimitOptions(options.requestsPerMinuteMax ?? API_REQUESTS_PER_MINUTE_MAX),
   );
-  const { title, version, description } = options;
-  const openapi = { openapi: "3.1.0", info: { title, version, description }, components: { securitySchemes } };
-  await server.register(fastifySwagger, { openapi: { ...openapi, security: [{ token: [] }] } });
+  await server.register(fastifySwagger, openapiOptions(options));
   await server.register(fastifySwaggerUi, { routePrefix: "/docs" });
   server.get("/openapi.json", { schema: { hide: true } }, async () => server.swagger());
   return server;
 }
-
-/** With it the page to try the API asks for a token once. */
-const securitySchemes = { token: { type: "http" as const, scheme: "bearer" } };
 
 /** Pages are our own and Swagger UI's, which styles itself inline; TLS is ended elsewhere, so nothing is upgraded to it. */
 const helmetOptions = {

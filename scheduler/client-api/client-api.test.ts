@@ -8,6 +8,7 @@ import { RttMap } from "#domain/latency/rtt-map.ts";
 import { generateSigningKey } from "#platform/identity/signatures.ts";
 import { signToken } from "#platform/identity/tokens.ts";
 import { createLogger } from "#platform/logging.ts";
+import { faultsOfDocument } from "#test/openapi/served-document.ts";
 import { viewOf } from "../facts/desired-view.ts";
 import type { FleetPool } from "../facts/fleet.ts";
 import { locateClient } from "../geo/client-groups.ts";
@@ -368,5 +369,6 @@ t.test("the API describes itself", async (t) => {
   ]) {
     t.ok(described.paths[path], path);
   }
+  t.same(faultsOfDocument(described), []);
   t.equal((await ask("/docs/")).status, 200);
 });

@@ -1,5 +1,5 @@
 /** Parses resources as operators write them and as the log stores them; every fault at once. */
-import Type, { type TSchema } from "typebox";
+import Type, { type TProperties, type TSchema } from "typebox";
 import { Value } from "typebox/value";
 import { Failure } from "#domain/failure.ts";
 import type { Labels } from "#domain/placement/labels.ts";
@@ -26,8 +26,8 @@ export type ParsedInput =
 const closed = { additionalProperties: false };
 const revision = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 
-/** The whole document of one kind as its writer writes it. */
-export function inputSchemaOf(kind: Kind): TSchema {
+/** The whole document of one kind as its writer writes it; `spec` may be a reference to the spec's schema. */
+export function inputSchemaOf(kind: Kind, spec: TSchema = SPEC_SCHEMAS[kind]): TSchema {
   return Type.Object(
     {
       apiVersion: Type.Literal(API_VERSION),
@@ -40,14 +40,14 @@ export function inputSchemaOf(kind: Kind): TSchema {
         },
         closed,
       ),
-      spec: SPEC_SCHEMAS[kind],
+      spec,
     },
     closed,
   );
 }
 
-/** The whole document of one kind as the log stores it and the API answers it. */
-export function storedSchemaOf(kind: Kind): TSchema {
+/** The whole document of one kind as the log stores it, and with `joined` as the API answers it. */
+export function storedSchemaOf(kind: Kind, spec: TSchema = SPEC_SCHEMAS[kind], joined: TProperties = {}): TSchema {
   return Type.Object(
     {
       apiVersion: Type.Literal(API_VERSION),
@@ -62,7 +62,8 @@ export function storedSchemaOf(kind: Kind): TSchema {
         },
         closed,
       ),
-      spec: SPEC_SCHEMAS[kind],
+      spec,
+      ...joined,
     },
     closed,
   );
