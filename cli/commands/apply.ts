@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { parseResourceInput } from "#contracts/operator-api/resources/parse.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
+import { systemClock } from "#platform/clock.ts";
 import { parseSourceDocuments, type SourceDocument } from "#platform/yaml/documents.ts";
 import { fieldOf, printValue, renderTable, resultOption, textOf } from "../output.ts";
 import { readTextFile, unreadable } from "../text-file.ts";
@@ -64,7 +65,7 @@ function readDocuments(file: string): SourcedDocument[] {
 function checkDocuments(documents: readonly SourcedDocument[]): void {
   if (documents.length === 0) throw new Failure("argument-invalid", "the files hold no resources");
   const lines = documents.flatMap(({ file, document }) => {
-    const parsed = parseResourceInput(document.value);
+    const parsed = parseResourceInput(document.value, { nowMs: systemClock.nowMs() });
     if (parsed.kind === "valid") return [];
     return parsed.faults
       .map(({ pointer, message }) => ({ line: document.lineOf(pointer), message }))

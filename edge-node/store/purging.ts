@@ -1,6 +1,14 @@
-/** Decides which stored responses a purge is for. Pure. */
+/** Decides which stored responses a purge is for, and until when. Pure. */
 import type { PurgeMatch, PurgeSpec } from "#domain/content/purge.ts";
 import { type ResponseHead, tagsOf } from "./stored-response.ts";
+
+/**
+ * A purge as it counts at this node: for nothing that is asked for after it came, however late the clock that made it
+ * was. The millisecond in which it came is before it.
+ */
+export function asReceived(spec: PurgeSpec, nowMs: number): PurgeSpec {
+  return { ...spec, atMs: Math.min(spec.atMs, nowMs + 1) };
+}
 
 export function isPurged(
   spec: PurgeSpec,

@@ -250,9 +250,10 @@ t.test("a purge takes what it names and nothing else, in memory, on disk and on 
 t.test("a soft purge leaves it stale: validated before use, served when the upstream fails", async (t) => {
   const folder = t.testdir();
   for (const memory of [8 * MIB, 1]) {
-    const { store } = await open(t, folder, { memory });
+    const { store, clock } = await open(t, folder, { memory });
     await put(store, headOf("/x"), bodyOf(1, 10));
     const atMs = START + 20_000;
+    await clock.advance(20_000);
     store.purge({ site: "shop", match: { kind: "all" }, soft: true, atMs });
     const found = await store.find("shop", "/x", NO_FIELDS);
     if (found === undefined) throw new Error("it is still there");
@@ -263,5 +264,28 @@ t.test("a soft purge leaves it stale: validated before use, served when the upst
     const validated = await store.find("shop", "/x", NO_FIELDS);
     t.equal(validated && currentAgeSeconds(validated.freshness, atMs), 0, "a validation makes it fresh");
     await store[Symbol.asyncDispose]();
+  }
+});
+
+t.test("a purge by a clock that is ahead is for what was asked for until it came, and not for later", async (t) => {
+  const folder = t.testdir({ hard: {}, soft: {} });
+  for (const memory of [8 * MIB, 1]) {
+    for (const soft of [false, true]) {
+      const { store, clock } = await open(t, join(folder, soft ? "soft" : "hard"), { memory });
+      await put(store, headOf("/old"), bodyOf(1, 10));
+      const late = store.begin(headOf("/late"), () => true);
+      store.purge({ site: "shop", match: { kind: "all" }, soft, atMs: START + 365 * 86_400_000 });
+      await late.finish();
+      const named = JSON.stringify({ memory, soft });
+      const found = await store.find("shop", "/old", NO_FIELDS);
+      if (soft) t.equal(found && decideLookup(found.freshness, new Map(), START).kind, "validate", named);
+      else t.equal(found, undefined, named);
+      t.equal(await bytesOf(store, "/late"), undefined, named);
+      await clock.advance(1000);
+      await put(store, headOf("/old", { atMs: START + 1000 }), bodyOf(2, 10));
+      const again = await store.find("shop", "/old", NO_FIELDS);
+      t.equal(again && decideLookup(again.freshness, new Map(), START + 1000).kind, "serve", named);
+      await store[Symbol.asyncDispose]();
+    }
   }
 });

@@ -6,7 +6,7 @@ import type { Random } from "#platform/random.ts";
 import type { IndexedResponse } from "./disk-index.ts";
 import { DiskTier, type DiskWriting, type StoreEvents, type StoreUsage } from "./disk-tier.ts";
 import { MemoryTier } from "./memory-tier.ts";
-import { isPurged, RecentPurges } from "./purging.ts";
+import { asReceived, isPurged, RecentPurges } from "./purging.ts";
 import { cacheKeyOf, type ResponseHead, type StoredResponse, softened } from "./stored-response.ts";
 
 /** Larger bodies are written to disk while they arrive and read from it slice by slice: memory never has them whole. */
@@ -126,8 +126,9 @@ export class ResponseStore implements AsyncDisposable {
     this.#disk?.remove(cacheKeyOf(site, key));
   }
 
-  /** What was asked for before `atMs`, also what arrives later; answers how many it found. May be given again. */
-  purge(spec: PurgeSpec): number {
+  /** What was asked for before `atMs`, or before now if that is sooner, also what arrives later; answers how many it found. May be given again. */
+  purge(given: PurgeSpec): number {
+    const spec = asReceived(given, this.#options.clock.nowMs());
     this.#removals += 1;
     this.#purges.add(spec);
     const change = (response: StoredResponse): StoredResponse | undefined => {

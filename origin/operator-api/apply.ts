@@ -1,6 +1,7 @@
 /** Applies operators' documents to the log, all or none; every fault of every document at once. */
 import type { ApplyResult } from "#contracts/operator-api/operator.ts";
 import { parseResourceInput, type ResourceInput } from "#contracts/operator-api/resources/parse.ts";
+import { PURGE_AHEAD_MS_MAX } from "#domain/content/purge.ts";
 import { Failure } from "#domain/failure.ts";
 import { WRITER_BY_KIND } from "#domain/resource.ts";
 import type { Fault } from "#domain/schema-faults.ts";
@@ -17,7 +18,7 @@ export function applyDocuments(
   documents: readonly unknown[],
   options: { readonly dryRun: boolean; readonly nowMs: number },
 ): ApplyResult {
-  const inputs = parseDocuments(log, documents);
+  const inputs = parseDocuments(log, documents, options.nowMs);
   const plans = inputs.map((input) => ({
     input,
     before: findResource(log, input.kind, input.metadata.name),
@@ -42,14 +43,17 @@ export function applyDocuments(
   };
 }
 
-function parseDocuments(log: ResourceLog, documents: readonly unknown[]): readonly ResourceInput[] {
+function parseDocuments(log: ResourceLog, documents: readonly unknown[], nowMs: number): readonly ResourceInput[] {
   const inputs: ResourceInput[] = [];
   const faults: DocumentFault[] = [];
   const sites: (NamedSite & { readonly document: number })[] = [];
   const seen = new Set<string>();
   for (const [document, value] of documents.entries()) {
-    const parsed = parseResourceInput(value);
-    const found = parsed.kind === "invalid" ? parsed.faults : faultsOfWriting(log, parsed.input, seen);
+    const parsed = parseResourceInput(value, { nowMs });
+    const found =
+      parsed.kind === "invalid"
+        ? parsed.faults
+        : [...faultsOfWriting(log, parsed.input, seen), ...faultsOfTime(parsed.input, nowMs)];
     faults.push(...found.map((fault) => ({ document, ...fault })));
     if (parsed.kind === "invalid") continue;
     const { input } = parsed;
@@ -80,6 +84,13 @@ function faultsOfWriting(log: ResourceLog, input: ResourceInput, seen: Set<strin
   const writer = WRITER_BY_KIND[input.kind];
   if (writer === "operator") return [];
   return [{ pointer: "/kind", message: `kind ${input.kind} is written by the ${writer}, not by operators` }];
+}
+
+function faultsOfTime(input: ResourceInput, nowMs: number): readonly Fault[] {
+  const latestMs = nowMs + PURGE_AHEAD_MS_MAX;
+  if (input.kind !== "Purge" || input.spec.atMs <= latestMs) return [];
+  const message = `spec.atMs must be at most ${latestMs}, ${PURGE_AHEAD_MS_MAX / 1000} s from now by the origin's clock, got ${input.spec.atMs}: leave it out to mean now`;
+  return [{ pointer: "/spec/atMs", message }];
 }
 
 /** Enrolment makes nodes; operators label, cordon and drain them. */

@@ -1,6 +1,7 @@
 /** The operator API: scopes, all-or-none apply with every fault, publishing end to end, one-time tokens. */
 import { createHash } from "node:crypto";
 import t, { type Test } from "tap";
+import { PURGE_AHEAD_MS_MAX } from "#domain/content/purge.ts";
 import { generateSigningKey } from "#platform/identity/signatures.ts";
 import { createLogger } from "#platform/logging.ts";
 import { systemRandom } from "#platform/random.ts";
@@ -8,6 +9,7 @@ import { VirtualClock } from "#test/simulation/virtual-clock.ts";
 import { openFileBlobStore } from "../blob-store/file-blob-store.ts";
 import { openJoinTokens } from "../enrolment/join-tokens.ts";
 import { loadOriginKeys } from "../keys/origin-keys.ts";
+import { getResource } from "../log/resources.ts";
 import { openSqliteLog } from "../log/sqlite-log.ts";
 import { ObservedNodes } from "../observed/observed-nodes.ts";
 import { issueToken } from "./authorisation.ts";
@@ -108,6 +110,24 @@ t.test("a host name that another site holds is refused, in the log or in the sam
   t.equal((await apply([named("shop", "a.example", "a.example")])).statusCode, 200, "its own name");
   const moved = await apply([named("cafe", "a.example"), named("shop", "c.example")]);
   t.equal(moved.statusCode, 200, "what one site gives up in the request another may take");
+});
+
+t.test("a purge that gives no time is of the origin's now, and none is of later than its clock allows", async (t) => {
+  const { server, admin, clock, log } = await openApi(t);
+  const apply = (given: object) => {
+    const spec = { site: "shop", match: { kind: "all" }, ...given };
+    const documents = [{ apiVersion: "perigee.dev/v1", kind: "Purge", metadata: { name: "p1" }, spec }];
+    return server.inject({ method: "POST", url: "/v1/apply", headers: admin, payload: { documents } });
+  };
+  t.equal((await apply({})).statusCode, 200);
+  t.equal(getResource(log, "Purge", "p1").spec.atMs, clock.nowMs());
+  const latestMs = clock.nowMs() + PURGE_AHEAD_MS_MAX;
+  t.equal((await apply({ atMs: latestMs })).statusCode, 200);
+  const faults = [{ document: 0, pointer: "/spec/atMs", message: /spec\.atMs must be at most .* leave it out/ }];
+  t.match((await apply({ atMs: latestMs + 1 })).json(), { status: 422, code: "resource-invalid", faults });
+  await clock.advance(5000);
+  t.match((await apply({})).json().results, [{ action: "changed" }], "applied again it is a purge again");
+  t.equal(getResource(log, "Purge", "p1").spec.atMs, clock.nowMs());
 });
 
 t.test("a folder's files become a release, and a wrong digest is refused", async (t) => {

@@ -72,12 +72,13 @@ export function storedSchemaOf(kind: Kind, spec: TSchema = SPEC_SCHEMAS[kind], j
 const INPUT_SCHEMAS = new Map(KINDS.map((kind) => [kind, inputSchemaOf(kind)]));
 const STORED_SCHEMAS = new Map(KINDS.map((kind) => [kind, storedSchemaOf(kind)]));
 
-/** Applies defaults, then says everything that is wrong. */
-export function parseResourceInput(value: unknown): ParsedInput {
+/** Applies defaults, then says everything that is wrong. `nowMs` is the time of a purge that gives none. */
+export function parseResourceInput(value: unknown, { nowMs }: { readonly nowMs?: number } = {}): ParsedInput {
   const kind = kindOf(value);
   if (kind === undefined) return { kind: "invalid", faults: [kindFault(value)] };
   const schema = INPUT_SCHEMAS.get(kind);
   const document: unknown = Value.Default(schema ?? Type.Never(), structuredClone(value));
+  if (kind === "Purge" && nowMs !== undefined) setPurgeTime(document, nowMs);
   const faults = faultsOf(Value.Errors(schema ?? Type.Never(), document), value);
   // Where the spec is well formed, what it contradicts is said together with what is wrong around it.
   const contradictions = hasSpec(document) ? findContradictions(document) : [];
@@ -111,6 +112,12 @@ function parseJson(json: string): unknown {
 function kindOf(value: unknown): Kind | undefined {
   if (typeof value !== "object" || value === null || !("kind" in value)) return undefined;
   return typeof value.kind === "string" && isKind(value.kind) ? value.kind : undefined;
+}
+
+function setPurgeTime(document: unknown, nowMs: number): void {
+  if (typeof document !== "object" || document === null || !("spec" in document)) return;
+  const { spec } = document;
+  if (typeof spec === "object" && spec !== null && !("atMs" in spec)) Object.assign(spec, { atMs: nowMs });
 }
 
 function kindFault(value: unknown): Fault {

@@ -258,7 +258,7 @@ const purge = specSchema<"Purge">()(
         ),
       ]),
       soft: Type.Boolean({ default: false }),
-      atMs: epochMs,
+      atMs: { ...epochMs, description: "for what was stored before; the origin's now where it is not given" },
     },
     closed,
   ),
