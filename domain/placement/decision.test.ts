@@ -37,7 +37,7 @@ t.test("the lowest RTT within the limit wins, and by how much is said", async (t
   const decision = decide([pool("middle", 17), pool("near", 4), pool("far", 60)]);
   t.same(decision.outcome, { state: "placed", pool: "near", marginMs: 13 });
   t.same(explainPlacement(decision), [
-    "placed: near, ahead by 13.0 ms",
+    "within the limit: near, ahead by 13.0 ms",
     "far: RTT 60.0 ms (measured), limit 18.0 ms; fails over-limit: RTT 60.0 ms > limit 18.0 ms",
     "middle: RTT 17.0 ms (measured), limit 18.0 ms; score 17.0 = rtt 17.0 + price 0.0 + fill 0.0 + preference 0.0 + stickiness 0.0",
     "near: RTT 4.0 ms (measured), limit 18.0 ms; score 4.0 = rtt 4.0 + price 0.0 + fill 0.0 + preference 0.0 + stickiness 0.0",
@@ -81,6 +81,20 @@ t.test("what fits nowhere is degraded to spare capacity, queued or rejected, as 
   t.same(decide(contested).outcome, { state: "queued", bestAchievableMs: 52 }, "a contested slot is not taken");
   t.same(decide([]).outcome, { state: "rejected", bestAchievableMs: undefined });
 });
+
+t.test(
+  "where nothing fits the first line says what can be had; it does not read as the session's outcome",
+  async (t) => {
+    const far = [pool("far", 40), pool("near", 4, { slotsFree: 0 })];
+    t.equal(explainPlacement(decide(far))[0], "spare beyond the limit: far, no other to choose");
+    for (const onNoFit of ["queue", "reject"] as const) {
+      const [first] = explainPlacement(decide(far, { onNoFit }));
+      t.equal(first, "no pool within the limit; best achievable 16.0 ms", onNoFit);
+    }
+    const drained = decide([pool("near", 4, { draining: true })]);
+    t.equal(explainPlacement(drained)[0], "no pool may take it");
+  },
+);
 
 const candidates = fc.uniqueArray(
   fc.record({

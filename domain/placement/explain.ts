@@ -1,17 +1,27 @@
-/** A placement decision as lines of text for a person. Pure. */
+/** A placement decision as lines of text for a person: what it found, of which a session's outcome is made, and each pool. Pure. */
 import type { ConsideredPool, PlacementDecision, PlacementOutcome, ScoreTerms } from "./decision.ts";
 
 export function explainPlacement(decision: PlacementDecision): string[] {
-  return [explainOutcome(decision.outcome), ...decision.considered.map(explainPool)];
+  return [explainFound(decision.outcome), ...decision.considered.map(explainPool)];
 }
 
-function explainOutcome(outcome: PlacementOutcome): string {
-  if ("pool" in outcome) {
-    const margin = outcome.marginMs === undefined ? "no other to choose" : `ahead by ${format(outcome.marginMs)} ms`;
-    return `${outcome.state}: ${outcome.pool}, ${margin}`;
+function explainFound(outcome: PlacementOutcome): string {
+  if (!("pool" in outcome)) {
+    const best = explainBest(outcome.bestAchievableMs);
+    return outcome.bestAchievableMs === undefined ? best : `no pool within the limit; ${best}`;
   }
-  if (outcome.bestAchievableMs === undefined) return `${outcome.state}: the policy permits no pool`;
-  return `${outcome.state}: best achievable ${format(outcome.bestAchievableMs)} ms`;
+  const where = outcome.state === "placed" ? "within the limit" : "spare beyond the limit";
+  return `${where}: ${outcome.pool}, ${explainMargin(outcome.marginMs)}`;
+}
+
+/** `undefined`: nothing else could be chosen. */
+export function explainMargin(marginMs: number | undefined): string {
+  return marginMs === undefined ? "no other to choose" : `ahead by ${format(marginMs)} ms`;
+}
+
+/** `undefined`: each pool fails a rule that is neither of distance nor of capacity. */
+export function explainBest(bestAchievableMs: number | undefined): string {
+  return bestAchievableMs === undefined ? "no pool may take it" : `best achievable ${format(bestAchievableMs)} ms`;
 }
 
 function explainPool(pool: ConsideredPool): string {

@@ -1,6 +1,12 @@
 import t from "tap";
 import { decidePlacement, type PoolCandidate } from "#domain/placement/decision.ts";
-import { type ContentDecisionRecord, createExplainStore, type SessionDecisionRecord } from "./explain-store.ts";
+import {
+  type ContentDecisionRecord,
+  createExplainStore,
+  explainDecision,
+  type RecordedOutcome,
+  type SessionDecisionRecord,
+} from "./explain-store.ts";
 
 const rules = {
   constraints: [],
@@ -38,7 +44,8 @@ function sessionRecord(id: string, session = "s-1", notes: string[] = []): Sessi
     app: "hall",
     tier: "strict",
     because: "new",
-    steps: [{ renderClass: "small", decision: decidePlacement({ candidates, rules }) }],
+    outcome: { state: "placed", pool: "near", renderClass: "small", marginMs: undefined },
+    steps: [{ renderClass: "small", mayExceedLimit: false, decision: decidePlacement({ candidates, rules }) }],
   };
 }
 
@@ -48,8 +55,9 @@ t.test("a session's decision says candidates, first failing rule, terms, the win
   t.same(store.explain("d-1")?.lines, [
     "decision d-1 at 2023-11-14T22:13:20.000Z: session s-1, attempt 1, app hall, tier strict, new",
     "for prefix:192.0.2.0/24; policy eu",
+    "placed: near, no other to choose; render class small",
     "render class small",
-    "placed: near, no other to choose",
+    "within the limit: near, no other to choose",
     "far: RTT 60.0 ms (measured), limit 18.0 ms; fails over-limit: RTT 60.0 ms > limit 18.0 ms",
     "near: RTT 4.0 ms (measured), limit 18.0 ms; score 4.0 = rtt 4.0 + price 0.0 + fill 0.0 + preference 0.0 + stickiness 0.0",
     "old: RTT 4.0 ms (measured), limit 18.0 ms; fails cordoned: the pool takes no new sessions",
@@ -58,6 +66,54 @@ t.test("a session's decision says candidates, first failing rule, terms, the win
     "limit of old: 18.0 = budget 30.0 - render+encode 8.0 - decode 3.0 - jitter 1.0 - serialisation 0.0",
     "note: answer of far-1 not believed",
   ]);
+});
+
+t.test("the outcome of the whole decision comes first, and the classes tried do not read as one", async (t) => {
+  const far = { ...near, pool: "far", rttMs: 60 };
+  const tried = (name: string, onNoFit: "queue" | "degrade") => ({
+    renderClass: name,
+    mayExceedLimit: onNoFit === "degrade",
+    decision: decidePlacement({ candidates: [far], rules: { ...rules, onNoFit } }),
+  });
+  const linesOf = (outcome: RecordedOutcome, steps: SessionDecisionRecord["steps"]) =>
+    explainDecision({ ...sessionRecord("d-1"), outcome, steps })
+      .slice(2)
+      .filter((line) => !/^(limit of )?far: /.test(line));
+  const degraded = { state: "degraded", pool: "far", renderClass: "small", marginMs: 3 } as const;
+  t.same(linesOf(degraded, [tried("large", "queue"), tried("small", "queue"), tried("small", "degrade")]), [
+    "degraded: far, ahead by 3.0 ms; render class small",
+    "render class large",
+    "no pool within the limit; best achievable 72.0 ms",
+    "render class small",
+    "no pool within the limit; best achievable 72.0 ms",
+    "render class small, beyond the limit where slots are spare",
+    "spare beyond the limit: far, no other to choose",
+  ]);
+  const cases: [RecordedOutcome, string][] = [
+    [{ state: "kept", because: "best", pool: "near", marginMs: 2 }, "kept where it is: near, ahead by 2.0 ms"],
+    [
+      { state: "kept", because: "no-fit", pool: "near", bestAchievableMs: 140.8 },
+      "kept where it is: near; nothing better fits, best achievable 140.8 ms",
+    ],
+    [{ state: "queued", bestAchievableMs: 57.5 }, "queued: best achievable 57.5 ms"],
+    [{ state: "rejected", bestAchievableMs: 57.5 }, "rejected: best achievable 57.5 ms"],
+    [{ state: "rejected", bestAchievableMs: undefined }, "rejected: no pool may take it"],
+  ];
+  for (const [outcome, line] of cases) t.equal(linesOf(outcome, [tried("small", "queue")])[0], line, line);
+  t.same(linesOf({ state: "rejected", bestAchievableMs: undefined }, []), [
+    "rejected: no pool holds a render class of the app",
+  ]);
+});
+
+t.test("of the times that a session is kept the last one is, and its placement beside it", async (t) => {
+  const store = createExplainStore();
+  const outcome = { state: "kept", because: "best", pool: "near", marginMs: undefined } as const;
+  store.record(sessionRecord("d-1"));
+  store.record({ ...sessionRecord("d-2"), outcome });
+  store.record({ ...sessionRecord("d-3"), outcome });
+  t.equal(store.explainSession("s-1")?.decision, "d-3");
+  t.equal(store.explain("d-2"), undefined);
+  t.equal(store.explain("d-1")?.decision, "d-1");
 });
 
 t.test("a content decision says by how much the winner is ahead and what the others lack", async (t) => {

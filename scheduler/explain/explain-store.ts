@@ -1,7 +1,8 @@
-/** Keeps the last decisions, bounded, and prints each for a person: candidates, first failing rule, terms, winner and by how much. */
-import type { ConsideredPool, PlacementDecision } from "#domain/placement/decision.ts";
-import { explainPlacement } from "#domain/placement/explain.ts";
+/** Keeps the last decisions, bounded, and prints each for a person: outcome, winner and by how much, candidates, first failing rule, terms. */
+import type { ConsideredPool } from "#domain/placement/decision.ts";
+import { explainBest, explainMargin, explainPlacement } from "#domain/placement/explain.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
+import type { DecisionStep } from "../placement/session-decision.ts";
 
 /** Of sessions and of content each, some kilobytes each; the oldest is forgotten. */
 export const DECISIONS_MAX = 5_000;
@@ -17,6 +18,25 @@ interface Recorded {
   readonly notes: readonly string[];
 }
 
+/** What came of the whole decision; milliseconds as in `PlacementOutcome`. */
+export type RecordedOutcome =
+  | {
+      readonly state: "placed" | "degraded";
+      readonly pool: string;
+      readonly renderClass: string;
+      readonly marginMs: number | undefined;
+    }
+  /** Its own pool is still the best. */
+  | { readonly state: "kept"; readonly because: "best"; readonly pool: string; readonly marginMs: number | undefined }
+  /** It goes on where it is, fitting or not. */
+  | {
+      readonly state: "kept";
+      readonly because: "no-fit";
+      readonly pool: string;
+      readonly bestAchievableMs: number | undefined;
+    }
+  | { readonly state: "queued" | "rejected"; readonly bestAchievableMs: number | undefined };
+
 export interface SessionDecisionRecord extends Recorded {
   readonly kind: "session";
   readonly session: string;
@@ -24,8 +44,9 @@ export interface SessionDecisionRecord extends Recorded {
   readonly app: string;
   readonly tier: string;
   readonly because: string;
+  readonly outcome: RecordedOutcome;
   /** One for each render class that was tried, in that order; the last one decided. */
-  readonly steps: readonly { readonly renderClass: string; readonly decision: PlacementDecision }[];
+  readonly steps: readonly DecisionStep[];
 }
 
 export interface ContentCandidate {
@@ -73,8 +94,13 @@ export function createExplainStore(entriesMax: number = DECISIONS_MAX): ExplainS
   };
   return {
     record(record) {
+      if (record.kind === "session") {
+        // A session that runs is kept again and again: only the last time is worth its room.
+        const before = records.session.peek(lastBySession.peek(record.session) ?? "");
+        if (isKept(before) && isKept(record)) records.session.delete(before.id);
+        lastBySession.set(record.session, record.id);
+      }
       records[record.kind].set(record.id, record);
-      if (record.kind === "session") lastBySession.set(record.session, record.id);
     },
     explain,
     explainSession(session) {
@@ -82,6 +108,10 @@ export function createExplainStore(entriesMax: number = DECISIONS_MAX): ExplainS
       return decision === undefined ? undefined : explain(decision);
     },
   };
+}
+
+function isKept(record: DecisionRecord | undefined): record is SessionDecisionRecord {
+  return record?.kind === "session" && record.outcome.state === "kept";
 }
 
 /** Pure. */
@@ -99,13 +129,24 @@ function subjectOf(record: DecisionRecord): string {
   return `session ${record.session}, attempt ${record.attempt}, app ${record.app}, tier ${record.tier}, ${record.because}`;
 }
 
-function explainSession({ steps }: SessionDecisionRecord): string[] {
-  if (steps.length === 0) return ["rejected: no pool holds a render class of the app"];
-  return steps.flatMap(({ renderClass, decision }) => [
-    `render class ${renderClass}`,
+function explainSession({ outcome, steps }: SessionDecisionRecord): string[] {
+  const blocks = steps.flatMap(({ renderClass, mayExceedLimit, decision }) => [
+    `render class ${renderClass}${mayExceedLimit ? ", beyond the limit where slots are spare" : ""}`,
     ...explainPlacement(decision),
     ...decision.considered.map(explainLimit),
   ]);
+  const isHeldNowhere = steps.length === 0 && outcome.state === "rejected";
+  return [isHeldNowhere ? "rejected: no pool holds a render class of the app" : explainOutcome(outcome), ...blocks];
+}
+
+function explainOutcome(outcome: RecordedOutcome): string {
+  if (outcome.state === "kept") {
+    const kept = `kept where it is: ${outcome.pool}`;
+    if (outcome.because === "best") return `${kept}, ${explainMargin(outcome.marginMs)}`;
+    return `${kept}; nothing better fits, ${explainBest(outcome.bestAchievableMs)}`;
+  }
+  if (!("pool" in outcome)) return `${outcome.state}: ${explainBest(outcome.bestAchievableMs)}`;
+  return `${outcome.state}: ${outcome.pool}, ${explainMargin(outcome.marginMs)}; render class ${outcome.renderClass}`;
 }
 
 function explainLimit({ candidate: { pool, parts }, rttLimitMs }: ConsideredPool): string {

@@ -26,12 +26,16 @@ export type SessionOutcome =
       readonly renderClass: RenderClass;
       readonly candidate: PoolCandidate;
       readonly rttLimitMs: number;
+      /** Ahead of the next best by so much; undefined where there was no other. */
+      readonly marginMs: number | undefined;
     }
   | { readonly state: "queued"; readonly bestAchievableMs: number }
   | { readonly state: "rejected"; readonly bestAchievableMs: number | undefined };
 
 export interface DecisionStep {
   readonly renderClass: string;
+  /** Whether spare capacity beyond the limit was looked for as well, which comes after all classes. */
+  readonly mayExceedLimit: boolean;
   readonly decision: PlacementDecision;
 }
 
@@ -51,13 +55,13 @@ export function decideSession({ classes, rules, currentPool }: SessionDecisionRe
   const tried = mayDegrade ? held : held.slice(0, 1);
   const withinLimit: PlacementRules = mayDegrade ? { ...rules, onNoFit: "queue" } : rules;
   const plan = [
-    ...tried.map((entry) => ({ entry, rules: withinLimit })),
-    ...(mayDegrade ? tried.toReversed().map((entry) => ({ entry, rules })) : []),
+    ...tried.map((entry) => ({ entry, rules: withinLimit, mayExceedLimit: false })),
+    ...(mayDegrade ? tried.toReversed().map((entry) => ({ entry, rules, mayExceedLimit: true })) : []),
   ];
   const steps: DecisionStep[] = [];
-  for (const { entry, rules } of plan) {
+  for (const { entry, rules, mayExceedLimit } of plan) {
     const decision = decidePlacement({ candidates: entry.candidates, rules, currentPool });
-    steps.push({ renderClass: entry.renderClass.name, decision });
+    steps.push({ renderClass: entry.renderClass.name, mayExceedLimit, decision });
     const chosen = findChosen(decision);
     if (chosen === undefined) continue;
     const isPreferred = decision.outcome.state === "placed" && entry === held[0];
@@ -72,7 +76,8 @@ export function decideSession({ classes, rules, currentPool }: SessionDecisionRe
 function findChosen({ outcome, considered }: PlacementDecision) {
   if (!("pool" in outcome)) return undefined;
   const chosen = considered.find(({ candidate }) => candidate.pool === outcome.pool);
-  return chosen === undefined ? undefined : { candidate: chosen.candidate, rttLimitMs: chosen.rttLimitMs };
+  if (chosen === undefined) return undefined;
+  return { candidate: chosen.candidate, rttLimitMs: chosen.rttLimitMs, marginMs: outcome.marginMs };
 }
 
 function unplaced(steps: readonly DecisionStep[], rules: PlacementRules): SessionOutcome {

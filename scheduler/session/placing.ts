@@ -14,7 +14,7 @@ import type { RenderAppSpec, RenderClass } from "#domain/session/render-app.ts";
 import type { Clock } from "#platform/clock.ts";
 import { signToken } from "#platform/identity/tokens.ts";
 import type { Random } from "#platform/random.ts";
-import type { ExplainStore } from "../explain/explain-store.ts";
+import type { ExplainStore, RecordedOutcome, SessionDecisionRecord } from "../explain/explain-store.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { makeCandidate, type RttFact } from "../placement/candidates.ts";
 import { listOpenEdges, type PoolFacts } from "../placement/pool-facts.ts";
@@ -62,7 +62,9 @@ export interface PlacingRequest {
   /** In order of preference. */
   readonly classes: readonly RenderClass[];
   readonly considered: readonly ConsideredPool[];
-  /** Where it runs and may stay. */
+  /** Where it goes on if nothing takes it; undefined where it runs nowhere. */
+  readonly running: { readonly pool: string; readonly attempt: number } | undefined;
+  /** Where it runs and may be chosen again. */
   readonly currentPool: string | undefined;
   /** Why it is asked for: `new` or a reason of renewal. */
   readonly because: string;
@@ -73,7 +75,7 @@ export interface PlacingRequest {
 export type PlacingResult =
   | { readonly kind: "placed"; readonly answer: PlacementAnswer; readonly pool: string; readonly expiresAtMs: number }
   | { readonly kind: "unplaced"; readonly decision: string; readonly outcome: UnplacedOutcome }
-  /** The session's own pool is still the best. */
+  /** The session's own pool is still the best, or nothing else takes it. */
   | { readonly kind: "kept" };
 
 type UnplacedOutcome = Extract<SessionOutcome, { state: "queued" | "rejected" }>;
@@ -86,15 +88,20 @@ export async function placeSession(ports: PlacingPorts, request: PlacingRequest)
     const decided = await decide(ports, request);
     const { outcome } = decided;
     const all = [...notes, ...decided.notes];
+    const recorded = recordedOutcome(outcome, request);
+    const explained = { outcome: recorded, steps: decided.steps, notes: all };
+    if (recorded.state === "kept") {
+      explain(ports, { ...request, attempt: request.running?.attempt ?? request.attempt }, explained);
+      return { kind: "kept" };
+    }
     if (!("candidate" in outcome)) {
-      return { kind: "unplaced", outcome, decision: explain(ports, request, decided, all) };
+      return { kind: "unplaced", outcome, decision: explain(ports, request, explained) };
     }
     const { pool } = outcome.candidate;
-    if (pool === request.currentPool) return { kind: "kept" };
     const { session, appSessionsMax } = request;
     const wish = { session, attempt: request.attempt, app: request.app.name, appSessionsMax };
     const reserved = await ports.ledger.reserve({ ...wish, ...slotQuery(pool, outcome.renderClass, request) });
-    if (reserved === "reserved") return issue(ports, request, outcome, explain(ports, request, decided, all));
+    if (reserved === "reserved") return issue(ports, request, outcome, explain(ports, request, explained));
     if (reserved === "over-cap") throw overCap(request.app.name, request.appSessionsMax);
     notes.push(`${pool}: chosen, but by then ${reserved}`);
   }
@@ -110,8 +117,20 @@ export function overCap(app: string, appSessionsMax: number): Failure {
 
 /** Nothing of it is reserved or told to the client; the record can be asked for. */
 export async function explainUnplaced(ports: PlacingPorts, request: PlacingRequest): Promise<string> {
-  const decided = await decide(ports, request);
-  return explain(ports, request, decided, [...request.notes, ...decided.notes]);
+  const { steps, notes } = await decide(ports, request);
+  const outcome = { state: "rejected", bestAchievableMs: undefined } as const;
+  return explain(ports, request, { outcome, steps, notes: [...request.notes, ...notes] });
+}
+
+function recordedOutcome(outcome: SessionOutcome, { running, currentPool }: PlacingRequest): RecordedOutcome {
+  if ("candidate" in outcome) {
+    const { state, candidate, renderClass, marginMs } = outcome;
+    const { pool } = candidate;
+    if (pool === currentPool) return { state: "kept", because: "best", pool, marginMs };
+    return { state, pool, renderClass: renderClass.name, marginMs };
+  }
+  if (running === undefined) return outcome;
+  return { state: "kept", because: "no-fit", pool: running.pool, bestAchievableMs: outcome.bestAchievableMs };
 }
 
 type Decided = SessionDecision & { readonly notes: readonly string[] };
@@ -144,12 +163,11 @@ function slotQuery(pool: string, renderClass: RenderClass, { considered }: Placi
 function explain(
   { explain, clock, random }: PlacingPorts,
   { session, attempt, app, tier, because, client, policy }: PlacingRequest,
-  { steps }: SessionDecision,
-  notes: readonly string[],
+  explained: Pick<SessionDecisionRecord, "outcome" | "steps" | "notes">,
 ): string {
   const id = `d-${Buffer.from(random.bytes(DECISION_ID_BYTES)).toString("base64url")}`;
   const what = { session, attempt, app: app.name, tier, because, client, policy: policy.name };
-  explain.record({ kind: "session", id, atMs: clock.nowMs(), ...what, notes, steps });
+  explain.record({ kind: "session", id, atMs: clock.nowMs(), ...what, ...explained });
   return id;
 }
 

@@ -37,6 +37,34 @@ t.test("renewal of a session that runs: kept where nothing is better, moved wher
   t.same(world.counted.slice(-3), ["kept", "kept", "renew placed"]);
 });
 
+t.test("why after a renewal says first what came of it, and of what attempt the session is", async (t) => {
+  const { client, service, session, results, world, explain } = await start(t, { near: 4, middle: 40 });
+  world.policies = [{ name: "eu", spec: queueing }];
+  const shown = { session, placement: placedIn(await client.place(service, session, results)).placement };
+  const whyAfter = async (reason: "promotion" | "draining" | "pool-lost") => {
+    await client.renew(service, { ...shown, reason });
+    const lines = explain.explainSession(session)?.lines ?? [];
+    t.notMatch(lines.slice(3).join("\n"), /placed:|queued:|rejected:|degraded:/, "one outcome");
+    return lines;
+  };
+  const placed = explain.explainSession(session)?.lines ?? [];
+  t.equal(placed[2], "placed: near, no other to choose; render class small");
+  const best = await whyAfter("promotion");
+  t.match(best[0], /attempt 1, .*promotion$/);
+  t.equal(best[2], "kept where it is: near, no other to choose");
+  t.equal(best.at(-1), "note: far: left out, its distance is known by geography alone");
+  world.setPool("near", {}, { draining: true });
+  world.setPool("far", {}, { state: "dead" });
+  for (const reason of ["promotion", "draining"] as const) {
+    const kept = await whyAfter(reason);
+    t.equal(kept[2], "kept where it is: near; nothing better fits, best achievable 56.0 ms", reason);
+  }
+  world.setPool("far", {});
+  const lost = await whyAfter("pool-lost");
+  t.match(lost[0], /attempt 2, .*pool-lost$/);
+  t.equal(lost[2], "placed: far, no other to choose; render class small", "by geography");
+});
+
 t.test("a pool that drains: its session goes where the policy lets a new one go, else it stays", async (t) => {
   const { client, service, session, results, world } = await start(t, { near: 4, middle: 40 });
   const shown = { session, placement: placedIn(await client.place(service, session, results)).placement };

@@ -25,7 +25,7 @@ export interface RenewalFacts {
 
 export type RenewalPlan = Pick<
   PlacingRequest,
-  "attempt" | "because" | "policy" | "classes" | "considered" | "currentPool" | "notes"
+  "attempt" | "because" | "policy" | "classes" | "considered" | "running" | "currentPool" | "notes"
 >;
 
 /**
@@ -35,7 +35,8 @@ export type RenewalPlan = Pick<
 export function planRenewal({ shown, reason, policy }: Renewal, facts: RenewalFacts): RenewalPlan {
   const { record, classes } = facts;
   const others = listOthers(shown, policy, facts);
-  const base = { attempt: Math.max(record.attempt, shown.attempt) + 1, because: reason };
+  const running = reason === "promotion" || reason === "draining" ? shown : undefined;
+  const base = { attempt: Math.max(record.attempt, shown.attempt) + 1, because: reason, running };
   const current = facts.pools.find(({ pool }) => pool === shown.pool);
   if (reason !== "promotion" || current === undefined) {
     const notes = [`${shown.pool}: left out, the client renews because of ${reason}`];
@@ -43,27 +44,38 @@ export function planRenewal({ shown, reason, policy }: Renewal, facts: RenewalFa
   }
   const rttMs = record.measured.get(shown.pool) ?? shown.budget.networkMsP95;
   const stay: ConsideredPool = { pool: current, rtt: { rttMs, source: "measured" }, answered: true };
-  const running = { ...base, currentPool: shown.pool, notes: [] };
+  const staying = { ...base, currentPool: shown.pool };
   if (standingOf(current).draining) {
-    return {
-      ...running,
-      policy,
-      classes,
-      considered: [stay, ...others.filter((other) => mayBeReached(other, record))],
-    };
+    const reached = others.filter((other) => mayBeReached(other, record));
+    return { ...staying, policy, classes, considered: [stay, ...reached], notes: noteLeftOut(others, reached, facts) };
   }
+  const known = others.filter(({ rtt }) => rtt.source !== "geography");
   const held = classes.findIndex(({ name }) => name === shown.renderClass);
   return {
-    ...running,
+    ...staying,
     policy: { ...policy, rules: { ...policy.rules, onNoFit: "queue" } },
     classes: held < 0 ? classes : classes.slice(0, held + 1),
-    considered: [stay, ...others.filter(({ rtt }) => rtt.source !== "geography")],
+    considered: [stay, ...known],
+    notes: noteLeftOut(others, known, facts),
   };
 }
 
 /** An estimate is no reason to go where the client's own probe brought no answer. */
 function mayBeReached({ pool, rtt }: ConsideredPool, { probedPools }: SessionRecord): boolean {
   return rtt.source !== "geography" || !probedPools.includes(pool.pool);
+}
+
+function noteLeftOut(
+  others: readonly ConsideredPool[],
+  taken: readonly ConsideredPool[],
+  { holdsApp }: RenewalFacts,
+): string[] {
+  return others
+    .filter((other) => !taken.includes(other))
+    .map(({ pool }) => {
+      const why = holdsApp(pool) ? "its distance is known by geography alone" : "no agent holds the app";
+      return `${pool.pool}: left out, ${why}`;
+    });
 }
 
 function listOthers(shown: PlacementClaims, policy: AppliedPolicy, facts: RenewalFacts): ConsideredPool[] {

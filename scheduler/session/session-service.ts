@@ -203,7 +203,7 @@ class SessionFlows {
 
   async #renewShown(renewal: Renewal, results: readonly ProbeResult[], clientAddress: string) {
     const { events, facts } = this.#ports;
-    const { shown, reason } = renewal;
+    const { shown } = renewal;
     const app = this.#findApp(shown.app);
     const record = this.#table.find(shown.session) ?? this.#adopt(shown, clientAddress);
     if (record.thumbprint !== shown.cnf.jkt) {
@@ -220,8 +220,7 @@ class SessionFlows {
     const notes = [...believed.notes, ...plan.notes];
     const request: PlacingRequest = { ...this.#firstRequest(measured, app), ...plan, notes };
     const result = await placeSession(this.#ports, request);
-    const worksStill = reason === "promotion" || reason === "draining";
-    if (result.kind === "kept" || (result.kind === "unplaced" && worksStill)) {
+    if (result.kind === "kept") {
       events.kept(shown.app);
       return undefined;
     }
@@ -269,6 +268,7 @@ class SessionFlows {
       attempt: record.attempt + 1,
       app: { name: record.app, spec: app },
       classes: app.classes,
+      running: undefined,
       currentPool: undefined,
       because: "new",
       client: client.groups[0] ?? "a client of unknown place",
