@@ -1,25 +1,18 @@
 /** Joins the stream of facts to what lives on it: the fleet, the ledger, nodes' states and the slow loop. */
-import { fromUint64, toUint64 } from "#contracts/codec/numbers.ts";
-import { NodeLiveness } from "#contracts/generated/perigee/v1/scheduler_pb.js";
-import type { NodeState } from "#domain/fleet/node.ts";
+import { toDecision } from "#contracts/codec/decisions.ts";
+import { toNodeStates } from "#contracts/codec/facts.ts";
 import { parseAddress } from "#platform/address.ts";
 import type { Readiness } from "#platform/http/admin-listener.ts";
 import { serverNameOf } from "#platform/identity/peer.ts";
 import type { SchedulerConfig } from "./config.ts";
 import { SlowLoop } from "./content-plan/slow-loop.ts";
-import { decisionMessage, FactsLink, type FactsReceiver, requestOf } from "./facts/facts-link.ts";
+import { FactsLink, type FactsReceiver } from "./facts/facts-link.ts";
 import type { ObservedNode } from "./facts/fleet.ts";
-import type { StateChange, TellStates } from "./reconcile/node-watch.ts";
+import type { TellStates } from "./reconcile/node-watch.ts";
 import type { SchedulerParts } from "./scheduler-parts.ts";
 
 const ORIGIN_SERVER_NAME = serverNameOf({ role: "origin", name: "origin" });
 const COUNT_MS = 5000;
-
-const LIVENESS: Readonly<Record<NodeState, NodeLiveness>> = {
-  connected: NodeLiveness.CONNECTED,
-  "cut-off": NodeLiveness.CUT_OFF,
-  dead: NodeLiveness.DEAD,
-};
 
 export interface ConnectedFacts {
   readiness(): Readiness;
@@ -37,10 +30,11 @@ export function connectFacts(
       clock,
       fleet,
       events,
-      write: (request, resource, expected): boolean => link.send(decisionMessage(request, resource, expected)),
+      write: (request, resource, expectedResourceVersion): boolean =>
+        link.send({ case: "decision", value: toDecision({ request, resource, expectedResourceVersion }) }),
     }),
   );
-  const tell: TellStates = (states) => link.send({ case: "nodeStates", value: { states: states.map(entryOf) } });
+  const tell: TellStates = (states) => link.send({ case: "nodeStates", value: toNodeStates(states) });
   const reconsider = (): void => {
     const mayWrite = standing.isUp && standing.isComplete && standing.hasLease;
     watch.tellTo(mayWrite ? tell : undefined);
@@ -91,13 +85,7 @@ function receiverOf(
       events.leaseHeld(isHeld);
       reconsider();
     },
-    decided: (result) =>
-      loop.decided({
-        request: requestOf(result),
-        accepted: result.accepted,
-        resourceVersion: fromUint64(result.resourceVersion, "resourceVersion"),
-        code: result.code,
-      }),
+    decided: (result) => loop.decided(result),
     up() {
       standing.isUp = true;
       events.linkUp();
@@ -121,10 +109,6 @@ function takeObserved({ fleet, watch, ledger }: SchedulerParts, observed: Observ
   const pool = fleet.view.nodes.get(node)?.spec;
   if (pool?.role !== "edge" || !linkUp || isRepeated || status === undefined) return;
   void ledger.report({ pool: pool.pool, node, agents: status.agents });
-}
-
-function entryOf({ node, state, sinceMs }: StateChange) {
-  return { node, liveness: LIVENESS[state], sinceMs: toUint64(sinceMs) };
 }
 
 function readinessOf({ set, fleet }: SchedulerParts, { isUp, hasLease }: Standing): Readiness {

@@ -1,20 +1,18 @@
 /** SchedulerSync: every pool's desired state and what is observed go down, decisions and words on nodes come up. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { toNodeStatus } from "#contracts/codec/node-status.ts";
-import { fromUint64, toUint64 } from "#contracts/codec/numbers.ts";
+import { type DecisionResult, fromDecision, toDecisionResult } from "#contracts/codec/decisions.ts";
+import { fromNodeStates, toObserved } from "#contracts/codec/facts.ts";
+import { fromUint64 } from "#contracts/codec/numbers.ts";
 import { fromWatermark } from "#contracts/codec/pool-batch.ts";
 import {
-  type Decision,
+  type Decision as DecisionMessage,
   type FactsMessageSchema,
-  NodeLiveness,
-  type NodeStateEntry,
   type SchedulerMessage,
   SchedulerSync,
 } from "#contracts/generated/perigee/v1/scheduler_pb.js";
 import { parseResourceInput } from "#contracts/operator-api/resources/parse.ts";
 import { ALL_POOLS } from "#domain/desired-state.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
-import type { NodeState } from "#domain/fleet/node.ts";
 import { WRITER_BY_KIND } from "#domain/resource.ts";
 import type { Clock } from "#platform/clock.ts";
 import { listenTo, PeerLink } from "#platform/grpc/peer-link.ts";
@@ -112,10 +110,11 @@ function take(parts: SchedulerSyncParts, stream: Stream, { message }: SchedulerM
       return;
     }
     case "decision":
-      link.push({ message: { case: "decisionResult", value: decide(parts, stream, message.value) } });
+      link.push({ message: { case: "decisionResult", value: toDecisionResult(decide(parts, stream, message.value)) } });
       return;
     case "nodeStates":
-      for (const entry of message.value.states) takeState(parts.observed, entry);
+      for (const { node, state, sinceMs } of fromNodeStates(message.value))
+        parts.observed.setState(node, state, sinceMs);
       return;
     case "snapshotRequest":
       parts.distribution.pushSnapshot(ALL_POOLS, subscriber);
@@ -135,7 +134,7 @@ function sendObserved({ observed, clock }: SchedulerSyncParts, link: Link): Disp
       if (!link.hasRoom) return;
       dirty.delete(node);
       const known = observed.find(node);
-      if (known !== undefined) link.push({ message: { case: "observed", value: toObserved(known) } });
+      if (known !== undefined) link.push({ message: { case: "observed", value: observedMessage(known) } });
     }
     if (!isComplete) link.push({ message: { case: "observedComplete", value: {} } });
     isComplete = true;
@@ -147,16 +146,17 @@ function sendObserved({ observed, clock }: SchedulerSyncParts, link: Link): Disp
   return stack;
 }
 
-function toObserved({ node, pool, linkUp, linkSinceMs, status }: ObservedNode) {
-  const link = { node, pool, linkUp, linkSinceMs: toUint64(Math.floor(linkSinceMs)) };
-  return status === undefined ? link : { ...link, status: toNodeStatus(status) };
+function observedMessage({ node, pool, linkUp, linkSinceMs, status }: ObservedNode) {
+  return toObserved({ node, pool, linkUp, linkSinceMs: Math.floor(linkSinceMs), status });
 }
 
-function decide(parts: SchedulerSyncParts, { link, lease }: Stream, decision: Decision) {
+function decide(parts: SchedulerSyncParts, { link, lease }: Stream, message: DecisionMessage): DecisionResult {
+  const request = fromUint64(message.request, "request");
   try {
     if (!lease.isHeldBy(link))
       throw new Failure("permission-denied", "this replica does not hold the slow loop's lease");
-    const parsed = parseResourceInput(JSON.parse(Buffer.from(decision.resource).toString()));
+    const { resource, expectedResourceVersion: resourceVersion } = fromDecision(message);
+    const parsed = parseResourceInput(resource);
     if (parsed.kind === "invalid") {
       throw new Failure("resource-invalid", parsed.faults.map((fault) => fault.message).join("; "));
     }
@@ -164,26 +164,13 @@ function decide(parts: SchedulerSyncParts, { link, lease }: Stream, decision: De
     if (WRITER_BY_KIND[input.kind] !== "scheduler") {
       throw new Failure("permission-denied", `kind ${input.kind} is not written by schedulers`);
     }
-    const resourceVersion = fromUint64(decision.expectedResourceVersion, "expectedResourceVersion");
     const written = { ...input, metadata: { ...input.metadata, resourceVersion } };
     const row = writeResource(parts.log, written, parts.clock.nowMs());
-    return { request: decision.request, accepted: true, resourceVersion: toUint64(row.revision) };
+    return { request, accepted: true, resourceVersion: row.revision, code: "", message: "" };
   } catch (error) {
-    if (!isFailure(error) && !(error instanceof SyntaxError)) throw error;
-    const code = isFailure(error) ? error.code : "resource-invalid";
-    const current = isFailure(error) ? error.detail["resourceVersion"] : undefined;
-    const resourceVersion = toUint64(typeof current === "number" ? current : 0);
-    return { request: decision.request, accepted: false, resourceVersion, code, message: error.message };
+    if (!isFailure(error)) throw error;
+    const current = error.detail["resourceVersion"];
+    const resourceVersion = typeof current === "number" ? current : 0;
+    return { request, accepted: false, resourceVersion, code: error.code, message: error.message };
   }
-}
-
-const STATE_BY_LIVENESS: ReadonlyMap<NodeLiveness, NodeState> = new Map([
-  [NodeLiveness.CONNECTED, "connected"],
-  [NodeLiveness.CUT_OFF, "cut-off"],
-  [NodeLiveness.DEAD, "dead"],
-]);
-
-function takeState(observed: ObservedNodes, { node, liveness, sinceMs }: NodeStateEntry): void {
-  const state = STATE_BY_LIVENESS.get(liveness);
-  if (state !== undefined) observed.setState(node, state, fromUint64(sinceMs, "sinceMs"));
 }

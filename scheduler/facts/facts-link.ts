@@ -1,11 +1,10 @@
 /** The one stream to the origin: desired state and what is observed down, decisions and words on nodes up; noticed dead in 10 s. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { fromNodeStatus } from "#contracts/codec/node-status.ts";
-import { fromUint64, toUint64 } from "#contracts/codec/numbers.ts";
+import { type DecisionResult, fromDecisionResult } from "#contracts/codec/decisions.ts";
+import { fromObserved } from "#contracts/codec/facts.ts";
 import { toWatermark } from "#contracts/codec/pool-batch.ts";
 import type { Refusal } from "#contracts/generated/perigee/v1/node_pb.js";
 import {
-  type DecisionResult,
   type FactsMessage,
   type ObservedNode as ObservedMessage,
   type SchedulerMessageSchema,
@@ -211,7 +210,7 @@ class Connection implements Disposable {
         receiver.complete(new Set(this.#seen));
         break;
       case "decisionResult":
-        receiver.decided(message.value);
+        receiver.decided(fromDecisionResult(message.value));
         break;
       case "lease":
         receiver.lease(message.value.held);
@@ -237,11 +236,12 @@ class Connection implements Disposable {
   }
 
   /** A node of a later version may say what cannot be read here; its link is known all the same. */
-  #takeObserved({ node, linkUp, status }: ObservedMessage): void {
+  #takeObserved(message: ObservedMessage): void {
+    const { node, linkUp } = message;
     this.#seen.add(node);
     try {
-      const said = status === undefined ? undefined : fromNodeStatus(status);
-      this.#options.receiver.observed({ node, linkUp, status: said });
+      const { status } = fromObserved(message);
+      this.#options.receiver.observed({ node, linkUp, status });
     } catch (error) {
       if (!isFailure(error)) throw error;
       this.#options.events.batchRefused(error);
@@ -272,23 +272,4 @@ class Connection implements Disposable {
     this.#askAgainMs = Math.min(this.#askAgainMs * 2, SNAPSHOT_ASK_MS_MAX);
     this.#push({ case: "snapshotRequest", value: { reason } });
   }
-}
-
-/** A `Decision` as the wire has it. */
-export function decisionMessage(
-  request: number,
-  resource: object,
-  expectedResourceVersion: number,
-): NonNullable<OutgoingMessage> {
-  const value = {
-    request: toUint64(request),
-    resource: Buffer.from(JSON.stringify(resource)),
-    expectedResourceVersion: toUint64(expectedResourceVersion),
-  };
-  return { case: "decision", value };
-}
-
-/** The number of a request as the origin gives it back. */
-export function requestOf({ request }: DecisionResult): number {
-  return fromUint64(request, "request");
 }
