@@ -7,6 +7,7 @@ import type { ResourceLog, Write } from "./log/resource-log.ts";
 import { listResources } from "./log/resources.ts";
 import type { Distribution } from "./node-rpc/distribution.ts";
 import { neededBlobs } from "./publishing/publish.ts";
+import { deleteOrphanedReleases } from "./publishing/releases.ts";
 import { RECORD_RETENTION_MS, type Records } from "./records/records.ts";
 
 export interface HousekeepingParts {
@@ -40,6 +41,7 @@ async function keepHouse(parts: HousekeepingParts, limits: HousekeepingLimits): 
   const { log, records, blobs, distribution, clock, events } = parts;
   const expired = expiredOrders(log, clock.nowMs());
   if (expired.length > 0) log.write(expired);
+  deleteOrphanedReleases(log);
   distribution.advance();
   log.compact(Math.max(log.compactedRevision(), log.revision() - limits.logRevisionsKept));
   records.prune(clock.nowMs() - RECORD_RETENTION_MS);

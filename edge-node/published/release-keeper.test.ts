@@ -144,6 +144,18 @@ t.test("a release that is not what an operator signed is refused, named, and cha
   t.equal(served(), 8);
 });
 
+t.test("a site made again while this node was away serves nothing of the one before", async (t) => {
+  const cloud = new Cloud();
+  const { desire, served, keeper } = await openKeeper(t, cloud, t.testdir());
+  desire(cloud.release(1, "one"));
+  await until(() => served() === 1, "served");
+  desire(undefined);
+  t.equal(served(), 0);
+  t.match(keeper.statuses(), [{ site: "shop", activeGeneration: 0, desiredGeneration: 0 }]);
+  desire(cloud.release(2, "two"));
+  await until(() => served() === 2, "its first release is served");
+});
+
 t.test("a transfer that broke off goes on where it was, and what no release needs is collected", async (t) => {
   const cloud = new Cloud();
   const { desire, served, collected, blobs } = await openKeeper(t, cloud, t.testdir());

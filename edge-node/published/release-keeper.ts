@@ -124,10 +124,13 @@ export class ReleaseKeeper implements Disposable {
 
   #forgetOthers(sites: ReadonlyMap<string, DesiredSite>): void {
     const { active } = this.#options;
-    for (const name of [...active.sites(), ...this.#pending.keys()]) {
-      if (sites.get(name)?.spec.publish !== undefined) continue;
-      this.#pending.delete(name);
-      active.forget(name);
+    for (const name of [...this.#pending.keys()]) {
+      if (sites.get(name)?.spec.publish === undefined) this.#pending.delete(name);
+    }
+    for (const name of active.sites()) {
+      const site = sites.get(name);
+      // Without a release the site was deleted and made again: what is served is of the one before.
+      if (site?.spec.publish === undefined || site.release === undefined) active.forget(name);
     }
   }
 

@@ -20,6 +20,12 @@ export interface Write {
   readonly render: (revision: number) => string | undefined;
 }
 
+/** A number that outlives the rows it was counted from. */
+export interface Kept {
+  readonly name: string;
+  readonly value: number;
+}
+
 export interface LogList {
   readonly revision: number;
   /** Live resources, by kind and name. */
@@ -41,8 +47,10 @@ export interface ResourceLog extends Disposable {
   find(kind: Kind, name: string): LogRow | undefined;
   /** At the newest revision, or as it was `at` one. Throws `revision-compacted` or `argument-invalid`. */
   list(options?: { readonly kind?: Kind; readonly at?: number }): LogList;
-  /** All or none, in order, each a revision of its own. Throws `resource-conflict`; deleting what is not there is `not-found`. */
-  write(writes: readonly Write[]): readonly LogRow[];
+  /** All or none with what is kept, in order, each a revision of its own. Throws `resource-conflict`; deleting what is not there is `not-found`. */
+  write(writes: readonly Write[], keep?: Kept): readonly LogRow[];
+  /** What was last kept with a write, also after compaction; 0 where nothing was. */
+  kept(name: string): number;
   /** At most `rowsMax` changes after a revision, in order. Throws `revision-compacted` or `argument-invalid`. */
   changesAfter(revision: number, rowsMax: number): readonly LogRow[];
   /**

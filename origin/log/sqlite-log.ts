@@ -3,7 +3,7 @@ import { assert } from "#domain/assert.ts";
 import { Failure } from "#domain/failure.ts";
 import { isKind, type Kind } from "#domain/resource.ts";
 import { type Database, openDatabase } from "#platform/sqlite/database.ts";
-import type { LogList, LogRow, ResourceLog, WatchEvent, Write } from "./resource-log.ts";
+import type { Kept, LogList, LogRow, ResourceLog, WatchEvent, Write } from "./resource-log.ts";
 
 /** Rows a watcher reads at once: a slow one holds no more than this in memory. */
 const WATCH_PAGE_ROWS = 256;
@@ -20,6 +20,9 @@ const MIGRATIONS = [
    CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
    INSERT INTO facts VALUES ('epoch', 1), ('compacted', 0);`,
 ];
+
+/** Before the names of numbers that writers keep, so that none is the log's own. */
+const KEPT = "kept/";
 
 const NEWEST_AT = "SELECT kind, name, max(revision) AS revision FROM rows WHERE revision <= ? GROUP BY kind, name";
 
@@ -63,10 +66,19 @@ class SqliteLog implements ResourceLog {
     return { revision, rows: found.map(rowOf) };
   }
 
-  write(writes: readonly Write[]): readonly LogRow[] {
-    const rows = this.#database.transaction(() => writes.map((write) => this.#append(write)));
+  write(writes: readonly Write[], keep?: Kept): readonly LogRow[] {
+    const rows = this.#database.transaction(() => {
+      const appended = writes.map((write) => this.#append(write));
+      if (keep !== undefined) this.#statements.keep.run(`${KEPT}${keep.name}`, keep.value);
+      return appended;
+    });
     for (const wake of [...this.#wake]) wake();
     return rows;
+  }
+
+  kept(name: string): number {
+    const row = this.#statements.fact.get(`${KEPT}${name}`);
+    return row === undefined ? 0 : integerOf(row, "value");
   }
 
   #append(write: Write): LogRow {
@@ -182,6 +194,7 @@ function prepare(database: Database) {
     newest: database.prepare("SELECT coalesce(max(revision), 0) AS revision FROM rows"),
     fact: database.prepare("SELECT value FROM facts WHERE name = ?"),
     setFact: database.prepare("UPDATE facts SET value = ? WHERE name = ?"),
+    keep: database.prepare("INSERT OR REPLACE INTO facts VALUES (?, ?)"),
     find: database.prepare("SELECT * FROM rows WHERE kind = ? AND name = ? ORDER BY revision DESC LIMIT 1"),
     list: database.prepare(
       `SELECT rows.* FROM rows JOIN (${NEWEST_AT}) AS newest USING (revision) WHERE deleted = 0 ORDER BY rows.kind, rows.name`,

@@ -166,6 +166,8 @@ t.test("a folder's files become a release, and a wrong digest is refused", async
   t.match(released.json(), { site: "shop", generation: 1, files: 1, bytes: bytes.length });
   const back = { method: "POST" as const, url: "/v1/sites/shop/rollback", headers: publisher };
   t.match((await server.inject({ ...back, payload: { toGeneration: 1 } })).json(), { generation: 2 });
+  await server.inject({ method: "DELETE", url: "/v1/resources/Site/shop", headers: admin });
+  t.same((await server.inject({ url: "/v1/resources/Release", headers: admin })).json().items, []);
 });
 
 t.test("a join token is good once, for its name, and expires", async (t) => {

@@ -43,6 +43,7 @@ import { getResource, listResources } from "../log/resources.ts";
 import type { ObservedNodes } from "../observed/observed-nodes.ts";
 import { type FleetFacts, nodeStatus, resourceStatus } from "../observed/resource-status.ts";
 import { type PublishingParts, publishRelease, rollbackRelease } from "../publishing/publish.ts";
+import { deleteSite } from "../publishing/releases.ts";
 import { applyDocuments } from "./apply.ts";
 import { authorise, issueToken, type TokenDesk } from "./authorisation.ts";
 
@@ -139,8 +140,10 @@ function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
         `kind ${kind} is written by the ${WRITER_BY_KIND[kind]}, not by operators`,
       );
     }
-    log.write([{ kind, name: request.params.name, render: () => undefined }]);
-    if (kind === "Node") observed.forget(request.params.name);
+    const { name } = request.params;
+    if (kind === "Site") deleteSite(log, name);
+    else log.write([{ kind, name, render: () => undefined }]);
+    if (kind === "Node") observed.forget(name);
     return { revision: log.revision() };
   });
   const nodeList = { summary: "every node, with what is observed", response: { 200: nodeListSchema } };

@@ -9,8 +9,8 @@ import { VirtualClock } from "#test/simulation/virtual-clock.ts";
 import { openFileBlobStore } from "../blob-store/file-blob-store.ts";
 import { getResource, listResources, writeResource } from "../log/resources.ts";
 import { openSqliteLog } from "../log/sqlite-log.ts";
-
 import { neededBlobs, publishRelease, rollbackRelease } from "./publish.ts";
+import { deleteOrphanedReleases, deleteSite } from "./releases.ts";
 
 const digestOf = (text: string) => createHash("sha256").update(text).digest("hex");
 
@@ -21,7 +21,9 @@ async function openParts(t: Test) {
   const parts = { log, blobs, clock: new VirtualClock(), publishKey: generateSigningKey() };
   const metadata = { name: "shop", labels: {} };
   const publish = { keepReleases: 2, indexDocument: "index.html" };
-  writeResource(log, { kind: "Site", metadata, spec: { hostnames: ["shop.example"], publish } }, 1);
+  const makeSite = () =>
+    void writeResource(log, { kind: "Site", metadata, spec: { hostnames: ["shop.example"], publish } }, 1);
+  makeSite();
   const upload = (text: string) =>
     blobs.put(
       digestOf(text),
@@ -31,7 +33,7 @@ async function openParts(t: Test) {
     );
   const release = (text: string) =>
     publishRelease(parts, "shop", { files: { "/index.html": { digest: digestOf(text), mediaType: "text/html" } } });
-  return { ...parts, parts, upload, release };
+  return { ...parts, parts, upload, release, makeSite };
 }
 
 t.test("a release is a signed manifest and one log entry", async (t) => {
@@ -92,4 +94,37 @@ t.test("blobs that a kept release needs are needed, others are not", async (t) =
   t.notOk(needed.has(digestOf("one")));
   t.ok(needed.has(digestOf("two")) && needed.has(digestOf("three")));
   t.equal(needed.size, 4);
+});
+
+t.test("a deleted site takes its releases along, and one made again goes on counting", async (t) => {
+  const { log, blobs, upload, release, makeSite } = await openParts(t);
+  for (const text of ["one", "two", "three"]) {
+    await upload(text);
+    await release(text);
+  }
+  deleteSite(log, "shop");
+  t.throws(() => deleteSite(log, "shop"), { code: "not-found" });
+  t.same(log.list().rows, []);
+  t.same(await neededBlobs(log, blobs), new Set());
+  log.compact(log.revision());
+  makeSite();
+  t.match(await release("one"), { generation: 4 });
+  deleteSite(log, "shop");
+  makeSite();
+  deleteSite(log, "shop");
+  makeSite();
+  t.match(await release("one"), { generation: 5 });
+});
+
+t.test("releases that a site of 0.1.0 left are deleted, those of a site that is there stay", async (t) => {
+  const { log, upload, release, makeSite } = await openParts(t);
+  await upload("one");
+  await release("one");
+  deleteOrphanedReleases(log);
+  t.equal(listResources(log, "Release").length, 1);
+  log.write([{ kind: "Site", name: "shop", render: () => undefined }]);
+  deleteOrphanedReleases(log);
+  t.same(log.list().rows, []);
+  makeSite();
+  t.match(await release("one"), { generation: 2 });
 });

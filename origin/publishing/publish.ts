@@ -19,6 +19,7 @@ import { type SigningKey, signBytes } from "#platform/identity/signatures.ts";
 import type { BlobStore } from "../blob-store/file-blob-store.ts";
 import type { ResourceLog } from "../log/resource-log.ts";
 import { getResource, listResources, planWrite } from "../log/resources.ts";
+import { newestGeneration, releasesOf } from "./releases.ts";
 
 /** Digests named in the message about missing blobs; the count is always there. */
 const MISSING_SHOWN_MAX = 5;
@@ -75,7 +76,7 @@ interface NewRelease {
 async function makeRelease(parts: PublishingParts, release: NewRelease): Promise<ReleaseResult> {
   const { log, blobs, clock, publishKey } = parts;
   const earlier = releasesOf(log, release.site);
-  const generation = (earlier.at(-1)?.spec.generation ?? 0) + 1;
+  const generation = newestGeneration(log, release.site) + 1;
   const manifest: Manifest = {
     formatVersion: 1,
     site: release.site,
@@ -104,6 +105,9 @@ async function makeRelease(parts: PublishingParts, release: NewRelease): Promise
 
 /** One transaction: the new release in, those beyond `keepReleases` out. A release made meanwhile is a conflict. */
 function writeRelease({ log, clock }: PublishingParts, spec: ReleaseSpec, earlier: readonly Resource<"Release">[]) {
+  if (newestGeneration(log, spec.site) >= spec.generation) {
+    throw new Failure("resource-conflict", `Site ${spec.site} got another release meanwhile: release again`);
+  }
   const metadata = { name: releaseName(spec.site, spec.generation), labels: {}, resourceVersion: 0 };
   const { write } = planWrite(log, { kind: "Release", metadata, spec }, clock.nowMs());
   assert(write !== undefined, "a release that does not exist is created");
@@ -117,13 +121,6 @@ function writeRelease({ log, clock }: PublishingParts, spec: ReleaseSpec, earlie
   const revision = rows.at(-1)?.revision;
   assert(revision !== undefined, "a write gives its rows");
   return revision;
-}
-
-/** In order of generation. */
-function releasesOf(log: ResourceLog, site: string): readonly Resource<"Release">[] {
-  return listResources(log, "Release")
-    .filter((release) => release.spec.site === site)
-    .sort((a, b) => a.spec.generation - b.spec.generation);
 }
 
 function checkPublished(log: ResourceLog, site: string): void {

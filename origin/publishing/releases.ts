@@ -1,0 +1,40 @@
+/** The releases of a site: in order, deleted with it, and their generations, which go on where a site is made again. */
+import type { Resource } from "#domain/resource.ts";
+import type { ResourceLog, Write } from "../log/resource-log.ts";
+import { listResources } from "../log/resources.ts";
+
+/** In order of generation. */
+export function releasesOf(log: ResourceLog, site: string): readonly Resource<"Release">[] {
+  return listResources(log, "Release")
+    .filter((release) => release.spec.site === site)
+    .sort((a, b) => a.spec.generation - b.spec.generation);
+}
+
+/** Of any site that had the name: nodes take no release that is older than what they served. 0 while there was none. */
+export function newestGeneration(log: ResourceLog, site: string): number {
+  return Math.max(log.kept(generationOf(site)), releasesOf(log, site).at(-1)?.spec.generation ?? 0);
+}
+
+/** With its releases, in one transaction. Throws `not-found`. */
+export function deleteSite(log: ResourceLog, site: string): void {
+  deleteReleases(log, site, [deletionOf("Site", site)]);
+}
+
+/** Of sites that are gone: 0.1.0 left their releases. */
+export function deleteOrphanedReleases(log: ResourceLog): void {
+  const sites = new Set(listResources(log, "Release").map(({ spec }) => spec.site));
+  for (const site of sites) if (log.find("Site", site) === undefined) deleteReleases(log, site, []);
+}
+
+function deleteReleases(log: ResourceLog, site: string, first: readonly Write[]): void {
+  const releases = releasesOf(log, site).map(({ metadata }) => deletionOf("Release", metadata.name));
+  log.write([...first, ...releases], { name: generationOf(site), value: newestGeneration(log, site) });
+}
+
+function generationOf(site: string): string {
+  return `release-generation/${site}`;
+}
+
+function deletionOf(kind: "Site" | "Release", name: string): Write {
+  return { kind, name, render: () => undefined };
+}
