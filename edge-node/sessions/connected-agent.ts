@@ -7,7 +7,7 @@ import type { AgentStatus } from "#domain/fleet/node.ts";
 import type { Clock } from "#platform/clock.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
 import type { PeerLink } from "#platform/grpc/peer-link.ts";
-import { type LeaseOutcome, type LeaseWish, leaseOutcomeOf } from "./lease.ts";
+import { type LeaseOutcome, type LeaseRequestSent, leaseOutcomeOf, leaseRequestMessage } from "./lease.ts";
 import type { SlotFacts } from "./pick-agent.ts";
 
 export type EdgeMessageInit = MessageInitShape<typeof EdgeMessageSchema>;
@@ -18,13 +18,6 @@ export const LEASE_REQUESTS_MAX = 64;
 const PROMISE_MS = 5_000;
 /** After these the agent may hold, or still be making, a lease that nobody will use. */
 const UNSETTLED_CODES: ReadonlySet<FailureCode> = new Set(["deadline-exceeded", "upstream-malformed"]);
-
-export interface LeaseRequestSent extends LeaseWish {
-  readonly grant: string;
-  readonly thumbprint: string;
-  readonly offerSdp: string;
-  readonly renderClass: string;
-}
 
 interface Promised {
   readonly attempt: number;
@@ -123,7 +116,6 @@ export class ConnectedAgent {
   }
 
   async #ask(sent: LeaseRequestSent, signal: AbortSignal): Promise<LeaseOutcome> {
-    const { grant, thumbprint: keyThumbprint, transport, offerSdp } = sent;
     this.#request += 1n;
     const request = this.#request;
     const { promise, resolve, reject } = Promise.withResolvers<LeaseAnswer>();
@@ -132,8 +124,7 @@ export class ConnectedAgent {
     this.#waiting.set(request, resolve);
     try {
       signal.throwIfAborted();
-      const value = { request, grant, keyThumbprint, transport, offerSdp };
-      this.link.push({ message: { case: "leaseRequest", value } });
+      this.link.push({ message: { case: "leaseRequest", value: leaseRequestMessage(request, sent) } });
       return leaseOutcomeOf(await promise, sent);
     } catch (error) {
       if (!isFailure(error)) throw error;

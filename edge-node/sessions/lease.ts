@@ -1,8 +1,9 @@
-/** What an agent says, as the edge takes it: lease answers and statuses, checked. Pure. */
+/** What an edge asks an agent, and what an agent says, as the edge takes it: lease answers and statuses, checked. Pure. */
+import { create } from "@bufbuild/protobuf";
 import { fromAgentStatus } from "#contracts/codec/node-status.ts";
 import { fromUint64 } from "#contracts/codec/numbers.ts";
 import type { AgentStatus as AgentStatusMessage } from "#contracts/generated/perigee/v1/node_pb.js";
-import type { LeaseAnswer } from "#contracts/generated/perigee/v1/site_pb.js";
+import { type LeaseAnswer, type LeaseRequest, LeaseRequestSchema } from "#contracts/generated/perigee/v1/site_pb.js";
 import { SDP_LENGTH_MAX } from "#contracts/operator-api/sessions.ts";
 import { FAILURE_CODES, Failure, type FailureCode } from "#domain/failure.ts";
 import type { AgentStatus } from "#domain/fleet/node.ts";
@@ -23,6 +24,14 @@ export interface LeaseWish {
   readonly session: string;
   readonly attempt: number;
   readonly transport: Transport;
+}
+
+export interface LeaseRequestSent extends LeaseWish {
+  readonly grant: string;
+  readonly thumbprint: string;
+  /** Empty with `websocket`. */
+  readonly offerSdp: string;
+  readonly renderClass: string;
 }
 
 export interface Lease {
@@ -49,6 +58,11 @@ const FINAL_CODES: ReadonlySet<FailureCode> = new Set([
   "token-invalid",
   "token-revoked",
 ]);
+
+export function leaseRequestMessage(request: bigint, sent: LeaseRequestSent): LeaseRequest {
+  const { grant, thumbprint: keyThumbprint, transport, offerSdp } = sent;
+  return create(LeaseRequestSchema, { request, grant, keyThumbprint, transport, offerSdp });
+}
 
 /** An answer that does not fit what was asked counts as the agent's fault: another one is asked. */
 export function leaseOutcomeOf(answer: LeaseAnswer, wish: LeaseWish): LeaseOutcome {
