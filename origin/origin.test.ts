@@ -40,6 +40,7 @@ const document = (kind: string, name: string, spec: object) => ({
 });
 const shop = document("Site", "shop", { hostnames: ["shop.example"], publish: {} });
 const cafe = document("Site", "cafe", { hostnames: ["cafe.example"], publish: {} });
+const near = (region: string) => document("NodePool", "near", { region, coordinates: { latitude: 50, longitude: 8 } });
 const steering = (pool: string) => document("SteeringTable", pool, { pool, edges: [] });
 
 async function openOrigin(t: Test, dataDir = t.testdir()) {
@@ -68,6 +69,7 @@ type Api = Awaited<ReturnType<typeof openOrigin>>["api"];
 
 async function joinTokenOf(api: Api, role: string, name: string): Promise<{ token: string; pin: string }> {
   const pool = role === "scheduler" ? {} : { pool: "near" };
+  if (role !== "scheduler") await api("POST", "/v1/apply", { documents: [near("eu")] });
   return JSON.parse(await (await api("POST", "/v1/join-tokens", { role, name, ...pool })).text());
 }
 
@@ -170,33 +172,32 @@ t.test("an edge enrols, gets its pool's set signed, then changes, and is seen", 
   const { queue, messages } = connect();
   queue.push({ message: { case: "hello", value: hello } });
   const snapshot = await nextBatch(messages);
-  t.match(snapshot, { pool: "near", snapshot: true, last: true, to: 2 });
-  t.same(snapshot.rows.map((row) => row.name).sort(), ["near-1", "shop"]);
-  const pool = document("NodePool", "near", { region: "eu", coordinates: { latitude: 50, longitude: 8 } });
-  await api("POST", "/v1/apply", { documents: [pool] });
+  t.match(snapshot, { pool: "near", snapshot: true, last: true, to: 3 });
+  t.same(snapshot.rows.map((row) => row.name).sort(), ["near", "near-1", "shop"]);
+  await api("POST", "/v1/apply", { documents: [near("us")] });
   const change = await nextBatch(messages);
-  t.match(change, { from: 2, to: 3, snapshot: false, rows: [{ kind: "NodePool", name: "near" }] });
+  t.match(change, { from: 3, to: 4, snapshot: false, rows: [{ kind: "NodePool", name: "near" }] });
 
-  const status = { incarnation: "one", softwareVersion: "0.1.0", appliedRevision: 3n };
+  const status = { incarnation: "one", softwareVersion: "0.1.0", appliedRevision: 4n };
   queue.push({ message: { case: "status", value: status } });
   const report = { id: "report-1", kind: "session-ended", atMs: 5n, json: Buffer.from("{}") };
   queue.push({ message: { case: "reports", value: { sequence: 7n, reports: [report, report] } } });
   t.equal((await nextOf(messages, "reportAck")).value.sequence, 7n);
   const nodes = JSON.parse(await (await api("GET", "/v1/nodes")).text());
-  t.match(nodes.items[0], { metadata: { name: "near-1" }, status: { linkUp: true, status: { appliedRevision: 3 } } });
+  t.match(nodes.items[0], { metadata: { name: "near-1" }, status: { linkUp: true, status: { appliedRevision: 4 } } });
   const page = await (await fetch(`http://127.0.0.1:${origin.addresses.operatorApi.port}/`)).text();
   t.match(page, "near-1");
-  t.match(page, "3 of 3");
+  t.match(page, "4 of 4");
 
   await api("POST", "/v1/apply", { documents: [cafe] });
   await nextBatch(messages);
   const again = connect();
-  const watermark = toWatermark({ epoch: 1, revision: 3, setDigest: change.setDigest });
+  const watermark = toWatermark({ epoch: 1, revision: 4, setDigest: change.setDigest });
   again.queue.push({ message: { case: "hello", value: { ...hello, incarnation: "two", watermark } } });
-  t.match(await nextBatch(again.messages), { from: 3, to: 4, snapshot: false, rows: [{ name: "cafe" }] });
+  t.match(await nextBatch(again.messages), { from: 4, to: 5, snapshot: false, rows: [{ name: "cafe" }] });
   await t.rejects(nextOf(messages, "batch"), { code: "unavailable" });
   again.queue.push({ message: { case: "snapshotRequest", value: { reason: "test" } } });
-  t.match(await nextBatch(again.messages), { snapshot: true, to: 4 });
+  t.match(await nextBatch(again.messages), { snapshot: true, to: 5 });
   stop.abort(new Error("test over"));
 });
 

@@ -18,6 +18,7 @@ import type { ResourceLog } from "../log/resource-log.ts";
 import { findResource, writeResource } from "../log/resources.ts";
 import type { JoinTokens } from "./join-tokens.ts";
 import type { Members } from "./members.ts";
+import { checkPoolToJoin } from "./pools.ts";
 
 /** A node that was off for its certificate's last days may still renew for so long by proof of the old key. */
 const RENEW_GRACE_MS = 7 * 86_400_000;
@@ -53,6 +54,7 @@ async function reporting<T>({ events }: EnrolmentParts, node: string, work: () =
 async function enrol(parts: EnrolmentParts, request: EnrolRequest) {
   const name = parseName(request.nodeName, "the node's name");
   const { role, pool, labels } = parts.joinTokens.check(request.joinToken, name);
+  checkPoolToJoin(parts.log, { role, pool });
   const identity: PeerIdentity = { role, pool, name };
   const answer = await certify(parts, identity, request.certificateRequest);
   parts.joinTokens.redeem(request.joinToken, name);

@@ -11,11 +11,19 @@ import { systemRandom } from "#platform/random.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
 import { loadOriginKeys } from "../keys/origin-keys.ts";
 import { openOwnCertificate } from "../keys/own-certificate.ts";
-import { getResource } from "../log/resources.ts";
+import { getResource, writeResource } from "../log/resources.ts";
 import { openSqliteLog } from "../log/sqlite-log.ts";
 import { enrolmentService } from "./enrolment-service.ts";
 import { openJoinTokens } from "./join-tokens.ts";
 import { Members } from "./members.ts";
+import { deletePool } from "./pools.ts";
+
+const POOL = {
+  region: "eu",
+  coordinates: { latitude: 50, longitude: 8 },
+  autonomyDurationSeconds: 3600,
+  relay: false,
+};
 
 async function openService(t: Test) {
   const tools = { clock: systemClock, random: systemRandom };
@@ -44,6 +52,9 @@ async function openService(t: Test) {
     joinTokens[Symbol.dispose]();
     log[Symbol.dispose]();
   });
+  const makePool = () =>
+    void writeResource(log, { kind: "NodePool", metadata: { name: "near", labels: {} }, spec: POOL }, 1);
+  makePool();
   const grant = { role: "edge" as const, name: "near-1", pool: "near", labels: { gpu: "no" } };
   const { token } = joinTokens.create(grant, 60_000);
   const limits = () => ({ signal: systemClock.deadline(10_000) });
@@ -54,7 +65,7 @@ async function openService(t: Test) {
     const proof = signBytes("perigee/renew/1", certificateRequest, oldKey);
     return client.renew({ certificateRequest, oldChain: answer.chain, proof }, limits());
   };
-  return { log, clock, refusals, enrol, renew };
+  return { log, clock, refusals, enrol, renew, makePool };
 }
 
 t.test("a malformed request costs nothing, the next one enrols the node with its labels", async (t) => {
@@ -63,6 +74,16 @@ t.test("a malformed request costs nothing, the next one enrols the node with its
   t.same(refusals, ["near-1"]);
   t.match(await enrol(await createCertificateRequest(generateSigningKey())), { role: "edge", pool: "near" });
   t.match(getResource(log, "Node", "near-1"), { metadata: { labels: { gpu: "no" } }, spec: { pool: "near" } });
+});
+
+t.test("nobody joins a pool that was deleted, and the token stays good for when it is there again", async (t) => {
+  const { log, enrol, makePool } = await openService(t);
+  deletePool(log, "near");
+  const request = await createCertificateRequest(generateSigningKey());
+  await t.rejects(enrol(request), { code: "not-found", message: /NodePool near does not exist: apply it/ });
+  makePool();
+  t.match(await enrol(request), { pool: "near" });
+  t.throws(() => deletePool(log, "near"), { code: "resource-conflict", message: /has the nodes near-1: delete each/ });
 });
 
 t.test("a certificate is renewed by its own key, also shortly after it expired, and not long after", async (t) => {

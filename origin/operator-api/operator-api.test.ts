@@ -9,7 +9,7 @@ import { VirtualClock } from "#test/simulation/virtual-clock.ts";
 import { openFileBlobStore } from "../blob-store/file-blob-store.ts";
 import { openJoinTokens } from "../enrolment/join-tokens.ts";
 import { loadOriginKeys } from "../keys/origin-keys.ts";
-import { getResource } from "../log/resources.ts";
+import { getResource, writeResource } from "../log/resources.ts";
 import { openSqliteLog } from "../log/sqlite-log.ts";
 import { ObservedNodes } from "../observed/observed-nodes.ts";
 import { issueToken } from "./authorisation.ts";
@@ -21,6 +21,13 @@ const site = (name: string) => ({
   metadata: { name },
   spec: { hostnames: [`${name}.example`], publish: {} },
 });
+
+const pool = {
+  apiVersion: "perigee.dev/v1",
+  kind: "NodePool",
+  metadata: { name: "near" },
+  spec: { region: "eu", coordinates: { latitude: 50, longitude: 8 } },
+};
 
 async function openApi(t: Test) {
   const folder = t.testdir();
@@ -172,6 +179,7 @@ t.test("a folder's files become a release, and a wrong digest is refused", async
 
 t.test("a join token is good once, for its name, and expires", async (t) => {
   const { server, admin, joinTokens, clock } = await openApi(t);
+  await server.inject({ method: "POST", url: "/v1/apply", headers: admin, payload: { documents: [pool] } });
   const make = async (name: string): Promise<string> => {
     const payload = { role: "edge", name, pool: "near" };
     const answer = await server.inject({ method: "POST", url: "/v1/join-tokens", headers: admin, payload });
@@ -186,6 +194,35 @@ t.test("a join token is good once, for its name, and expires", async (t) => {
   const late = await make("near-3");
   await clock.advance(3_600_001);
   t.throws(() => joinTokens.redeem(late, "near-3"), { code: "join-token-expired" });
+});
+
+t.test("a pool is there before its join tokens, and goes after its nodes", async (t) => {
+  const { server, admin, log } = await openApi(t);
+  const join = async (role: string) => {
+    const payload = { role, name: "near-1", ...(role === "scheduler" ? {} : { pool: "near" }) };
+    return server.inject({ method: "POST", url: "/v1/join-tokens", headers: admin, payload });
+  };
+  for (const role of ["edge", "agent"]) {
+    t.match((await join(role)).json(), { code: "not-found", detail: /NodePool near does not exist: apply it/ }, role);
+  }
+  t.equal((await join("scheduler")).statusCode, 201);
+  const remove = async (path: string) =>
+    (await server.inject({ method: "DELETE", url: `/v1/resources/${path}`, headers: admin })).json();
+  t.match(await remove("NodePool/near"), { code: "not-found" });
+  await server.inject({ method: "POST", url: "/v1/apply", headers: admin, payload: { documents: [pool] } });
+  t.equal((await join("agent")).statusCode, 201);
+  const spec = { role: "edge" as const, pool: "near", cordoned: false, draining: false };
+  for (let index = 1; index <= 7; index += 1) {
+    writeResource(log, { kind: "Node", metadata: { name: `near-${index}`, labels: {} }, spec }, 1);
+  }
+  const elsewhere = { ...spec, pool: "far" };
+  writeResource(log, { kind: "Node", metadata: { name: "far-1", labels: {} }, spec: elsewhere }, 1);
+  const detail = "NodePool near has the nodes near-1, near-2, near-3, near-4, near-5 and 2 more: delete each first";
+  const refused = await remove("NodePool/near");
+  t.match(refused, { status: 409, code: "resource-conflict", nodes: 7 });
+  t.match(refused.detail, detail);
+  for (let index = 1; index <= 7; index += 1) await remove(`Node/near-${index}`);
+  t.match(await remove("NodePool/near"), { revision: log.revision() });
 });
 
 t.test("a token signed by another key is refused, and the API describes itself", async (t) => {

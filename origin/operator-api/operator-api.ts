@@ -37,6 +37,7 @@ import { pinOf } from "#platform/identity/certificates.ts";
 import type { Logger } from "#platform/logging.ts";
 import { BLOB_BYTES_MAX } from "../blob-store/file-blob-store.ts";
 import type { JoinTokens } from "../enrolment/join-tokens.ts";
+import { checkPoolToJoin, deletePool } from "../enrolment/pools.ts";
 import type { OriginKeys } from "../keys/origin-keys.ts";
 import type { ResourceLog } from "../log/resource-log.ts";
 import { getResource, listResources } from "../log/resources.ts";
@@ -142,6 +143,7 @@ function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
     }
     const { name } = request.params;
     if (kind === "Site") deleteSite(log, name);
+    else if (kind === "NodePool") deletePool(log, name);
     else log.write([{ kind, name, render: () => undefined }]);
     if (kind === "Node") observed.forget(name);
     return { revision: log.revision() };
@@ -249,6 +251,7 @@ function addTokenRoutes(server: ApiServer, parts: OperatorApiParts): void {
         throw new Failure("argument-invalid", "an edge or an agent joins a pool, a scheduler none: check `pool`");
       }
       const grant = { role, name, pool: pool ?? "-", labels: labels ?? {} };
+      checkPoolToJoin(parts.log, grant);
       const made = parts.joinTokens.create(grant, lifetimeSeconds * 1000);
       return reply.code(201).send({ ...made, pin: pinOf(parts.keys.authority.certificate) });
     },

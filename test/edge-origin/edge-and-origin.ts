@@ -101,6 +101,16 @@ export async function publish(
   return result.generation;
 }
 
+/** One that is there stays as it is. */
+export async function makePool(cloud: Cloud, name: string): Promise<void> {
+  const { items }: { items: { metadata: { name: string } }[] } = JSON.parse(
+    await api(cloud, "GET", "/v1/resources/NodePool"),
+  );
+  if (items.some(({ metadata }) => metadata.name === name)) return;
+  const spec = { region: name, coordinates: { latitude: 0, longitude: 0 } };
+  await api(cloud, "POST", "/v1/apply", { documents: [document("NodePool", name, spec)] });
+}
+
 export interface EdgeSettings {
   readonly dataDir: string;
   readonly name: string;
@@ -114,6 +124,7 @@ export async function joinSettings(
   name: string,
   { bound = name, pool = "near" } = {},
 ): Promise<EdgeSettings> {
+  await makePool(cloud, pool);
   const answer: { token: string; pin: string } = JSON.parse(
     await api(cloud, "POST", "/v1/join-tokens", { role: "edge", name: bound, pool }),
   );
