@@ -39,6 +39,9 @@ const SHOP = { name: "shop", host: "shop.example" };
 const NEWS = { name: "news", host: "news.example" };
 /** The promise to users after an outage. */
 const FIRST_BYTE_MS_MAX = 1_000;
+/** Of a start's time: with more withheld it measures the machine. */
+const WITHHELD_MS_MAX = 250;
+const STARTS_MAX = 3;
 
 const POOLS = [
   { name: "lisbon", latitude: 38.72, longitude: -9.14 },
@@ -229,18 +232,27 @@ async function untilLink(edge: Edge, up: 0 | 1): Promise<void> {
 
 /** Killed and started with nobody to ask: all that was published and pulled is there, the first byte within a second. */
 async function checkColdStart(t: Test, { ground, content }: World, edge: Edge): Promise<void> {
-  await kill(edge);
-  const startedMs = startCold(ground, edge);
   const isFirst = (answer: Answer): boolean => isBody(answer, content.get("/index.html"));
-  await untilSo(
-    `${edge.name} serves`,
-    () => ask(edge.content, "/index.html", { headers: { host: SHOP.host } }),
-    isFirst,
-    { pauseMs: 5 },
-  );
-  const firstByteMs = Math.round(systemClock.monotonicMs() - startedMs);
-  const withheld = Math.round(withheldMs(edge));
-  t.comment(`${edge.name}: first byte ${firstByteMs} ms after its start, ${withheld} of it withheld by a busy machine`);
+  let firstByteMs = Number.POSITIVE_INFINITY;
+  let withheld = WITHHELD_MS_MAX;
+  // A start that the machine held up is none of the edge's: it is started once more.
+  for (
+    let starts = 0;
+    starts < STARTS_MAX && firstByteMs > FIRST_BYTE_MS_MAX && withheld >= WITHHELD_MS_MAX;
+    starts += 1
+  ) {
+    await kill(edge);
+    const startedMs = startCold(ground, edge);
+    await untilSo(
+      `${edge.name} serves`,
+      () => ask(edge.content, "/index.html", { headers: { host: SHOP.host } }),
+      isFirst,
+      { pauseMs: 5 },
+    );
+    firstByteMs = Math.round(systemClock.monotonicMs() - startedMs);
+    withheld = Math.round(withheldMs(edge));
+    t.comment(`${edge.name}: first byte ${firstByteMs} ms after its start, ${withheld} withheld by a busy machine`);
+  }
   t.ok(firstByteMs <= FIRST_BYTE_MS_MAX, `${edge.name}: ${firstByteMs} ms`);
   for (const [site, files] of [
     [SHOP, content],

@@ -9,7 +9,7 @@ import { type JoinGrant, openJoinTokens } from "#origin/enrolment/join-tokens.ts
 import { Members } from "#origin/enrolment/members.ts";
 import { loadOriginKeys } from "#origin/keys/origin-keys.ts";
 import { openOwnCertificate } from "#origin/keys/own-certificate.ts";
-import { getResource } from "#origin/log/resources.ts";
+import { getResource, writeResource } from "#origin/log/resources.ts";
 import { openSqliteLog } from "#origin/log/sqlite-log.ts";
 import { systemClock } from "#platform/clock.ts";
 import { createGrpcClient } from "#platform/grpc/client.ts";
@@ -83,6 +83,11 @@ t.test(
     const { keys, log, joinTokens } = origin;
     const property = fc.asyncProperty(grant, async (grant) => {
       const { role, pool, name, labels } = grant;
+      if (role !== "scheduler") {
+        const coordinates = { latitude: 0, longitude: 0 };
+        const spec = { region: "here", coordinates, autonomyDurationSeconds: 3600, relay: false };
+        writeResource(log, { kind: "NodePool", metadata: { name: pool, labels: {} }, spec }, 1);
+      }
       const options = joining(origin, grant, joinTokens.create(grant, 60_000).token);
       for (const at of ["joined", "started again"]) {
         await using identity = await openNodeIdentity(options);
