@@ -91,7 +91,7 @@ t.test("a wrong flag, command or kind is a usage error that says what was expect
   t.match(await run(["aply"]), { code: EXIT.usage, notes: /unknown command 'aply'/ });
   t.match(await run(["get", "sites", "--bogus"]), { code: EXIT.usage, notes: /unknown option '--bogus'/ });
   t.match(await run(["get", "websites"]), { code: EXIT.usage, notes: /there is no kind "websites"; kinds are Site/ });
-  t.match(await run(["get", "sites"]), { code: EXIT.usage, notes: /no token: give --token-file/ });
+  t.match(await run(["get", "sites"]), { code: EXIT.notAllowed, notes: /no token: give --token-file/ });
   t.match(await run(["why"], { PERIGEE_TOKEN: "x" }), { code: EXIT.usage, notes: /give a decision's id/ });
 });
 

@@ -78,7 +78,7 @@ function readToken(token: string | undefined, tokenFile: string | undefined): st
   if (token !== undefined) return token.trim();
   if (tokenFile === undefined) {
     throw new Failure(
-      "argument-invalid",
+      "permission-denied",
       "no token: give --token-file FILE, set PERIGEE_TOKEN or PERIGEE_TOKEN_FILE, or run where `perigee dev` runs",
     );
   }
