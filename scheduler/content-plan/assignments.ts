@@ -1,7 +1,6 @@
 /** Plans which published sites and apps are to be on which pool. Pure. */
 import type { AssignmentSpec } from "#domain/placement/assignment.ts";
-import type { Labels } from "#domain/placement/labels.ts";
-import { meetsRequirement } from "#domain/placement/labels.ts";
+import { type Labels, meetsRequirement } from "#domain/placement/labels.ts";
 import { selectPolicy } from "#domain/placement/policy-selection.ts";
 import type { ContentPolicySpec } from "#domain/policy/content-policy.ts";
 import { TIERS } from "#domain/policy/placement-policy.ts";
