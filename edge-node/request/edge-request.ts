@@ -8,7 +8,9 @@ type Method = (typeof METHODS)[number];
 
 export interface EdgeRequest {
   readonly method: Method;
-  /** Path and query: the cache key. */
+  /** Scheme and host, in lower case and without a default port: the cache key has it, and so has the upstream request. */
+  readonly webOrigin: string;
+  /** Path and query. */
   readonly target: string;
   readonly fields: Fields;
   readonly asked: Directives;
@@ -28,28 +30,48 @@ export function isSafe({ method }: EdgeRequest): boolean {
   return SAFE.has(method);
 }
 
-/** Refuses what RFC 9112 section 3.2 does: a target in neither origin nor absolute form, more than one Host. */
-export function readRequest(name: string, target: string, fields: Fields): Reading {
+export type Scheme = "http" | "https";
+
+/**
+ * Refuses what RFC 9112 section 3.2 does: a target in neither origin nor absolute form, not exactly one Host, and a
+ * target for another host than Host says.
+ */
+export function readRequest(scheme: Scheme, name: string, target: string, fields: Fields): Reading {
   const method = METHODS.find((known) => known === name);
   if (method === undefined) return refused(501, `the method ${name} is not one of ${METHODS.join(", ")}`);
-  const path = pathOf(target);
-  if (path === undefined) return refused(400, "the target must be a path or an http URL");
-  if ((fields.get("host")?.length ?? 0) > 1) return refused(400, "a request has one Host");
+  const parts = ORIGIN_OR_ABSOLUTE_FORM.exec(target)?.groups;
+  if (parts === undefined) return refused(400, "the target must be a path or an http URL");
+  const [host = "", ...otherHosts] = fields.get("host") ?? [];
+  const webOrigin = parseWebOrigin(scheme, host);
+  if (webOrigin === undefined || otherHosts.length > 0)
+    return refused(400, "a request has one Host: a name or address, and perhaps a port");
+  const { authority } = parts;
+  if (authority !== undefined && parseWebOrigin(scheme, authority) !== webOrigin)
+    return refused(400, "the target is for another host than Host");
+  const path = parts["path"] ?? "/";
   const asked = parseCacheControl(fieldValue(fields, "cache-control"));
   const isConditionalOnState = fields.has("if-match") || fields.has("if-unmodified-since");
   const isCacheable = (method === "GET" || method === "HEAD") && !asked.has("no-store") && !isConditionalOnState;
   const isForPart = fields.has("range") || fields.has("if-none-match") || fields.has("if-modified-since");
-  return { kind: "request", request: { method, target: path, fields, asked, isCacheable, isForPart } };
+  return { kind: "request", request: { method, webOrigin, target: path, fields, asked, isCacheable, isForPart } };
 }
 
 function refused(status: 400 | 501, why: string): Reading {
   return { kind: "refused", status, why };
 }
 
-function pathOf(target: string): string | undefined {
-  if (target.startsWith("/")) return target;
-  const absolute = /^https?:\/\/[^/?#]*(?<path>\/[^#]*)?$/i.exec(target);
-  return absolute === null ? undefined : (absolute.groups?.["path"] ?? "/");
+/** What node:http lets through is visible; a fragment is none of a request. */
+const ORIGIN_OR_ABSOLUTE_FORM = /^(?:https?:\/\/(?<authority>[^/?#]*)(?=\/|$))?(?<path>\/[^#]*)?$/i;
+/** RFC 3986 section 3.2.2, percent-encoding left out: no name that resolves has it. */
+const HOST = /^(?<name>[a-z0-9._~!$&'()*+,;=-]+|\[[0-9a-f:.]+\])(?::(?<port>\d{1,5}))?$/;
+const DEFAULT_PORTS = { http: "80", https: "443" };
+
+/** As RFC 6454 section 6.2 serialises it; `undefined` for what is no host. */
+export function parseWebOrigin(scheme: Scheme, host: string): string | undefined {
+  const parts = HOST.exec(host.toLowerCase())?.groups;
+  if (parts === undefined) return undefined;
+  const { name = "", port = DEFAULT_PORTS[scheme] } = parts;
+  return port === DEFAULT_PORTS[scheme] ? `${scheme}://${name}` : `${scheme}://${name}:${port}`;
 }
 
 const VIA = "1.1 Perigee";

@@ -10,7 +10,7 @@ import { decideStorage, type Freshness, type ResponseFacts, type StorageDecision
 import { variantKey, varyNames } from "../caching/variants.ts";
 import type { EdgeEvents } from "../events.ts";
 import type { ResponseStore } from "../store/response-store.ts";
-import type { ResponseHead, StoredResponse } from "../store/stored-response.ts";
+import { cacheKeyOf, type ResponseHead, type StoredResponse } from "../store/stored-response.ts";
 import type { UpstreamClient, UpstreamResponse } from "../upstream/upstream-client.ts";
 import { type EdgeRequest, forwardedFields } from "./edge-request.ts";
 import { Filling } from "./filling.ts";
@@ -46,6 +46,8 @@ export interface FetchingOptions {
   readonly staleBounds?: () => StaleBounds;
 }
 
+type Named = Pick<EdgeRequest, "webOrigin" | "target">;
+
 export class Fetching {
   readonly #options: FetchingOptions;
   readonly #flights = new Map<string, Flight>();
@@ -54,8 +56,8 @@ export class Fetching {
     this.#options = options;
   }
 
-  find(target: string): Flight | undefined {
-    return this.#flights.get(target);
+  find(request: Named): Flight | undefined {
+    return this.#flights.get(this.#keyOf(request));
   }
 
   /** `undefined` where `FLIGHTS_MAX` are under way. `stored` is validated where it can be. */
@@ -63,19 +65,20 @@ export class Fetching {
     if (this.#flights.size >= FLIGHTS_MAX) return undefined;
     const head = Promise.withResolvers<FlightOutcome>();
     const flight: Flight = { outcome: head.promise, mayStore: true };
-    this.#flights.set(request.target, flight);
+    this.#flights.set(this.#keyOf(request), flight);
     this.#fly(request, stored, flight, head.resolve).catch((error: unknown) => {
-      this.#land(request.target, flight);
+      this.#land(request, flight);
       head.resolve({ kind: "failed", failure: asFailure(error) });
     });
     return flight;
   }
 
-  invalidate(target: string): void {
-    const flight = this.#flights.get(target);
+  invalidate(named: Named): void {
+    const key = this.#keyOf(named);
+    const flight = this.#flights.get(key);
     if (flight !== undefined) flight.mayStore = false;
-    this.#flights.delete(target);
-    this.#options.store.remove(this.#options.site, target);
+    this.#flights.delete(key);
+    this.#options.store.remove(key);
   }
 
   /** Whether the stored response may be served where the upstream fails. */
@@ -103,18 +106,18 @@ export class Fetching {
     }
     if (stored !== undefined && response.status === 304) {
       const updated = this.#update(request, stored, response, flight);
-      this.#land(request.target, flight);
+      this.#land(request, flight);
       return resolve({ kind: "validated", stored: updated });
     }
     const decision = this.#decideStorage(request, response);
     const length = lengthOf(response.fields);
     if (decision.kind === "pass" || (length !== undefined && length > this.#options.store.bodyBytesMax)) {
-      this.#land(request.target, flight);
+      this.#land(request, flight);
       return resolve({ kind: "pass", response });
     }
     const arriving = arrivingOf(this.#options.site, request, response, decision.freshness);
     resolve({ kind: "arriving", response: arriving });
-    await this.#fill(arriving, response, flight);
+    await this.#fill(request, arriving, response, flight);
   }
 
   /** RFC 9111 section 3.2: the fields of the 304 take the place of those stored. */
@@ -127,7 +130,7 @@ export class Fetching {
     const facts = { status: stored.status, fields, requestedAtMs, receivedAtMs };
     const decision = this.#decideStorage(request, facts);
     if (decision.kind === "pass") {
-      this.#options.store.remove(stored.site, stored.key);
+      this.#options.store.remove(cacheKeyOf(stored));
       return { ...stored, fields };
     }
     const updated = { ...stored, fields, freshness: decision.freshness, requestedAtMs };
@@ -141,7 +144,12 @@ export class Fetching {
   }
 
   /** What is stored goes on to arrive when its readers have left. */
-  async #fill({ filling, ...head }: Arriving, response: UpstreamResponse, flight: Flight): Promise<void> {
+  async #fill(
+    request: EdgeRequest,
+    { filling, ...head }: Arriving,
+    response: UpstreamResponse,
+    flight: Flight,
+  ): Promise<void> {
     const { store, events } = this.#options;
     const storing = store.begin(head, () => flight.mayStore);
     let bytes = 0;
@@ -153,7 +161,7 @@ export class Fetching {
         if (!isRead && bytes > store.bodyBytesMax) break;
       }
     } catch (error) {
-      this.#land(head.key, flight);
+      this.#land(request, flight);
       const failure = asFailure(error);
       events.upstreamFailed(failure);
       filling.fail(failure);
@@ -161,11 +169,16 @@ export class Fetching {
     }
     filling.finish();
     await storing.finish();
-    this.#land(head.key, flight);
+    this.#land(request, flight);
   }
 
-  #land(target: string, flight: Flight): void {
-    if (this.#flights.get(target) === flight) this.#flights.delete(target);
+  #land(request: EdgeRequest, flight: Flight): void {
+    const key = this.#keyOf(request);
+    if (this.#flights.get(key) === flight) this.#flights.delete(key);
+  }
+
+  #keyOf({ webOrigin, target }: Named): string {
+    return cacheKeyOf({ site: this.#options.site, webOrigin, key: target });
   }
 }
 
@@ -200,6 +213,7 @@ function arrivingOf(site: string, request: EdgeRequest, response: UpstreamRespon
   const names = varyNames(response.fields);
   return {
     site,
+    webOrigin: request.webOrigin,
     key: request.target,
     varyNames: names,
     variant: variantKey(names, request.fields),

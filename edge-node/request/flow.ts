@@ -8,7 +8,7 @@ import { currentAgeSeconds, decideLookup, type LookupDecision } from "../caching
 import { ruleFor } from "../caching/rules.ts";
 import { variantKey } from "../caching/variants.ts";
 import type { CacheOutcome } from "../events.ts";
-import type { StoredResponse } from "../store/stored-response.ts";
+import { cacheKeyOf, type StoredResponse } from "../store/stored-response.ts";
 import { type EdgeRequest, forwardedFields, isSafe, type Reading, readRequest } from "./edge-request.ts";
 import { Fetching, type FetchingOptions, type Flight, type FlightOutcome } from "./fetching.ts";
 import { partOf, sendAnswer, sendFailure, sendWhole } from "./sending.ts";
@@ -41,7 +41,8 @@ export class RequestFlow {
     const { clock, events } = this.#options;
     const startedMs = clock.monotonicMs();
     const { method = "GET", url = "" } = incoming;
-    const reading = readRequest(method, url, fieldsOf(incoming.rawHeaders));
+    const scheme = "encrypted" in incoming.socket ? "https" : "http";
+    const reading = readRequest(scheme, method, url, fieldsOf(incoming.rawHeaders));
     let outcome: CacheOutcome = "failed";
     try {
       outcome = await this.#handle(reading, incoming, response);
@@ -77,9 +78,10 @@ export class RequestFlow {
   async #answer(exchange: Exchange): Promise<CacheOutcome> {
     const { request, response } = exchange;
     const { store, site, clock } = this.#options;
-    const found = store.find(site, request.target, request.fields);
+    const cacheKey = cacheKeyOf({ site, webOrigin: request.webOrigin, key: request.target });
+    const found = store.find(cacheKey, request.fields);
     const stored = found instanceof Promise ? await found : found;
-    const missing = () => (store.has(site, request.target) ? "vary-miss" : "uri-miss");
+    const missing = () => (store.has(cacheKey) ? "vary-miss" : "uri-miss");
     const decision = decideLookup(stored?.freshness ?? missing(), request.asked, clock.nowMs());
     switch (decision.kind) {
       case "serve":
@@ -106,7 +108,7 @@ export class RequestFlow {
   /** Joins the flight for the target or starts it; what turns out not to be shared goes on its own. */
   async #fetch(exchange: Exchange, stored: StoredResponse | undefined, because: Because): Promise<CacheOutcome> {
     const { request } = exchange;
-    const joined = this.#fetching.find(request.target);
+    const joined = this.#fetching.find(request);
     const mayBeStale = stored !== undefined && this.#fetching.onFailure(stored).kind === "serve-stale";
     if (mayBeStale && this.#isUpstreamDown()) return await this.#onFailure(exchange, stored, DOWN, `fwd=${because}`);
     const flight = joined ?? this.#fetching.start(request, stored);
@@ -179,7 +181,7 @@ export class RequestFlow {
 
   /** In the background, once per target; its failure leaves what is stored. */
   #revalidate(request: EdgeRequest, stored: StoredResponse): void {
-    if (this.#isUpstreamDown() || this.#fetching.find(request.target) !== undefined) return;
+    if (this.#isUpstreamDown() || this.#fetching.find(request) !== undefined) return;
     const flight = this.#fetching.start(request, stored);
     void flight?.outcome.then((outcome) => {
       discardUnshared(outcome);
@@ -190,7 +192,7 @@ export class RequestFlow {
   /** Past the store; an unsafe method that succeeds makes stored responses invalid (RFC 9111 section 4.4). */
   async #forward(exchange: Exchange, status: string): Promise<CacheOutcome> {
     const { request, incoming } = exchange;
-    const { method, target } = request;
+    const { method, webOrigin, target } = request;
     const hasBody =
       incoming.headers["content-length"] !== undefined || incoming.headers["transfer-encoding"] !== undefined;
     const response = await this.#options.upstream.fetch({
@@ -202,7 +204,8 @@ export class RequestFlow {
     if (!isSafe(request) && response.status >= 200 && response.status < 400) {
       const named = ["location", "content-location"].map((name) => fieldValue(response.fields, name));
       const paths = named.filter((path) => path !== undefined && /^\/(?!\/)/.test(path));
-      for (const invalid of new Set([target, ...paths])) if (invalid !== undefined) this.#fetching.invalidate(invalid);
+      for (const invalid of new Set([target, ...paths]))
+        if (invalid !== undefined) this.#fetching.invalidate({ webOrigin, target: invalid });
     }
     const cacheStatus = `${status}; fwd-status=${response.status}`;
     const body = (range?: ResolvedRange) => partOf(response.body, range);

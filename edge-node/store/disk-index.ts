@@ -20,6 +20,10 @@ const MIGRATIONS = [
      tag TEXT NOT NULL, response INTEGER NOT NULL REFERENCES responses (id) ON DELETE CASCADE,
      PRIMARY KEY (tag, response)) STRICT, WITHOUT ROWID;
    CREATE INDEX tags_response ON tags (response);`,
+  `DELETE FROM responses;
+   ALTER TABLE responses ADD COLUMN slice INTEGER;
+   DROP INDEX responses_key;
+   CREATE INDEX responses_key ON responses (cache_key, slice);`,
 ];
 
 /** Files have whole blocks. */
@@ -70,11 +74,14 @@ export class DiskIndex implements Disposable {
     return this.#statements.file.get(file) !== undefined;
   }
 
-  /** All variants, the latest last; `faulty` are the rows that are not what was written. */
-  find(cacheKey: string): { readonly found: readonly IndexedResponse[]; readonly faulty: readonly number[] } {
+  /** All variants of the whole or of one slice, the latest last; `faulty` are the rows that are not what was written. */
+  find(
+    cacheKey: string,
+    slice?: number,
+  ): { readonly found: readonly IndexedResponse[]; readonly faulty: readonly number[] } {
     const found: IndexedResponse[] = [];
     const faulty: number[] = [];
-    for (const row of this.#statements.find.all(cacheKey)) {
+    for (const row of this.#statements.find.all(cacheKey, slice ?? null)) {
       const response = responseOf(row);
       if (response === undefined) faulty.push(Number(row["id"]));
       else found.push(response);
@@ -85,18 +92,18 @@ export class DiskIndex implements Disposable {
   /** What it takes the place of, and the oldest of too many variants, is dropped. */
   insert(head: ResponseHead, file: string, seal: BodySeal): { readonly bytes: number; readonly dropped: DroppedRow[] } {
     const text = formatHead(head);
-    const { site, key, variant, requestedAtMs } = head;
-    const cacheKey = cacheKeyOf(site, key);
+    const { site, key, slice, variant, requestedAtMs } = head;
+    const cacheKey = cacheKeyOf(head);
     const bytes = bytesOnDisk(head, seal);
-    const digest = digestOf(text, cacheKey, variant, seal);
+    const digest = digestOf(text, head, seal);
     return this.#database.transaction(() => {
-      const old = this.find(cacheKey);
+      const old = this.find(cacheKey, slice);
       const same = old.found.filter(({ head: other }) => isSameVariant(other, head));
       const others = old.found.filter((row) => !same.includes(row));
       const tooMany = others.slice(0, Math.max(0, others.length + 1 - TARGET_VARIANTS_MAX));
       const dropped = this.#delete([...old.faulty, ...[...same, ...tooMany].map(({ id }) => id)]);
       const { lastInsertRowid } = this.#statements.insert.run(
-        ...[cacheKey, site, key, variant, text, file, seal.bodyBytes],
+        ...[cacheKey, slice ?? null, site, key, variant, text, file, seal.bodyBytes],
         ...[seal.slices, digest, bytes, requestedAtMs, requestedAtMs],
       );
       for (const tag of tagsOf(head.fields)) this.#statements.tag.run(tag, lastInsertRowid);
@@ -107,11 +114,10 @@ export class DiskIndex implements Disposable {
   /** After a successful validation: another head for the same body. */
   update(head: ResponseHead): void {
     const text = formatHead(head);
-    const cacheKey = cacheKeyOf(head.site, head.key);
-    const row = this.find(cacheKey).found.find((other) => isSameVariant(other.head, head));
+    const row = this.find(cacheKeyOf(head), head.slice).found.find((other) => isSameVariant(other.head, head));
     if (row === undefined) return;
     const { id } = row;
-    const digest = digestOf(text, cacheKey, head.variant, row);
+    const digest = digestOf(text, head, row);
     this.#database.transaction(() => {
       this.#statements.update.run(text, digest, head.requestedAtMs, id);
       this.#statements.untag.run(id);
@@ -125,7 +131,7 @@ export class DiskIndex implements Disposable {
 
   remove(cacheKey: string): DroppedRow[] {
     return this.#database.transaction(() =>
-      this.#delete(this.#statements.find.all(cacheKey).map((row) => Number(row["id"]))),
+      this.#delete(this.#statements.target.all(cacheKey).map((row) => Number(row["id"]))),
     );
   }
 
@@ -174,7 +180,7 @@ export class DiskIndex implements Disposable {
         case "all":
           return all.all(site, atMs);
         case "paths":
-          return match.paths.flatMap((name) => path.all(cacheKeyOf(site, name), atMs));
+          return match.paths.flatMap((name) => path.all(site, name, atMs));
         case "prefix":
           return prefix.all(site, match.prefix, match.prefix, match.prefix, atMs);
         case "tags":
@@ -203,10 +209,11 @@ function prepare(database: Database) {
     usage: database.prepare("SELECT coalesce(sum(bytes), 0) AS bytes, count(*) AS objects FROM responses"),
     file: database.prepare("SELECT id FROM responses WHERE file = ?"),
     any: database.prepare("SELECT 1 FROM responses WHERE cache_key = ? LIMIT 1"),
-    find: database.prepare("SELECT * FROM responses WHERE cache_key = ? ORDER BY id"),
+    find: database.prepare("SELECT * FROM responses WHERE cache_key = ? AND slice IS ? ORDER BY id"),
+    target: database.prepare("SELECT id FROM responses WHERE cache_key = ?"),
     insert: database.prepare(
-      `INSERT INTO responses (cache_key, site, key, variant, head, file, body_bytes, slices, digest, bytes, requested_ms, used_ms)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO responses (cache_key, slice, site, key, variant, head, file, body_bytes, slices, digest, bytes, requested_ms, used_ms)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
     update: database.prepare(
       "UPDATE responses SET head = ?, digest = ?, requested_ms = ?, soft_ms = NULL WHERE id = ?",
@@ -219,7 +226,7 @@ function prepare(database: Database) {
     soften: database.prepare("UPDATE responses SET soft_ms = min(coalesce(soft_ms, ?1), ?1) WHERE id = ?2"),
     all: database.prepare("SELECT id FROM responses WHERE site = ? AND requested_ms < ?"),
     before: database.prepare("SELECT id FROM responses WHERE requested_ms < ?"),
-    path: database.prepare("SELECT id FROM responses WHERE cache_key = ? AND requested_ms < ?"),
+    path: database.prepare("SELECT id FROM responses WHERE site = ? AND key = ? AND requested_ms < ?"),
     prefix: database.prepare(
       "SELECT id FROM responses WHERE site = ? AND key >= ? AND substr(key, 1, length(?)) = ? AND requested_ms < ?",
     ),
@@ -236,17 +243,24 @@ function responseOf(row: Readonly<Record<string, unknown>>): IndexedResponse | u
   if (typeof variant !== "string" || typeof file !== "string") return undefined;
   if (!(slices instanceof Uint8Array) || !(digest instanceof Uint8Array)) return undefined;
   const seal = { bodyBytes: Number(row["body_bytes"]), slices };
-  if (!digestOf(text, cacheKeyOf(site, key), variant, seal).equals(digest)) return undefined;
   const parsed = parseHead(text);
   if (parsed === undefined) return undefined;
+  const slice = typeof row["slice"] === "number" ? { slice: row["slice"] } : {};
+  const named = { site, webOrigin: parsed.webOrigin, key, variant, ...slice };
+  if (!digestOf(text, named, seal).equals(digest)) return undefined;
   const freshness = typeof softMs === "number" ? softened(parsed.freshness, softMs) : parsed.freshness;
-  const head = { ...parsed, freshness, site, key, variant };
+  const head = { ...parsed, freshness, ...named };
   return { ...seal, id: Number(id), head, file, bytes: Number(row["bytes"]) };
 }
 
 /** Over all that an answer is made of, so that a row which the disk has changed is seen. */
-function digestOf(text: string, cacheKey: string, variant: string, { bodyBytes, slices }: BodySeal): Buffer {
-  const hash = createHash("sha256").update(JSON.stringify([text, cacheKey, variant, bodyBytes]));
+function digestOf(
+  text: string,
+  head: Pick<ResponseHead, "site" | "webOrigin" | "key" | "slice" | "variant">,
+  { bodyBytes, slices }: BodySeal,
+): Buffer {
+  const named = [text, cacheKeyOf(head), head.slice, head.variant, bodyBytes];
+  const hash = createHash("sha256").update(JSON.stringify(named));
   return hash.update(slices).digest();
 }
 

@@ -91,9 +91,9 @@ export class DiskTier implements AsyncDisposable {
     return { bytes: this.#bytes + this.#reservedBytes, bytesMax: this.#options.bytesMax, objects: this.#objects };
   }
 
-  find(cacheKey: string, request: Fields): IndexedResponse | undefined {
+  find(cacheKey: string, request: Fields, slice?: number): IndexedResponse | undefined {
     return this.#tried(() => {
-      const { found, faulty } = this.#index.find(cacheKey);
+      const { found, faulty } = this.#index.find(cacheKey, slice);
       if (faulty.length > 0) {
         this.#options.events.lost(
           new Failure("digest-mismatch", `the index's row of ${cacheKey} is not what was written`),

@@ -3,20 +3,21 @@ import type { Fields } from "#domain/http/fields.ts";
 import type { Freshness } from "../caching/storage.ts";
 import type { ResponseHead } from "./stored-response.ts";
 
-type HeadOfText = Pick<ResponseHead, "varyNames" | "status" | "fields" | "freshness" | "requestedAtMs">;
+type HeadOfText = Pick<ResponseHead, "webOrigin" | "varyNames" | "status" | "fields" | "freshness" | "requestedAtMs">;
 
-export function formatHead({ varyNames, status, fields, freshness, requestedAtMs }: HeadOfText): string {
-  return JSON.stringify({ varyNames, status, fields: [...fields], freshness, requestedAtMs });
+export function formatHead({ webOrigin, varyNames, status, fields, freshness, requestedAtMs }: HeadOfText): string {
+  return JSON.stringify({ webOrigin, varyNames, status, fields: [...fields], freshness, requestedAtMs });
 }
 
 export function parseHead(text: string): HeadOfText | undefined {
   const head = membersOf(parseJson(text));
   const freshness = freshnessOf(membersOf(head["freshness"]));
   const fields = fieldsOf(head["fields"]);
-  const { status, requestedAtMs, varyNames } = head;
+  const { status, requestedAtMs, varyNames, webOrigin } = head;
   if (freshness === undefined || fields === undefined || !isTexts(varyNames)) return undefined;
-  if (typeof status !== "number" || typeof requestedAtMs !== "number") return undefined;
-  return { varyNames, status, fields, freshness, requestedAtMs };
+  if (typeof status !== "number" || typeof requestedAtMs !== "number" || typeof webOrigin !== "string")
+    return undefined;
+  return { webOrigin, varyNames, status, fields, freshness, requestedAtMs };
 }
 
 function parseJson(text: string): unknown {

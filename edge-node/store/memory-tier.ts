@@ -10,8 +10,10 @@ const ENTRY_OVERHEAD_BYTES = 1024;
 
 export class MemoryTier {
   readonly #bytesMax: number;
-  /** By cache key, in order of use, the least recent first; the latest variant last. */
+  /** By cache key and slice, in order of use, the least recent first; the latest variant last. */
   readonly #targets = new Map<string, readonly StoredResponse[]>();
+  /** Which slices there are, by cache key. */
+  readonly #slices = new Map<string, Set<number>>();
   #bytes = 0;
   #objects = 0;
 
@@ -31,42 +33,45 @@ export class MemoryTier {
     return this.#targets.has(cacheKey);
   }
 
-  find(cacheKey: string, request: Fields): StoredResponse | undefined {
-    const variants = this.#targets.get(cacheKey);
+  find(cacheKey: string, request: Fields, slice?: number): StoredResponse | undefined {
+    const entry = entryOf(cacheKey, slice);
+    const variants = this.#targets.get(entry);
     if (variants === undefined) return undefined;
     const found = findVariant(variants, request);
     if (found === undefined) return undefined;
-    this.#targets.delete(cacheKey);
-    this.#targets.set(cacheKey, variants);
+    this.#targets.delete(entry);
+    this.#targets.set(entry, variants);
     return found;
   }
 
   /** Not kept where it alone is over the limit; what it replaces is gone either way. */
   put(response: StoredResponse): void {
-    const cacheKey = cacheKeyOf(response.site, response.key);
-    const others = (this.#targets.get(cacheKey) ?? []).filter((other) => !isSameVariant(other, response));
+    const cacheKey = cacheKeyOf(response);
+    const entry = entryOf(cacheKey, response.slice);
+    const others = (this.#targets.get(entry) ?? []).filter((other) => !isSameVariant(other, response));
     const isKept = bytesOf(response) <= this.#bytesMax;
-    this.#set(cacheKey, isKept ? [...others, response].slice(-TARGET_VARIANTS_MAX) : others);
+    this.#set(entry, isKept ? [...others, response].slice(-TARGET_VARIANTS_MAX) : others);
     for (const oldest of this.#targets.keys()) {
       if (this.#bytes <= this.#bytesMax) break;
-      this.delete(oldest);
+      this.#set(oldest, []);
     }
   }
 
-  /** All variants of a target. */
-  delete(cacheKey: string): void {
+  /** All variants and slices of a target. */
+  remove(cacheKey: string): void {
     this.#set(cacheKey, []);
+    for (const slice of [...(this.#slices.get(cacheKey) ?? [])]) this.#set(entryOf(cacheKey, slice), []);
   }
 
   /** Replaces each response by what `change` makes of it, `undefined` for none; answers how many it changed. */
   change(change: (response: StoredResponse) => StoredResponse | undefined): number {
     let changed = 0;
-    for (const [cacheKey, variants] of [...this.#targets]) {
+    for (const [entry, variants] of [...this.#targets]) {
       const kept = variants.map(change);
       const count = kept.filter((response, index) => response !== variants[index]).length;
       if (count > 0)
         this.#set(
-          cacheKey,
+          entry,
           kept.filter((response) => response !== undefined),
         );
       changed += count;
@@ -74,17 +79,32 @@ export class MemoryTier {
     return changed;
   }
 
-  #set(cacheKey: string, variants: readonly StoredResponse[]): void {
-    for (const old of this.#targets.get(cacheKey) ?? []) this.#count(old, -1);
-    this.#targets.delete(cacheKey);
-    if (variants.length > 0) this.#targets.set(cacheKey, variants);
+  #set(entry: string, variants: readonly StoredResponse[]): void {
+    const olds = this.#targets.get(entry) ?? [];
+    for (const old of olds) this.#count(old, -1);
+    this.#targets.delete(entry);
+    if (variants.length > 0) this.#targets.set(entry, variants);
     for (const response of variants) this.#count(response, 1);
+    const [first = olds[0]] = variants;
+    if (first?.slice !== undefined) this.#noteSlice(cacheKeyOf(first), first.slice, variants.length > 0);
+  }
+
+  #noteSlice(cacheKey: string, slice: number, isThere: boolean): void {
+    const slices = this.#slices.get(cacheKey) ?? new Set();
+    if (isThere) slices.add(slice);
+    else slices.delete(slice);
+    if (slices.size === 0) this.#slices.delete(cacheKey);
+    else this.#slices.set(cacheKey, slices);
   }
 
   #count(response: StoredResponse, sign: 1 | -1): void {
     this.#bytes += sign * bytesOf(response);
     this.#objects += sign;
   }
+}
+
+function entryOf(cacheKey: string, slice: number | undefined): string {
+  return slice === undefined ? cacheKey : `${cacheKey} ${slice}`;
 }
 
 /** The latest that was negotiated as this request would be. */

@@ -10,10 +10,11 @@ import { currentAgeSeconds, decideLookup, decideOnFailure } from "../caching/loo
 import { decideStorage } from "../caching/storage.ts";
 import { SLICE_BYTES } from "./body-file.ts";
 import { openResponseStore, type ResponseStore } from "./response-store.ts";
-import type { ResponseHead } from "./stored-response.ts";
+import { cacheKeyOf, type ResponseHead } from "./stored-response.ts";
 
 const START = Date.UTC(2026, 10, 24);
 const NO_FIELDS = fieldsOf([]);
+const WEB_ORIGIN = "https://shop.example";
 const MIB = 1024 * 1024;
 
 interface Counted {
@@ -59,6 +60,7 @@ function headOf(
   if (decision.kind === "pass") throw new Error(decision.because);
   return {
     site,
+    webOrigin: WEB_ORIGIN,
     key,
     varyNames: [],
     variant: "",
@@ -67,6 +69,10 @@ function headOf(
     freshness: decision.freshness,
     requestedAtMs: atMs,
   };
+}
+
+function cacheKey(key: string, site = "shop"): string {
+  return cacheKeyOf({ site, webOrigin: WEB_ORIGIN, key });
 }
 
 function bodyOf(seed: number, bytes: number): Buffer {
@@ -83,7 +89,7 @@ async function put(store: ResponseStore, head: ResponseHead, body: Uint8Array): 
 
 /** `undefined` for a miss. */
 async function bytesOf(store: ResponseStore, key: string, site = "shop"): Promise<Buffer | undefined> {
-  const found = await store.find(site, key, NO_FIELDS);
+  const found = await store.find(cacheKey(key, site), NO_FIELDS);
   if (found === undefined) return undefined;
   if (found.body instanceof Uint8Array) return Buffer.from(found.body);
   await using body = await found.body.open();
@@ -111,7 +117,7 @@ t.test("what was stored is there after a restart, byte for byte, with its head",
   t.equal(counted.objects, sizes.length, "told at the start, before anything is written");
   for (const [index, size] of sizes.entries()) {
     t.ok((await bytesOf(store, `/${index}`))?.equals(bodyOf(index, size)), `${size} bytes`);
-    const found = await store.find("shop", `/${index}`, NO_FIELDS);
+    const found = await store.find(cacheKey(`/${index}`), NO_FIELDS);
     t.strictSame(found?.fields.get("x-a"), ["ä", "b"]);
     t.strictSame(found?.freshness, headOf("/").freshness);
   }
@@ -153,7 +159,7 @@ t.test("of a large body that the disk has changed no wrong byte is given out", a
   const changed = readFileSync(path);
   changed[3 * SLICE_BYTES] = (changed[3 * SLICE_BYTES] ?? 0) ^ 1;
   writeFileSync(path, changed);
-  const found = await store.find("shop", "/large", NO_FIELDS);
+  const found = await store.find(cacheKey("/large"), NO_FIELDS);
   if (found === undefined || found.body instanceof Uint8Array) throw new Error("a large body is read from its file");
   await using opened = await found.body.open();
   const parts: Uint8Array[] = [];
@@ -165,7 +171,7 @@ t.test("of a large body that the disk has changed no wrong byte is given out", a
   );
   t.ok(Buffer.concat(parts).equals(body.subarray(10, 3 * SLICE_BYTES)), "what came before was right");
   t.strictSame(counted.lost, ["digest-mismatch"]);
-  t.equal(await store.find("shop", "/large", NO_FIELDS), undefined);
+  t.equal(await store.find(cacheKey("/large"), NO_FIELDS), undefined);
 });
 
 t.test("the disk never has more than the quota, and what was used last stays", async (t) => {
@@ -255,13 +261,13 @@ t.test("a soft purge leaves it stale: validated before use, served when the upst
     const atMs = START + 20_000;
     await clock.advance(20_000);
     store.purge({ site: "shop", match: { kind: "all" }, soft: true, atMs });
-    const found = await store.find("shop", "/x", NO_FIELDS);
+    const found = await store.find(cacheKey("/x"), NO_FIELDS);
     if (found === undefined) throw new Error("it is still there");
     t.equal(decideLookup(found.freshness, new Map(), atMs).kind, "validate");
     t.match(decideOnFailure(found.freshness, {}, atMs + 600_000), { because: "stale-if-error" });
     t.match(decideOnFailure(found.freshness, {}, atMs + 601_000), { because: "too-stale" });
     store.update({ ...found, ...headOf("/x", { atMs }) });
-    const validated = await store.find("shop", "/x", NO_FIELDS);
+    const validated = await store.find(cacheKey("/x"), NO_FIELDS);
     t.equal(validated && currentAgeSeconds(validated.freshness, atMs), 0, "a validation makes it fresh");
     await store[Symbol.asyncDispose]();
   }
@@ -277,13 +283,13 @@ t.test("a purge by a clock that is ahead is for what was asked for until it came
       store.purge({ site: "shop", match: { kind: "all" }, soft, atMs: START + 365 * 86_400_000 });
       await late.finish();
       const named = JSON.stringify({ memory, soft });
-      const found = await store.find("shop", "/old", NO_FIELDS);
+      const found = await store.find(cacheKey("/old"), NO_FIELDS);
       if (soft) t.equal(found && decideLookup(found.freshness, new Map(), START).kind, "validate", named);
       else t.equal(found, undefined, named);
       t.equal(await bytesOf(store, "/late"), undefined, named);
       await clock.advance(1000);
       await put(store, headOf("/old", { atMs: START + 1000 }), bodyOf(2, 10));
-      const again = await store.find("shop", "/old", NO_FIELDS);
+      const again = await store.find(cacheKey("/old"), NO_FIELDS);
       t.equal(again && decideLookup(again.freshness, new Map(), START + 1000).kind, "serve", named);
       await store[Symbol.asyncDispose]();
     }

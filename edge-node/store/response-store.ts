@@ -7,7 +7,7 @@ import type { IndexedResponse } from "./disk-index.ts";
 import { DiskTier, type DiskWriting, type StoreEvents, type StoreUsage } from "./disk-tier.ts";
 import { MemoryTier } from "./memory-tier.ts";
 import { asReceived, isPurged, RecentPurges } from "./purging.ts";
-import { cacheKeyOf, type ResponseHead, type StoredResponse, softened } from "./stored-response.ts";
+import { type ResponseHead, type StoredResponse, softened } from "./stored-response.ts";
 
 /** Larger bodies are written to disk while they arrive and read from it slice by slice: memory never has them whole. */
 export const MEMORY_BODY_BYTES_MAX = 1024 * 1024;
@@ -55,10 +55,13 @@ export class ResponseStore implements AsyncDisposable {
   }
 
   /** A promise only where the disk has to be read. */
-  find(site: string, key: string, request: Fields): StoredResponse | undefined | Promise<StoredResponse | undefined> {
-    const cacheKey = cacheKeyOf(site, key);
-    const inMemory = this.#memory.find(cacheKey, request);
-    const row = inMemory === undefined ? this.#disk?.find(cacheKey, request) : undefined;
+  find(
+    cacheKey: string,
+    request: Fields,
+    slice?: number,
+  ): StoredResponse | undefined | Promise<StoredResponse | undefined> {
+    const inMemory = this.#memory.find(cacheKey, request, slice);
+    const row = inMemory === undefined ? this.#disk?.find(cacheKey, request, slice) : undefined;
     if (inMemory !== undefined || row !== undefined) this.#disk?.touch(cacheKey);
     if (row === undefined || this.#disk === undefined) return inMemory;
     if (row.bodyBytes > this.#memoryBodyBytesMax) return { ...row.head, body: this.#disk.fileBodyOf(row) };
@@ -67,9 +70,15 @@ export class ResponseStore implements AsyncDisposable {
     return loading;
   }
 
-  /** Whether any variant of the target is stored. */
-  has(site: string, key: string): boolean {
-    const cacheKey = cacheKeyOf(site, key);
+  /** Memory alone: what an answer at once is made of. */
+  findInMemory(cacheKey: string, request: Fields): StoredResponse | undefined {
+    const found = this.#memory.find(cacheKey, request);
+    if (found !== undefined) this.#disk?.touch(cacheKey);
+    return found;
+  }
+
+  /** Whether any variant of the whole is stored. */
+  has(cacheKey: string): boolean {
     return this.#memory.has(cacheKey) || this.#disk?.has(cacheKey) === true;
   }
 
@@ -119,11 +128,11 @@ export class ResponseStore implements AsyncDisposable {
     this.#disk?.update(head);
   }
 
-  /** All variants of a target. */
-  remove(site: string, key: string): void {
+  /** All variants and slices of a target. */
+  remove(cacheKey: string): void {
     this.#removals += 1;
-    this.#memory.delete(cacheKeyOf(site, key));
-    this.#disk?.remove(cacheKeyOf(site, key));
+    this.#memory.remove(cacheKey);
+    this.#disk?.remove(cacheKey);
   }
 
   /** What was asked for before `atMs`, or before now if that is sooner, also what arrives later; answers how many it found. May be given again. */
@@ -168,7 +177,7 @@ export class ResponseStore implements AsyncDisposable {
     try {
       const body = await disk.read(row);
       if (body === undefined || removals !== this.#removals) return undefined;
-      const newer = this.#memory.find(cacheKey, request);
+      const newer = this.#memory.find(cacheKey, request, row.head.slice);
       if (newer !== undefined) return newer;
       const response = { ...row.head, body };
       this.#memory.put(response);

@@ -6,8 +6,12 @@ import type { Freshness } from "../caching/storage.ts";
 export interface ResponseHead {
   /** The site that it belongs to: sites share a store, not responses. */
   readonly site: string;
+  /** Scheme and host that it was asked for under, `https://shop.example` (RFC 6454 section 4). */
+  readonly webOrigin: string;
   /** The request target: path and query. */
   readonly key: string;
+  /** Which slice of the representation the body is; absent for all of it. */
+  readonly slice?: number;
   /** The fields that Vary names, and their values in the request that was answered. */
   readonly varyNames: readonly string[];
   readonly variant: string;
@@ -34,9 +38,9 @@ export interface StoredResponse extends ResponseHead {
   readonly body: Uint8Array | FileBody;
 }
 
-/** Sites have no space in their names. */
-export function cacheKeyOf(site: string, key: string): string {
-  return `${site} ${key}`;
+/** What responses are found by; their slices and variants share it. No part of it has a space. */
+export function cacheKeyOf({ site, webOrigin, key }: Pick<ResponseHead, "site" | "webOrigin" | "key">): string {
+  return `${site} ${webOrigin}${key}`;
 }
 
 /** More would make one response a load on the index. */

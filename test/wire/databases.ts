@@ -8,6 +8,7 @@ import { APPLIED_PURGES_MIGRATIONS, AppliedPurges } from "#edge-node/desired-sta
 import { ACTIVE_RELEASES_MIGRATIONS, ActiveReleases } from "#edge-node/published/active-releases.ts";
 import { REPORT_QUEUE_MIGRATIONS, ReportQueue } from "#edge-node/reports/report-queue.ts";
 import { openResponseStore } from "#edge-node/store/response-store.ts";
+import { cacheKeyOf } from "#edge-node/store/stored-response.ts";
 import { openJoinTokens } from "#origin/enrolment/join-tokens.ts";
 import { openSqliteLog } from "#origin/log/sqlite-log.ts";
 import { openRecords } from "#origin/records/records.ts";
@@ -96,6 +97,7 @@ async function recordEdge(folder: string): Promise<void> {
 
 const HEAD = {
   site: "front",
+  webOrigin: "https://front.example",
   key: "/page?a=1",
   varyNames: ["accept-language"],
   variant: "accept-language=en",
@@ -170,7 +172,7 @@ async function readEdge(folder: string) {
   new AppliedPurges(purges).apply(known, () => {
     appliedAgain += 1;
   });
-  const found = await store.find(HEAD.site, HEAD.key, new Map([["accept-language", ["en"]]]));
+  const found = await store.find(cacheKeyOf(HEAD), new Map([["accept-language", ["en"]]]));
   const body = found?.body instanceof Uint8Array ? Buffer.from(found.body).toString() : undefined;
   return {
     release: active.get("shop"),
