@@ -1,0 +1,116 @@
+/** `npm run conformance`: http-cache-tests against the stand-alone edge; counts by kind and every failed test. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import Type from "typebox";
+import { Value } from "typebox/value";
+import { systemClock } from "#platform/clock.ts";
+import { closeServer, listen } from "#platform/http/listening.ts";
+import { startEdge } from "#test/behaviour/edge-process.ts";
+import { type Running, startProcess } from "#test/bench/processes.ts";
+import { checkedOutSuite, pinnedSuite, type Suite } from "./suites.ts";
+import { isAllowedToFail, judge, type TestOutcome, type Verdict } from "./verdict.ts";
+
+const ROOT = join(import.meta.dirname, "..", "..");
+/** Its pauses alone take two minutes. */
+const RUN_MS_MAX = 480_000;
+
+const HELP = `npm run conformance -- [options]: http-cache-tests 0.4.5 against perigee edge
+  --suite <folder>   a checkout of github.com/http-tests/cache-tests (with its dependencies) instead
+  --id <id>          one test, with what goes over the wire
+  --store            the edge stores on disk too
+  --json             the last line only
+  --help`;
+
+const OUTCOMES = Type.Array(
+  Type.Object({ id: Type.String(), kind: Type.String(), failure: Type.Optional(Type.String()) }),
+);
+
+const { values: options } = parseArgs({
+  options: {
+    suite: { type: "string" },
+    id: { type: "string" },
+    store: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+    help: { type: "boolean", default: false },
+  },
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  const { port } = await listen(server, { host: "127.0.0.1", port: 0 });
+  await closeServer(server);
+  return port;
+}
+
+async function startServer(suite: Suite, folder: string): Promise<Running & { readonly port: number }> {
+  const port = await freePort();
+  const environment = {
+    npm_config_protocol: "http",
+    npm_config_port: String(port),
+    npm_config_pidfile: join(folder, "server.pid"),
+  };
+  const ready = /Listening on/;
+  return { ...(await startProcess({ command: process.execPath, words: [suite.server], environment, ready })), port };
+}
+
+/** Runs the client to its end. What it prints is only of interest where one test is dumped. */
+async function runClient(suite: Suite, base: string): Promise<readonly TestOutcome[]> {
+  const words = ["--runner", suite.runner, "--tests", suite.tests, "--base", base];
+  if (suite.takesFetch) words.push("--takes-fetch");
+  if (options.id !== undefined) words.push("--id", options.id);
+  const child = spawn(process.execPath, [join(import.meta.dirname, "client.ts"), ...words], {
+    stdio: ["ignore", options.id === undefined ? "ignore" : "inherit", "inherit", "ipc"],
+  });
+  using _late = systemClock.timer(RUN_MS_MAX, () => child.kill("SIGKILL"));
+  let sent: unknown;
+  child.on("message", (message) => {
+    sent = message;
+  });
+  const [code, signal] = await once(child, "exit");
+  if (code !== 0) throw new Error(`the suite's client ended with ${code ?? signal} (limit ${RUN_MS_MAX} ms)`);
+  return Value.Parse(OUTCOMES, sent);
+}
+
+async function measure(folder: string): Promise<{ suite: Suite; outcomes: readonly TestOutcome[] }> {
+  await using stack = new AsyncDisposableStack();
+  const suite = options.suite === undefined ? pinnedSuite(ROOT, folder) : checkedOutSuite(options.suite);
+  const server = stack.use(await startServer(suite, folder));
+  const flags = options.store ? ["--store", join(folder, "store")] : [];
+  const edge = stack.use(await startEdge({ upstreamPort: server.port, flags }));
+  return { suite, outcomes: await runClient(suite, edge.url) };
+}
+
+function print(name: string, { counts, failed, faults }: Verdict): void {
+  if (!options.json) {
+    for (const { id, kind, failure } of failed)
+      console.log(`${isAllowedToFail(id) ? "allowed" : "FAILED "}  ${kind.padEnd(8)}  ${id}: ${failure}`);
+    for (const fault of faults) console.log(`fault: ${fault}`);
+  }
+  const words = counts.map(({ kind, passed, total }) => `${kind} ${passed}/${total}`);
+  const word = faults.length === 0 ? "ok" : "FAILED";
+  console.log(
+    options.json ? JSON.stringify({ name, counts, failed, faults }) : `${name}: ${words.join(", ")}: ${word}`,
+  );
+}
+
+async function run(): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), "perigee-conformance-"));
+  try {
+    const { suite, outcomes } = await measure(folder);
+    if (options.id !== undefined && outcomes.length === 0) throw new Error(`${suite.name} has no test ${options.id}`);
+    const floors = options.id === undefined ? suite.floors : { required: 0, optimal: 0 };
+    const verdict = judge(outcomes, floors);
+    print(suite.name, verdict);
+    return verdict.faults.length === 0 ? 0 : 1;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+if (options.help) console.log(HELP);
+else process.exitCode = await run();
