@@ -87,10 +87,14 @@ export function isKind(text: string): text is Kind {
   return Object.hasOwn(WRITER_BY_KIND, text);
 }
 
-/** Whether the set distributed to a pool holds this resource; the kinds bound to one pool go to that pool only. */
-export function belongsToPool(resource: AnyResource, pool: string): boolean {
+/**
+ * Whether the set distributed to a pool holds this resource; the kinds bound to one pool go to that pool only, and the
+ * edges of its parent pool to it too, which asks them for content.
+ */
+export function belongsToPool(resource: AnyResource, pool: string, parent?: string): boolean {
   switch (resource.kind) {
     case "Node":
+      return resource.spec.pool === pool || (resource.spec.pool === parent && resource.spec.role === "edge");
     case "Assignment":
     case "SteeringTable":
       return resource.spec.pool === pool;

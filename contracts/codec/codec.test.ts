@@ -46,50 +46,71 @@ const batch: fc.Arbitrary<PoolBatch> = fc.record({
 });
 const text = fc.string({ maxLength: 20 });
 const milliseconds = fc.double({ min: 0, max: 1e6, noNaN: true });
-const status: fc.Arbitrary<NodeStatus> = fc.record({
-  incarnation: text,
-  softwareVersion: text,
-  contentUrl: text,
-  hostname: text,
-  epoch: whole,
-  appliedRevision: whole,
-  storeBytesUsed: whole,
-  storeBytesMax: whole,
-  certificateExpiresAtMs: whole,
-  conditions: fc.array(
-    fc.record({
-      type: fc.constantFrom("OfflineReady" as const, "StoreHealthy" as const, "Ready" as const),
-      status: fc.boolean(),
-      reason: text,
-      message: text,
-      sinceMs: whole,
-    }),
-  ),
-  sites: fc.array(
-    fc.record({ site: name, activeGeneration: whole, desiredGeneration: whole, objectsMissing: fc.nat(1e6) }),
-  ),
-  agents: fc.array(
-    fc.record({
-      agent: name,
-      incarnation: text,
-      ready: fc.boolean(),
-      reasons: fc.array(text, { maxLength: 3 }),
-      slots: fc.array(fc.record({ renderClass: name, total: fc.nat(99), free: fc.nat(99), frameMsP95: milliseconds })),
-      sessions: fc.array(
-        fc.record({
-          session: text,
-          attempt: fc.nat(99),
-          app: name,
-          renderClass: name,
-          startedAtMs: whole,
-          remotePathMsP50: milliseconds,
-          remotePathMsP95: milliseconds,
-        }),
-      ),
-    }),
-    { maxLength: 3 },
-  ),
-});
+const status: fc.Arbitrary<NodeStatus> = fc.record(
+  {
+    incarnation: text,
+    softwareVersion: text,
+    contentUrl: text,
+    hostname: text,
+    epoch: whole,
+    appliedRevision: whole,
+    storeBytesUsed: whole,
+    storeBytesMax: whole,
+    certificateExpiresAtMs: whole,
+    conditions: fc.array(
+      fc.record({
+        type: fc.constantFrom("OfflineReady" as const, "StoreHealthy" as const, "Ready" as const),
+        status: fc.boolean(),
+        reason: text,
+        message: text,
+        sinceMs: whole,
+      }),
+    ),
+    sites: fc.array(
+      fc.record({ site: name, activeGeneration: whole, desiredGeneration: whole, objectsMissing: fc.nat(1e6) }),
+    ),
+    agents: fc.array(
+      fc.record({
+        agent: name,
+        incarnation: text,
+        ready: fc.boolean(),
+        reasons: fc.array(text, { maxLength: 3 }),
+        slots: fc.array(
+          fc.record({ renderClass: name, total: fc.nat(99), free: fc.nat(99), frameMsP95: milliseconds }),
+        ),
+        sessions: fc.array(
+          fc.record({
+            session: text,
+            attempt: fc.nat(99),
+            app: name,
+            renderClass: name,
+            startedAtMs: whole,
+            remotePathMsP50: milliseconds,
+            remotePathMsP95: milliseconds,
+          }),
+        ),
+      }),
+      { maxLength: 3 },
+    ),
+    peerAddress: fc.string({ minLength: 1, maxLength: 20 }),
+  },
+  {
+    requiredKeys: [
+      "incarnation",
+      "softwareVersion",
+      "contentUrl",
+      "hostname",
+      "epoch",
+      "appliedRevision",
+      "storeBytesUsed",
+      "storeBytesMax",
+      "certificateExpiresAtMs",
+      "conditions",
+      "sites",
+      "agents",
+    ],
+  },
+);
 
 /** Generated records have no prototype; what is decoded has one. */
 const same = (decoded: unknown, value: unknown) => isDeepStrictEqual(decoded, structuredClone(value));

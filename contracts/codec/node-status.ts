@@ -39,6 +39,7 @@ export function fromNodeStatus(message: NodeStatusMessage): NodeStatus {
     softwareVersion: message.softwareVersion,
     contentUrl: message.contentUrl,
     hostname: message.hostname,
+    ...(message.peerAddress === "" ? {} : { peerAddress: message.peerAddress }),
     epoch: fromUint64(message.epoch, "epoch"),
     appliedRevision: fromUint64(message.appliedRevision, "appliedRevision"),
     storeBytesUsed: fromUint64(message.storeBytesUsed, "storeBytesUsed"),

@@ -8,4 +8,6 @@ export interface NodePoolSpec {
   readonly autonomyDurationSeconds: number;
   /** Whether one edge of the pool fetches for its siblings. */
   readonly relay: boolean;
+  /** The pool whose edges are asked for what this one lacks, before an upstream is. */
+  readonly parent?: string;
 }

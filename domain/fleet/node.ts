@@ -11,6 +11,8 @@ export interface NodeSpec {
   readonly cordoned: boolean;
   /** Cordoned, and what runs there is moved away. */
   readonly draining: boolean;
+  /** Where an edge listens to other edges, `host:port`; absent where it does not. The origin writes what the edge says. */
+  readonly peerAddress?: string;
 }
 
 /** The scheduler's word on a node, from the control link and from probes by others. */
@@ -33,6 +35,8 @@ export interface NodeStatus {
   readonly contentUrl: string;
   /** `SITE.hostname` is a site at this node. */
   readonly hostname: string;
+  /** Where other edges reach it, `host:port`; absent where it listens to none. */
+  readonly peerAddress?: string;
   readonly epoch: number;
   readonly appliedRevision: number;
   readonly storeBytesUsed: number;

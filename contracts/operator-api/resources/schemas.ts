@@ -12,11 +12,19 @@ export const LABEL_LENGTH_MAX = 63;
 /** A site with more host names is split. */
 export const HOSTNAMES_MAX = 100;
 export const CACHE_RULES_MAX = 100;
+/** One that signs, one that takes over, one that goes, and some for whoever else signs. */
+export const SIGNED_URL_KEYS_MAX = 16;
+export const SIGNED_PATHS_MAX = 100;
+/** Beyond it no client is held back. */
+export const CLIENT_REQUESTS_MAX = 1_000_000;
 /** Long lists of paths are a prefix or a tag. */
 export const PURGE_ENTRIES_MAX = 1000;
 export const RENDER_CLASSES_MAX = 16;
 export const RELEASES_KEPT_MAX = 100;
 export const STEERING_ENTRIES_MAX = 64;
+/** A host name, a colon and a port. */
+export const PEER_ADDRESS_LENGTH_MAX = HOST_NAME_LENGTH_MAX + 6;
+const PEER_ADDRESS_PATTERN = "^(\\[[0-9a-fA-F:.]+\\]|[A-Za-z0-9._-]+):[0-9]{1,5}$";
 /** Ten years: long enough for ever, short enough that milliseconds stay exact. */
 export const DURATION_SECONDS_MAX = 315_360_000;
 
@@ -74,8 +82,45 @@ const site = specSchema<"Site">()(
                 { maxItems: CACHE_RULES_MAX },
               ),
             ),
+            compress: Type.Optional(
+              Type.Boolean({ description: "whether edges compress what is worth it and comes uncompressed" }),
+            ),
           },
           closed,
+        ),
+      ),
+      signedUrls: Type.Optional(
+        Type.Object(
+          {
+            keys: Type.Array(
+              Type.Object(
+                {
+                  keyId: name(),
+                  publicKey: Type.String({
+                    pattern: "^[A-Za-z0-9_-]{43}$",
+                    description: "the 32 octets of an Ed25519 key in base64url, as `perigee signing-key` prints them",
+                  }),
+                },
+                closed,
+              ),
+              { minItems: 1, maxItems: SIGNED_URL_KEYS_MAX },
+            ),
+            paths: Type.Array(path, {
+              minItems: 1,
+              maxItems: SIGNED_PATHS_MAX,
+              description: "what needs a signature: paths as in a URL, or prefixes ending in *",
+            }),
+          },
+          closed,
+        ),
+      ),
+      rateLimit: Type.Optional(
+        Type.Object(
+          {
+            requestsPerSecond: Type.Number({ minimum: 0.01, maximum: CLIENT_REQUESTS_MAX }),
+            burst: Type.Integer({ minimum: 1, maximum: CLIENT_REQUESTS_MAX }),
+          },
+          { ...closed, description: "of each client at each edge: an IPv4 address, or an IPv6 network of /64" },
         ),
       ),
     },
@@ -117,6 +162,7 @@ const nodePool = specSchema<"NodePool">()(
       ),
       autonomyDurationSeconds: Type.Integer({ minimum: 0, maximum: DURATION_SECONDS_MAX, default: 86_400 }),
       relay: Type.Boolean({ default: true }),
+      parent: Type.Optional(name("the pool whose edges are asked for what this one lacks, before an upstream is")),
     },
     closed,
   ),
@@ -129,6 +175,7 @@ const node = specSchema<"Node">()(
       pool: Type.String({ pattern: `^(-|${NAME_PATTERN.slice(1, -1)})$` }),
       cordoned: Type.Boolean({ default: false }),
       draining: Type.Boolean({ default: false }),
+      peerAddress: Type.Optional(Type.String({ maxLength: PEER_ADDRESS_LENGTH_MAX, pattern: PEER_ADDRESS_PATTERN })),
     },
     closed,
   ),

@@ -423,6 +423,13 @@ export declare type NodeStatus = Message<"perigee.v1.NodeStatus"> & {
    * @generated from field: repeated perigee.v1.AgentStatus agents = 12;
    */
   agents: AgentStatus[];
+
+  /**
+   * Where other edges reach it, "host:port"; empty where it listens to none.
+   *
+   * @generated from field: string peer_address = 13;
+   */
+  peerAddress: string;
 };
 
 /**
