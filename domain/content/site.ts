@@ -13,6 +13,30 @@ export interface SiteCache {
   /** How long after its freshness lifetime a response may be served stale: the owner's contract with the cache (RFC 9111 section 4.2.4). */
   readonly maxStaleSeconds?: number;
   readonly rules?: readonly CacheRule[];
+  /** Whether edges compress what is worth it and comes uncompressed. */
+  readonly compress?: boolean;
+}
+
+/** An Ed25519 key whose signatures open URLs: nothing secret is distributed. */
+export interface SignedUrlKey {
+  readonly keyId: string;
+  /** Its 32 octets, base64url. */
+  readonly publicKey: string;
+}
+
+/** Where a URL or a cookie must be signed (`perigee sign-url`). */
+export interface SignedUrls {
+  /** Several at once while one takes over from another. */
+  readonly keys: readonly SignedUrlKey[];
+  /** Paths as in a URL, or prefixes ending in `*`. */
+  readonly paths: readonly string[];
+}
+
+/** Of each client: an IPv4 address, or an IPv6 network of /64. */
+export interface ClientRateLimit {
+  readonly requestsPerSecond: number;
+  /** Requests at once after a pause. */
+  readonly burst: number;
 }
 
 /** Content uploaded to the origin as immutable releases. */
@@ -39,4 +63,7 @@ export interface SiteSpec {
   readonly publish?: PublishedContent;
   readonly pull?: PulledContent;
   readonly cache?: SiteCache;
+  readonly signedUrls?: SignedUrls;
+  /** Counted by each edge for itself. */
+  readonly rateLimit?: ClientRateLimit;
 }

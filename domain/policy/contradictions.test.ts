@@ -63,3 +63,15 @@ t.test("staleness bounds and class names are consistent", async (t) => {
   const spec = { bundle: { site: "hall", path: "/scene.json" }, needs, classes: [small, small] };
   t.match(messagesOf({ kind: "RenderApp", spec }), /small twice/);
 });
+
+t.test("a path to be signed that no request has, and two keys of one id, are refused", async (t) => {
+  const key = { keyId: "spring", publicKey: "A".repeat(43) };
+  const faultsOf = (paths: readonly string[], keys = [key]) =>
+    messagesOf({ kind: "Site", spec: { hostnames: ["a.test"], pull: upstream, signedUrls: { keys, paths } } });
+  const upstream = { upstream: "http://u.test", connectTimeoutMs: 1, responseTimeoutMs: 1 };
+  t.equal(faultsOf(["/*", "/films/*", "/a", "/a%20b/*", "/%C3%A9/*"]), "");
+  for (const path of ["/é/*", "/a b", "/a/../b", "//a", "/a;b", "/a%2fb", "/a?b", "/%2", "*"]) {
+    t.match(faultsOf([path]), /as in a URL/, path);
+  }
+  t.match(faultsOf(["/*"], [key, key]), /different ids, got spring twice/);
+});

@@ -1,6 +1,7 @@
 /** What no schema can say: a spec whose parts contradict each other. Pure. */
 
-import type { SiteSpec } from "../content/site.ts";
+import type { SignedUrls, SiteSpec } from "../content/site.ts";
+import { plainPath } from "../http/plain-path.ts";
 import { parseHostName } from "../ids.ts";
 import type { AnyResource } from "../resource.ts";
 import type { Fault } from "../schema-faults.ts";
@@ -40,7 +41,22 @@ function siteFaults(spec: SiteSpec): Fault[] {
     }
   });
   if (spec.pull !== undefined) faults.push(...upstreamFaults(spec.pull.upstream));
+  if (spec.signedUrls !== undefined) faults.push(...signedUrlFaults(spec.signedUrls));
   return faults;
+}
+
+/** A path that no request is compared with as it is written would be open. */
+function signedUrlFaults({ keys, paths }: SignedUrls): Fault[] {
+  const ids = keys.map(({ keyId }) => keyId);
+  const twice = ids.find((id, index) => ids.indexOf(id) !== index);
+  const faults = paths.flatMap((path, index): Fault[] => {
+    if (plainPath(path.replace(/\*$/, "")) !== undefined) return [];
+    const message = `spec.signedUrls.paths[${index}] must be written as in a URL, without dot or empty segments, got ${JSON.stringify(path)}`;
+    return [{ pointer: `/spec/signedUrls/paths/${index}`, message }];
+  });
+  if (twice === undefined) return faults;
+  const message = `spec.signedUrls.keys must have different ids, got ${twice} twice`;
+  return [...faults, { pointer: "/spec/signedUrls/keys", message }];
 }
 
 /** Scheme, host and port only: a path here would silently be dropped or doubled. */

@@ -76,3 +76,21 @@ t.test("a stored resource comes back as it was; anything else is refused by name
   }
   t.ok(KINDS.length >= 11);
 });
+
+t.test("a site says who signs its URLs, how often a client may ask, and whether edges compress", async (t) => {
+  const key = { keyId: "spring", publicKey: "A".repeat(43) };
+  const spec = { ...site.spec, signedUrls: { keys: [key], paths: ["/films/*"] } };
+  t.equal(messagesOf({ ...site, spec: { ...spec, rateLimit: { requestsPerSecond: 0.5, burst: 1 } } }), "");
+  t.equal(messagesOf({ ...site, spec: { ...spec, cache: { compress: true } } }), "");
+  t.match(
+    messagesOf({ ...site, spec: { ...spec, rateLimit: { requestsPerSecond: 0, burst: 0 } } }),
+    /Second.*\n.*burst/,
+  );
+  const keyless = messagesOf({ ...site, spec: { ...spec, signedUrls: { keys: [], paths: [] } } });
+  t.match(keyless, /signedUrls\.keys.*\n.*signedUrls\.paths/);
+  const secret = messagesOf({
+    ...site,
+    spec: { ...spec, signedUrls: { keys: [{ ...key, secret: "x" }], paths: ["/"] } },
+  });
+  t.match(secret, /secret is not a known field/, "nothing secret is in what every node reads");
+});
