@@ -5,6 +5,7 @@ export const FAILURE_CODES = [
   "archive-invalid",
   "argument-invalid",
   "attempt-superseded",
+  "certificate-invalid",
   "certificate-untrusted",
   "config-invalid",
   "deadline-exceeded",

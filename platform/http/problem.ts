@@ -6,6 +6,7 @@ export const HTTP_STATUS_BY_CODE: Readonly<Record<FailureCode, number>> = {
   "archive-invalid": 422,
   "argument-invalid": 400,
   "attempt-superseded": 409,
+  "certificate-invalid": 422,
   "certificate-untrusted": 403,
   "config-invalid": 500,
   "deadline-exceeded": 504,

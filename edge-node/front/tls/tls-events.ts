@@ -1,0 +1,34 @@
+/** What happens at the TLS listener: one method an event, the log record and the metrics together. */
+import type { Logger } from "#platform/logging.ts";
+import type { Metrics } from "#platform/metrics/metrics.ts";
+import type { CertificateEvents } from "./certificates.ts";
+import type { TlsEvents } from "./tls-listener.ts";
+
+export function createTlsEvents(logger: Logger, metrics: Metrics): TlsEvents & CertificateEvents {
+  const remaining = metrics.gauge("certificate_remaining_seconds", "until a certificate expires", ["certificate"]);
+  const loads = metrics.counter("certificate_loads_total", "certificates taken and refused", ["outcome"]);
+  const handshakes = metrics.counter("tls_handshakes_total", "TLS handshakes done", ["protocol", "resumed"]);
+  const failures = metrics.counter("tls_handshake_failures_total", "TLS handshakes that failed", ["reason"]);
+  const refusals = metrics.counter("h2_refusals_total", "HTTP/2 connections ended and streams reset", ["reason"]);
+  return {
+    certificateInForce(source, { names, notAfterMs, fingerprint }) {
+      loads.inc({ outcome: "taken" });
+      logger.info({ source, names, notAfter: new Date(notAfterMs).toISOString(), fingerprint }, "certificate in force");
+    },
+    certificateRefused(source, failure) {
+      loads.inc({ outcome: "refused" });
+      logger.error({ source, err: failure }, "certificate refused, what was in force stays");
+    },
+    certificateRemoved(source) {
+      remaining.remove({ certificate: source });
+      logger.info({ source }, "certificate removed");
+    },
+    certificateRemaining: (source, seconds) => remaining.set({ certificate: source }, seconds),
+    handshakeDone: (protocol, isResumed) => handshakes.inc({ protocol, resumed: String(isResumed) }),
+    handshakeFailed: (reason) => failures.inc({ reason }),
+    h2Refused(reason, remoteAddress) {
+      refusals.inc({ reason });
+      logger.warn({ reason, remoteAddress }, "HTTP/2 client refused");
+    },
+  };
+}

@@ -1,0 +1,95 @@
+/** The listener for TLS: picks the certificate by server name, then gives the connection to HTTP/1.1 or HTTP/2. */
+import { createServer, type TLSSocket } from "node:tls";
+import type { Address } from "#platform/address.ts";
+import type { Clock } from "#platform/clock.ts";
+import { listen } from "#platform/http/listening.ts";
+import type { Random } from "#platform/random.ts";
+import { type Certificates, secureOptionsOf } from "./certificates.ts";
+import { type H2Events, H2Sessions, type RequestHandler } from "./h2-sessions.ts";
+import { TLS_SETTINGS } from "./tls-settings.ts";
+
+const CONNECTIONS_MAX = 8_192;
+/** Two round trips and some arithmetic. */
+const HANDSHAKE_MS_MAX = 10_000;
+/** What a ticket key opened before it, is opened by none after it; a ticket lives for a third of it (SESSION_SECONDS). */
+const TICKET_KEY_MS = 12 * 3_600_000;
+/** OpenSSL's: a name, a MAC key and an AES key of 16 bytes each. */
+const TICKET_KEY_BYTES = 48;
+
+/** Why a handshake came to nothing. */
+export type HandshakeFailure = "no-certificate" | "protocol" | "reset" | "timeout";
+
+export interface TlsEvents extends H2Events {
+  handshakeFailed(because: HandshakeFailure): void;
+  handshakeDone(protocol: "h2" | "http/1.1", isResumed: boolean): void;
+}
+
+export interface TlsListenerOptions {
+  readonly address: Address;
+  readonly certificates: Certificates;
+  /** Takes a connection that speaks HTTP/1.1. */
+  readonly serveHttp1: (socket: TLSSocket) => void;
+  /** Answers a request of HTTP/2. */
+  readonly handle: RequestHandler;
+  readonly events: TlsEvents;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export interface TlsListener extends AsyncDisposable {
+  readonly address: Address;
+}
+
+export async function startTlsListener(options: TlsListenerOptions): Promise<TlsListener> {
+  const { certificates, clock, events, random, serveHttp1 } = options;
+  await using stack = new AsyncDisposableStack();
+  const sessions = stack.use(new H2Sessions(options));
+  const server = createServer({
+    ...TLS_SETTINGS,
+    ALPNProtocols: ["h2", "http/1.1"],
+    handshakeTimeout: HANDSHAKE_MS_MAX,
+    noDelay: true,
+    SNICallback: (name, done) => done(null, certificates.contextFor(name)),
+  });
+  server.maxConnections = CONNECTIONS_MAX;
+  let ticketKeys = Buffer.from(random.bytes(TICKET_KEY_BYTES));
+  const useFallback = (): void => {
+    const { fallback } = certificates;
+    server.setSecureContext({ ...(fallback === undefined ? TLS_SETTINGS : secureOptionsOf(fallback)), ticketKeys });
+  };
+  const rotate = (): void => {
+    ticketKeys = Buffer.from(random.bytes(TICKET_KEY_BYTES));
+    server.setTicketKeys(ticketKeys);
+  };
+  useFallback();
+  stack.use(certificates.onChange(useFallback));
+  stack.use(clock.every(TICKET_KEY_MS, rotate));
+  server.on("tlsClientError", (error) => events.handshakeFailed(reasonOf(error)));
+  const open = new Set<TLSSocket>();
+  server.on("secureConnection", (socket) => {
+    const protocol = socket.alpnProtocol === "h2" ? "h2" : "http/1.1";
+    events.handshakeDone(protocol, socket.isSessionReused());
+    open.add(socket);
+    socket.once("close", () => open.delete(socket));
+    if (protocol === "h2") sessions.serve(socket);
+    else serveHttp1(socket);
+  });
+  const address = await listen(server, options.address);
+  const running = stack.move();
+  return {
+    address,
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      await running.disposeAsync();
+      for (const socket of open) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+function reasonOf(error: Error): HandshakeFailure {
+  const code = "code" in error && typeof error.code === "string" ? error.code : "";
+  if (code === "ERR_TLS_HANDSHAKE_TIMEOUT") return "timeout";
+  if (code === "ERR_SSL_NO_SHARED_CIPHER" || code === "ERR_SSL_NO_CERTIFICATE_SET") return "no-certificate";
+  return code.startsWith("ERR_") ? "protocol" : "reset";
+}
