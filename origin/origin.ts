@@ -20,6 +20,7 @@ import { startDelivery } from "./delivery/delivery-listener.ts";
 import { enrolmentService } from "./enrolment/enrolment-service.ts";
 import { openJoinTokens } from "./enrolment/join-tokens.ts";
 import { Members } from "./enrolment/members.ts";
+import { PeerAddresses } from "./enrolment/peer-addresses.ts";
 import { createEvents } from "./events.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import { loadOriginKeys } from "./keys/origin-keys.ts";
@@ -91,7 +92,8 @@ async function openParts(config: OriginConfig, tools: OriginTools, stack: AsyncD
   const { clock, random, logger } = tools;
   const signing = { publishKey: keys.publish, tokenKey: keys.token };
   const stores = { keys, log, records, joinTokens, blobs };
-  const serving = { observed, distribution, members, certificate };
+  const peerAddresses = new PeerAddresses(log, clock);
+  const serving = { observed, distribution, members, certificate, peerAddresses };
   return { clock, random, logger, ...signing, ...stores, ...serving, metrics, events };
 }
 

@@ -22,7 +22,7 @@ export interface Subscriber {
 }
 
 interface Channel {
-  readonly set: PoolSet;
+  set: PoolSet;
   readonly subscribers: Set<Subscriber>;
   /** Of the set's revision; made when first asked for. */
   snapshot: readonly Envelope[] | undefined;
@@ -83,10 +83,22 @@ export class Distribution {
       const to = rows.at(-1)?.revision;
       if (to === undefined) return;
       channel.snapshot = undefined;
+      if (set.hasOtherParent(rows)) {
+        this.#renew(channel);
+        return;
+      }
       for (const batch of set.advance(rows, to)) {
         const envelope = this.#sign(batch);
         for (const subscriber of [...subscribers]) subscriber.push(envelope);
       }
+    }
+  }
+
+  /** Everybody gets the whole: a pool gets another parent seldom. */
+  #renew(channel: Channel): void {
+    channel.set = new PoolSet(channel.set.pool, this.#log.epoch, this.#log.list());
+    for (const subscriber of [...channel.subscribers]) {
+      for (const envelope of this.#snapshotOf(channel)) subscriber.push(envelope);
     }
   }
 
@@ -107,7 +119,7 @@ export class Distribution {
       const past = new PoolSet(set.pool, this.#log.epoch, this.#log.list({ at: watermark.revision }));
       if (past.setDigest !== watermark.setDigest) return undefined;
       const rows = this.#log.changesAfter(watermark.revision, CATCH_UP_ROWS_MAX + 1);
-      if (rows.length > CATCH_UP_ROWS_MAX) return undefined;
+      if (rows.length > CATCH_UP_ROWS_MAX || past.hasOtherParent(rows)) return undefined;
       return past.advance(rows, set.revision).map((batch) => this.#sign(batch));
     } catch (error) {
       if (isFailure(error, "revision-compacted")) return undefined;

@@ -9,6 +9,7 @@ import { listenTo, PeerLink } from "#platform/grpc/peer-link.ts";
 import { type Call, type ServiceEntry, serviceOf } from "#platform/grpc/server.ts";
 import type { PeerIdentity } from "#platform/identity/peer.ts";
 import type { Members } from "../enrolment/members.ts";
+import type { PeerAddresses } from "../enrolment/peer-addresses.ts";
 import type { ObservedNodes } from "../observed/observed-nodes.ts";
 import type { Records } from "../records/records.ts";
 import type { Distribution, Envelope, Subscriber } from "./distribution.ts";
@@ -25,6 +26,7 @@ export interface NodeSyncParts {
   readonly members: Members;
   readonly distribution: Distribution;
   readonly observed: ObservedNodes;
+  readonly peerAddresses: PeerAddresses;
   readonly records: Records;
   readonly clock: Clock;
   readonly events: LinkEvents;
@@ -66,7 +68,8 @@ async function* serve(
   parts.observed.setLink(peer.name, peer.pool, true, parts.clock.nowMs());
   parts.events.linkUp(peer);
   const subscriber = subscriberOf(link);
-  listenTo(messages, link, (message) => take(parts, peer, { link, subscriber, cleanup }, message));
+  const stream: Stream = { link, subscriber, cleanup, peerAddress: "unheard" };
+  listenTo(messages, link, (message) => take(parts, peer, stream, message));
   yield* link.messages();
 }
 
@@ -78,6 +81,8 @@ interface Stream {
   readonly link: PeerLink<Outgoing>;
   readonly subscriber: Subscriber;
   readonly cleanup: DisposableStack;
+  /** As the edge said it last, and as it is written. */
+  peerAddress: string | undefined;
 }
 
 function take(parts: NodeSyncParts, peer: PeerIdentity, stream: Stream, { message }: NodeMessage): void {
@@ -88,9 +93,14 @@ function take(parts: NodeSyncParts, peer: PeerIdentity, stream: Stream, { messag
       stream.cleanup.use(parts.distribution.subscribe(peer.pool, held, stream.subscriber));
       return;
     }
-    case "status":
-      parts.observed.setStatus(peer.name, fromNodeStatus(message.value));
+    case "status": {
+      const status = fromNodeStatus(message.value);
+      parts.observed.setStatus(peer.name, status);
+      const { peerAddress } = status;
+      if (peerAddress !== stream.peerAddress && parts.peerAddresses.note(peer, peerAddress))
+        stream.peerAddress = peerAddress;
       return;
+    }
     case "reports":
       parts.records.append(peer.name, message.value.reports);
       stream.link.push({ message: { case: "reportAck", value: { sequence: message.value.sequence } } });

@@ -61,6 +61,38 @@ t.test("batches take a copy along from any revision, also when a resource change
   t.end();
 });
 
+t.test("a pool's set has the edges of its parent pool, and is made anew when it gets another", (t) => {
+  using log = openSqliteLog(":memory:");
+  const pool = (name: string, more: object) => {
+    const spec = { region: "r", coordinates: { latitude: 0, longitude: 0 }, autonomyDurationSeconds: 1, relay: true };
+    writeResource(log, { kind: "NodePool", metadata: { name, labels: {} }, spec: { ...spec, ...more } }, 1);
+  };
+  const node = (name: string, role: "edge" | "agent", of: string) => {
+    const spec = { role, pool: of, cordoned: false, draining: false };
+    writeResource(log, { kind: "Node", metadata: { name, labels: {} }, spec }, 1);
+  };
+  node("core-1", "edge", "core");
+  node("core-gpu", "agent", "core");
+  pool("near", { parent: "core" });
+  const set = new PoolSet("near", 1, log.list());
+  const copy = new Map<string, AnyResource>();
+  apply(copy, set.snapshot());
+  t.same([...copy.keys()].sort(), ["Node/core-1", "NodePool/near"]);
+  node("core-2", "edge", "core");
+  node("far-1", "edge", "far");
+  const more = log.changesAfter(set.revision, 10);
+  t.equal(set.hasOtherParent(more), false);
+  apply(copy, set.advance(more, log.revision()));
+  t.ok(copy.has("Node/core-2") && !copy.has("Node/far-1"));
+  pool("near", { parent: "core", relay: false });
+  t.equal(set.hasOtherParent(log.changesAfter(set.revision, 10)), false);
+  pool("near", { parent: "far" });
+  t.equal(set.hasOtherParent(log.changesAfter(set.revision, 10)), true);
+  apply(copy, new PoolSet("near", 1, log.list()).snapshot());
+  t.same([...copy.keys()].sort(), ["Node/far-1", "NodePool/near"]);
+  t.end();
+});
+
 t.test("a large set comes in parts, the last with the digest", (t) => {
   using log = openSqliteLog(":memory:");
   const sites = Array.from({ length: 200 }, (_, index) => `site-${index}-`.padEnd(60, "x"));

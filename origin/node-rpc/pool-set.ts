@@ -14,12 +14,15 @@ export class PoolSet {
   readonly #epoch: number;
   readonly #resources = new Map<string, AnyResource>();
   readonly #digest = createSetDigest();
+  readonly #parent: string | undefined;
   #revision: number;
 
   constructor(pool: string, epoch: number, { revision, rows }: LogList) {
     this.pool = pool;
     this.#epoch = epoch;
     this.#revision = revision;
+    const own = rows.find(({ kind, name }) => kind === "NodePool" && name === pool);
+    this.#parent = own && parentIn(own);
     for (const row of rows) this.#take(row);
   }
 
@@ -52,6 +55,12 @@ export class PoolSet {
     return batches;
   }
 
+  /** Whether another pool is the parent after these rows: its edges are not in them, so the set is made anew. */
+  hasOtherParent(rows: readonly LogRow[]): boolean {
+    const own = rows.filter(({ kind, name }) => kind === "NodePool" && name === this.pool);
+    return own.some((row) => parentIn(row) !== this.#parent);
+  }
+
   /** The whole set in parts. */
   snapshot(): PoolBatch[] {
     const parts: DesiredRow[][] = [[]];
@@ -76,7 +85,7 @@ export class PoolSet {
     const key = `${row.kind}/${row.name}`;
     const before = this.#resources.get(key);
     const parsed = row.deleted ? undefined : parseStoredResource(row.json);
-    const isOurs = parsed !== undefined && (this.pool === ALL_POOLS || belongsToPool(parsed, this.pool));
+    const isOurs = parsed !== undefined && (this.pool === ALL_POOLS || belongsToPool(parsed, this.pool, this.#parent));
     if (before === undefined && !isOurs) return undefined;
     if (before !== undefined) this.#digest.remove(before);
     if (isOurs) {
@@ -87,4 +96,9 @@ export class PoolSet {
     }
     return { revision: row.revision, kind: row.kind, name: row.name, resource: isOurs ? parsed : undefined };
   }
+}
+
+function parentIn(row: LogRow): string | undefined {
+  const resource = row.deleted ? undefined : parseStoredResource(row.json);
+  return resource?.kind === "NodePool" ? resource.spec.parent : undefined;
 }

@@ -56,7 +56,7 @@ function parseDocuments(log: ResourceLog, documents: readonly unknown[], nowMs: 
         : [...faultsOfWriting(log, parsed.input, seen), ...faultsOfTime(parsed.input, nowMs)];
     faults.push(...found.map((fault) => ({ document, ...fault })));
     if (parsed.kind === "invalid") continue;
-    const { input } = parsed;
+    const input = withPeerAddress(log, parsed.input);
     inputs.push(input);
     if (input.kind === "Site") sites.push({ document, name: input.metadata.name, spec: input.spec });
   }
@@ -91,6 +91,14 @@ function faultsOfTime(input: ResourceInput, nowMs: number): readonly Fault[] {
   if (input.kind !== "Purge" || input.spec.atMs <= latestMs) return [];
   const message = `spec.atMs must be at most ${latestMs}, ${PURGE_AHEAD_MS_MAX / 1000} s from now by the origin's clock, got ${input.spec.atMs}: leave it out to mean now`;
   return [{ pointer: "/spec/atMs", message }];
+}
+
+/** Where an edge listens to others is its own word, whatever the document has of it. */
+function withPeerAddress(log: ResourceLog, input: ResourceInput): ResourceInput {
+  if (input.kind !== "Node") return input;
+  const current = findResource(log, "Node", input.metadata.name)?.spec.peerAddress;
+  const { peerAddress: _, ...others } = input.spec;
+  return { ...input, spec: { ...others, ...(current === undefined ? {} : { peerAddress: current }) } };
 }
 
 /** Enrolment makes nodes; operators label, cordon and drain them. */
