@@ -2,6 +2,7 @@
 import Type, { type Static } from "typebox";
 import { NAME_PATTERN } from "#domain/ids.ts";
 import { LOG_LEVELS } from "#platform/logging.ts";
+import { TRUSTED_NETWORKS_MAX } from "./access/trusted-proxies.ts";
 
 const closed = { additionalProperties: false };
 const address = (fallback: string, description: string) =>
@@ -56,6 +57,23 @@ export const edgeConfigSchema = Type.Object(
         }),
       },
       { ...closed, default: {} },
+    ),
+    trustedProxies: Type.Optional(
+      Type.Object(
+        {
+          networks: Type.Array(Type.String({ minLength: 1 }), {
+            minItems: 1,
+            maxItems: TRUSTED_NETWORKS_MAX,
+            description: "in CIDR form: of proxies in front, whose word on who asks is believed",
+          }),
+          field: Type.String({
+            pattern: "^[A-Za-z0-9-]+$",
+            default: "x-forwarded-for",
+            description: "where they say it, the nearest last",
+          }),
+        },
+        closed,
+      ),
     ),
     logLevel: Type.Enum([...LOG_LEVELS], { default: "info" }),
   },

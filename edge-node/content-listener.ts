@@ -18,6 +18,8 @@ export interface ContentRoutes {
   readonly siteOf: (host: string | undefined) => DesiredSite | undefined;
   /** Why a site may not be served now. */
   readonly denial: (site: DesiredSite) => Failure | undefined;
+  /** Rate and signatures, before anything is looked up; false: refused. */
+  readonly admit: (site: DesiredSite, incoming: IncomingMessage, response: ServerResponse) => boolean;
   readonly servePublished: (site: DesiredSite, incoming: IncomingMessage, response: ServerResponse) => Promise<void>;
   readonly servePulled: (site: DesiredSite, incoming: IncomingMessage, response: ServerResponse) => Promise<void>;
   readonly events: { published(status: number): void; misdirected(): void; broke(error: unknown): void };
@@ -55,6 +57,7 @@ async function answer(routes: ContentRoutes, incoming: IncomingMessage, response
   }
   const denial = routes.denial(site);
   if (denial !== undefined) return sendProblem(response, denial);
+  if (!routes.admit(site, incoming, response)) return;
   if (site.spec.pull !== undefined) return await routes.servePulled(site, incoming, response);
   await routes.servePublished(site, incoming, response);
   routes.events.published(response.statusCode);

@@ -12,6 +12,9 @@ import type { Logger } from "#platform/logging.ts";
 import { createMetrics } from "#platform/metrics/metrics.ts";
 import type { Random } from "#platform/random.ts";
 import { type Database, openOrBeginAgain } from "#platform/sqlite/database.ts";
+import { createAccessEvents } from "./access/events.ts";
+import { SiteGates } from "./access/site-gates.ts";
+import { trustedProxiesOf } from "./access/trusted-proxies.ts";
 import type { EdgeConfig } from "./config.ts";
 import { APPLIED_PURGES_MIGRATIONS, AppliedPurges } from "./desired-state/applied-purges.ts";
 import { isRevoked, viewOf } from "./desired-state/desired-view.ts";
@@ -136,6 +139,7 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
   let view = viewOf(set.resources, identity.peer.pool);
   let hosts = hostTable([], config.hostname);
   const edgeEvents = createEdgeEvents(held.logger, held.metrics);
+  const gates = openGates(config, held);
   const pulls = stack.use(
     new PullSites((name, spec) =>
       openPullFlow({ ...held, edgeEvents, offlineOf: (site) => view.sites.get(site)?.offline }, name, spec),
@@ -145,6 +149,7 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
     view = viewOf(set.resources, identity.peer.pool);
     hosts = hostTable(view.sites.values(), config.hostname);
     if (set.watermark !== undefined) held.purges.apply(view.purges, (spec) => void store.purge(spec));
+    gates.update(view.sites);
     pulls.update(view.sites);
     keeper.update(view.sites, set.watermark !== undefined);
     events.applied(set.watermark?.revision ?? 0);
@@ -155,6 +160,7 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
     fetcher,
     keeper,
     pulls,
+    gates,
     edgeEvents,
     applySet,
     /** Durable when it returns, where the disk lets it. */
@@ -166,6 +172,11 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
     tellChange,
     onChange: (listener: () => void) => void changed.add(listener),
   };
+}
+
+function openGates({ trustedProxies }: EdgeConfig, { clock, logger, metrics }: Held): SiteGates {
+  const proxies = trustedProxies && trustedProxiesOf(trustedProxies.field, trustedProxies.networks);
+  return new SiteGates({ clock, events: createAccessEvents(logger, metrics), ...(proxies && { proxies }) });
 }
 
 function refuse(held: Held, release: string, failure: Failure): void {

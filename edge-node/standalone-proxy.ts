@@ -7,6 +7,8 @@ import { closeServer, listen } from "#platform/http/listening.ts";
 import type { Logger } from "#platform/logging.ts";
 import { createMetrics } from "#platform/metrics/metrics.ts";
 import type { Random } from "#platform/random.ts";
+import { AccessGate, type AccessRules } from "./access/access-gate.ts";
+import { createAccessEvents } from "./access/events.ts";
 import { createEdgeEvents, createStoreEvents } from "./events.ts";
 import { RequestFlow } from "./request/flow.ts";
 import { openResponseStore } from "./store/response-store.ts";
@@ -31,6 +33,7 @@ export interface StandaloneOptions {
   /** Where stored responses survive a restart. */
   readonly disk?: { readonly folder: string; readonly bytesMax: number };
   readonly maxStaleSeconds?: number;
+  readonly access?: Omit<AccessRules, "site">;
   readonly random: Random;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -51,7 +54,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     headMsMax: UPSTREAM_HEAD_MS_MAX,
     idleMsMax: UPSTREAM_IDLE_MS_MAX,
   };
-  const upstream = stack.use(new UpstreamClient({ url: options.upstream, clock, ...limits }));
+  const upstream = stack.use(new UpstreamClient({ url: options.upstream, clock, random: options.random, ...limits }));
   const store = stack.use(
     await openResponseStore({
       ...(options.disk === undefined ? {} : { folder: options.disk.folder }),
@@ -62,11 +65,18 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
       clock,
     }),
   );
-  const { maxStaleSeconds = 0 } = options;
-  const staleBounds = () => ({ maxStaleSeconds });
+  const { maxStaleSeconds } = options;
+  const staleBounds = () => (maxStaleSeconds === undefined ? {} : { maxStaleSeconds });
   const flow = new RequestFlow({ upstream, store, site: SITE, clock, events, staleBounds });
+  const gate = new AccessGate({
+    ...options.access,
+    site: SITE,
+    clock,
+    events: createAccessEvents(logger, metrics),
+  });
   const strictness = { insecureHTTPParser: false, requireHostHeader: true, maxHeaderSize: REQUEST_HEAD_BYTES_MAX };
   const server = createServer({ ...strictness, headersTimeout: REQUEST_HEAD_MS_MAX }, (incoming, response) => {
+    if (!gate.admit(incoming, response)) return;
     flow.handle(incoming, response).catch((error: unknown) => {
       events.broke(error);
       response.destroy();

@@ -1,6 +1,7 @@
 /** Who answers what on the content listener of an edge-node. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Failure } from "#domain/failure.ts";
+import type { SiteGates } from "../access/site-gates.ts";
 import type { ContentRoutes } from "../content-listener.ts";
 import type { DesiredSite } from "../desired-state/desired-view.ts";
 import type { PullSites } from "../pull-sites.ts";
@@ -13,6 +14,7 @@ export interface RouteParts extends Omit<PublishedParts, "events"> {
   readonly siteOf: (host: string | undefined) => DesiredSite | undefined;
   readonly keeper: ReleaseKeeper;
   readonly pulls: PullSites;
+  readonly gates: SiteGates;
   readonly link: { readonly cutOffMs: number };
   readonly events: PublishedParts["events"] & Pick<ContentRoutes["events"], "published" | "misdirected">;
   readonly edgeEvents: Pick<ContentRoutes["events"], "broke">;
@@ -30,6 +32,7 @@ export function contentRoutes(
       if (denyAfterSeconds === undefined || link.cutOffMs <= denyAfterSeconds * 1000) return undefined;
       return new Failure("unavailable", `site ${name} is not served: cut off for more than ${denyAfterSeconds} s`);
     },
+    admit: (site, incoming, response) => parts.gates.get(site).admit(incoming, response),
     async servePublished({ name, spec }, incoming, response) {
       const release = keeper.get(name);
       if (release !== undefined && spec.publish !== undefined) {
