@@ -18,6 +18,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   "join-token": async () => (await import("./commands/tokens.ts")).addJoinToken,
   "app-token": async () => (await import("./commands/tokens.ts")).addAppToken,
   "operator-token": async () => (await import("./commands/tokens.ts")).addOperatorToken,
+  "signing-key": async () => (await import("./commands/signing.ts")).addSigningKey,
+  "sign-url": async () => (await import("./commands/signing.ts")).addSignUrl,
   why: async () => (await import("./commands/why.ts")).addWhy,
   edge: async () => (await import("./commands/edge.ts")).addEdge,
   dev: async () => (await import("./commands/dev.ts")).addDev,
