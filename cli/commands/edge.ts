@@ -8,9 +8,10 @@ import { formatAddress, parseAddress } from "#platform/address.ts";
 import { systemClock } from "#platform/clock.ts";
 import { createLogger } from "#platform/logging.ts";
 import { systemRandom } from "#platform/random.ts";
+import { type AccessOptions, accessOf, withAccessOptions } from "./edge-access.ts";
 import type { CommandSession } from "./session.ts";
 
-interface EdgeOptions {
+interface EdgeOptions extends AccessOptions {
   readonly listen: string;
   readonly upstream: string;
   readonly memoryBytes: string;
@@ -21,8 +22,7 @@ interface EdgeOptions {
 }
 
 export function addEdge(program: Command, session: CommandSession): void {
-  program
-    .command("edge")
+  withAccessOptions(program.command("edge"))
     .description("a stand-alone caching reverse proxy in front of one upstream")
     .requiredOption("--listen <host:port>", "where user agents come to; port 0 takes a free one")
     .requiredOption("--upstream <url>", "the origin server: http://host[:port], without a path")
@@ -51,7 +51,8 @@ export function addEdge(program: Command, session: CommandSession): void {
         ...(options.store === undefined
           ? {}
           : { disk: { folder: options.store, bytesMax: parseCount("--disk-bytes", options.diskBytes, 1) } }),
-        maxStaleSeconds: parseCount("--max-stale", options.maxStale, 0),
+        ...(options.maxStale === undefined ? {} : { maxStaleSeconds: parseCount("--max-stale", options.maxStale, 0) }),
+        access: accessOf(options),
         ...(options.admin === undefined ? {} : { admin: parseAddress(options.admin) }),
         clock: systemClock,
         random: systemRandom,
