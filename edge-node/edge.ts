@@ -147,6 +147,6 @@ async function startLink(
 function expireMissed({ link, clock, store, events }: EdgeParts): void {
   const beforeMs = decideExpiry(link.cutOffMs, clock.nowMs());
   if (beforeMs === undefined) return;
-  store.expireStoredBefore("all-sites", beforeMs);
+  void store.expireStoredBefore("all-sites", beforeMs);
   events.purgesMissed(beforeMs);
 }

@@ -1,7 +1,7 @@
 /** Responses on disk: bodies in files, their rows in the index; writing happens behind, within a quota. */
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { PurgeSpec } from "#domain/content/purge.ts";
+import { setImmediate } from "node:timers/promises";
 import { Failure, isFailure } from "#domain/failure.ts";
 import type { Fields } from "#domain/http/fields.ts";
 import type { Clock } from "#platform/clock.ts";
@@ -9,19 +9,21 @@ import { storageFailure } from "#platform/files/durable.ts";
 import type { Random } from "#platform/random.ts";
 import { isBrokenDatabase } from "#platform/sqlite/database.ts";
 import { BodyFileWriter, type BodySeal, openBody, readBody, removeFile } from "./body-file.ts";
-import { bytesOnDisk, DiskIndex, type DroppedRow, type IndexedResponse } from "./disk-index.ts";
-import { findVariant } from "./memory-tier.ts";
+import { DiskIndex } from "./disk-index.ts";
+import { bytesOnDisk, type IndexedResponse } from "./disk-row.ts";
+import { DiskSpace, folderNames, type StoreUsage } from "./disk-space.ts";
+import { findVariant, type Uses } from "./memory-tier.ts";
+import { type OpenOrder, SWEEP_START, type SweepPlace } from "./purge-sweep.ts";
+import type { PurgeOrder } from "./purging.ts";
 import type { FileBody, ResponseHead } from "./stored-response.ts";
+import { removeStrayFiles } from "./stray-files.ts";
 
 /** Bodies that wait for the disk; a disk that is slower is passed by. */
 export const WRITES_PENDING_BYTES_MAX = 32 * 1024 * 1024;
 /** A part of the quota that one body may have, so that it does not push out all others. */
 const BODY_QUOTA_RATIO = 0.25;
-/** Uses are written down together: losing some makes an eviction less exact, nothing else. */
-const TOUCH_MS = 10_000;
-const TOUCHED_MAX = 10_000;
-/** Folders that share the files. */
-const FOLDERS = 64;
+/** Uses written in one transaction: some milliseconds. */
+const USES_AT_ONCE = 256;
 
 export interface StoreEvents {
   /** Something stored could not be had: a miss. */
@@ -30,12 +32,6 @@ export interface StoreEvents {
   notStored(failure: Failure): void;
   evicted(objects: number): void;
   used(usage: StoreUsage): void;
-}
-
-export interface StoreUsage {
-  readonly bytes: number;
-  readonly bytesMax: number;
-  readonly objects: number;
 }
 
 export interface DiskTierOptions {
@@ -50,45 +46,46 @@ export class DiskTier implements AsyncDisposable {
   readonly bodyBytesMax: number;
   readonly #options: DiskTierOptions;
   readonly #index: DiskIndex;
+  readonly #space: DiskSpace;
   readonly #run: string;
-  readonly #timer: Disposable;
   readonly #writing = new Map<BodyFileWriter, Promise<unknown>>();
-  readonly #sweep: Promise<void>;
-  #touched = new Set<string>();
+  readonly #strays: Promise<void>;
+  readonly #orders: OpenOrder[];
+  #place: SweepPlace = SWEEP_START;
   #files = 0;
-  #bytes: number;
-  #objects: number;
-  #reservedBytes = 0;
   #isClosed = false;
 
   private constructor(options: DiskTierOptions, index: DiskIndex) {
+    const { folder, bytesMax, events, clock, random } = options;
     this.#options = options;
     this.#index = index;
-    ({ bytes: this.#bytes, objects: this.#objects } = index.usage());
-    this.bodyBytesMax = Math.floor(options.bytesMax * BODY_QUOTA_RATIO);
-    this.#run = Buffer.from(options.random.bytes(6)).toString("hex");
-    this.#timer = options.clock.every(TOUCH_MS, () => this.#flushTouched());
-    this.#sweep = this.#sweepFiles();
-    options.events.used(this.usage);
+    this.#space = new DiskSpace({ folder, bytesMax, index, onEvicted: events.evicted });
+    this.#orders = [...index.openOrders(clock.nowMs())];
+    this.bodyBytesMax = Math.floor(bytesMax * BODY_QUOTA_RATIO);
+    this.#run = Buffer.from(random.bytes(6)).toString("hex");
+    const isKept = (name: string) =>
+      name.startsWith(this.#run) || this.#tried(() => this.#index.hasFile(name)) !== false;
+    this.#strays = removeStrayFiles({ folder, isKept, isClosed: () => this.#isClosed });
+    events.used(this.usage);
   }
 
   /** Throws `storage-failed` where the folder cannot be used; an index that is none any more is begun again, empty. */
   static async open(options: DiskTierOptions): Promise<DiskTier> {
-    const { folder, events } = options;
+    const { folder, bytesMax, events } = options;
     await makeFolders(folder);
     const path = join(folder, "index.sqlite");
     try {
-      return new DiskTier(options, new DiskIndex(path));
+      return new DiskTier(options, new DiskIndex(path, bytesMax));
     } catch (error) {
       if (!isFailure(error) || !isBrokenDatabase(error)) throw error;
       events.lost(error);
       for (const name of [path, `${path}-wal`, `${path}-shm`]) await rm(name, { force: true });
-      return new DiskTier(options, new DiskIndex(path));
+      return new DiskTier(options, new DiskIndex(path, bytesMax));
     }
   }
 
   get usage(): StoreUsage {
-    return { bytes: this.#bytes + this.#reservedBytes, bytesMax: this.#options.bytesMax, objects: this.#objects };
+    return this.#space.usage;
   }
 
   find(cacheKey: string, request: Fields, slice?: number): IndexedResponse | undefined {
@@ -98,7 +95,7 @@ export class DiskTier implements AsyncDisposable {
         this.#options.events.lost(
           new Failure("digest-mismatch", `the index's row of ${cacheKey} is not what was written`),
         );
-        void this.#forget(this.#index.drop(faulty));
+        void this.#space.forget(this.#index.drop(faulty));
       }
       const head = findVariant(
         found.map((row) => row.head),
@@ -112,15 +109,18 @@ export class DiskTier implements AsyncDisposable {
     return this.#tried(() => this.#index.has(cacheKey)) ?? false;
   }
 
-  touch(cacheKey: string): void {
-    this.#touched.add(cacheKey);
-    if (this.#touched.size >= TOUCHED_MAX) this.#flushTouched();
+  /** Losing some makes an eviction less exact, nothing else. */
+  async recordUses(used: readonly Uses[]): Promise<void> {
+    for (let at = 0; at < used.length && !this.#isClosed; at += USES_AT_ONCE) {
+      this.#tried(() => this.#index.recordUses(used.slice(at, at + USES_AT_ONCE)));
+      await setImmediate();
+    }
   }
 
   /** The whole body, verified; `undefined`, counted and dropped where it is not what was stored. */
   async read(row: IndexedResponse): Promise<Uint8Array | undefined> {
     try {
-      return await readBody(this.#pathOf(row.file), row);
+      return await readBody(this.#space.pathOf(row.file), row);
     } catch (error) {
       this.#lose(row, error);
       return undefined;
@@ -143,15 +143,14 @@ export class DiskTier implements AsyncDisposable {
     this.#files += 1;
     let reserved = 0;
     const reserve = async (bytes: number): Promise<void> => {
-      await this.#makeRoom(bytes, head.key);
-      this.#reservedBytes += bytes;
+      await this.#space.reserve(bytes, head.key);
       reserved += bytes;
     };
-    const writer = new BodyFileWriter({ path: this.#pathOf(file), reserve });
+    const writer = new BodyFileWriter({ path: this.#space.pathOf(file), reserve });
     const ended = Promise.withResolvers<void>();
     this.#writing.set(writer, ended.promise);
     const settle = () => {
-      this.#reservedBytes -= reserved;
+      this.#space.release(reserved);
       this.#writing.delete(writer);
       ended.resolve();
       this.#options.events.used(this.usage);
@@ -185,67 +184,54 @@ export class DiskTier implements AsyncDisposable {
   }
 
   remove(cacheKey: string): void {
-    this.#tried(() => void this.#forget(this.#index.remove(cacheKey)));
+    this.#tried(() => void this.#space.forget(this.#index.remove(cacheKey)));
   }
 
-  purge(spec: PurgeSpec): number {
-    const { count, dropped } = this.#index.purge(spec);
-    void this.#forget(dropped);
-    return count;
+  /** Orders of an earlier run, or of this one, that are not swept to their end, the oldest first. */
+  get orders(): readonly OpenOrder[] {
+    return this.#orders;
   }
 
-  expireBefore(atMs: number): number {
-    const dropped = this.#index.expireBefore(atMs);
-    void this.#forget(dropped);
-    return dropped.length;
+  /** To be swept by `sweepSome`; durable where the disk lets it, and in effect until this process ends where not. */
+  addOrder(order: PurgeOrder): void {
+    const id = this.#tried(() => this.#index.addOrder(order)) ?? -1;
+    this.#orders.push({ id, order });
+  }
+
+  /** Removes or softens some rows of the oldest order; how many are left. Throws `storage-failed`, `disk-full`. */
+  sweepSome(): { readonly left: number; readonly removed: Promise<void> } {
+    const [first] = this.#orders;
+    if (first === undefined || this.#isClosed) return { left: 0, removed: Promise.resolve() };
+    const { next, dropped } = this.#index.sweep(first, this.#place);
+    this.#place = next ?? SWEEP_START;
+    if (next === undefined) this.#orders.shift();
+    return { left: this.#orders.length, removed: this.#space.forget(dropped) };
   }
 
   /** What is being written is stored first. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
-    this.#timer[Symbol.dispose]();
-    await Promise.all([...this.#writing.values(), this.#sweep]);
-    this.#flushTouched();
+    await Promise.all([...this.#writing.values(), this.#strays]);
+    await this.#space.forget([]);
     this.#index[Symbol.dispose]();
   }
 
   async #commit(head: ResponseHead, file: string, seal: BodySeal, isStillWanted: () => boolean): Promise<void> {
-    const path = this.#pathOf(file);
+    const path = this.#space.pathOf(file);
     if (!isStillWanted()) return await removeFile(path);
     try {
       const { bytes, dropped } = this.#index.insert(head, file, seal);
-      this.#bytes += bytes;
-      this.#objects += 1;
-      void this.#forget(dropped);
+      this.#space.added(bytes);
+      void this.#space.forget(dropped);
     } catch (error) {
       await removeFile(path);
       throw error;
     }
   }
 
-  /** Evicts until `bytes` more are within the quota; throws `disk-full` where they never are. */
-  async #makeRoom(bytes: number, key: string): Promise<void> {
-    const over = () => this.#bytes + this.#reservedBytes + bytes - this.#options.bytesMax;
-    if (over() > 0) this.#flushTouched();
-    while (over() > 0) {
-      const dropped = this.#index.evict(over());
-      if (dropped.length === 0)
-        throw new Failure("disk-full", `${key}: ${bytes} bytes more are over the store's quota`);
-      this.#options.events.evicted(dropped.length);
-      await this.#forget(dropped);
-    }
-  }
-
-  /** At once in the count of bytes, soon on disk. */
-  async #forget(dropped: readonly DroppedRow[]): Promise<void> {
-    for (const { bytes } of dropped) this.#bytes -= bytes;
-    this.#objects -= dropped.length;
-    for (const { file } of dropped) await removeFile(this.#pathOf(file));
-  }
-
   async #open(row: IndexedResponse) {
     try {
-      const body = await openBody(this.#pathOf(row.file), row);
+      const body = await openBody(this.#space.pathOf(row.file), row);
       const lose = (error: unknown) => this.#lose(row, error);
       return {
         async *read(start: number, last: number) {
@@ -264,17 +250,12 @@ export class DiskTier implements AsyncDisposable {
     }
   }
 
+  /** A disk that does not answer now may answer again; what is not there, or not what was stored, never comes back. */
   #lose(row: IndexedResponse, error: unknown): void {
     const failure = asFailure(error, this.#options.folder);
     this.#options.events.lost(failure);
-    this.#tried(() => void this.#forget(this.#index.drop([row.id])));
-  }
-
-  #flushTouched(): void {
-    if (this.#touched.size === 0) return;
-    const touched = this.#touched;
-    this.#touched = new Set();
-    this.#tried(() => this.#index.touch(touched, this.#options.clock.nowMs()));
+    if (failure.code === "storage-failed") return;
+    this.#tried(() => void this.#space.forget(this.#index.drop([row.id])));
   }
 
   /** The index's failure is a miss, not an error of the request. */
@@ -292,23 +273,6 @@ export class DiskTier implements AsyncDisposable {
     for (const writer of this.#writing.keys()) bytes += writer.pendingBytes;
     return bytes;
   }
-
-  #pathOf(file: string): string {
-    return join(this.#options.folder, "bodies", folderOf(file), file);
-  }
-
-  /** Removes what an earlier run left without a row. */
-  async #sweepFiles(): Promise<void> {
-    for (let folder = 0; folder < FOLDERS && !this.#isClosed; folder += 1) {
-      const path = join(this.#options.folder, "bodies", String(folder));
-      const names = await readdir(path).catch(() => []);
-      for (const name of names) {
-        if (this.#isClosed) return;
-        const isKept = name.startsWith(this.#run) || this.#tried(() => this.#index.hasFile(name)) !== false;
-        if (!isKept) await removeFile(join(path, name));
-      }
-    }
-  }
 }
 
 export interface DiskWriting {
@@ -319,21 +283,16 @@ export interface DiskWriting {
   abandon(): Promise<void>;
 }
 
-function folderOf(file: string): string {
-  return String(Number(file.split("-")[1]) % FOLDERS);
-}
-
 async function makeFolders(folder: string): Promise<void> {
   try {
-    for (let name = 0; name < FOLDERS; name += 1)
-      await mkdir(join(folder, "bodies", String(name)), { recursive: true, mode: 0o700 });
+    for (const name of folderNames()) await mkdir(join(folder, "bodies", name), { recursive: true, mode: 0o700 });
   } catch (error) {
     throw storageFailure(error, folder);
   }
 }
 
 /** What the system says; a bug stays one. */
-function asFailure(error: unknown, path: string): Failure {
+export function asFailure(error: unknown, path: string): Failure {
   if (isFailure(error)) return error;
   if (error instanceof Error && "code" in error) return storageFailure(error, path);
   throw error;

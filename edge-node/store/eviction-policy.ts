@@ -18,10 +18,10 @@ const WEIGHTS = Float64Array.from({ length: FREQUENCY_MAX + 1 }, (_, uses) => us
 
 /** A quarter of a megabyte: what a small store forgets it would have been glad of. */
 export const HISTORY_ENTRIES_MIN = 65_536;
-/** Sixteen megabytes. */
-export const HISTORY_ENTRIES_MAX = 4_194_304;
-/** A history as long as what is stored: a quarter of a page is below what an object takes at the median. */
-const HISTORY_BYTES_EACH = 1024;
+/** Four megabytes. */
+export const HISTORY_ENTRIES_MAX = 1_048_576;
+/** A history some times as long as what is stored: objects of the web are larger than that. */
+const HISTORY_BYTES_EACH = 8192;
 
 /** A power of two, for a store of `bytesMax`. */
 export function historyEntriesFor(bytesMax: number): number {

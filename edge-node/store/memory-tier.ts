@@ -1,24 +1,57 @@
-/** Responses in memory, limited by their bytes: the least recently used target leaves first, with its variants. */
+/** Responses in memory, limited by their bytes: the target that is worth least leaves first, with its variants. */
 import type { Fields } from "#domain/http/fields.ts";
 import { variantKey } from "../caching/variants.ts";
+import { EvictionPolicy, hashOf, historyEntriesFor } from "./eviction-policy.ts";
+import { EvictionQueue } from "./eviction-queue.ts";
+import { memoryBytesOf } from "./memory-bytes.ts";
+import type { PurgeMarks } from "./purging.ts";
 import { cacheKeyOf, type ResponseHead, type StoredResponse } from "./stored-response.ts";
 
 /** More variants of one target are a Vary on something that is never the same twice. */
 export const TARGET_VARIANTS_MAX = 32;
-/** What an entry costs beside its body: fields, key and the maps' own nodes. */
-const ENTRY_OVERHEAD_BYTES = 1024;
+/** Looked at in one turn of the event loop: some milliseconds of purges by tag. */
+const SWEPT_AT_ONCE = 512;
+
+/** A target, or one slice of it. */
+export interface Uses {
+  readonly cacheKey: string;
+  readonly slice: number | undefined;
+  readonly uses: number;
+}
+
+interface Entry {
+  readonly name: string;
+  readonly cacheKey: string;
+  readonly slice: number | undefined;
+  readonly slot: number;
+  /** The latest last; none once it has left. */
+  variants: readonly StoredResponse[];
+  bytes: number;
+  /** The purge orders that were applied to it: up to this one. */
+  purgedUpTo: number;
+  /** Since they were last taken. */
+  uses: number;
+}
 
 export class MemoryTier {
   readonly #bytesMax: number;
-  /** By cache key and slice, in order of use, the least recent first; the latest variant last. */
-  readonly #targets = new Map<string, readonly StoredResponse[]>();
+  readonly #marks: PurgeMarks;
+  readonly #queue: EvictionQueue;
+  /** By cache key and slice. */
+  readonly #entries = new Map<string, Entry>();
+  readonly #bySlot: (Entry | undefined)[] = [];
   /** Which slices there are, by cache key. */
   readonly #slices = new Map<string, Set<number>>();
+  #used: Entry[] = [];
+  #sweep: { readonly order: number; readonly entries: Iterator<Entry> } | undefined;
+  #sweptUpTo = 0;
   #bytes = 0;
   #objects = 0;
 
-  constructor(bytesMax: number) {
+  constructor(bytesMax: number, marks: PurgeMarks) {
     this.#bytesMax = bytesMax;
+    this.#marks = marks;
+    this.#queue = new EvictionQueue(new EvictionPolicy({ historyEntries: historyEntriesFor(bytesMax) }));
   }
 
   get bytes(): number {
@@ -29,64 +62,141 @@ export class MemoryTier {
     return this.#objects;
   }
 
-  has(cacheKey: string): boolean {
-    return this.#targets.has(cacheKey);
+  /** Targets that were used since `takeUses`. */
+  get usedCount(): number {
+    return this.#used.length;
   }
 
+  has(cacheKey: string): boolean {
+    const entry = this.#entries.get(cacheKey);
+    return entry !== undefined && this.#isLeft(entry);
+  }
+
+  /** Notes the use. On the path of every hit: a look-up and two counters. */
   find(cacheKey: string, request: Fields, slice?: number): StoredResponse | undefined {
-    const entry = entryOf(cacheKey, slice);
-    const variants = this.#targets.get(entry);
-    if (variants === undefined) return undefined;
-    const found = findVariant(variants, request);
+    const entry = this.#entries.get(nameOf(cacheKey, slice));
+    if (entry === undefined || !this.#isLeft(entry)) return undefined;
+    const found = findVariant(entry.variants, request);
     if (found === undefined) return undefined;
-    this.#targets.delete(entry);
-    this.#targets.set(entry, variants);
+    this.#queue.touch(entry.slot);
+    if (entry.uses === 0) this.#used.push(entry);
+    entry.uses += 1;
     return found;
   }
 
   /** Not kept where it alone is over the limit; what it replaces is gone either way. */
   put(response: StoredResponse): void {
     const cacheKey = cacheKeyOf(response);
-    const entry = entryOf(cacheKey, response.slice);
-    const others = (this.#targets.get(entry) ?? []).filter((other) => !isSameVariant(other, response));
-    const isKept = bytesOf(response) <= this.#bytesMax;
-    this.#set(entry, isKept ? [...others, response].slice(-TARGET_VARIANTS_MAX) : others);
-    for (const oldest of this.#targets.keys()) {
-      if (this.#bytes <= this.#bytesMax) break;
-      this.#set(oldest, []);
-    }
+    const name = nameOf(cacheKey, response.slice);
+    const entry = this.#entries.get(name);
+    const kept = entry !== undefined && this.#isLeft(entry) ? entry.variants : [];
+    const others = kept.filter((other) => !isSameVariant(other, response));
+    const isKept = memoryBytesOf(response) <= this.#bytesMax;
+    const variants = this.#fitting(isKept ? [...others, response] : others);
+    if (this.#entries.has(name)) this.#replace(name, variants);
+    else if (variants.length > 0) this.#add({ name, cacheKey, slice: response.slice }, variants);
   }
 
   /** All variants and slices of a target. */
   remove(cacheKey: string): void {
-    this.#set(cacheKey, []);
-    for (const slice of [...(this.#slices.get(cacheKey) ?? [])]) this.#set(entryOf(cacheKey, slice), []);
+    this.#drop(cacheKey);
+    for (const slice of [...(this.#slices.get(cacheKey) ?? [])]) this.#drop(nameOf(cacheKey, slice));
   }
 
-  /** Replaces each response by what `change` makes of it, `undefined` for none; answers how many it changed. */
-  change(change: (response: StoredResponse) => StoredResponse | undefined): number {
-    let changed = 0;
-    for (const [entry, variants] of [...this.#targets]) {
-      const kept = variants.map(change);
-      const count = kept.filter((response, index) => response !== variants[index]).length;
-      if (count > 0)
-        this.#set(
-          entry,
-          kept.filter((response) => response !== undefined),
-        );
-      changed += count;
+  /** What was used since it was last asked, each target once. */
+  takeUses(): readonly Uses[] {
+    const used = this.#used.map(({ cacheKey, slice, uses }) => ({ cacheKey, slice, uses }));
+    for (const entry of this.#used) entry.uses = 0;
+    this.#used = [];
+    return used;
+  }
+
+  /** The purge order up to which no entry is left that it is for. */
+  get sweptUpTo(): number {
+    return this.#sweptUpTo;
+  }
+
+  /** Applies the purges to some entries; false where all are done. */
+  sweepSome(): boolean {
+    if (this.#sweptUpTo === this.#marks.latest) return false;
+    this.#sweep ??= { order: this.#marks.latest, entries: this.#entries.values() };
+    for (let count = 0; count < SWEPT_AT_ONCE; count += 1) {
+      const { done, value } = this.#sweep.entries.next();
+      if (done === true) {
+        this.#sweptUpTo = this.#sweep.order;
+        this.#sweep = undefined;
+        return this.#sweptUpTo !== this.#marks.latest;
+      }
+      this.#isLeft(value);
     }
-    return changed;
+    return true;
   }
 
-  #set(entry: string, variants: readonly StoredResponse[]): void {
-    const olds = this.#targets.get(entry) ?? [];
-    for (const old of olds) this.#count(old, -1);
-    this.#targets.delete(entry);
-    if (variants.length > 0) this.#targets.set(entry, variants);
-    for (const response of variants) this.#count(response, 1);
-    const [first = olds[0]] = variants;
-    if (first?.slice !== undefined) this.#noteSlice(cacheKeyOf(first), first.slice, variants.length > 0);
+  /** Applies the purges that came since; false where nothing of the entry is left. */
+  #isLeft(entry: Entry): boolean {
+    if (entry.purgedUpTo === this.#marks.latest) return true;
+    entry.purgedUpTo = this.#marks.latest;
+    const left = entry.variants.map((response) => this.#marks.applyTo(response)).filter((one) => one !== undefined);
+    if (left.every((response, index) => response === entry.variants[index]) && left.length === entry.variants.length)
+      return true;
+    this.#replace(entry.name, left);
+    return left.length > 0;
+  }
+
+  #fitting(variants: readonly StoredResponse[]): readonly StoredResponse[] {
+    const latest = variants.slice(-TARGET_VARIANTS_MAX);
+    while (bytesOf(latest) > this.#bytesMax) latest.shift();
+    return latest;
+  }
+
+  #add(named: Pick<Entry, "name" | "cacheKey" | "slice">, variants: readonly StoredResponse[]): void {
+    const bytes = bytesOf(variants);
+    this.#makeRoom(bytes);
+    const slot = this.#queue.add(hashOf(named.name), bytes);
+    const entry = { ...named, slot, variants, bytes, purgedUpTo: this.#marks.latest, uses: 0 };
+    this.#entries.set(named.name, entry);
+    this.#bySlot[slot] = entry;
+    this.#bytes += bytes;
+    this.#objects += variants.length;
+    if (named.slice !== undefined) this.#noteSlice(named.cacheKey, named.slice, true);
+  }
+
+  #replace(name: string, variants: readonly StoredResponse[]): void {
+    if (variants.length === 0) this.#drop(name);
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return;
+    const bytes = bytesOf(variants);
+    this.#bytes += bytes - entry.bytes;
+    this.#objects += variants.length - entry.variants.length;
+    entry.variants = variants;
+    entry.bytes = bytes;
+    this.#queue.resize(entry.slot, bytes);
+    this.#makeRoom(0);
+  }
+
+  #drop(name: string): void {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return;
+    this.#queue.remove(entry.slot);
+    this.#forget(entry);
+  }
+
+  #makeRoom(bytes: number): void {
+    while (this.#bytes + bytes > this.#bytesMax) {
+      const entry = this.#bySlot[this.#queue.evict() ?? -1];
+      if (entry === undefined) return;
+      this.#forget(entry);
+    }
+  }
+
+  /** Its slot is free already. Who noted its use still has the entry, and must not keep its bodies. */
+  #forget(entry: Entry): void {
+    this.#entries.delete(entry.name);
+    this.#bySlot[entry.slot] = undefined;
+    this.#bytes -= entry.bytes;
+    this.#objects -= entry.variants.length;
+    entry.variants = [];
+    if (entry.slice !== undefined) this.#noteSlice(entry.cacheKey, entry.slice, false);
   }
 
   #noteSlice(cacheKey: string, slice: number, isThere: boolean): void {
@@ -96,14 +206,9 @@ export class MemoryTier {
     if (slices.size === 0) this.#slices.delete(cacheKey);
     else this.#slices.set(cacheKey, slices);
   }
-
-  #count(response: StoredResponse, sign: 1 | -1): void {
-    this.#bytes += sign * bytesOf(response);
-    this.#objects += sign;
-  }
 }
 
-function entryOf(cacheKey: string, slice: number | undefined): string {
+function nameOf(cacheKey: string, slice: number | undefined): string {
   return slice === undefined ? cacheKey : `${cacheKey} ${slice}`;
 }
 
@@ -112,13 +217,19 @@ export function findVariant<T extends Pick<ResponseHead, "varyNames" | "variant"
   variants: readonly T[],
   request: Fields,
 ): T | undefined {
-  return variants.findLast(({ varyNames, variant }) => variantKey(varyNames, request) === variant);
+  for (let at = variants.length - 1; at >= 0; at -= 1) {
+    const one = variants[at];
+    if (one === undefined) continue;
+    if (one.varyNames.length === 0 ? one.variant === "" : variantKey(one.varyNames, request) === one.variant)
+      return one;
+  }
+  return undefined;
 }
 
 function isSameVariant(a: ResponseHead, b: ResponseHead): boolean {
   return a.variant === b.variant && a.varyNames.join() === b.varyNames.join();
 }
 
-function bytesOf({ body }: StoredResponse): number {
-  return body.byteLength + ENTRY_OVERHEAD_BYTES;
+function bytesOf(variants: readonly StoredResponse[]): number {
+  return variants.reduce((sum, response) => sum + memoryBytesOf(response), 0);
 }

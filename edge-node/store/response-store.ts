@@ -3,16 +3,23 @@ import type { PurgeSpec } from "#domain/content/purge.ts";
 import type { Fields } from "#domain/http/fields.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { Random } from "#platform/random.ts";
-import type { IndexedResponse } from "./disk-index.ts";
-import { DiskTier, type DiskWriting, type StoreEvents, type StoreUsage } from "./disk-tier.ts";
+import type { IndexedResponse } from "./disk-row.ts";
+import type { StoreUsage } from "./disk-space.ts";
+import { DiskTier, type DiskWriting, type StoreEvents } from "./disk-tier.ts";
 import { MemoryTier } from "./memory-tier.ts";
-import { asReceived, isPurged, RecentPurges } from "./purging.ts";
-import { type ResponseHead, type StoredResponse, softened } from "./stored-response.ts";
+import { asReceived, PurgeMarks, type PurgeOrder } from "./purging.ts";
+import type { ResponseHead, StoredResponse } from "./stored-response.ts";
+import { Sweeping } from "./sweeping.ts";
+import { UseLog } from "./use-log.ts";
 
 /** Larger bodies are written to disk while they arrive and read from it slice by slice: memory never has them whole. */
 export const MEMORY_BODY_BYTES_MAX = 1024 * 1024;
 /** Without a disk: larger ones would push out everything else. */
 export const DISKLESS_BODY_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Uses are written down together: losing some makes an eviction less exact, nothing else. */
+const USES_MS = 10_000;
+const TOUCHED_MAX = 10_000;
 
 export interface ResponseStoreOptions {
   /** Without it there is memory only. */
@@ -37,21 +44,32 @@ export class ResponseStore implements AsyncDisposable {
   /** The largest body that is stored. */
   readonly bodyBytesMax: number;
   readonly #options: ResponseStoreOptions;
+  readonly #marks = new PurgeMarks();
   readonly #memory: MemoryTier;
   readonly #disk: DiskTier | undefined;
+  readonly #sweeping: Sweeping;
   readonly #memoryBodyBytesMax: number;
-  readonly #purges = new RecentPurges();
+  readonly #timer: Disposable;
   /** By row; as many as connections ask at once. */
   readonly #loads = new Map<number, Promise<StoredResponse | undefined>>();
-  /** How often something was taken out: what was read from disk meanwhile may be that. */
+  /** Of what is on disk alone; what is in memory counts its own. */
+  readonly #uses = new UseLog();
+  #writingUses: Promise<void> = Promise.resolve();
+  /** How often something was removed: what was read from disk meanwhile may be that. */
   #removals = 0;
 
   constructor(options: ResponseStoreOptions, disk: DiskTier | undefined) {
+    const { memoryBytesMax, clock, events } = options;
     this.#options = options;
     this.#disk = disk;
-    this.#memory = new MemoryTier(options.memoryBytesMax);
+    this.#memory = new MemoryTier(memoryBytesMax, this.#marks);
     this.#memoryBodyBytesMax = disk === undefined ? DISKLESS_BODY_BYTES_MAX : MEMORY_BODY_BYTES_MAX;
-    this.bodyBytesMax = disk?.bodyBytesMax ?? Math.min(DISKLESS_BODY_BYTES_MAX, options.memoryBytesMax);
+    this.bodyBytesMax = disk?.bodyBytesMax ?? Math.min(DISKLESS_BODY_BYTES_MAX, memoryBytesMax);
+    this.#timer = clock.every(USES_MS, () => this.#writeUses());
+    const parts = { marks: this.#marks, memory: this.#memory, disk, clock };
+    this.#sweeping = new Sweeping({ ...parts, onFailed: (failure) => events.lost(failure) });
+    for (const { order } of disk?.orders ?? []) this.#marks.add(order);
+    if (this.#marks.latest > 0) void this.#sweeping.start();
   }
 
   /** A promise only where the disk has to be read. */
@@ -60,20 +78,23 @@ export class ResponseStore implements AsyncDisposable {
     request: Fields,
     slice?: number,
   ): StoredResponse | undefined | Promise<StoredResponse | undefined> {
-    const inMemory = this.#memory.find(cacheKey, request, slice);
-    const row = inMemory === undefined ? this.#disk?.find(cacheKey, request, slice) : undefined;
-    if (inMemory !== undefined || row !== undefined) this.#disk?.touch(cacheKey);
-    if (row === undefined || this.#disk === undefined) return inMemory;
-    if (row.bodyBytes > this.#memoryBodyBytesMax) return { ...row.head, body: this.#disk.fileBodyOf(row) };
+    const inMemory = this.findInMemory(cacheKey, request, slice);
+    if (inMemory !== undefined || this.#disk === undefined) return inMemory;
+    const row = this.#disk.find(cacheKey, request, slice);
+    const head = row && this.#marks.applyTo(row.head);
+    if (row === undefined || head === undefined) return undefined;
+    this.#uses.note(cacheKey, slice);
+    if (this.#uses.size >= TOUCHED_MAX) void this.#writeUses();
+    if (row.bodyBytes > this.#memoryBodyBytesMax) return { ...head, body: this.#disk.fileBodyOf(row) };
     const loading = this.#loads.get(row.id) ?? this.#load(this.#disk, row, cacheKey, request);
     this.#loads.set(row.id, loading);
     return loading;
   }
 
   /** Memory alone: what an answer at once is made of. */
-  findInMemory(cacheKey: string, request: Fields): StoredResponse | undefined {
-    const found = this.#memory.find(cacheKey, request);
-    if (found !== undefined) this.#disk?.touch(cacheKey);
+  findInMemory(cacheKey: string, request: Fields, slice?: number): StoredResponse | undefined {
+    const found = this.#memory.find(cacheKey, request, slice);
+    if (this.#memory.usedCount >= TOUCHED_MAX) void this.#writeUses();
     return found;
   }
 
@@ -84,7 +105,7 @@ export class ResponseStore implements AsyncDisposable {
 
   /** `isWanted` is asked again when all is there. */
   begin(head: ResponseHead, isWanted: () => boolean): Storing {
-    const isStillWanted = () => isWanted() && !this.#purges.has(head);
+    const isStillWanted = () => isWanted() && !this.#marks.hasPurged(head);
     let chunks: Uint8Array[] = [];
     let bytes = 0;
     let onDisk: DiskWriting | undefined;
@@ -110,7 +131,7 @@ export class ResponseStore implements AsyncDisposable {
         if (bytes > this.bodyBytesMax) return;
         if (bytes > this.#memoryBodyBytesMax) return await onDisk?.finish();
         if (!isStillWanted()) return;
-        const body = Buffer.concat(chunks);
+        const body = joined(chunks, bytes);
         this.#memory.put({ ...head, body });
         chunks = [body];
         toDisk();
@@ -122,7 +143,7 @@ export class ResponseStore implements AsyncDisposable {
 
   /** After a successful validation: another head for the same body. */
   update(validated: StoredResponse): void {
-    if (this.#purges.has(validated)) return;
+    if (this.#marks.hasPurged(validated)) return;
     if (validated.body instanceof Uint8Array) this.#memory.put(validated);
     const { body: _, ...head } = validated;
     this.#disk?.update(head);
@@ -135,26 +156,18 @@ export class ResponseStore implements AsyncDisposable {
     this.#disk?.remove(cacheKey);
   }
 
-  /** What was asked for before `atMs`, or before now if that is sooner, also what arrives later; answers how many it found. May be given again. */
-  purge(given: PurgeSpec): number {
-    const spec = asReceived(given, this.#options.clock.nowMs());
-    this.#removals += 1;
-    this.#purges.add(spec);
-    const change = (response: StoredResponse): StoredResponse | undefined => {
-      if (!isPurged(spec, response)) return response;
-      return spec.soft ? { ...response, freshness: softened(response.freshness, spec.atMs) } : undefined;
-    };
-    const inMemory = this.#memory.change(change);
-    return this.#disk === undefined ? inMemory : this.#disk.purge(spec);
+  /**
+   * What was asked for before `atMs`, or before now if that is sooner, also what arrives later. In effect and durable
+   * when it returns; resolves once the tiers are swept. May be given again.
+   */
+  purge(given: PurgeSpec): Promise<void> {
+    return this.#order({ kind: "purge", spec: asReceived(given, this.#options.clock.nowMs()) });
   }
 
-  /** Removes what was asked for before `atMs`: of one site, or of all. */
-  expireStoredBefore(site: string | "all-sites", atMs: number): number {
+  /** As a hard purge of what was asked for before `atMs`: of one site, or of all. */
+  expireStoredBefore(site: string | "all-sites", atMs: number): Promise<void> {
     if (site !== "all-sites") return this.purge({ site, match: { kind: "all" }, soft: false, atMs });
-    this.#removals += 1;
-    this.#purges.expireBefore(atMs);
-    const inMemory = this.#memory.change((response) => (response.requestedAtMs < atMs ? undefined : response));
-    return this.#disk === undefined ? inMemory : this.#disk.expireBefore(atMs);
+    return this.#order({ kind: "expire", atMs });
   }
 
   /** Of the disk, where there is one. */
@@ -164,7 +177,24 @@ export class ResponseStore implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#timer[Symbol.dispose]();
+    await this.#sweeping[Symbol.asyncDispose]();
+    await this.#writeUses();
     await this.#disk?.[Symbol.asyncDispose]();
+  }
+
+  #order(order: PurgeOrder): Promise<void> {
+    if (this.#marks.isFull) this.#sweeping.finish();
+    this.#marks.add(order);
+    this.#disk?.addOrder(order);
+    return this.#sweeping.start();
+  }
+
+  /** One after the other; both logs are empty at once. */
+  #writeUses(): Promise<void> {
+    const used = [...this.#memory.takeUses(), ...this.#uses.take()];
+    this.#writingUses = this.#writingUses.then(() => this.#disk?.recordUses(used));
+    return this.#writingUses;
   }
 
   async #load(
@@ -179,13 +209,24 @@ export class ResponseStore implements AsyncDisposable {
       if (body === undefined || removals !== this.#removals) return undefined;
       const newer = this.#memory.find(cacheKey, request, row.head.slice);
       if (newer !== undefined) return newer;
-      const response = { ...row.head, body };
-      this.#memory.put(response);
+      const response = this.#marks.applyTo({ ...row.head, body });
+      if (response !== undefined) this.#memory.put(response);
       return response;
     } finally {
       this.#loads.delete(row.id);
     }
   }
+}
+
+/** Memory of its own: of the shared pool it would keep more than its bytes. */
+function joined(chunks: readonly Uint8Array[], bytes: number): Uint8Array {
+  const body = Buffer.allocUnsafeSlow(bytes);
+  let at = 0;
+  for (const chunk of chunks) {
+    body.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return body;
 }
 
 /** Throws `storage-failed` where the folder cannot be used, or another process has it. */
