@@ -1,4 +1,4 @@
-/** Runs every test but the end-to-end ones (with --end-to-end: those), two files at a time, and ends with "N passed, N failed". */
+/** Runs every test but the suites apart (with --end-to-end or --behaviour: those), two files at a time, and ends with "N passed, N failed". */
 
 import { join } from "node:path";
 import { run } from "node:test";
@@ -6,7 +6,11 @@ import { listFiles } from "./source-files.ts";
 
 /** Below this the listing is broken, not the repository tested. */
 const TEST_FILES_MIN = 25;
-const END_TO_END_FILES_MIN = 1;
+/** Suites of real processes, which run only when they are asked for: their folder, and how many files they have at least. */
+const SUITES = {
+  "--end-to-end": { folder: "test/end-to-end/", filesMin: 1 },
+  "--behaviour": { folder: "test/behaviour/", filesMin: 7 },
+} as const;
 /** The smallest machine that is promised has two cores. */
 const CONCURRENCY = 2;
 const FILE_TIMEOUT_MS = 120_000;
@@ -18,14 +22,17 @@ const TAP_BEFORE_FILE_MS = 10_000;
 const root = join(import.meta.dirname, "..");
 const words = process.argv.slice(2);
 const isEndToEnd = words.includes("--end-to-end");
-const wanted = words.filter((word) => word !== "--end-to-end");
+const [suite] = Object.entries(SUITES).flatMap(([flag, apart]) => (words.includes(flag) ? [apart] : []));
+const wanted = words.filter((word) => !(word in SUITES));
+const isOfSuite = (path: string): boolean =>
+  suite === undefined
+    ? !Object.values(SUITES).some(({ folder }) => path.startsWith(folder))
+    : path.startsWith(suite.folder);
 const files = listFiles(root).filter(
   (path) =>
-    path.endsWith(".test.ts") &&
-    path.startsWith("test/end-to-end/") === isEndToEnd &&
-    (wanted.length === 0 || wanted.some((part) => path.includes(part))),
+    path.endsWith(".test.ts") && isOfSuite(path) && (wanted.length === 0 || wanted.some((part) => path.includes(part))),
 );
-const filesMin = isEndToEnd ? END_TO_END_FILES_MIN : TEST_FILES_MIN;
+const filesMin = suite?.filesMin ?? TEST_FILES_MIN;
 if (wanted.length === 0 && files.length < filesMin) {
   console.error(`found ${files.length} test files, expected ${filesMin} at least`);
   process.exit(1);
