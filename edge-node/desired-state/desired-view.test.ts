@@ -2,7 +2,7 @@ import t from "tap";
 import { parseStoredResource } from "#contracts/operator-api/resources/parse.ts";
 import { PURGE_RETENTION_MS } from "#domain/content/purge.ts";
 import { openDatabase } from "#platform/sqlite/database.ts";
-import { APPLIED_PURGES_MIGRATIONS, AppliedPurges, decideExpiry } from "./applied-purges.ts";
+import { APPLIED_PURGES_MIGRATIONS, AppliedPurges, decideExpiry, isBehind } from "./applied-purges.ts";
 import { isRevoked, viewOf } from "./desired-view.ts";
 
 function setOf(documents: readonly [kind: string, name: string, spec: object][]) {
@@ -58,7 +58,7 @@ t.test("a purge is applied once, also across a restart, and again when it is wri
     "near",
   );
   const applied: string[] = [];
-  const apply = (list = purges) => new AppliedPurges(database).apply(list, (spec) => void applied.push(spec.site));
+  const apply = (list = purges) => new AppliedPurges(database).apply(1, list, (spec) => void applied.push(spec.site));
   apply();
   apply();
   t.same(applied, ["shop"]);
@@ -67,6 +67,28 @@ t.test("a purge is applied once, also across a restart, and again when it is wri
   apply([]);
   apply();
   t.equal(applied.length, 3);
+});
+
+t.test("how far purges are applied only grows, over restarts, forgotten purges and epochs", async (t) => {
+  using database = openDatabase(":memory:", { migrations: APPLIED_PURGES_MIGRATIONS, durability: "full" });
+  const spec = { site: "shop", match: { kind: "all" }, soft: false, atMs: 5 } as const;
+  const { purges } = viewOf(setOf([["Purge", "p", spec]]), "near");
+  const at = (resourceVersion: number) =>
+    purges.map((purge) => ({ ...purge, metadata: { ...purge.metadata, resourceVersion } }));
+  const steps: readonly [epoch: number, list: typeof purges, mark: object][] = [
+    [1, [], { epoch: 1, revision: 0 }],
+    [1, at(7), { epoch: 1, revision: 7 }],
+    [1, [], { epoch: 1, revision: 7 }],
+    [2, at(3), { epoch: 2, revision: 3 }],
+    [2, at(4), { epoch: 2, revision: 4 }],
+  ];
+  for (const [epoch, list, mark] of steps) {
+    new AppliedPurges(database).apply(epoch, list, () => undefined);
+    t.same(new AppliedPurges(database).mark, mark, JSON.stringify(mark));
+  }
+  t.ok(isBehind({ epoch: 1, revision: 9 }, { epoch: 2, revision: 0 }));
+  t.notOk(isBehind({ epoch: 2, revision: 0 }, { epoch: 1, revision: 9 }));
+  t.notOk(isBehind({ epoch: 2, revision: 1 }, { epoch: 2, revision: 1 }));
 });
 
 t.test("who was away for longer than purges are retained expires what one of them may have named", async (t) => {
