@@ -148,7 +148,8 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
   const applySet = (): void => {
     view = viewOf(set.resources, identity.peer.pool);
     hosts = hostTable(view.sites.values(), config.hostname);
-    if (set.watermark !== undefined) held.purges.apply(view.purges, (spec) => void store.purge(spec));
+    if (set.watermark !== undefined)
+      held.purges.apply(set.watermark.epoch, view.purges, (spec) => void store.purge(spec));
     gates.update(view.sites);
     pulls.update(view.sites);
     keeper.update(view.sites, set.watermark !== undefined);
@@ -202,7 +203,7 @@ function report(
   }
 }
 
-interface PullParts extends Pick<Held, "clock" | "store" | "link"> {
+interface PullParts extends Pick<Held, "clock" | "random" | "store" | "link"> {
   readonly edgeEvents: ReturnType<typeof createEdgeEvents>;
   readonly offlineOf: (
     site: string,
@@ -210,20 +211,26 @@ interface PullParts extends Pick<Held, "clock" | "store" | "link"> {
 }
 
 function openPullFlow(
-  { clock, store, link, edgeEvents, offlineOf }: PullParts,
+  { clock, random, store, link, edgeEvents, offlineOf }: PullParts,
   site: string,
   spec: SiteSpec,
 ): PullFlow {
   const { upstream: url = "", connectTimeoutMs = 0, responseTimeoutMs = 0 } = spec.pull ?? {};
   const limits = { connectMsMax: connectTimeoutMs, headMsMax: responseTimeoutMs, idleMsMax: UPSTREAM_IDLE_MS_MAX };
-  const upstream = new UpstreamClient({ url: new URL(url), clock, ...limits });
+  const upstream = new UpstreamClient({ url: new URL(url), clock, random, ...limits });
   const staleBounds = () => {
     const cutOffSeconds = link.cutOffMs / 1000;
     const offline = cutOffSeconds > 0 ? offlineOf(site) : undefined;
-    const { maxStaleSeconds = 0 } = spec.cache ?? {};
-    const bounded = Math.min(maxStaleSeconds, offline?.maxStaleSeconds ?? maxStaleSeconds);
+    const offlineSeconds = offline?.maxStaleSeconds ?? Number.POSITIVE_INFINITY;
+    const { maxStaleSeconds } = spec.cache ?? {};
+    const named = maxStaleSeconds === undefined ? {} : { maxStaleSeconds: Math.min(maxStaleSeconds, offlineSeconds) };
     const { denyAfterSeconds } = offline ?? {};
-    return { maxStaleSeconds: bounded, cutOffSeconds, ...(denyAfterSeconds === undefined ? {} : { denyAfterSeconds }) };
+    return {
+      ...named,
+      disconnectedStaleSeconds: offlineSeconds,
+      cutOffSeconds,
+      ...(denyAfterSeconds === undefined ? {} : { denyAfterSeconds }),
+    };
   };
   const rules = spec.cache?.rules === undefined ? {} : { rules: spec.cache.rules };
   const flow = new RequestFlow({ upstream, store, site, clock, events: edgeEvents, staleBounds, ...rules });

@@ -14,8 +14,13 @@ const FIRST = 50;
 /** Storing is behind the answer: the last few may not be on disk yet when the process is killed. */
 const CERTAIN = 40;
 
-async function startEdge(t: Test, upstream: number, store: string): Promise<{ child: ChildProcess; url: string }> {
-  const flags = ["--listen", "127.0.0.1:0", "--upstream", `http://127.0.0.1:${upstream}`, "--store", store];
+async function startEdge(
+  t: Test,
+  upstream: number,
+  store: string,
+  address = "127.0.0.1:0",
+): Promise<{ child: ChildProcess; url: string }> {
+  const flags = ["--listen", address, "--upstream", `http://127.0.0.1:${upstream}`, "--store", store];
   const child = spawn(process.execPath, [CLI, "edge", ...flags], {
     stdio: ["ignore", "pipe", "ignore"],
     timeout: START_MS_MAX,
@@ -63,13 +68,14 @@ t.test(
     const first = await startEdge(t, port, store);
     for (const path of before) await ask(`${first.url}${path}`);
     await kill(first.child);
-    const second = await startEdge(t, port, store);
+    const address = new URL(first.url).host;
+    const second = await startEdge(t, port, store, address);
     const writing = paths.slice(FIRST).map((path) => ask(`${second.url}${path}`).catch(() => undefined));
     await Promise.race(writing.slice(20));
     await kill(second.child);
     await Promise.all(writing);
     await closeServer(upstream);
-    const third = await startEdge(t, port, store);
+    const third = await startEdge(t, port, store, address);
     for (const [index, path] of paths.entries()) {
       const { status, cacheStatus, body } = await ask(`${third.url}${path}`);
       t.ok(status === 502 || (status === 200 && body.equals(bodyOf(path))), `${path}: ${status} ${cacheStatus}`);

@@ -134,7 +134,8 @@ t.test("what a gateway must refuse is refused before the upstream is asked", asy
   });
   const send = (...lines: string[]) => sendRaw(edge.address.port, `${lines.join("\r\n")}\r\nConnection: close\r\n\r\n`);
   t.match(await send("GET /x HTTP/1.1", "Host: a", "Host: b"), /^HTTP\/1\.1 400 .*a request has one Host/s);
-  t.match(await send("PROPFIND /x HTTP/1.1", "Host: a"), /^HTTP\/1\.1 501 .*PROPFIND is not one of/s);
+  t.match(await send("TRACE /x HTTP/1.1", "Host: a"), /^HTTP\/1\.1 501 .*TRACE is not for a gateway/s);
+  t.match(await send("GET http://b/x HTTP/1.1", "Host: a"), /^HTTP\/1\.1 400 .*another host than Host/s);
   t.match(await send("OPTIONS * HTTP/1.1", "Host: a"), /^HTTP\/1\.1 400 .*must be a path/s);
   t.match(await send("GET /x HTTP/1.1"), /^HTTP\/1\.1 400 /, "no Host");
   t.match(
@@ -144,7 +145,7 @@ t.test("what a gateway must refuse is refused before the upstream is asked", asy
   t.equal(asked, 0);
   const metrics = await (await fetch(`http://127.0.0.1:${edge.admin?.port}/metrics`)).text();
   t.match(metrics, 'perigee_edge_node_requests_total{outcome="refused",status="501"} 1');
-  t.match(metrics, 'perigee_edge_node_requests_total{outcome="refused",status="400"} 2');
+  t.match(metrics, 'perigee_edge_node_requests_total{outcome="refused",status="400"} 3');
   t.notMatch(metrics, /upstream_failures_total\{/);
   await closeServer(server);
   const failed = await send("GET /x HTTP/1.1", "Host: a");

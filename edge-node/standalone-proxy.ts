@@ -1,5 +1,6 @@
 /** The stand-alone caching reverse proxy: one upstream, one store, one listener. */
 import { createServer } from "node:http";
+import type { CacheRule } from "#domain/content/site.ts";
 import { type Address, formatAddress } from "#platform/address.ts";
 import type { Clock } from "#platform/clock.ts";
 import { startAdminListener } from "#platform/http/admin-listener.ts";
@@ -33,6 +34,7 @@ export interface StandaloneOptions {
   /** Where stored responses survive a restart. */
   readonly disk?: { readonly folder: string; readonly bytesMax: number };
   readonly maxStaleSeconds?: number;
+  readonly rules?: readonly CacheRule[];
   readonly access?: Omit<AccessRules, "site">;
   readonly random: Random;
   readonly clock: Clock;
@@ -67,7 +69,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   );
   const { maxStaleSeconds } = options;
   const staleBounds = () => (maxStaleSeconds === undefined ? {} : { maxStaleSeconds });
-  const flow = new RequestFlow({ upstream, store, site: SITE, clock, events, staleBounds });
+  const flow = new RequestFlow({ upstream, store, site: SITE, clock, events, staleBounds, rules: options.rules ?? [] });
   const gate = new AccessGate({
     ...options.access,
     site: SITE,

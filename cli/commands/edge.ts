@@ -17,7 +17,8 @@ interface EdgeOptions extends AccessOptions {
   readonly memoryBytes: string;
   readonly store?: string;
   readonly diskBytes: string;
-  readonly maxStale: string;
+  readonly maxStale?: string;
+  readonly shareSetCookie: readonly string[];
   readonly admin?: string;
 }
 
@@ -31,8 +32,12 @@ export function addEdge(program: Command, session: CommandSession): void {
     .option("--disk-bytes <count>", "what they may take there", String(10 * 1024 ** 3))
     .option(
       "--max-stale <seconds>",
-      "how long past its freshness a response may be served when the upstream fails",
-      "0",
+      "how long past its freshness any response may be served when the upstream fails (else as each response allows)",
+    )
+    .option(
+      "--share-set-cookie <path...>",
+      "paths, or prefixes ending in *, whose responses are stored although they set cookies",
+      [],
     )
     .option("--admin <host:port>", "/metrics, /healthz and /readyz")
     .addHelpText(
@@ -52,6 +57,7 @@ export function addEdge(program: Command, session: CommandSession): void {
           ? {}
           : { disk: { folder: options.store, bytesMax: parseCount("--disk-bytes", options.diskBytes, 1) } }),
         ...(options.maxStale === undefined ? {} : { maxStaleSeconds: parseCount("--max-stale", options.maxStale, 0) }),
+        rules: options.shareSetCookie.map((path) => ({ path, shareSetCookie: true })),
         access: accessOf(options),
         ...(options.admin === undefined ? {} : { admin: parseAddress(options.admin) }),
         clock: systemClock,

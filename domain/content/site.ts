@@ -7,6 +7,8 @@ export interface CacheRule {
   readonly freshnessSeconds?: number;
   /** Never stored. */
   readonly bypass?: boolean;
+  /** Responses that set cookies are stored, and their cookies are for everyone. */
+  readonly shareSetCookie?: boolean;
 }
 
 export interface SiteCache {

@@ -1,11 +1,14 @@
-/** HTTP dates (RFC 9110 section 5.6.7): all three formats are read. Pure. */
+/** HTTP dates (RFC 9110 section 5.6.7): all three formats are read, in whatever case. Pure. */
 
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const TIME = "(\\d{2}):(\\d{2}):(\\d{2})";
 
-const IMF_FIXDATE = new RegExp(`^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\\d{2}) (\\w{3}) (\\d{4}) ${TIME} GMT$`);
-const RFC850_DATE = new RegExp(`^(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, (\\d{2})-(\\w{3})-(\\d{2}) ${TIME} GMT$`);
-const ASCTIME_DATE = new RegExp(`^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (\\w{3}) ([ \\d]\\d) ${TIME} (\\d{4})$`);
+const IMF_FIXDATE = new RegExp(`^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\\d{2}) (\\w{3}) (\\d{4}) ${TIME} GMT$`, "i");
+const RFC850_DATE = new RegExp(
+  `^(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, (\\d{2})-(\\w{3})-(\\d{2}) ${TIME} GMT$`,
+  "i",
+);
+const ASCTIME_DATE = new RegExp(`^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (\\w{3}) ([ \\d]\\d) ${TIME} (\\d{4})$`, "i");
 
 /** A two-digit year more than this ahead is in the past (section 5.6.7). */
 const YEARS_AHEAD_MAX = 50;
@@ -27,7 +30,7 @@ function fullYear(twoDigits: number, nowMs: number): number {
 }
 
 function epochOf(year = "", month = "", day = "", time: readonly string[] = []): number | undefined {
-  const monthIndex = MONTHS.indexOf(month);
+  const monthIndex = MONTHS.indexOf(month.toLowerCase());
   const [hours = 0, minutes = 0, seconds = 0] = time.map(Number);
   if (monthIndex < 0 || hours > 23 || minutes > 59 || seconds > 60) return undefined;
   const dayNumber = Number(day);

@@ -4,7 +4,7 @@ import { DELTA_SECONDS_MAX, deltaSeconds, parseCacheControl } from "./cache-cont
 import { formatHttpDate, parseHttpDate } from "./date.ts";
 import { ifNoneMatchNames, isEntityTag, matchesStrongly, matchesWeakly } from "./entity-tag.ts";
 import { endToEndFields, fieldsOf, fieldValue, listMembers } from "./fields.ts";
-import { resolveRange } from "./range.ts";
+import { parseRange, RANGES_MAX, resolveRange, resolveRanges } from "./range.ts";
 
 const NOW = Date.UTC(2026, 10, 24);
 
@@ -75,6 +75,24 @@ t.test("ranges resolve within the representation, or are not satisfiable, or are
       );
     }),
   );
+});
+
+t.test("several ranges come in the order of their bytes, joined where they touch, and not too many", async (t) => {
+  const parts = (...ranges: [number, number][]) => ({
+    kind: "parts" as const,
+    ranges: ranges.map(([start, end]) => ({ start, end })),
+  });
+  t.strictSame(resolveRanges("bytes=0-1, 5-6", 10), parts([0, 1], [5, 6]));
+  t.strictSame(resolveRanges("bytes=-2,0-1", 10), parts([0, 1], [8, 9]));
+  t.strictSame(resolveRanges("bytes=0-4,2-6,7-8", 10), { kind: "part", range: { start: 0, end: 8 } });
+  t.strictSame(resolveRanges("bytes=0-1,20-30", 10), { kind: "part", range: { start: 0, end: 1 } });
+  t.strictSame(resolveRanges("bytes=10-,20-", 10), { kind: "unsatisfiable" });
+  t.strictSame(resolveRanges("bytes=0-1,x", 10), { kind: "whole" });
+  const many = (count: number) => `bytes=${Array.from({ length: count }, (_, index) => `${index * 2}-${index * 2}`)}`;
+  t.equal(resolveRanges(many(RANGES_MAX), 100).kind, "parts");
+  t.equal(resolveRanges(many(RANGES_MAX + 1), 100).kind, "whole");
+  t.strictSame(parseRange("bytes=5-"), { first: 5, last: undefined });
+  t.equal(parseRange("bytes=5-,7-"), undefined);
 });
 
 t.test("fields of one connection are not passed on, those that Connection names included", async (t) => {

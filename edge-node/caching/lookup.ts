@@ -32,6 +32,7 @@ function decideStored(stored: Freshness, asked: Directives, nowMs: number): Look
   if (stored.alwaysValidate) return { kind: "validate", because: "stale" };
   if (!isAcceptable(asked, ageSeconds, freshForSeconds)) return { kind: "validate", because: "request" };
   if (freshForSeconds > 0) return { kind: "serve", ageSeconds };
+  if (isStaleAcceptable(stored, asked, -freshForSeconds)) return { kind: "serve", ageSeconds };
   const maySoon = !stored.neverStale && -freshForSeconds <= stored.staleWhileRevalidateSeconds;
   return maySoon ? { kind: "serve-stale-and-revalidate", ageSeconds } : { kind: "validate", because: "stale" };
 }
@@ -45,28 +46,59 @@ function isAcceptable(asked: Directives, ageSeconds: number, freshForSeconds: nu
   return minFresh === undefined || minFresh === "invalid" || freshForSeconds >= minFresh;
 }
 
+/** `max-stale` (section 5.2.1.2), where the response does not forbid stale. */
+function isStaleAcceptable(stored: Freshness, asked: Directives, staleForSeconds: number): boolean {
+  if (!asked.has("max-stale") || stored.neverStale || stored.hasSharedLifetime) return false;
+  const maxStale = asked.get("max-stale") === undefined ? undefined : deltaSeconds(asked, "max-stale");
+  return maxStale === undefined || (maxStale !== "invalid" && staleForSeconds <= maxStale);
+}
+
+/** How the upstream failed: it gave no answer, or one that says that it failed. */
+export type UpstreamFailing = "disconnected" | "server-error";
+
+/** A copy that nobody could validate for a day is no better than an error. */
+export const DISCONNECTED_STALE_SECONDS_MAX = 86_400;
+
 export interface StaleBounds {
   /** The Site's contract: how long past its lifetime a response may be served when the upstream fails. */
   readonly maxStaleSeconds?: number;
+  /** How long where nothing names it and the upstream does not answer; at most `DISCONNECTED_STALE_SECONDS_MAX`. */
+  readonly disconnectedStaleSeconds?: number;
   /** How long this edge has been cut off, and when the policy says to stop. */
   readonly cutOffSeconds?: number;
   readonly denyAfterSeconds?: number;
 }
 
 export type StaleDecision =
-  | { readonly kind: "serve-stale"; readonly ageSeconds: number; readonly because: "stale-if-error" | "max-stale" }
+  | {
+      readonly kind: "serve-stale";
+      readonly ageSeconds: number;
+      readonly because: "stale-if-error" | "max-stale" | "disconnected";
+    }
   | { readonly kind: "fail"; readonly because: "forbidden" | "too-stale" | "denied" };
 
-/** What to do when the upstream has failed, timed out or answered 5xx (DESIGN section 7, "Stale"). */
-export function decideOnFailure(stored: Freshness, bounds: StaleBounds, nowMs: number): StaleDecision {
-  const { maxStaleSeconds = 0, cutOffSeconds = 0, denyAfterSeconds = Number.POSITIVE_INFINITY } = bounds;
+/**
+ * What to do when the upstream has failed: stale where the response or the Site names it; without a name where the
+ * upstream does not answer at all (RFC 9111 section 4.2.4) and nothing forbids it, `s-maxage` included.
+ */
+export function decideOnFailure(
+  stored: Freshness,
+  failing: UpstreamFailing,
+  bounds: StaleBounds,
+  nowMs: number,
+): StaleDecision {
+  const { maxStaleSeconds, cutOffSeconds = 0, denyAfterSeconds = Number.POSITIVE_INFINITY } = bounds;
+  const { disconnectedStaleSeconds = DISCONNECTED_STALE_SECONDS_MAX } = bounds;
   if (cutOffSeconds > denyAfterSeconds) return { kind: "fail", because: "denied" };
   if (stored.neverStale) return { kind: "fail", because: "forbidden" };
   const ageSeconds = currentAgeSeconds(stored, nowMs);
   const staleForSeconds = ageSeconds - stored.lifetimeSeconds;
   const byResponse = Math.max(stored.staleIfErrorSeconds, stored.staleWhileRevalidateSeconds);
   if (staleForSeconds <= byResponse) return { kind: "serve-stale", ageSeconds, because: "stale-if-error" };
-  if (staleForSeconds <= maxStaleSeconds) return { kind: "serve-stale", ageSeconds, because: "max-stale" };
-  const isNamed = byResponse > 0 || maxStaleSeconds > 0;
-  return { kind: "fail", because: isNamed || !stored.hasSharedLifetime ? "too-stale" : "forbidden" };
+  if (staleForSeconds <= (maxStaleSeconds ?? 0)) return { kind: "serve-stale", ageSeconds, because: "max-stale" };
+  if (maxStaleSeconds !== undefined || byResponse > 0) return { kind: "fail", because: "too-stale" };
+  if (stored.hasSharedLifetime || failing === "server-error") return { kind: "fail", because: "forbidden" };
+  return staleForSeconds <= Math.min(disconnectedStaleSeconds, DISCONNECTED_STALE_SECONDS_MAX)
+    ? { kind: "serve-stale", ageSeconds, because: "disconnected" }
+    : { kind: "fail", because: "too-stale" };
 }

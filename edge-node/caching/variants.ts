@@ -12,9 +12,51 @@ export function variantKey(names: readonly string[], request: Fields): string {
   return names.map((name) => `${name}=${normalise(name, fieldValue(request, name) ?? "")}`).join("\n");
 }
 
+export interface Variant {
+  readonly varyNames: readonly string[];
+  /** The key of the request that it answered. */
+  readonly variant: string;
+  readonly fields: Fields;
+}
+
+/** The latest that was negotiated as this request would be; else one in the very language that it wants most. */
+export function selectVariant<T extends Variant>(variants: readonly T[], request: Fields): T | undefined {
+  return (
+    variants.findLast(({ varyNames, variant }) => variant === keyOf(varyNames, request)) ??
+    variants.findLast((stored) => isInWantedLanguage(stored, request))
+  );
+}
+
+/** Most responses vary by nothing: a hit on them is to cost nothing here. */
+function keyOf(names: readonly string[], request: Fields): string {
+  return names.length === 0 ? "" : variantKey(names, request);
+}
+
+/** An upstream that has the language which a request wants most would choose it, however the request says so. */
+function isInWantedLanguage({ varyNames, variant, fields }: Variant, request: Fields): boolean {
+  if (!varyNames.includes(LANGUAGE)) return false;
+  const wanted = mostWanted(fieldValue(request, LANGUAGE) ?? "");
+  if (wanted === undefined || fieldValue(fields, "content-language")?.trim().toLowerCase() !== wanted) return false;
+  const withoutLanguage = (key: string) => key.split("\n").filter((line) => !line.startsWith(`${LANGUAGE}=`));
+  return withoutLanguage(variantKey(varyNames, request)).join("\n") === withoutLanguage(variant).join("\n");
+}
+
+const LANGUAGE = "accept-language";
+
+/** The one language tag with the greatest weight; `undefined` where there are several. */
+function mostWanted(acceptLanguage: string): string | undefined {
+  const ranges = listMembers(acceptLanguage).map((member) => {
+    const [tag = "", weight = "q=1"] = member.split(";").map((part) => part.trim().toLowerCase());
+    return { tag, weight: Number(/^q=([01](?:\.\d{0,3})?)$/.exec(weight)?.[1] ?? 0) };
+  });
+  const greatest = Math.max(...ranges.map(({ weight }) => weight));
+  const [first, second] = ranges.filter(({ weight }) => weight === greatest && weight > 0);
+  return second === undefined && first?.tag !== "*" ? first?.tag : undefined;
+}
+
 /** Order and spacing of a list do not make another variant; weights do. */
 function normalise(name: string, value: string): string {
   const members = listMembers(value).map((member) => member.replace(/\s*;\s*/g, ";"));
-  const isUnordered = name === "accept-encoding" || name === "accept-language";
+  const isUnordered = name === "accept-encoding" || name === LANGUAGE;
   return (isUnordered ? members.map((member) => member.toLowerCase()).sort() : members).join(", ");
 }

@@ -2,12 +2,11 @@
 import { type Directives, parseCacheControl } from "#domain/http/cache-control.ts";
 import { endToEndFields, type Fields, fieldValue } from "#domain/http/fields.ts";
 
-/** What an upstream is asked with; for others this gateway says 501 (RFC 9110 section 15.6.2). */
-const METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"] as const;
-type Method = (typeof METHODS)[number];
+/** Those of one connection, or of a tunnel: not passed on, 501 (RFC 9110 section 15.6.2). */
+const METHODS_REFUSED = new Set(["CONNECT", "TRACE"]);
 
 export interface EdgeRequest {
-  readonly method: Method;
+  readonly method: string;
   /** Scheme and host, in lower case and without a default port: the cache key has it, and so has the upstream request. */
   readonly webOrigin: string;
   /** Path and query. */
@@ -24,7 +23,8 @@ export type Reading =
   | { readonly kind: "request"; readonly request: EdgeRequest }
   | { readonly kind: "refused"; readonly status: 400 | 501; readonly why: string };
 
-const SAFE: ReadonlySet<Method> = new Set(["GET", "HEAD", "OPTIONS"]);
+/** RFC 9110 section 9.2.1, and what registered extensions of it say they are. */
+const SAFE: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "PROPFIND", "QUERY", "REPORT", "SEARCH"]);
 
 export function isSafe({ method }: EdgeRequest): boolean {
   return SAFE.has(method);
@@ -36,9 +36,8 @@ export type Scheme = "http" | "https";
  * Refuses what RFC 9112 section 3.2 does: a target in neither origin nor absolute form, not exactly one Host, and a
  * target for another host than Host says.
  */
-export function readRequest(scheme: Scheme, name: string, target: string, fields: Fields): Reading {
-  const method = METHODS.find((known) => known === name);
-  if (method === undefined) return refused(501, `the method ${name} is not one of ${METHODS.join(", ")}`);
+export function readRequest(scheme: Scheme, method: string, target: string, fields: Fields): Reading {
+  if (METHODS_REFUSED.has(method)) return refused(501, `the method ${method} is not for a gateway`);
   const parts = ORIGIN_OR_ABSOLUTE_FORM.exec(target)?.groups;
   if (parts === undefined) return refused(400, "the target must be a path or an http URL");
   const [host = "", ...otherHosts] = fields.get("host") ?? [];
@@ -76,16 +75,49 @@ export function parseWebOrigin(scheme: Scheme, host: string): string | undefined
 
 const VIA = "1.1 Perigee";
 
-/** The upstream's own Host is set by its client; `expect` was answered here. */
-const NOT_FORWARDED = new Set(["host", "expect"]);
+/**
+ * The upstream's own Host is set by its client; `expect` was answered here. Those that say whom, where and how a request
+ * was for are the gateway's word: from a user agent they would change what is stored without being in its key.
+ */
+const NOT_FORWARDED = new Set([
+  "expect",
+  "forwarded",
+  "host",
+  "x-forwarded-for",
+  "x-forwarded-host",
+  "x-forwarded-port",
+  "x-forwarded-prefix",
+  "x-forwarded-proto",
+  "x-forwarded-scheme",
+  "x-forwarded-server",
+  "x-host",
+  "x-original-host",
+  "x-original-url",
+  "x-real-ip",
+  "x-rewrite-url",
+]);
+/** They make another method of a GET, whose answer is stored as that of a GET. */
+const METHOD_OVERRIDES = new Set(["x-http-method", "x-http-method-override", "x-method-override"]);
 /** The store wants the whole representation, whatever part this user agent lacks. */
 const CONDITIONS = new Set(["range", "if-range", "if-none-match", "if-modified-since"]);
 
-export function forwardedFields({ fields }: EdgeRequest, wants: "as-asked" | "whole"): Map<string, readonly string[]> {
-  const passed = [...endToEndFields(fields)].filter(
-    ([name]) => !NOT_FORWARDED.has(name) && !(wants === "whole" && CONDITIONS.has(name)),
-  );
-  return new Map([...passed, ["via", [...(fields.get("via") ?? []), VIA]]]);
+/** `clientAddress` is told only where the answer is for this client alone. */
+export function forwardedFields(
+  { fields, webOrigin }: EdgeRequest,
+  wants: "as-asked" | "whole",
+  clientAddress?: string,
+): Map<string, readonly string[]> {
+  const isLeftOut = (name: string) =>
+    NOT_FORWARDED.has(name) || (wants === "whole" && (CONDITIONS.has(name) || METHOD_OVERRIDES.has(name)));
+  const passed = [...endToEndFields(fields)].filter(([name]) => !isLeftOut(name));
+  const [scheme = "", host = ""] = webOrigin.split("://");
+  return new Map([
+    ...passed,
+    ["via", [...(fields.get("via") ?? []), VIA]],
+    ["x-forwarded-proto", [scheme]],
+    ["x-forwarded-host", [host]],
+    ...(clientAddress === undefined ? [] : [["x-forwarded-for", [clientAddress]] as const]),
+  ]);
 }
 
 /** What a response passes on, with this gateway's Via. */

@@ -1,28 +1,41 @@
-/** Fetches what the store lacks, once per target at a time: later requests join the flight (collapsed requests). */
-
+/** Fetches what the store lacks, once per target and slice at a time: later requests join the flight (collapsed requests). */
 import type { CacheRule } from "#domain/content/site.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
 import { type Fields, fieldValue } from "#domain/http/fields.ts";
 import type { Clock } from "#platform/clock.ts";
-import { decideOnFailure, type StaleBounds } from "../caching/lookup.ts";
+import { decideOnFailure, type StaleBounds, type UpstreamFailing } from "../caching/lookup.ts";
 import { ruleFor } from "../caching/rules.ts";
-import { decideStorage, type Freshness, type ResponseFacts, type StorageDecision } from "../caching/storage.ts";
+import { hasSliceValidator, isSlice, parseContentRange, rangeFieldOf } from "../caching/slices.ts";
+import { decideStorage, type ResponseFacts, type StorageDecision } from "../caching/storage.ts";
 import { variantKey, varyNames } from "../caching/variants.ts";
 import type { EdgeEvents } from "../events.ts";
 import type { ResponseStore } from "../store/response-store.ts";
 import { cacheKeyOf, type ResponseHead, type StoredResponse } from "../store/stored-response.ts";
-import type { UpstreamClient, UpstreamResponse } from "../upstream/upstream-client.ts";
+import type { UpstreamRequest, UpstreamResponse } from "../upstream/upstream-client.ts";
 import { type EdgeRequest, forwardedFields } from "./edge-request.ts";
 import { Filling } from "./filling.ts";
 
 /** Beyond this many targets at once a request goes on its own. */
 export const FLIGHTS_MAX = 4096;
 
+/** Whoever is asked for what is not stored: an upstream, or other caches before it. */
+export interface Upstream {
+  /** Throws a `Failure` where there is no response. */
+  fetch(request: UpstreamRequest): Promise<UpstreamResponse>;
+  /** Whether the last that was heard of it is that nobody answers. */
+  readonly isSuspect: boolean;
+  /** Whether it should be asked although it is suspect: once each interval. */
+  takeProbe(): boolean;
+  /** It has let somebody wait for longer than they could. */
+  suspect(): void;
+}
+
 /** A response that is being stored while it is read. */
 export type Arriving = ResponseHead & { readonly filling: Filling };
 
 export type FlightOutcome =
-  | { readonly kind: "arriving"; readonly response: Arriving }
+  /** `received` are the fields for the request that started the flight: what is stored may have fewer. */
+  | { readonly kind: "arriving"; readonly response: Arriving; readonly received: Fields }
   | { readonly kind: "validated"; readonly stored: StoredResponse }
   /** Not to be shared: for the request that started the flight only. */
   | { readonly kind: "pass"; readonly response: UpstreamResponse }
@@ -35,7 +48,7 @@ export interface Flight {
 }
 
 export interface FetchingOptions {
-  readonly upstream: UpstreamClient;
+  readonly upstream: Upstream;
   readonly store: ResponseStore;
   /** What its responses are stored under. */
   readonly site: string;
@@ -44,6 +57,14 @@ export interface FetchingOptions {
   readonly rules?: readonly CacheRule[];
   /** How stale a response may be served when the upstream fails, as of now; without it only as responses allow. */
   readonly staleBounds?: () => StaleBounds;
+}
+
+/** What a flight is for beside the target. */
+export interface FlightOptions {
+  /** Validated where it can be. */
+  readonly stored?: StoredResponse | undefined;
+  readonly slice?: number | undefined;
+  readonly onInterim?: UpstreamRequest["onInterim"];
 }
 
 type Named = Pick<EdgeRequest, "webOrigin" | "target">;
@@ -56,100 +77,68 @@ export class Fetching {
     this.#options = options;
   }
 
-  find(request: Named): Flight | undefined {
-    return this.#flights.get(this.#keyOf(request));
+  keyOf({ webOrigin, target }: Named): string {
+    return cacheKeyOf({ site: this.#options.site, webOrigin, key: target });
   }
 
-  /** `undefined` where `FLIGHTS_MAX` are under way. `stored` is validated where it can be. */
-  start(request: EdgeRequest, stored: StoredResponse | undefined): Flight | undefined {
+  find(request: Named, slice?: number): Flight | undefined {
+    return this.#flights.get(this.#flightOf(request, slice));
+  }
+
+  /** `undefined` where `FLIGHTS_MAX` are under way. */
+  start(request: EdgeRequest, options: FlightOptions = {}): Flight | undefined {
     if (this.#flights.size >= FLIGHTS_MAX) return undefined;
     const head = Promise.withResolvers<FlightOutcome>();
     const flight: Flight = { outcome: head.promise, mayStore: true };
-    this.#flights.set(this.#keyOf(request), flight);
-    this.#fly(request, stored, flight, head.resolve).catch((error: unknown) => {
-      this.#land(request, flight);
-      head.resolve({ kind: "failed", failure: asFailure(error) });
-    });
+    const name = this.#flightOf(request, options.slice);
+    const land = () => {
+      if (this.#flights.get(name) === flight) this.#flights.delete(name);
+    };
+    this.#flights.set(name, flight);
+    this.#fly(request, options, flight, (outcome) => {
+      if (outcome.kind !== "arriving") land();
+      head.resolve(outcome);
+    })
+      .catch((error: unknown) => head.resolve({ kind: "failed", failure: asFailure(error) }))
+      .finally(land);
     return flight;
   }
 
+  /** RFC 9111 section 4.4. */
   invalidate(named: Named): void {
-    const key = this.#keyOf(named);
-    const flight = this.#flights.get(key);
-    if (flight !== undefined) flight.mayStore = false;
-    this.#flights.delete(key);
+    const key = this.keyOf(named);
+    for (const [name, flight] of this.#flights) {
+      if (name !== key && !name.startsWith(`${key} `)) continue;
+      flight.mayStore = false;
+      this.#flights.delete(name);
+    }
     this.#options.store.remove(key);
   }
 
-  /** Whether the stored response may be served where the upstream fails. */
-  onFailure(stored: StoredResponse): ReturnType<typeof decideOnFailure> {
-    return decideOnFailure(stored.freshness, this.#options.staleBounds?.() ?? {}, this.#options.clock.nowMs());
+  /** Whether the stored response may be served where the upstream fails so. */
+  onFailure(stored: StoredResponse, failing: UpstreamFailing): ReturnType<typeof decideOnFailure> {
+    const bounds = this.#options.staleBounds?.() ?? {};
+    return decideOnFailure(stored.freshness, failing, bounds, this.#options.clock.nowMs());
   }
 
-  async #fly(
-    request: EdgeRequest,
-    stored: StoredResponse | undefined,
-    flight: Flight,
-    resolve: (outcome: FlightOutcome) => void,
-  ): Promise<void> {
-    const response = await this.#options.upstream.fetch({
-      method: "GET",
-      target: request.target,
-      fields: withValidators(forwardedFields(request, "whole"), stored),
-    });
-    if (stored !== undefined && response.status >= 500 && this.onFailure(stored).kind === "serve-stale") {
-      response.discard();
-      throw new Failure("unavailable", `upstream answered ${response.status} for ${request.target}`, {
-        retryable: true,
-        detail: { status: response.status },
-      });
-    }
-    if (stored !== undefined && response.status === 304) {
-      const updated = this.#update(request, stored, response, flight);
-      this.#land(request, flight);
-      return resolve({ kind: "validated", stored: updated });
-    }
-    const decision = this.#decideStorage(request, response);
-    const length = lengthOf(response.fields);
-    if (decision.kind === "pass" || (length !== undefined && length > this.#options.store.bodyBytesMax)) {
-      this.#land(request, flight);
-      return resolve({ kind: "pass", response });
-    }
-    const arriving = arrivingOf(this.#options.site, request, response, decision.freshness);
-    resolve({ kind: "arriving", response: arriving });
-    await this.#fill(request, arriving, response, flight);
-  }
-
-  /** RFC 9111 section 3.2: the fields of the 304 take the place of those stored. */
-  #update(request: EdgeRequest, stored: StoredResponse, response: UpstreamResponse, flight: Flight): StoredResponse {
-    response.discard();
-    const kept = [...stored.fields].filter(([name]) => name !== "age");
-    const news = [...response.fields].filter(([name]) => !OF_THE_CONTENT.has(name));
-    const fields = new Map([...kept, ...news]);
-    const { requestedAtMs, receivedAtMs } = response;
-    const facts = { status: stored.status, fields, requestedAtMs, receivedAtMs };
-    const decision = this.#decideStorage(request, facts);
-    if (decision.kind === "pass") {
-      this.#options.store.remove(cacheKeyOf(stored));
-      return { ...stored, fields };
-    }
-    const updated = { ...stored, fields, freshness: decision.freshness, requestedAtMs };
-    if (flight.mayStore) this.#options.store.update(updated);
-    return updated;
-  }
-
-  #decideStorage(request: EdgeRequest, facts: ResponseFacts): StorageDecision {
+  decideStorage(request: EdgeRequest, facts: ResponseFacts): StorageDecision {
     const rule = ruleFor(this.#options.rules ?? [], request.target);
     return decideStorage({ method: "GET", fields: request.fields }, facts, rule);
   }
 
+  /** RFC 9111 section 3.2: the fields of a response without content take the place of those stored. */
+  refresh(request: EdgeRequest, stored: StoredResponse, response: UpstreamResponse): StoredResponse | undefined {
+    const kept = [...stored.fields].filter(([name]) => name !== "age");
+    const news = [...response.fields].filter(([name]) => !OF_THE_CONTENT.has(name));
+    const { requestedAtMs, receivedAtMs } = response;
+    const facts = { status: stored.status, fields: new Map([...kept, ...news]), requestedAtMs, receivedAtMs };
+    const decision = this.decideStorage(request, facts);
+    if (decision.kind === "pass") return undefined;
+    return { ...stored, fields: decision.fields, freshness: decision.freshness, requestedAtMs };
+  }
+
   /** What is stored goes on to arrive when its readers have left. */
-  async #fill(
-    request: EdgeRequest,
-    { filling, ...head }: Arriving,
-    response: UpstreamResponse,
-    flight: Flight,
-  ): Promise<void> {
+  async fill({ filling, ...head }: Arriving, response: UpstreamResponse, flight: Pick<Flight, "mayStore">) {
     const { store, events } = this.#options;
     const storing = store.begin(head, () => flight.mayStore);
     let bytes = 0;
@@ -161,7 +150,6 @@ export class Fetching {
         if (!isRead && bytes > store.bodyBytesMax) break;
       }
     } catch (error) {
-      this.#land(request, flight);
       const failure = asFailure(error);
       events.upstreamFailed(failure);
       filling.fail(failure);
@@ -169,27 +157,82 @@ export class Fetching {
     }
     filling.finish();
     await storing.finish();
-    this.#land(request, flight);
   }
 
-  #land(request: EdgeRequest, flight: Flight): void {
-    const key = this.#keyOf(request);
-    if (this.#flights.get(key) === flight) this.#flights.delete(key);
+  async #fly(
+    request: EdgeRequest,
+    { stored, slice, onInterim }: FlightOptions,
+    flight: Flight,
+    resolve: (outcome: FlightOutcome) => void,
+  ): Promise<void> {
+    const fields = withValidators(forwardedFields(request, "whole"), stored);
+    if (slice !== undefined) fields.set("range", [rangeFieldOf(slice)]);
+    const asked = { method: "GET", target: request.target, fields, ...(onInterim === undefined ? {} : { onInterim }) };
+    const response = await this.#options.upstream.fetch(asked);
+    if (
+      stored !== undefined &&
+      response.status >= 500 &&
+      this.onFailure(stored, "server-error").kind === "serve-stale"
+    ) {
+      response.discard();
+      throw serverErrorOf(request, response.status);
+    }
+    if (stored !== undefined && response.status === 304) {
+      response.discard();
+      return resolve({ kind: "validated", stored: this.#validate(request, stored, response, flight) });
+    }
+    const arriving = this.#arrivingOf(request, response, slice);
+    if (arriving === undefined || isErrorOverGood(stored, response)) return resolve({ kind: "pass", response });
+    resolve({ kind: "arriving", response: arriving, received: response.fields });
+    await this.fill(arriving, response, flight);
   }
 
-  #keyOf({ webOrigin, target }: Named): string {
-    return cacheKeyOf({ site: this.#options.site, webOrigin, key: target });
+  #validate(request: EdgeRequest, stored: StoredResponse, response: UpstreamResponse, flight: Flight): StoredResponse {
+    const updated = this.refresh(request, stored, response);
+    if (updated === undefined) this.#options.store.remove(cacheKeyOf(stored));
+    else if (flight.mayStore) this.#options.store.update(updated);
+    return updated ?? stored;
+  }
+
+  /** `undefined` for what is not stored. */
+  #arrivingOf(request: EdgeRequest, response: UpstreamResponse, slice: number | undefined): Arriving | undefined {
+    const part = response.status === 206 ? parseContentRange(response.fields) : undefined;
+    const isWantedSlice =
+      slice !== undefined && part !== undefined && isSlice(part, slice) && hasSliceValidator(response.fields);
+    const status = isWantedSlice ? 200 : response.status;
+    const decision = this.decideStorage(request, { ...response, status });
+    const length = lengthOf(response.fields);
+    const isTooLarge = length !== undefined && length > this.#options.store.bodyBytesMax;
+    if (decision.kind === "pass" || isTooLarge) return undefined;
+    const head = headOf(this.#options.site, request, { ...response, status }, decision);
+    return { ...head, ...(isWantedSlice ? { slice } : {}), filling: new Filling() };
+  }
+
+  #flightOf(request: Named, slice: number | undefined): string {
+    const key = this.keyOf(request);
+    return slice === undefined ? key : `${key} ${slice}`;
   }
 }
 
-/** They describe the content that was sent, which a 304 has none of. */
+/** They describe the content that was sent, which a response without content has none of, and what was validated. */
 const OF_THE_CONTENT = new Set([
   "content-encoding",
   "content-length",
+  "content-md5",
   "content-range",
-  "content-type",
+  "etag",
   "transfer-encoding",
 ]);
+
+/** An error of the upstream never takes the place of a good response. */
+function isErrorOverGood(stored: StoredResponse | undefined, response: UpstreamResponse): boolean {
+  return stored !== undefined && stored.status < 400 && response.status >= 500;
+}
+
+function serverErrorOf(request: EdgeRequest, status: number): Failure {
+  const words = `upstream answered ${status} for ${request.target}`;
+  return new Failure("unavailable", words, { retryable: true, detail: { status } });
+}
 
 function asFailure(error: unknown): Failure {
   if (isFailure(error)) return error;
@@ -201,7 +244,10 @@ function lengthOf(fields: Fields): number | undefined {
   return text === undefined ? undefined : Number(text);
 }
 
-function withValidators(fields: Map<string, readonly string[]>, stored: StoredResponse | undefined): Fields {
+function withValidators(
+  fields: Map<string, readonly string[]>,
+  stored: StoredResponse | undefined,
+): Map<string, readonly string[]> {
   const tag = stored?.fields.get("etag");
   const modified = stored?.fields.get("last-modified");
   if (tag !== undefined) fields.set("if-none-match", tag);
@@ -209,8 +255,14 @@ function withValidators(fields: Map<string, readonly string[]>, stored: StoredRe
   return fields;
 }
 
-function arrivingOf(site: string, request: EdgeRequest, response: UpstreamResponse, freshness: Freshness): Arriving {
-  const names = varyNames(response.fields);
+/** As a response to a GET of the request's target is stored. */
+export function headOf(
+  site: string,
+  request: EdgeRequest,
+  response: UpstreamResponse,
+  { fields, freshness }: Extract<StorageDecision, { kind: "store" }>,
+): ResponseHead {
+  const names = varyNames(fields);
   return {
     site,
     webOrigin: request.webOrigin,
@@ -218,9 +270,8 @@ function arrivingOf(site: string, request: EdgeRequest, response: UpstreamRespon
     varyNames: names,
     variant: variantKey(names, request.fields),
     status: response.status,
-    fields: response.fields,
+    fields,
     freshness,
     requestedAtMs: response.requestedAtMs,
-    filling: new Filling(),
   };
 }

@@ -2,39 +2,46 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { assert } from "#domain/assert.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
-import { fieldsOf, fieldValue } from "#domain/http/fields.ts";
+import { fieldsOf } from "#domain/http/fields.ts";
 import type { ResolvedRange } from "#domain/http/range.ts";
+import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
 import { currentAgeSeconds, decideLookup, type LookupDecision } from "../caching/lookup.ts";
 import { ruleFor } from "../caching/rules.ts";
 import { variantKey } from "../caching/variants.ts";
 import type { CacheOutcome } from "../events.ts";
-import { cacheKeyOf, type StoredResponse } from "../store/stored-response.ts";
-import { type EdgeRequest, forwardedFields, isSafe, type Reading, readRequest } from "./edge-request.ts";
+import type { StoredResponse } from "../store/stored-response.ts";
+import { type EdgeRequest, type Reading, readRequest } from "./edge-request.ts";
+import type { Exchange } from "./exchange.ts";
 import { Fetching, type FetchingOptions, type Flight, type FlightOutcome } from "./fetching.ts";
-import { partOf, sendAnswer, sendFailure, sendWhole } from "./sending.ts";
+import { Forwarding } from "./forwarding.ts";
+import { type Answer, interimTo, partOf, sendAnswer, sendFailure, sendWhole } from "./sending.ts";
+import { firstSliceOf, SliceServing } from "./slice-serving.ts";
 
 /** Where stale may be served, an upstream that does not answer is not waited for longer. */
 const STALE_WAIT_MS = 2_000;
-/** After the upstream failed, it is asked again this often where stale may be served. */
-const UPSTREAM_RETRY_MS = 5_000;
+/** What was not stored is not waited for by others for this long (hit-for-miss): each asks on its own. */
+export const UNCACHEABLE_MS = 30_000;
+export const UNCACHEABLE_TARGETS_MAX = 10_000;
 
 export type RequestFlowOptions = FetchingOptions;
-
-interface Exchange {
-  readonly request: EdgeRequest;
-  readonly incoming: IncomingMessage;
-  readonly response: ServerResponse;
-}
 
 export class RequestFlow {
   readonly #options: RequestFlowOptions;
   readonly #fetching: Fetching;
-  /** By the monotonic clock. */
-  #upstreamFailedMs = Number.NEGATIVE_INFINITY;
+  readonly #forwarding: Forwarding;
+  readonly #slices: SliceServing;
+  readonly #uncacheable: BoundedMap<string, true>;
 
   constructor(options: RequestFlowOptions) {
+    const { clock } = options;
     this.#options = options;
     this.#fetching = new Fetching(options);
+    this.#forwarding = new Forwarding(options, this.#fetching);
+    this.#slices = new SliceServing(options, this.#fetching);
+    this.#uncacheable = new BoundedMap({
+      entriesMax: UNCACHEABLE_TARGETS_MAX,
+      lifetime: { ms: UNCACHEABLE_MS, clock },
+    });
   }
 
   async handle(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -65,7 +72,7 @@ export class RequestFlow {
     this.#refuseWhenDenied();
     const exchange = { request, incoming, response };
     const isStored = request.isCacheable && ruleFor(this.#options.rules ?? [], request.target).bypass !== true;
-    return isStored ? await this.#answer(exchange) : await this.#forward(exchange, "fwd=bypass");
+    return isStored ? await this.#answer(exchange) : await this.#forwarding.forward(exchange, "fwd=bypass");
   }
 
   /** The policy's word on content while cut off: not at all once it has been too long. */
@@ -77,11 +84,11 @@ export class RequestFlow {
 
   async #answer(exchange: Exchange): Promise<CacheOutcome> {
     const { request, response } = exchange;
-    const { store, site, clock } = this.#options;
-    const cacheKey = cacheKeyOf({ site, webOrigin: request.webOrigin, key: request.target });
-    const found = store.find(cacheKey, request.fields);
+    const { store, clock } = this.#options;
+    const key = this.#fetching.keyOf(request);
+    const found = store.find(key, request.fields);
     const stored = found instanceof Promise ? await found : found;
-    const missing = () => (store.has(cacheKey) ? "vary-miss" : "uri-miss");
+    const missing = () => (store.has(key) ? "vary-miss" : "uri-miss");
     const decision = decideLookup(stored?.freshness ?? missing(), request.asked, clock.nowMs());
     switch (decision.kind) {
       case "serve":
@@ -100,45 +107,80 @@ export class RequestFlow {
       }
       case "validate":
       case "forward":
-        if (request.method === "HEAD") return await this.#forward(exchange, `fwd=${decision.because}`);
-        return await this.#fetch(exchange, stored, decision.because);
+        return await this.#miss(exchange, stored, decision.because);
     }
+  }
+
+  async #miss(exchange: Exchange, stored: StoredResponse | undefined, because: Because): Promise<CacheOutcome> {
+    const { request } = exchange;
+    const isAlone =
+      request.method === "HEAD" || (stored === undefined && this.#uncacheable.has(this.#fetching.keyOf(request)));
+    if (isAlone) return await this.#forwarding.forward(exchange, `fwd=${because}`, stored);
+    const slice = stored === undefined ? firstSliceOf(request) : undefined;
+    return slice === undefined
+      ? await this.#fetch(exchange, stored, because)
+      : await this.#serveSlices(exchange, slice, because);
   }
 
   /** Joins the flight for the target or starts it; what turns out not to be shared goes on its own. */
   async #fetch(exchange: Exchange, stored: StoredResponse | undefined, because: Because): Promise<CacheOutcome> {
     const { request } = exchange;
+    const mayBeStale = stored !== undefined && this.#fetching.onFailure(stored, "disconnected").kind === "serve-stale";
+    if (mayBeStale && this.#options.upstream.isSuspect) return await this.#serveWithoutWaiting(exchange, stored);
     const joined = this.#fetching.find(request);
-    const mayBeStale = stored !== undefined && this.#fetching.onFailure(stored).kind === "serve-stale";
-    if (mayBeStale && this.#isUpstreamDown()) return await this.#onFailure(exchange, stored, DOWN, `fwd=${because}`);
-    const flight = joined ?? this.#fetching.start(request, stored);
-    if (flight === undefined) return await this.#forward(exchange, `fwd=${because}`);
+    const onInterim = interimTo(exchange.response, exchange.incoming.httpVersionMinor);
+    const flight = joined ?? this.#fetching.start(request, { stored, onInterim });
+    if (flight === undefined) return await this.#forwarding.forward(exchange, `fwd=${because}`);
     const outcome = await (mayBeStale ? this.#outcomeInTime(flight, joined === undefined) : flight.outcome);
     const status = `fwd=${because}${joined === undefined ? "" : "; collapsed"}`;
-    if (joined !== undefined && !isShared(outcome, request)) return await this.#forward(exchange, `fwd=${because}`);
+    if (joined !== undefined && !isShared(outcome, request))
+      return await this.#forwarding.forward(exchange, `fwd=${because}`);
     switch (outcome.kind) {
       case "failed":
         return await this.#onFailure(exchange, stored, outcome.failure, status);
       case "validated":
         await this.#serve(exchange, outcome.stored, `${status}; fwd-status=304; stored`);
         return "validated";
-      case "pass": {
-        const { response } = outcome;
-        const body = (range?: ResolvedRange) => partOf(response.body, range);
-        await this.#send(exchange, { ...response, cacheStatus: status, body }, () => response.discard());
+      case "pass":
+        await this.#pass(exchange, outcome.response, status);
         return OUTCOMES[because];
-      }
       case "arriving": {
         const { filling, ...head } = outcome.response;
-        const ageSeconds = currentAgeSeconds(head.freshness, this.#options.clock.nowMs());
-        await this.#send(exchange, {
-          ...head,
-          ageSeconds,
-          cacheStatus: `${status}; stored`,
-          body: (range) => partOf(filling.read(), range),
-        });
+        const body = (range?: ResolvedRange) => partOf(filling.read(), range);
+        const fields = joined === undefined ? outcome.received : head.fields;
+        await this.#send(exchange, { ...head, fields, ...this.#ageOf(head), cacheStatus: `${status}; stored`, body });
         return joined === undefined ? OUTCOMES[because] : "collapsed";
       }
+    }
+  }
+
+  async #serveSlices(exchange: Exchange, first: number, because: Because): Promise<CacheOutcome> {
+    const { request, response, incoming } = exchange;
+    const onInterim = interimTo(response, incoming.httpVersionMinor);
+    const found = await this.#slices.answer(request, first, onInterim);
+    switch (found.kind) {
+      case "answer":
+        await this.#send(exchange, found.answer);
+        return found.isHit ? "hit" : OUTCOMES[because];
+      case "pass":
+        await this.#pass(exchange, found.response, `fwd=${because}`);
+        return OUTCOMES[because];
+      case "forward":
+        return await this.#forwarding.forward(exchange, `fwd=${because}`);
+      case "failed":
+        return await this.#onFailure(exchange, undefined, found.failure, `fwd=${because}`);
+    }
+  }
+
+  /** What is not shared: the next ones do not wait for each other, but where the upstream failed. */
+  async #pass(exchange: Exchange, response: FlightResponse, status: string): Promise<void> {
+    if (response.status < 500) this.#uncacheable.set(this.#fetching.keyOf(exchange.request), true);
+    const body = (range?: ResolvedRange) => partOf(response.body, range);
+    const cacheStatus = `${status}; fwd-status=${response.status}`;
+    try {
+      await this.#send(exchange, { ...response, cacheStatus, body });
+    } finally {
+      response.discard();
     }
   }
 
@@ -148,8 +190,9 @@ export class RequestFlow {
     failure: Failure,
     status: string,
   ): Promise<CacheOutcome> {
-    const decision = stored && this.#fetching.onFailure(stored);
-    if (failure !== DOWN) this.#noteFailure(failure);
+    const failing = failure.detail["status"] === undefined ? "disconnected" : "server-error";
+    const decision = stored && this.#fetching.onFailure(stored, failing);
+    this.#options.events.upstreamFailed(failure);
     if (stored !== undefined && decision?.kind === "serve-stale") {
       await this.#serve(exchange, stored, `${status}; detail=${decision.because}`);
       return "stale";
@@ -158,20 +201,18 @@ export class RequestFlow {
     return "failed";
   }
 
-  #noteFailure(failure: Failure): void {
-    this.#options.events.upstreamFailed(failure);
-    const hasAnswered = failure.detail["status"] !== undefined;
-    if (failure.retryable && !hasAnswered) this.#upstreamFailedMs = this.#options.clock.monotonicMs();
-  }
-
-  #isUpstreamDown(): boolean {
-    return this.#options.clock.monotonicMs() - this.#upstreamFailedMs < UPSTREAM_RETRY_MS;
+  /** While nobody answers, stale is served at once; now and then one of those who get it has the upstream asked. */
+  async #serveWithoutWaiting(exchange: Exchange, stored: StoredResponse): Promise<CacheOutcome> {
+    this.#revalidate(exchange.request, stored);
+    await this.#serve(exchange, stored, `hit; ttl=${this.#freshForSeconds(stored)}; detail=disconnected`);
+    return "stale";
   }
 
   /** A flight that takes too long goes on; whoever can have stale does not wait for it. */
   async #outcomeInTime(flight: Flight, isOwn: boolean): Promise<FlightOutcome> {
     const late = Promise.withResolvers<FlightOutcome>();
     using _timer = this.#options.clock.timer(STALE_WAIT_MS, () => {
+      this.#options.upstream.suspect();
       const failure = new Failure("upstream-timeout", `no answer in ${STALE_WAIT_MS} ms`, { retryable: true });
       late.resolve({ kind: "failed", failure });
       if (isOwn) void flight.outcome.then(discardUnshared);
@@ -181,82 +222,60 @@ export class RequestFlow {
 
   /** In the background, once per target; its failure leaves what is stored. */
   #revalidate(request: EdgeRequest, stored: StoredResponse): void {
-    if (this.#isUpstreamDown() || this.#fetching.find(request) !== undefined) return;
-    const flight = this.#fetching.start(request, stored);
+    const { upstream, events } = this.#options;
+    if (this.#fetching.find(request) !== undefined || (upstream.isSuspect && !upstream.takeProbe())) return;
+    const flight = this.#fetching.start(request, { stored });
     void flight?.outcome.then((outcome) => {
       discardUnshared(outcome);
-      if (outcome.kind === "failed") this.#noteFailure(outcome.failure);
+      if (outcome.kind === "failed") events.upstreamFailed(outcome.failure);
     });
-  }
-
-  /** Past the store; an unsafe method that succeeds makes stored responses invalid (RFC 9111 section 4.4). */
-  async #forward(exchange: Exchange, status: string): Promise<CacheOutcome> {
-    const { request, incoming } = exchange;
-    const { method, webOrigin, target } = request;
-    const hasBody =
-      incoming.headers["content-length"] !== undefined || incoming.headers["transfer-encoding"] !== undefined;
-    const response = await this.#options.upstream.fetch({
-      method,
-      target,
-      fields: forwardedFields(request, "as-asked"),
-      ...(hasBody ? { body: incoming } : {}),
-    });
-    if (!isSafe(request) && response.status >= 200 && response.status < 400) {
-      const named = ["location", "content-location"].map((name) => fieldValue(response.fields, name));
-      const paths = named.filter((path) => path !== undefined && /^\/(?!\/)/.test(path));
-      for (const invalid of new Set([target, ...paths]))
-        if (invalid !== undefined) this.#fetching.invalidate({ webOrigin, target: invalid });
-    }
-    const cacheStatus = `${status}; fwd-status=${response.status}`;
-    const body = (range?: ResolvedRange) => partOf(response.body, range);
-    await this.#send(exchange, { ...response, cacheStatus, body }, () => response.discard());
-    return "bypass";
   }
 
   async #serve(exchange: Exchange, stored: StoredResponse, cacheStatus: string): Promise<void> {
     const { body } = stored;
-    const ageSeconds = currentAgeSeconds(stored.freshness, this.#options.clock.nowMs());
+    const { ageSeconds } = this.#ageOf(stored);
     const isWhole = exchange.request.method === "GET" && stored.status !== 204 && !exchange.request.isForPart;
     if (isWhole && body instanceof Uint8Array)
       return sendWhole(exchange.response, stored, body, { cacheStatus: `Perigee; ${cacheStatus}`, ageSeconds });
     const fields = new Map([...stored.fields]);
     if (stored.status !== 204) fields.set("content-length", [String(body.byteLength)]);
     const answer = { ...stored, fields, ageSeconds, cacheStatus };
-    if (body instanceof Uint8Array)
-      return await this.#send(exchange, {
-        ...answer,
-        body: (range) => [range === undefined ? body : body.subarray(range.start, range.end + 1)],
-      });
-    await using open = await body.open();
-    if (open === undefined) return void (await this.#forward(exchange, "fwd=uri-miss"));
-    const last = body.byteLength - 1;
+    if (body instanceof Uint8Array) {
+      const part = (range?: ResolvedRange) => [range === undefined ? body : body.subarray(range.start, range.end + 1)];
+      return await this.#send(exchange, { ...answer, body: part });
+    }
+    await this.#serveFile(exchange, stored, answer);
+  }
+
+  /** A file that is gone is a miss; one that turns out damaged has been counted and dropped, and no wrong byte was sent. */
+  async #serveFile(exchange: Exchange, stored: StoredResponse, answer: Omit<Answer, "body">): Promise<void> {
+    if (stored.body instanceof Uint8Array) return;
+    await using open = await stored.body.open();
+    if (open === undefined) return void (await this.#forwarding.forward(exchange, "fwd=uri-miss"));
+    const last = stored.body.byteLength - 1;
     try {
       await this.#send(exchange, { ...answer, body: (range) => open.read(range?.start ?? 0, range?.end ?? last) });
     } catch (error) {
-      // The store has counted and dropped it, and the connection is cut: no wrong byte was sent.
       if (!isFailure(error)) throw error;
     }
   }
 
-  async #send(
-    { request, response }: Exchange,
-    answer: Parameters<typeof sendAnswer>[1],
-    discard?: () => void,
-  ): Promise<void> {
-    try {
-      await sendAnswer(request, answer, response, this.#options.clock.nowMs());
-    } finally {
-      discard?.();
-    }
+  async #send({ request, response }: Exchange, answer: Answer): Promise<void> {
+    await sendAnswer(request, answer, response, this.#options.clock.nowMs());
   }
 
-  #freshForSeconds({ freshness }: StoredResponse): number {
-    return Math.floor(freshness.lifetimeSeconds - currentAgeSeconds(freshness, this.#options.clock.nowMs()));
+  #ageOf({ freshness }: Pick<StoredResponse, "freshness">): { readonly ageSeconds: number } {
+    return { ageSeconds: currentAgeSeconds(freshness, this.#options.clock.nowMs()) };
+  }
+
+  #freshForSeconds(stored: StoredResponse): number {
+    return Math.floor(stored.freshness.lifetimeSeconds - this.#ageOf(stored).ageSeconds);
   }
 }
 
 /** Why the upstream is asked. */
 type Because = Extract<LookupDecision, { kind: "forward" | "validate" }>["because"];
+type FlightResponse = Extract<FlightOutcome, { kind: "pass" }>["response"];
 
 /** What became of it where the upstream answered with a response of its own. */
 const OUTCOMES: Readonly<Record<Because, CacheOutcome>> = {
@@ -265,9 +284,6 @@ const OUTCOMES: Readonly<Record<Because, CacheOutcome>> = {
   stale: "replaced",
   request: "replaced",
 };
-
-/** While it is known to fail, it is not asked. */
-const DOWN = new Failure("unavailable", "the upstream failed a moment ago");
 
 function discardUnshared(outcome: FlightOutcome): void {
   if (outcome.kind === "pass") outcome.response.discard();

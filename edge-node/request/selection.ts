@@ -2,10 +2,10 @@
 import { parseHttpDate } from "#domain/http/date.ts";
 import { ifNoneMatchNames, matchesStrongly } from "#domain/http/entity-tag.ts";
 import { type Fields, fieldValue } from "#domain/http/fields.ts";
-import { type RangeDecision, resolveRange } from "#domain/http/range.ts";
+import { type RangesDecision, resolveRanges } from "#domain/http/range.ts";
 import type { EdgeRequest } from "./edge-request.ts";
 
-export type Selection = RangeDecision | { readonly kind: "not-modified" };
+export type Selection = RangesDecision | { readonly kind: "not-modified" };
 
 /** `sizeBytes` is `undefined` while the length is not known: then the answer is the whole. */
 export function decideSelection(
@@ -17,10 +17,10 @@ export function decideSelection(
   if (isNotModified(request.fields, response.fields, nowMs)) return { kind: "not-modified" };
   const isForRange = request.method === "GET" && response.sizeBytes !== undefined;
   if (!isForRange || !fitsIfRange(request.fields, response.fields, nowMs)) return { kind: "whole" };
-  return resolveRange(fieldValue(request.fields, "range"), response.sizeBytes);
+  return resolveRanges(fieldValue(request.fields, "range"), response.sizeBytes);
 }
 
-function isNotModified(asked: Fields, fields: Fields, nowMs: number): boolean {
+export function isNotModified(asked: Fields, fields: Fields, nowMs: number): boolean {
   const tags = fieldValue(asked, "if-none-match");
   if (tags !== undefined) return ifNoneMatchNames(tags, fieldValue(fields, "etag"));
   const sinceMs = parseHttpDate(fieldValue(asked, "if-modified-since") ?? "", nowMs);
@@ -29,7 +29,7 @@ function isNotModified(asked: Fields, fields: Fields, nowMs: number): boolean {
 }
 
 /** Section 13.1.5: a strong tag, or exactly the date that was given. */
-function fitsIfRange(asked: Fields, fields: Fields, nowMs: number): boolean {
+export function fitsIfRange(asked: Fields, fields: Fields, nowMs: number): boolean {
   const condition = fieldValue(asked, "if-range");
   if (condition === undefined) return true;
   if (condition.includes('"')) return matchesStrongly(condition, fieldValue(fields, "etag") ?? "");

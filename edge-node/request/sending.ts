@@ -5,6 +5,7 @@ import { type Fields, fieldValue } from "#domain/http/fields.ts";
 import type { ResolvedRange } from "#domain/http/range.ts";
 import { HTTP_STATUS_BY_CODE, problemOf } from "#platform/http/problem.ts";
 import type { StoredResponse } from "../store/stored-response.ts";
+import { byteRanges } from "./byte-ranges.ts";
 import { type EdgeRequest, returnedFields } from "./edge-request.ts";
 import { decideSelection } from "./selection.ts";
 
@@ -45,6 +46,16 @@ export async function sendAnswer(
       writeHead(response, 206, fields);
       return await sendBody(response, answer.body(selection.range));
     }
+    case "parts": {
+      const { ranges } = selection;
+      const mediaType = fieldValue(fields, "content-type");
+      const salt = `${request.target} ${nowMs} ${JSON.stringify(ranges)}`;
+      const parts = byteRanges({ ranges, sizeBytes: sizeBytes ?? 0, mediaType, salt, read: answer.body });
+      fields.set("content-type", [parts.contentType]);
+      fields.set("content-length", [String(parts.byteLength)]);
+      writeHead(response, 206, fields);
+      return await sendBody(response, parts.body());
+    }
     case "whole":
       if (request.method === "HEAD") return end(response, answer.status, fields);
       writeHead(response, answer.status, fields);
@@ -60,6 +71,38 @@ const PROXY_ERRORS: Partial<Record<Failure["code"], string>> = {
   "upstream-truncated": "http_response_incomplete",
 };
 
+/** Interim responses of the upstream go to the user agent that the upstream is asked for, as far as node:http knows them. */
+export function interimTo(response: ServerResponse, httpVersionMinor: number) {
+  return (status: number, fields: Fields): void => {
+    // RFC 9110 section 15.2: none to HTTP/1.0.
+    if (httpVersionMinor < 1 || response.headersSent) return;
+    if (status === 102 && "writeProcessing" in response) response.writeProcessing();
+    const link = fields.get("link");
+    if (status !== 103 || link === undefined) return;
+    const others = [...fields].filter(([name]) => name !== "link").map(([name, values]) => [name, [...values]]);
+    try {
+      response.writeEarlyHints({ ...Object.fromEntries(others), link: [...link] });
+    } catch (error) {
+      // A Link that node:http takes for malformed: hints are for those who can use them.
+      if (!(error instanceof TypeError)) throw error;
+    }
+  };
+}
+
+/** The bytes of a stored body. Throws where they are gone or not those that were stored. */
+export async function* bytesOfStored(
+  { body, key }: StoredResponse,
+  { start, end }: ResolvedRange,
+): AsyncGenerator<Uint8Array> {
+  if (body instanceof Uint8Array) {
+    yield body.subarray(start, end + 1);
+    return;
+  }
+  await using open = await body.open();
+  if (open === undefined) throw new Failure("storage-failed", `${key}: its body is gone`);
+  yield* open.read(start, end);
+}
+
 /** What a user agent is told: the log has the rest, addresses among it. */
 const WORDS: Partial<Record<Failure["code"], string>> = {
   unavailable: "the origin server of this site cannot be reached, and nothing stored may be served",
@@ -74,8 +117,8 @@ export function sendFailure(
   cacheStatus: string,
   status = statusOf(failure),
 ): number {
-  const error = PROXY_ERRORS[failure.code];
-  const { code, message } = failure;
+  const { code, message, detail } = failure;
+  const error = typeof detail["proxyError"] === "string" ? detail["proxyError"] : PROXY_ERRORS[code];
   const problem = { ...problemOf(new Failure(code, WORDS[code] ?? message)), status };
   const body = JSON.stringify(problem);
   const fields = new Map([

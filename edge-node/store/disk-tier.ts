@@ -8,11 +8,12 @@ import type { Clock } from "#platform/clock.ts";
 import { storageFailure } from "#platform/files/durable.ts";
 import type { Random } from "#platform/random.ts";
 import { isBrokenDatabase } from "#platform/sqlite/database.ts";
+import { selectVariant } from "../caching/variants.ts";
 import { BodyFileWriter, type BodySeal, openBody, readBody, removeFile } from "./body-file.ts";
 import { DiskIndex } from "./disk-index.ts";
 import { bytesOnDisk, type IndexedResponse } from "./disk-row.ts";
 import { DiskSpace, folderNames, type StoreUsage } from "./disk-space.ts";
-import { findVariant, type Uses } from "./memory-tier.ts";
+import type { Uses } from "./memory-tier.ts";
 import { type OpenOrder, SWEEP_START, type SweepPlace } from "./purge-sweep.ts";
 import type { PurgeOrder } from "./purging.ts";
 import type { FileBody, ResponseHead } from "./stored-response.ts";
@@ -97,7 +98,7 @@ export class DiskTier implements AsyncDisposable {
         );
         void this.#space.forget(this.#index.drop(faulty));
       }
-      const head = findVariant(
+      const head = selectVariant(
         found.map((row) => row.head),
         request,
       );

@@ -1,6 +1,6 @@
 /** Responses in memory, limited by their bytes: the target that is worth least leaves first, with its variants. */
 import type { Fields } from "#domain/http/fields.ts";
-import { variantKey } from "../caching/variants.ts";
+import { selectVariant } from "../caching/variants.ts";
 import { EvictionPolicy, hashOf, historyEntriesFor } from "./eviction-policy.ts";
 import { EvictionQueue } from "./eviction-queue.ts";
 import { memoryBytesOf } from "./memory-bytes.ts";
@@ -76,7 +76,7 @@ export class MemoryTier {
   find(cacheKey: string, request: Fields, slice?: number): StoredResponse | undefined {
     const entry = this.#entries.get(nameOf(cacheKey, slice));
     if (entry === undefined || !this.#isLeft(entry)) return undefined;
-    const found = findVariant(entry.variants, request);
+    const found = selectVariant(entry.variants, request);
     if (found === undefined) return undefined;
     this.#queue.touch(entry.slot);
     if (entry.uses === 0) this.#used.push(entry);
@@ -210,20 +210,6 @@ export class MemoryTier {
 
 function nameOf(cacheKey: string, slice: number | undefined): string {
   return slice === undefined ? cacheKey : `${cacheKey} ${slice}`;
-}
-
-/** The latest that was negotiated as this request would be. */
-export function findVariant<T extends Pick<ResponseHead, "varyNames" | "variant">>(
-  variants: readonly T[],
-  request: Fields,
-): T | undefined {
-  for (let at = variants.length - 1; at >= 0; at -= 1) {
-    const one = variants[at];
-    if (one === undefined) continue;
-    if (one.varyNames.length === 0 ? one.variant === "" : variantKey(one.varyNames, request) === one.variant)
-      return one;
-  }
-  return undefined;
 }
 
 function isSameVariant(a: ResponseHead, b: ResponseHead): boolean {

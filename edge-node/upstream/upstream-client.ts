@@ -1,15 +1,23 @@
-/** The upstream over HTTP/1.1 by undici: bounded in time and size, every way to fail a named Failure. */
+/** The upstream over HTTP/1.1 by undici: bounded in time and size, every way to fail a named Failure, probed while down. */
 import type { Readable } from "node:stream";
 import type { Dispatcher, Pool } from "undici";
 import { Failure, isFailure } from "#domain/failure.ts";
+import { formatHttpDate } from "#domain/http/date.ts";
 import type { Fields } from "#domain/http/fields.ts";
 import type { Clock } from "#platform/clock.ts";
+import type { ClientTls } from "#platform/grpc/client.ts";
+import type { Random } from "#platform/random.ts";
+import { Breaker } from "./breaker.ts";
 
 export interface UpstreamRequest {
   readonly method: Dispatcher.HttpMethod;
   readonly target: string;
   readonly fields: Fields;
   readonly body?: Readable;
+  /** Told of interim responses (1xx) as they come. */
+  readonly onInterim?: (status: number, fields: Fields) => void;
+  /** Which edge asks this node: absent for a user agent's request. */
+  readonly askedBy?: "sibling" | "child";
 }
 
 export interface UpstreamResponse {
@@ -17,6 +25,8 @@ export interface UpstreamResponse {
   readonly fields: Fields;
   readonly requestedAtMs: number;
   readonly receivedAtMs: number;
+  /** When the origin server was asked, at the latest, where another edge has kept the response: what a purge counts from. */
+  readonly askedAtMs?: number;
   /** Read once; throws `upstream-timeout`, `upstream-truncated` or `upstream-malformed`. */
   readonly body: AsyncIterable<Uint8Array>;
   /** Gives up the rest of the body. */
@@ -26,48 +36,95 @@ export interface UpstreamResponse {
 export interface UpstreamOptions {
   readonly url: URL;
   readonly clock: Clock;
+  readonly random: Random;
   /** To a connection that stands. */
   readonly connectMsMax: number;
   /** From the call to the response's head. */
   readonly headMsMax: number;
   /** Between two parts of a body. */
   readonly idleMsMax: number;
+  /** Of another edge: who it must be, and who asks. */
+  readonly tls?: ClientTls;
 }
 
 export class UpstreamClient implements AsyncDisposable {
   readonly #options: UpstreamOptions;
+  readonly #breaker: Breaker;
   #pool: Promise<Pool> | undefined;
 
   constructor(options: UpstreamOptions) {
     this.#options = options;
+    this.#breaker = new Breaker(options);
   }
 
-  /** Resolves with the head. Throws `unavailable`, `upstream-timeout`, `upstream-truncated` or `upstream-malformed`. */
+  /** Whether the last that was heard of it is that nobody answers. */
+  get isSuspect(): boolean {
+    return this.#breaker.isSuspect;
+  }
+
+  /** Whether somebody should ask it although it is suspect: once each interval. */
+  takeProbe(): boolean {
+    return this.#breaker.takeProbe();
+  }
+
+  /** It has let somebody wait for longer than they could. */
+  suspect(): void {
+    this.#breaker.failed("unreachable");
+  }
+
+  /**
+   * Resolves with the head. Throws `unavailable`, `upstream-timeout`, `upstream-truncated` or `upstream-malformed`. A
+   * connection that breaks before an answer is replaced once, where the request may be made twice (RFC 9110 section 9.2.2).
+   */
   async fetch(request: UpstreamRequest): Promise<UpstreamResponse> {
-    const { clock, headMsMax, idleMsMax } = this.#options;
+    if (this.#breaker.isOpen && !this.#breaker.takeProbe()) throw this.#downOf(request);
+    const { clock, headMsMax } = this.#options;
     const giveUp = new AbortController();
     using _deadline = clock.timer(headMsMax, () => giveUp.abort(timeoutOf(request, `no response in ${headMsMax} ms`)));
-    const requestedAtMs = clock.nowMs();
-    try {
-      const pool = await this.#connections();
-      const response = await pool.request({
-        method: request.method,
-        path: request.target,
-        headers: [...request.fields].flatMap(([name, values]) => values.flatMap((value) => [name, value])),
-        body: request.body ?? null,
-        signal: giveUp.signal,
-      });
-      // Without this a body that is given up unread is an uncaught error.
-      response.body.on("error", () => undefined);
-      const body = bounded(response, request, () =>
-        clock.timer(idleMsMax, () => response.body.destroy(timeoutOf(request, `nothing for ${idleMsMax} ms`))),
-      );
-      const fields = fieldsFrom(response, request);
-      const discard = () => void response.body.destroy();
-      return { status: response.statusCode, fields, requestedAtMs, receivedAtMs: clock.nowMs(), body, discard };
-    } catch (error) {
-      throw failureOf(error, request);
+    const mayBeRepeated = IDEMPOTENT.has(request.method) && request.body === undefined;
+    for (let attempts = mayBeRepeated ? ATTEMPTS_MAX : 1; ; ) {
+      try {
+        return await this.#attempt(request, giveUp.signal);
+      } catch (error) {
+        const failure = failureOf(error, request);
+        const isUserAgents = request.body?.readableAborted === true;
+        if (!isUserAgents) this.#breaker.failed(failure.code === "upstream-truncated" ? "broken" : "unreachable");
+        attempts -= 1;
+        if (attempts === 0 || failure.code !== "upstream-truncated" || giveUp.signal.aborted) throw failure;
+      }
     }
+  }
+
+  async #attempt(request: UpstreamRequest, signal: AbortSignal): Promise<UpstreamResponse> {
+    const { clock, idleMsMax } = this.#options;
+    const requestedAtMs = clock.nowMs();
+    const pool = await this.#connections();
+    const response = await pool.request({
+      method: request.method,
+      path: request.target,
+      headers: [...request.fields].flatMap(([name, values]) => values.flatMap((value) => [name, value])),
+      body: request.body ?? null,
+      signal,
+      ...interimOption(request),
+    });
+    this.#breaker.answered();
+    // Without this a body that is given up unread is an uncaught error.
+    response.body.on("error", () => undefined);
+    const body = bounded(response, request, () =>
+      clock.timer(idleMsMax, () => response.body.destroy(timeoutOf(request, `nothing for ${idleMsMax} ms`))),
+    );
+    const receivedAtMs = clock.nowMs();
+    const fields = fieldsFrom(response, request);
+    // RFC 9110 section 6.6.1: who has a clock adds it.
+    if (!fields.has("date")) fields.set("date", [formatHttpDate(receivedAtMs)]);
+    const discard = () => void response.body.destroy();
+    return { status: response.statusCode, fields, requestedAtMs, receivedAtMs, body, discard };
+  }
+
+  #downOf(request: UpstreamRequest): Failure {
+    const { retryAfterMs } = this.#breaker;
+    const words = `${nameOf(request)}: does not answer, and is asked again in ${Math.ceil(retryAfterMs)} ms`;
+    return new Failure("unavailable", words, { retryable: true, detail: { isDown: true, retryAfterMs } });
   }
 
   #connections(): Promise<Pool> {
@@ -76,9 +133,28 @@ export class UpstreamClient implements AsyncDisposable {
     return pool;
   }
 
+  /** Takes no more; what is under way goes on to its end. */
+  async close(): Promise<void> {
+    await (await this.#pool)?.close();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await (await this.#pool)?.destroy();
   }
+}
+
+const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
+const ATTEMPTS_MAX = 2;
+
+function interimOption({ onInterim }: UpstreamRequest) {
+  if (onInterim === undefined) return {};
+  return {
+    onInfo: ({ statusCode, headers }: { statusCode: number; headers: Record<string, string | string[]> }) =>
+      onInterim(
+        statusCode,
+        new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), [value].flat()])),
+      ),
+  };
 }
 
 /** A fifth of what a cold start would load, which what is stored can do without: by the first request, or before by who has the time. */
@@ -111,7 +187,10 @@ async function within<T>(startTimer: () => Disposable, run: () => Promise<T>): P
 /** What may stand in a field's value, and be passed on as it is. */
 const FIELD_VALUE = /^[\t -~\x80-\xff]*$/;
 
-function fieldsFrom({ headers, body }: Dispatcher.ResponseData, request: UpstreamRequest): Fields {
+function fieldsFrom(
+  { headers, body }: Dispatcher.ResponseData,
+  request: UpstreamRequest,
+): Map<string, readonly string[]> {
   const fields = new Map<string, readonly string[]>();
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined) continue;
@@ -129,6 +208,16 @@ function nameOf({ method, target }: UpstreamRequest): string {
   return `upstream ${method} ${target}`;
 }
 
+/** Proxy-Status names (RFC 9209 section 2.3) of what the system says. */
+const PROXY_ERRORS: readonly (readonly [RegExp, string])[] = [
+  [/^ECONNREFUSED$/, "connection_refused"],
+  [/^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/, "connection_terminated"],
+  [/^(UND_ERR_CONNECT_TIMEOUT|ETIMEDOUT)$/, "connection_timeout"],
+  [/^(ENOTFOUND|EAI_)/, "dns_error"],
+  [/^(EHOSTUNREACH|ENETUNREACH)$/, "destination_ip_unroutable"],
+  [/^(CERT_|ERR_TLS_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/, "tls_certificate_error"],
+];
+
 function timeoutOf(request: UpstreamRequest, what: string): Failure {
   return new Failure("upstream-timeout", `${nameOf(request)}: ${what}`, { retryable: true });
 }
@@ -137,7 +226,8 @@ function failureOf(error: unknown, request: UpstreamRequest): Failure {
   if (isFailure(error)) return error;
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   const words = `${nameOf(request)}: ${error instanceof Error ? error.message : String(error)}`;
-  const options = { retryable: true, cause: error };
+  const proxyError = PROXY_ERRORS.find(([pattern]) => pattern.test(code))?.[1];
+  const options = { retryable: true, cause: error, ...(proxyError === undefined ? {} : { detail: { proxyError } }) };
   if (code === "UND_ERR_CONNECT_TIMEOUT") return new Failure("upstream-timeout", words, options);
   if (code === "HPE_INVALID_EOF_STATE") return new Failure("upstream-truncated", words, options);
   if (error instanceof Error && (error.name === "HTTPParserError" || code === "UND_ERR_HEADERS_OVERFLOW"))

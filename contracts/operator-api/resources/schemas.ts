@@ -76,7 +76,14 @@ const site = specSchema<"Site">()(
             rules: Type.Optional(
               Type.Array(
                 Type.Object(
-                  { path, freshnessSeconds: Type.Optional(seconds), bypass: Type.Optional(Type.Boolean()) },
+                  {
+                    path,
+                    freshnessSeconds: Type.Optional(seconds),
+                    bypass: Type.Optional(Type.Boolean()),
+                    shareSetCookie: Type.Optional(
+                      Type.Boolean({ description: "whether responses that set cookies are stored, for everyone" }),
+                    ),
+                  },
                   closed,
                 ),
                 { maxItems: CACHE_RULES_MAX },
