@@ -104,6 +104,19 @@ t.test("a signature is of one site, key, client and time", async (t) => {
   t.equal(seen(ask(of({ expiresAtSeconds: far + 1 }))), "signature-invalid");
 });
 
+t.test("a proof that was good once is good for what it is of, in its one spelling", async (t) => {
+  const signature = sign("/private/a", termsOf({ keyId: "asymmetric" }));
+  for (const turn of [1, 2]) t.equal(seen(ask(withSignature("/private/a", signature))), "/private/a", `turn ${turn}`);
+  t.equal(seen(ask(withSignature("/private/b", signature))), "signature-invalid");
+  const bytes = Buffer.from(signature.proof, "base64url");
+  const ends = [..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"];
+  const spellings = ends.map((end) => `${signature.proof.slice(0, -1)}${end}`);
+  const same = spellings.filter((proof) => Buffer.from(proof, "base64url").equals(bytes));
+  t.ok(same.length > 1, "base64url has bits that say nothing");
+  const good = same.filter((proof) => seen(ask(withSignature("/private/a", { ...signature, proof }))) === "/private/a");
+  t.same(good, [signature.proof]);
+});
+
 t.test("a prefix is good for what is under it, and for nothing that leaves it", async (t) => {
   const signature = formatSignature(sign("", termsOf({ prefix: "/private/films/" })));
   const under = (path: string) => seen(ask(`${path}${path.includes("?") ? "&" : "?"}perigee-signature=${signature}`));
