@@ -83,13 +83,6 @@ const NOT_FORWARDED = new Set([
   "expect",
   "forwarded",
   "host",
-  "x-forwarded-for",
-  "x-forwarded-host",
-  "x-forwarded-port",
-  "x-forwarded-prefix",
-  "x-forwarded-proto",
-  "x-forwarded-scheme",
-  "x-forwarded-server",
   "x-host",
   "x-original-host",
   "x-original-url",
@@ -108,7 +101,7 @@ export function forwardedFields(
   clientAddress?: string,
 ): Map<string, readonly string[]> {
   const isLeftOut = (name: string) =>
-    NOT_FORWARDED.has(name) || (wants === "whole" && (CONDITIONS.has(name) || METHOD_OVERRIDES.has(name)));
+    NOT_FORWARDED.has(name) || name.startsWith("x-forwarded-") || (wants === "whole" && (CONDITIONS.has(name) || METHOD_OVERRIDES.has(name)));
   const passed = [...endToEndFields(fields)].filter(([name]) => !isLeftOut(name));
   const [scheme = "", host = ""] = webOrigin.split("://");
   return new Map([

@@ -65,6 +65,8 @@ export async function sendAnswer(
 
 /** Proxy-Status names (RFC 9209 section 2.3) of what this edge answers itself. */
 const PROXY_ERRORS: Partial<Record<Failure["code"], string>> = {
+  "argument-invalid": "http_request_error",
+  "deadline-exceeded": "http_request_denied",
   unavailable: "destination_unavailable",
   "upstream-malformed": "http_protocol_error",
   "upstream-timeout": "http_response_timeout",
@@ -135,7 +137,7 @@ export function sendFailure(
 
 function statusOf({ code }: Failure): number {
   if (code === "upstream-timeout" || code === "deadline-exceeded") return 504;
-  return PROXY_ERRORS[code] === undefined ? HTTP_STATUS_BY_CODE[code] : 502;
+  return code === "unavailable" || code.startsWith("upstream-") ? 502 : HTTP_STATUS_BY_CODE[code];
 }
 
 function writeHead(response: ServerResponse, status: number, fields: Fields): void {
