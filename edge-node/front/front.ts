@@ -1,0 +1,162 @@
+/** The front of an edge: connections of HTTP/1.1 on two lanes, in the clear or inside TLS, and their limits. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTcpServer, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { Failure } from "#domain/failure.ts";
+import type { Address } from "#platform/address.ts";
+import type { Clock } from "#platform/clock.ts";
+import { listen } from "#platform/http/listening.ts";
+import { networkOf } from "../access/client-address.ts";
+import { sendProblem } from "../published/problems.ts";
+import type { Scheme } from "../request/edge-request.ts";
+import { ClientConnections } from "./client-connections.ts";
+import { CONNECTION_IDLE_MS_MAX, Connection, REQUEST_HEAD_MS_MAX } from "./connection.ts";
+import { FastLane, type FastLaneOptions } from "./fast-lane.ts";
+import { refuseFraming } from "./framing.ts";
+import { LaneSocket } from "./lane-socket.ts";
+
+const REQUEST_HEAD_BYTES_MAX = 16 * 1024;
+/** From the first byte of a request to the last of its content. */
+const REQUEST_MS_MAX = 300_000;
+export const CONNECTIONS_MAX = 8_192;
+/** An answer waits in memory for its client up to this; then no further request of the connection is read. */
+const WRITE_BUFFERED_BYTES = 64 * 1024;
+/** How often connections are looked at. */
+const LOOK_MS = 1_000;
+
+export interface FrontEvents {
+  broke(error: unknown): void;
+  /** A connection that was closed at once. */
+  connectionRefused(because: "connections-of-client" | "connections"): void;
+  /** What is no request; the status that it was answered with. */
+  malformed(status: number, remoteAddress: string | undefined): void;
+}
+
+export interface FrontOptions extends FastLaneOptions {
+  readonly clock: Clock;
+  readonly handle: (incoming: IncomingMessage, response: ServerResponse) => Promise<void>;
+  readonly events: FrontEvents;
+}
+
+export class Front implements AsyncDisposable {
+  readonly #options: FrontOptions;
+  readonly #fast: FastLane;
+  readonly #full: Server;
+  readonly #clients = new ClientConnections();
+  readonly #connections = new Set<Connection>();
+  readonly #looking: Disposable;
+  #onEmpty = () => {};
+
+  constructor(options: FrontOptions) {
+    this.#options = options;
+    this.#fast = new FastLane(options);
+    this.#full = fullLane(options);
+    this.#looking = options.clock.every(LOOK_MS, () => this.#look());
+  }
+
+  /** Takes a connection that speaks HTTP/1.1. */
+  accept(socket: Socket, scheme: Scheme): void {
+    const { events } = this.#options;
+    const client = networkOf(socket.remoteAddress ?? "");
+    const refusal = this.#connections.size >= CONNECTIONS_MAX ? "connections" : undefined;
+    const because = refusal ?? (this.#clients.add(client) ? undefined : "connections-of-client");
+    if (because !== undefined) {
+      socket.on("error", () => {});
+      socket.destroy();
+      events.connectionRefused(because);
+      return;
+    }
+    const onClosed = (connection: Connection) => {
+      this.#connections.delete(connection);
+      this.#clients.remove(client);
+      if (this.#connections.size === 0) this.#onEmpty();
+    };
+    this.#connections.add(new Connection({ fast: this.#fast, full: this.#full, onClosed }, socket, scheme));
+  }
+
+  /** Takes no further request, and resolves when the answers that are being sent are; after `graceMs` they are cut. */
+  async stop(graceMs: number): Promise<void> {
+    const empty = Promise.withResolvers<void>();
+    this.#onEmpty = empty.resolve;
+    for (const connection of this.#connections) connection.stop();
+    this.#full.closeIdleConnections();
+    if (this.#connections.size > 0 && graceMs > 0) {
+      using _late = this.#options.clock.timer(graceMs, empty.resolve);
+      await empty.promise;
+    }
+    for (const connection of this.#connections) connection.destroy();
+    this.#looking[Symbol.dispose]();
+    this.#full.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop(0);
+  }
+
+  #look(): void {
+    for (const connection of this.#connections) connection.look(LOOK_MS);
+  }
+}
+
+/** node:http in strict mode, which never listens: it is given connections. */
+function fullLane({ handle, events }: FrontOptions): Server {
+  const strictness = { insecureHTTPParser: false, requireHostHeader: true, maxHeaderSize: REQUEST_HEAD_BYTES_MAX };
+  const times = { headersTimeout: REQUEST_HEAD_MS_MAX, requestTimeout: REQUEST_MS_MAX, keepAliveTimeout: 0 };
+  const server = createServer({ ...strictness, ...times }, (incoming, response) => {
+    const { socket } = incoming;
+    if (socket instanceof LaneSocket) response.once("close", () => socket.answered());
+    answer(handle, incoming, response).catch((error: unknown) => {
+      events.broke(error);
+      response.destroy();
+    });
+  });
+  server.timeout = CONNECTION_IDLE_MS_MAX;
+  // By default what comes after 2,000 fields is dropped in silence.
+  server.maxHeadersCount = 0;
+  server.on("clientError", (error: Error, socket: Duplex) => refuseMalformed(events, error, socket));
+  // Where it would listen, it begins to look for requests that come too slowly.
+  server.emit("listening");
+  return server;
+}
+
+async function answer(
+  handle: FrontOptions["handle"],
+  incoming: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const refusal = refuseFraming(incoming);
+  if (refusal === undefined) return await handle(incoming, response);
+  // Where its content ends is in doubt, and so is what follows.
+  response.setHeader("connection", "close");
+  sendProblem(response, new Failure("argument-invalid", refusal.why), { status: refusal.status });
+}
+
+const STATUSES: ReadonlyMap<unknown, string> = new Map([
+  ["HPE_HEADER_OVERFLOW", "431 Request Header Fields Too Large"],
+  ["HPE_CHUNK_EXTENSIONS_OVERFLOW", "413 Payload Too Large"],
+  ["ERR_HTTP_REQUEST_TIMEOUT", "408 Request Timeout"],
+]);
+
+function refuseMalformed(events: FrontEvents, error: Error, socket: Duplex): void {
+  const isReset = "code" in error && error.code === "ECONNRESET";
+  if (isReset || !socket.writable) return void socket.destroy();
+  const status = STATUSES.get("code" in error ? error.code : undefined) ?? "400 Bad Request";
+  events.malformed(Number.parseInt(status, 10), "remoteAddress" in socket ? String(socket.remoteAddress) : undefined);
+  socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  if (socket instanceof LaneSocket) socket.destroySoon();
+  else socket.end();
+}
+
+export interface FrontListener extends Disposable {
+  readonly address: Address;
+}
+
+/** Takes connections in the clear, until it is disposed of; those that it has taken are the front's to end. */
+export async function startFrontListener(address: Address, front: Pick<Front, "accept">): Promise<FrontListener> {
+  const server = createTcpServer(
+    { allowHalfOpen: true, noDelay: true, highWaterMark: WRITE_BUFFERED_BYTES },
+    (socket) => front.accept(socket, "http"),
+  );
+  const bound = await listen(server, address);
+  return { address: bound, [Symbol.dispose]: () => void server.close() };
+}

@@ -1,0 +1,112 @@
+/** Answers to hits as bytes, made once for all requests of a second: a head that only Age and ttl change, and the body. */
+import { STATUS_CODES } from "node:http";
+import { formatHttpDate } from "#domain/http/date.ts";
+import type { StoredResponse } from "../store/stored-response.ts";
+import { type HitHead, hitStatus, notModifiedHead, wholeHead } from "./hit-head.ts";
+
+/** A larger body is sent from where it is: to copy it costs more than a second buffer in the write. */
+const COPIED_BODY_BYTES_MAX = 64 * 1024;
+/** What prepared answers may take of memory; when it is full all are made anew. */
+const PREPARED_BYTES_MAX = 32 * 1024 * 1024;
+const PREPARED_ENTRIES_MAX = 8_192;
+/** What an entry takes beside its bytes: some objects and strings. */
+const ENTRY_BYTES = 1_024;
+
+export interface Hit {
+  readonly stored: StoredResponse;
+  readonly body: Uint8Array;
+  readonly kind: "whole" | "head" | "not-modified";
+  /** Whole seconds. */
+  readonly ageSeconds: number;
+  readonly ttlSeconds: number;
+}
+
+/** The bytes of an answer; `body` comes after them where it is not among them. */
+export interface PreparedAnswer {
+  readonly bytes: Buffer;
+  readonly body: Uint8Array | undefined;
+}
+
+interface Prepared {
+  readonly texts: Record<Hit["kind"], HeadText | undefined>;
+  ageSeconds: number;
+  ttlSeconds: number;
+  atSecond: number;
+  answers: Record<Hit["kind"], PreparedAnswer | undefined>;
+}
+
+/** A head in parts: what is between and after them changes. */
+interface HeadText {
+  readonly beforeTtl: string;
+  /** Whether Date is ours to say. */
+  readonly isUndated: boolean;
+}
+
+export class PreparedHits {
+  readonly #prepared = new Map<StoredResponse, Prepared>();
+  #bytes = 0;
+
+  /** `undefined` where a field has a character that no byte stands for. */
+  answer(hit: Hit, nowMs: number): PreparedAnswer | undefined {
+    const prepared = this.#prepared.get(hit.stored) ?? this.#add(hit.stored);
+    const { ageSeconds, ttlSeconds, kind } = hit;
+    const atSecond = Math.floor(nowMs / 1000);
+    if (prepared.ageSeconds !== ageSeconds || prepared.ttlSeconds !== ttlSeconds || prepared.atSecond !== atSecond) {
+      Object.assign(prepared, { ageSeconds, ttlSeconds, atSecond, answers: emptyByKind() });
+    }
+    return prepared.answers[kind] ?? this.#make(prepared, hit, nowMs);
+  }
+
+  #add(stored: StoredResponse): Prepared {
+    if (this.#prepared.size >= PREPARED_ENTRIES_MAX || this.#bytes > PREPARED_BYTES_MAX) {
+      this.#prepared.clear();
+      this.#bytes = 0;
+    }
+    const times = { ageSeconds: -1, ttlSeconds: -1, atSecond: -1 };
+    const prepared = { texts: emptyByKind<HeadText>(), ...times, answers: emptyByKind<PreparedAnswer>() };
+    this.#prepared.set(stored, prepared);
+    this.#bytes += ENTRY_BYTES + Math.min(stored.body.byteLength, COPIED_BODY_BYTES_MAX);
+    return prepared;
+  }
+
+  #make(prepared: Prepared, hit: Hit, nowMs: number): PreparedAnswer | undefined {
+    const { kind, stored } = hit;
+    const text =
+      prepared.texts[kind] ?? headTextOf(kind === "not-modified" ? notModifiedHead(stored) : wholeHead(stored));
+    if (text === undefined) return undefined;
+    prepared.texts[kind] = text;
+    const answer = answerOf(headOf(text, hit, nowMs), hit);
+    prepared.answers[kind] = answer;
+    return answer;
+  }
+}
+
+function emptyByKind<T>(): Record<Hit["kind"], T | undefined> {
+  return { whole: undefined, head: undefined, "not-modified": undefined };
+}
+
+/** What node:http would not write, or write otherwise than as one byte a character. */
+const NOT_BYTES = /[^\t\x20-\x7e\x80-\xff]/;
+
+function headTextOf({ status, raw, earlierStatus }: HitHead): HeadText | undefined {
+  const lines = raw.flatMap((name, index) => (index % 2 === 0 ? [`${name}: ${raw[index + 1]}`] : []));
+  const isUndated = !raw.some((name, index) => index % 2 === 0 && name === "date");
+  const own = `cache-status: ${earlierStatus}${hitStatus(0).slice(0, -1)}`;
+  if ([...lines, own].some((line) => NOT_BYTES.test(line))) return undefined;
+  return { beforeTtl: [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...lines, own].join("\r\n"), isUndated };
+}
+
+/** In the order and the words of node:http. */
+function headOf({ beforeTtl, isUndated }: HeadText, { ttlSeconds, ageSeconds }: Hit, nowMs: number): string {
+  const date = isUndated ? `Date: ${formatHttpDate(nowMs)}\r\n` : "";
+  return `${beforeTtl}${ttlSeconds}\r\nage: ${ageSeconds}\r\n${date}Connection: keep-alive\r\n\r\n`;
+}
+
+function answerOf(head: string, { kind, body }: Hit): PreparedAnswer {
+  if (kind !== "whole" || body.byteLength === 0) return { bytes: Buffer.from(head, "latin1"), body: undefined };
+  if (body.byteLength > COPIED_BODY_BYTES_MAX) return { bytes: Buffer.from(head, "latin1"), body };
+  const bytes = Buffer.allocUnsafeSlow(head.length + body.byteLength);
+  bytes.write(head, "latin1");
+  bytes.set(body, head.length);
+  return { bytes, body: undefined };
+}

@@ -1,0 +1,59 @@
+/** Finds in memory what the flow of a pulled site would answer a simple request with at once, as that flow decides it. */
+import type { CacheRule } from "#domain/content/site.ts";
+import type { Directives } from "#domain/http/cache-control.ts";
+import { type Fields, fieldsOf } from "#domain/http/fields.ts";
+import { currentAgeSeconds, decideLookup } from "../caching/lookup.ts";
+import { ruleFor } from "../caching/rules.ts";
+import { isNotModified } from "../request/selection.ts";
+import { cacheKeyOf, type StoredResponse } from "../store/stored-response.ts";
+import type { HitFinder, LaneRequest } from "./fast-lane.ts";
+import type { Hit } from "./prepared-hits.ts";
+
+export interface StoredHitsOptions {
+  readonly store: { findInMemory(cacheKey: string, request: Fields): StoredResponse | undefined };
+  readonly site: string;
+  readonly rules?: readonly CacheRule[];
+  /** Whether anything stands before the stored response now: a policy's denial, a signature. */
+  readonly isOpen: () => boolean;
+}
+
+/** A simple request has no Cache-Control. */
+const NOTHING_ASKED: Directives = new Map();
+/** Without content, or of a part, an answer is made by other rules. */
+const STATUSES: ReadonlySet<number> = new Set([200, 203, 300, 301, 302, 307, 308, 404, 410]);
+
+export class StoredHits implements HitFinder {
+  readonly #options: StoredHitsOptions;
+
+  constructor(options: StoredHitsOptions) {
+    this.#options = options;
+  }
+
+  find(request: LaneRequest, nowMs: number): Hit | undefined {
+    const { store, site, rules = [], isOpen } = this.#options;
+    const { webOrigin, target } = request;
+    if (!isOpen() || ruleFor(rules, target).bypass === true) return undefined;
+    const stored = store.findInMemory(cacheKeyOf({ site, webOrigin, key: target }), request.fields);
+    if (stored === undefined || !(stored.body instanceof Uint8Array) || !STATUSES.has(stored.status)) return undefined;
+    const decision = decideLookup(stored.freshness, NOTHING_ASKED, nowMs);
+    if (decision.kind !== "serve") return undefined;
+    const ttl = stored.freshness.lifetimeSeconds - currentAgeSeconds(stored.freshness, nowMs);
+    const times = { ageSeconds: Math.floor(decision.ageSeconds), ttlSeconds: Math.floor(ttl) };
+    return { stored, body: stored.body, kind: kindOf(request, stored, nowMs), ...times };
+  }
+}
+
+function kindOf(request: LaneRequest, stored: StoredResponse, nowMs: number): Hit["kind"] {
+  const { isHead, ifNoneMatch, ifModifiedSince } = request;
+  const isConditional = ifNoneMatch !== undefined || ifModifiedSince !== undefined;
+  if (isConditional && stored.status === 200 && isNotModified(conditionsOf(request), stored.fields, nowMs))
+    return "not-modified";
+  return isHead ? "head" : "whole";
+}
+
+function conditionsOf({ ifNoneMatch, ifModifiedSince }: LaneRequest): Fields {
+  return fieldsOf([
+    ...(ifNoneMatch === undefined ? [] : ["if-none-match", ifNoneMatch]),
+    ...(ifModifiedSince === undefined ? [] : ["if-modified-since", ifModifiedSince]),
+  ]);
+}
