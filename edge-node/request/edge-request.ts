@@ -101,7 +101,9 @@ export function forwardedFields(
   clientAddress?: string,
 ): Map<string, readonly string[]> {
   const isLeftOut = (name: string) =>
-    NOT_FORWARDED.has(name) || name.startsWith("x-forwarded-") || (wants === "whole" && (CONDITIONS.has(name) || METHOD_OVERRIDES.has(name)));
+    NOT_FORWARDED.has(name) ||
+    name.startsWith("x-forwarded-") ||
+    (wants === "whole" && (CONDITIONS.has(name) || METHOD_OVERRIDES.has(name)));
   const passed = [...endToEndFields(fields)].filter(([name]) => !isLeftOut(name));
   const [scheme = "", host = ""] = webOrigin.split("://");
   return new Map([

@@ -66,7 +66,6 @@ export async function sendAnswer(
 /** Proxy-Status names (RFC 9209 section 2.3) of what this edge answers itself. */
 const PROXY_ERRORS: Partial<Record<Failure["code"], string>> = {
   "argument-invalid": "http_request_error",
-  "deadline-exceeded": "http_request_denied",
   unavailable: "destination_unavailable",
   "upstream-malformed": "http_protocol_error",
   "upstream-timeout": "http_response_timeout",
