@@ -8,13 +8,24 @@ export type H2Head =
       /** Flat names and values, the Host first, no pseudo-fields and none of a connection. */
       readonly rawHeaders: readonly string[];
     }
-  | { readonly kind: "refused"; readonly why: string };
+  | { readonly kind: "refused"; readonly status: 400 | 431; readonly why: string };
+
+export interface H2HeadOptions {
+  /** Whether content follows. */
+  readonly hasContent: boolean;
+  /** Counted as RFC 9113 section 6.5.2 says; held by nghttp2 only once the client has acknowledged it. */
+  readonly headerListBytesMax: number;
+}
+
+const FIELD_OVERHEAD_BYTES = 32;
 
 /** RFC 9113 section 8.2.2; `te` says "trailers" at most, which no answer here has. */
 const OF_A_CONNECTION = new Set(["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"]);
 
 /** `raw` is as Node gives it, in the order of the wire; what breaks the protocol itself has ended the stream before. */
-export function readH2Head(raw: readonly string[], { hasContent }: { readonly hasContent: boolean }): H2Head {
+export function readH2Head(raw: readonly string[], { hasContent, headerListBytesMax }: H2HeadOptions): H2Head {
+  const listBytes = raw.reduce((sum, text) => sum + text.length + FIELD_OVERHEAD_BYTES / 2, 0);
+  if (listBytes > headerListBytesMax) return refused(`the fields have more than ${headerListBytesMax} bytes`, 431);
   const pseudo = new Map<string, string>();
   const hosts: string[] = [];
   const cookies: string[] = [];
@@ -48,6 +59,6 @@ function hostOf(authority: string | undefined, hosts: readonly string[]): string
   return said.every((other) => other.toLowerCase() === host.toLowerCase()) ? host : undefined;
 }
 
-function refused(why: string): H2Head {
-  return { kind: "refused", why };
+function refused(why: string, status: 400 | 431 = 400): H2Head {
+  return { kind: "refused", status, why };
 }

@@ -20,18 +20,23 @@ export class H2Response extends ServerResponse {
   #isHeadSent = false;
   #isFinishTold = false;
   #givenBytes = 0;
+  /** Content that the connection has no room for; a handler that waits for `drain` has one piece here at most. */
+  readonly #waiting: { bytes: Uint8Array; readonly done: Callback | undefined }[] = [];
+  readonly #pieceBytes: () => number;
 
-  constructor(request: IncomingMessage, stream: ServerHttp2Stream) {
+  /** `pieceBytes`: how much of it the connection takes at once. */
+  constructor(request: IncomingMessage, stream: ServerHttp2Stream, pieceBytes: () => number) {
     super(request);
     this.#stream = stream;
+    this.#pieceBytes = pieceBytes;
     this.#isHead = request.method === "HEAD";
     Object.defineProperties(this, {
       headersSent: { get: () => this.#head !== undefined || this.#isHeadSent },
-      writableNeedDrain: { get: () => this.#stream.writableNeedDrain },
-      writableLength: { get: () => this.#stream.writableLength },
+      writableNeedDrain: { get: () => this.#waiting.length > 0 || this.#stream.writableNeedDrain },
+      writableLength: { get: () => this.unsentBytes },
       writableFinished: { get: () => this.#stream.writableFinished },
     });
-    stream.on("drain", () => this.emit("drain"));
+    stream.on("drain", () => this.#onDrain());
     stream.once("finish", () => this.#onFinish());
     stream.once("close", () => this.#onClose());
   }
@@ -42,7 +47,7 @@ export class H2Response extends ServerResponse {
   }
 
   get unsentBytes(): number {
-    return this.#stream.bufferSize;
+    return this.#stream.bufferSize + this.#waiting.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
   }
 
   override writeHead(status: number, reasonOrFields?: string | Given, fields?: Given): this {
@@ -73,8 +78,11 @@ export class H2Response extends ServerResponse {
       if (callback !== undefined) process.nextTick(callback, null);
       return !this.#isGone();
     }
-    this.#givenBytes += typeof chunk === "string" ? Buffer.byteLength(chunk, encoding) : chunk.byteLength;
-    return this.#stream.write(chunk, encoding, callback);
+    const bytes = typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk;
+    this.#givenBytes += bytes.byteLength;
+    this.#waiting.push({ bytes, done: callback });
+    this.#pump();
+    return !this.writableNeedDrain;
   }
 
   override end(chunkOrDone?: unknown, encodingOrDone?: BufferEncoding | (() => void), done?: () => void): this {
@@ -86,7 +94,7 @@ export class H2Response extends ServerResponse {
       this.write(chunkOrDone, typeof encodingOrDone === "string" ? encodingOrDone : "utf8");
     this.finished = true;
     this.#sendHead(true);
-    if (!this.#isGone()) this.#stream.end();
+    this.#pump();
     // Node ends the stream of a HEAD before there is an answer.
     if (this.#stream.writableFinished) process.nextTick(() => this.#onFinish());
     return this;
@@ -136,6 +144,25 @@ export class H2Response extends ServerResponse {
     this.#stream.respond(this.#head, options);
   }
 
+  /** A large chunk goes piece by piece: what is encrypted ahead of a client that does not read costs memory. */
+  #pump(): void {
+    while (!this.#isGone() && !this.#stream.writableNeedDrain) {
+      const [next] = this.#waiting;
+      if (next === undefined) break;
+      const piece = next.bytes.subarray(0, this.#pieceBytes());
+      next.bytes = next.bytes.subarray(piece.byteLength);
+      if (next.bytes.byteLength === 0) this.#waiting.shift();
+      if (next.bytes.byteLength === 0 && next.done !== undefined) this.#stream.write(piece, next.done);
+      else this.#stream.write(piece);
+    }
+    if (this.finished && this.#waiting.length === 0 && !this.#isGone()) this.#stream.end();
+  }
+
+  #onDrain(): void {
+    this.#pump();
+    if (!this.finished && !this.writableNeedDrain) this.emit("drain");
+  }
+
   #onFinish(): void {
     if (!this.finished || this.#isFinishTold) return;
     this.#isFinishTold = true;
@@ -144,6 +171,7 @@ export class H2Response extends ServerResponse {
 
   #onClose(): void {
     this.destroyed = true;
+    this.#waiting.length = 0;
     this.emit("close");
   }
 }

@@ -14,6 +14,11 @@ const CONTROL_PER_SECOND_MAX = 10;
 const STREAM_STILL_MS_MAX = 60_000;
 /** Without a request, as in HTTP/1.1. */
 const SESSION_IDLE_MS_MAX = 60_000;
+/** Of answers, encrypted ahead of the client, of all streams together; a stream gets a frame of it at least. */
+const SESSION_QUEUED_BYTES_MAX = 1024 * 1024;
+const PIECE_BYTES_MIN = 16 * 1024;
+/** Taken as a whole before a stream counts as moving: about 1 KB/s. */
+const PIECE_BYTES_MAX = 64 * 1024;
 /** After the last frame was queued: a client that reads nothing keeps no socket. */
 const GOODBYE_MS_MAX = 1_000;
 
@@ -49,6 +54,7 @@ export class H2Session {
   /** Of streams that are closed. */
   #contentBytes = 0;
   #idleSinceMs: number;
+  #isEnded = false;
 
   constructor(options: H2SessionOptions) {
     this.#options = options;
@@ -61,12 +67,18 @@ export class H2Session {
     node.on("remoteSettings", () => this.#onControlFrame());
     // Node has ended the connection by then: a protocol error, one of its own limits, or the network.
     node.on("error", (error) => {
-      if (isOfProtocol(error)) this.#tell("protocol");
+      if (!this.#isEnded && isOfProtocol(error)) this.#tell("protocol");
     });
   }
 
   get socket(): TLSSocket {
     return this.#options.socket;
+  }
+
+  /** How much content a stream may queue at once. */
+  get pieceBytes(): number {
+    const share = Math.floor(SESSION_QUEUED_BYTES_MAX / Math.max(1, this.#open.size));
+    return Math.min(PIECE_BYTES_MAX, Math.max(PIECE_BYTES_MIN, share));
   }
 
   began(exchange: Exchange): void {
@@ -156,7 +168,8 @@ export class H2Session {
     const { node, socket, clock } = this.#options;
     if (node.destroyed) return;
     this.#tell(because);
-    node.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    this.#isEnded = true;
+    node.destroy(new Error(because), constants.NGHTTP2_ENHANCE_YOUR_CALM);
     const timer = clock.timer(GOODBYE_MS_MAX, () => socket.destroy());
     socket.once("close", () => timer[Symbol.dispose]());
   }

@@ -27,8 +27,8 @@ const REJECTED_STREAMS_MAX = 128;
 const INVALID_FRAMES_MAX = 32;
 /** RFC 9113 section 6.5.2 knows six. */
 const SETTINGS_ENTRIES_MAX = 32;
-/** Heads, queued frames and windows of a connection, beside what its answers hold. */
-const SESSION_MEMORY_MEBIBYTES_MAX = 8;
+/** Twice what the windows and pieces of all streams take. */
+const SESSION_MEMORY_MEBIBYTES_MAX = 16;
 /** How often connections are looked at. */
 const LOOK_MS = 1_000;
 
@@ -98,13 +98,13 @@ export class H2Sessions implements AsyncDisposable {
 
   #onStream(session: H2Session, stream: ServerHttp2Stream, { flags, raw }: { flags: number; raw: string[] }): void {
     const hasContent = (flags & constants.NGHTTP2_FLAG_END_STREAM) === 0;
-    const head = readH2Head(raw, { hasContent });
+    const head = readH2Head(raw, { hasContent, headerListBytesMax: HEADER_LIST_BYTES_MAX });
     const named = head.kind === "request" ? head : REFUSED;
     const incoming = new H2Request(stream, session.socket, named);
-    const response = new H2Response(incoming, stream);
+    const response = new H2Response(incoming, stream, () => session.pieceBytes);
     session.began({ stream, incoming, response, raw });
     if (head.kind === "refused") {
-      sendProblem(response, new Failure("argument-invalid", head.why));
+      sendProblem(response, new Failure("argument-invalid", head.why), { status: head.status });
       return;
     }
     // RFC 9110 section 10.1.1; as node:http does before it asks the handler.
