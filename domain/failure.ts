@@ -19,6 +19,7 @@ export const FAILURE_CODES = [
   "join-token-name",
   "join-token-unknown",
   "join-token-used",
+  "loop-detected",
   "manifest-invalid",
   "media-invalid",
   "no-pool-fits",

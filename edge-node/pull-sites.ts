@@ -3,9 +3,11 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { isDeepStrictEqual } from "node:util";
 import type { SiteSpec } from "#domain/content/site.ts";
 import type { DesiredSite } from "./desired-state/desired-view.ts";
+import type { PeerAsker } from "./request/peer-asker.ts";
 
 export interface PullFlow extends AsyncDisposable {
-  handle(incoming: IncomingMessage, response: ServerResponse): Promise<void>;
+  /** `asker` for a request of another edge. */
+  handle(incoming: IncomingMessage, response: ServerResponse, asker?: PeerAsker): Promise<void>;
 }
 
 interface Running {

@@ -20,6 +20,7 @@ export const HTTP_STATUS_BY_CODE: Readonly<Record<FailureCode, number>> = {
   "join-token-name": 403,
   "join-token-unknown": 403,
   "join-token-used": 403,
+  "loop-detected": 508,
   "manifest-invalid": 422,
   "media-invalid": 422,
   "no-pool-fits": 503,

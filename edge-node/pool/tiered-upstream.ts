@@ -1,0 +1,65 @@
+/** What is asked for what the store lacks: a sibling of the pool, then the parent pool, then the site's upstream. */
+import { parseCacheControl } from "#domain/http/cache-control.ts";
+import { CDN_LOOP, withOwnId } from "#domain/http/cdn-loop.ts";
+import { fieldValue } from "#domain/http/fields.ts";
+import type { Upstream } from "../request/fetching.ts";
+import type { UpstreamRequest, UpstreamResponse } from "../upstream/upstream-client.ts";
+import { resumable } from "./resumption.ts";
+import { TIER_FIELD } from "./tier-fields.ts";
+import type { TierRequests } from "./tier-requests.ts";
+
+export interface TieredOptions {
+  readonly site: string;
+  readonly upstream: Upstream;
+  readonly requests: TierRequests;
+  /** This node's id in CDN-Loop. */
+  readonly ownId: string;
+  /** What the site never stores is asked of the upstream at once. */
+  readonly isBypassed: (target: string) => boolean;
+  /** To the head of a peer's answer, which may have to ask the upstream for it. */
+  readonly headMsMax: number;
+}
+
+export class TieredUpstream implements Upstream {
+  readonly #options: TieredOptions;
+
+  constructor(options: TieredOptions) {
+    this.#options = options;
+  }
+
+  get isSuspect(): boolean {
+    return this.#options.upstream.isSuspect;
+  }
+
+  takeProbe(): boolean {
+    return this.#options.upstream.takeProbe();
+  }
+
+  suspect(): void {
+    this.#options.upstream.suspect();
+  }
+
+  /** A peer that fails before its head costs time and no more; one that breaks off later is gone on from where it was. */
+  async fetch(given: UpstreamRequest): Promise<UpstreamResponse> {
+    const { upstream, requests, site, headMsMax } = this.#options;
+    const request = this.#marked(given);
+    if (!this.#isForTiers(request)) return await upstream.fetch(request);
+    const response = await requests.ask({ site, headMsMax }, request);
+    if (response === undefined) return await upstream.fetch(request);
+    return resumable(response, request, (rest) => upstream.fetch(rest));
+  }
+
+  #marked(request: UpstreamRequest): UpstreamRequest {
+    const fields = new Map([...request.fields, [CDN_LOOP, withOwnId(request.fields, this.#options.ownId)]]);
+    // Of a user agent, or of the edge that asks this one: nobody's business further on.
+    fields.delete(TIER_FIELD);
+    return { ...request, fields };
+  }
+
+  /** Only what may be asked twice, and what a cache may have. */
+  #isForTiers({ method, body, fields, target }: UpstreamRequest): boolean {
+    if (method !== "GET" || body !== undefined || fields.has("authorization")) return false;
+    if (parseCacheControl(fieldValue(fields, "cache-control")).has("no-store")) return false;
+    return !this.#options.isBypassed(target);
+  }
+}
