@@ -141,6 +141,7 @@ export class Fetching {
   async fill({ filling, ...head }: Arriving, response: UpstreamResponse, flight: Pick<Flight, "mayStore">) {
     const { store, events } = this.#options;
     const storing = store.begin(head, () => flight.mayStore);
+    filling.spillTo(() => storing.written());
     let bytes = 0;
     try {
       for await (const chunk of response.body) {

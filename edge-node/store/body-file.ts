@@ -51,6 +51,18 @@ export interface BodyFileOptions {
   readonly reserve: (bytes: number) => Promise<void>;
 }
 
+/** What of a body is in its file already, readable while the rest is written. */
+export interface Written {
+  readonly bytes: number;
+  /** `undefined` where the file is gone. It can be read also when it is removed meanwhile. */
+  open(): Promise<OpenWritten | undefined>;
+}
+
+export interface OpenWritten extends AsyncDisposable {
+  /** Some bytes from `start`, at most up to `end`, which is not included; `undefined` where there are none. */
+  read(start: number, end: number): Promise<Uint8Array | undefined>;
+}
+
 /** Takes chunks at the pace at which they come and writes them behind. */
 export class BodyFileWriter {
   readonly #options: BodyFileOptions;
@@ -58,6 +70,7 @@ export class BodyFileWriter {
   #handle: FileHandle | undefined;
   #written: Promise<void> = Promise.resolve();
   #pendingBytes = 0;
+  #writtenBytes = 0;
   #failure: Failure | undefined;
 
   constructor(options: BodyFileOptions) {
@@ -66,6 +79,12 @@ export class BodyFileWriter {
 
   get pendingBytes(): number {
     return this.#pendingBytes;
+  }
+
+  /** `undefined` once writing has failed: no more will come. */
+  get written(): Written | undefined {
+    if (this.#failure !== undefined) return undefined;
+    return { bytes: this.#writtenBytes, open: () => openWritten(this.#options.path) };
   }
 
   get hasFailed(): boolean {
@@ -101,6 +120,7 @@ export class BodyFileWriter {
       await this.#options.reserve(chunk.byteLength);
       this.#handle ??= await open(this.#options.path, "wx", FILE_MODE);
       await this.#handle.appendFile(chunk);
+      this.#writtenBytes += chunk.byteLength;
     } catch (error) {
       this.#failure ??= isFailure(error) ? error : storageFailure(error, this.#options.path);
     } finally {
@@ -123,6 +143,19 @@ export class BodyFileWriter {
     await this.#close();
     await removeFile(this.#options.path);
   }
+}
+
+async function openWritten(path: string): Promise<OpenWritten | undefined> {
+  const handle = await open(path, "r").catch(() => undefined);
+  if (handle === undefined) return undefined;
+  return {
+    async read(start, end) {
+      const bytes = Buffer.allocUnsafeSlow(Math.min(SLICE_BYTES, end - start));
+      const { bytesRead } = await handle.read(bytes, 0, bytes.byteLength, start);
+      return bytesRead === 0 ? undefined : bytes.subarray(0, bytesRead);
+    },
+    [Symbol.asyncDispose]: () => handle.close(),
+  };
 }
 
 /** A file that is not there is removed; one that cannot be is found by the next start's sweep. */

@@ -9,7 +9,7 @@ import { storageFailure } from "#platform/files/durable.ts";
 import type { Random } from "#platform/random.ts";
 import { isBrokenDatabase } from "#platform/sqlite/database.ts";
 import { selectVariant } from "../caching/variants.ts";
-import { BodyFileWriter, type BodySeal, openBody, readBody, removeFile } from "./body-file.ts";
+import { BodyFileWriter, type BodySeal, openBody, readBody, removeFile, type Written } from "./body-file.ts";
 import { DiskIndex } from "./disk-index.ts";
 import { bytesOnDisk, type IndexedResponse } from "./disk-row.ts";
 import { DiskSpace, folderNames, type StoreUsage } from "./disk-space.ts";
@@ -157,6 +157,7 @@ export class DiskTier implements AsyncDisposable {
       this.#options.events.used(this.usage);
     };
     return {
+      written: () => writer.written,
       write: (chunk) => {
         if (this.#pendingBytes() <= WRITES_PENDING_BYTES_MAX) return writer.write(chunk);
         void writer.abandon(new Failure("overloaded", `${head.key}: the disk is slower than the upstream`));
@@ -277,6 +278,8 @@ export class DiskTier implements AsyncDisposable {
 }
 
 export interface DiskWriting {
+  /** What of the body can be read from the disk already. */
+  written(): Written | undefined;
   /** Never waits. */
   write(chunk: Uint8Array): void;
   /** Resolves once it is stored, or counted as not stored. */

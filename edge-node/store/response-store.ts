@@ -3,6 +3,7 @@ import type { PurgeSpec } from "#domain/content/purge.ts";
 import type { Fields } from "#domain/http/fields.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { Random } from "#platform/random.ts";
+import type { Written } from "./body-file.ts";
 import type { IndexedResponse } from "./disk-row.ts";
 import type { StoreUsage } from "./disk-space.ts";
 import { DiskTier, type DiskWriting, type StoreEvents } from "./disk-tier.ts";
@@ -33,6 +34,8 @@ export interface ResponseStoreOptions {
 
 /** A response that is stored while it arrives. */
 export interface Storing {
+  /** What of the body can be read from the disk already; `undefined` where it does not go there. */
+  written(): Written | undefined;
   /** Never waits. */
   write(chunk: Uint8Array): void;
   /** In memory at once; resolves once the disk has it too, or has refused it. */
@@ -115,6 +118,7 @@ export class ResponseStore implements AsyncDisposable {
       chunks = [];
     };
     return {
+      written: () => onDisk?.written(),
       write: (chunk) => {
         bytes += chunk.byteLength;
         if (bytes > this.bodyBytesMax) {
