@@ -1,4 +1,4 @@
-/** The head that a hit is answered with: both lanes make it here, so that they answer alike. Pure. */
+/** The head that a hit is answered with: both lanes make it here, so that they answer alike. Pure, but for what it keeps. */
 import { returnedFields } from "../request/edge-request.ts";
 import type { StoredResponse } from "../store/stored-response.ts";
 
@@ -16,15 +16,27 @@ export interface OwnFields {
   readonly ageSeconds: number;
 }
 
-/** For the whole representation, and for HEAD. */
+const wholeHeads = new WeakMap<StoredResponse, HitHead>();
+
+/** For the whole representation, and for HEAD; put together once for all hits of a response. */
 export function wholeHead(stored: StoredResponse): HitHead {
+  const known = wholeHeads.get(stored);
+  if (known !== undefined) return known;
   const fields = ownlessFields(stored);
   if (stored.status !== 204) fields.set("content-length", [String(stored.body.byteLength)]);
-  return headOf(stored, stored.status, fields);
+  const head = headOf(stored, stored.status, fields);
+  wholeHeads.set(stored, head);
+  return head;
 }
 
-/** They describe the content that is not sent (RFC 9110 section 15.4.5). */
-const OF_THE_CONTENT = ["content-length", "content-type", "content-encoding", "content-language", "content-range"];
+/** They describe the content that a 304 does not send (RFC 9110 section 15.4.5). */
+export const OF_THE_CONTENT = [
+  "content-length",
+  "content-type",
+  "content-encoding",
+  "content-language",
+  "content-range",
+];
 
 export function notModifiedHead(stored: StoredResponse): HitHead {
   const fields = ownlessFields(stored);

@@ -15,8 +15,6 @@ export interface EdgeRequest {
   readonly asked: Directives;
   /** Whether the store may answer it and keep its answer. */
   readonly isCacheable: boolean;
-  /** Whether a condition or a range may make the answer less than the whole representation. */
-  readonly isForPart: boolean;
 }
 
 export type Reading =
@@ -51,8 +49,7 @@ export function readRequest(scheme: Scheme, method: string, target: string, fiel
   const asked = parseCacheControl(fieldValue(fields, "cache-control"));
   const isConditionalOnState = fields.has("if-match") || fields.has("if-unmodified-since");
   const isCacheable = (method === "GET" || method === "HEAD") && !asked.has("no-store") && !isConditionalOnState;
-  const isForPart = fields.has("range") || fields.has("if-none-match") || fields.has("if-modified-since");
-  return { kind: "request", request: { method, webOrigin, target: path, fields, asked, isCacheable, isForPart } };
+  return { kind: "request", request: { method, webOrigin, target: path, fields, asked, isCacheable } };
 }
 
 function refused(status: 400 | 501, why: string): Reading {

@@ -14,7 +14,9 @@ import { type EdgeRequest, type Reading, readRequest } from "./edge-request.ts";
 import type { Exchange } from "./exchange.ts";
 import { Fetching, type FetchingOptions, type Flight, type FlightOutcome } from "./fetching.ts";
 import { Forwarding } from "./forwarding.ts";
-import { type Answer, interimTo, partOf, sendAnswer, sendFailure, sendWhole } from "./sending.ts";
+import type { PeerAsker } from "./peer-asker.ts";
+import { type Answer, interimTo, partOf, sendAnswer, sendFailure } from "./sending.ts";
+import { sendFromMemory } from "./sending-hits.ts";
 import { firstSliceOf, SliceServing } from "./slice-serving.ts";
 
 /** Where stale may be served, an upstream that does not answer is not waited for longer. */
@@ -44,15 +46,16 @@ export class RequestFlow {
     });
   }
 
-  async handle(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+  /** `asker` for a request of another edge. */
+  async handle(incoming: IncomingMessage, response: ServerResponse, asker?: PeerAsker): Promise<void> {
     const { clock, events } = this.#options;
     const startedMs = clock.monotonicMs();
     const { method = "GET", url = "" } = incoming;
-    const scheme = "encrypted" in incoming.socket ? "https" : "http";
+    const scheme = asker?.scheme ?? ("encrypted" in incoming.socket ? "https" : "http");
     const reading = readRequest(scheme, method, url, fieldsOf(incoming.rawHeaders));
     let outcome: CacheOutcome = "failed";
     try {
-      outcome = await this.#handle(reading, incoming, response);
+      outcome = await this.#handle(reading, incoming, response, asker);
     } catch (error) {
       if (!isFailure(error)) throw error;
       events.upstreamFailed(error);
@@ -62,17 +65,27 @@ export class RequestFlow {
     events.served({ method, target: url }, outcome, response.statusCode, (clock.monotonicMs() - startedMs) / 1000);
   }
 
-  async #handle(reading: Reading, incoming: IncomingMessage, response: ServerResponse): Promise<CacheOutcome> {
+  async #handle(
+    reading: Reading,
+    incoming: IncomingMessage,
+    response: ServerResponse,
+    asker: PeerAsker | undefined,
+  ): Promise<CacheOutcome> {
     if (reading.kind === "refused") {
       const { why, status } = reading;
       sendFailure(response, new Failure("argument-invalid", why), "detail=refused", status);
       return "refused";
     }
-    const { request } = reading;
+    const request = asker === undefined ? reading.request : { ...reading.request, askedBy: asker.askedBy };
     this.#refuseWhenDenied();
     const exchange = { request, incoming, response };
     const isStored = request.isCacheable && ruleFor(this.#options.rules ?? [], request.target).bypass !== true;
     return isStored ? await this.#answer(exchange) : await this.#forwarding.forward(exchange, "fwd=bypass");
+  }
+
+  /** What is under way may be from before a purge: nobody joins it any more. */
+  purged(): void {
+    this.#fetching.leaveFlights();
   }
 
   /** The policy's word on content while cut off: not at all once it has been too long. */
@@ -234,9 +247,9 @@ export class RequestFlow {
   async #serve(exchange: Exchange, stored: StoredResponse, cacheStatus: string): Promise<void> {
     const { body } = stored;
     const { ageSeconds } = this.#ageOf(stored);
-    const isWhole = exchange.request.method === "GET" && stored.status !== 204 && !exchange.request.isForPart;
-    if (isWhole && body instanceof Uint8Array)
-      return sendWhole(exchange.response, stored, body, { cacheStatus: `Perigee; ${cacheStatus}`, ageSeconds });
+    const own = { cacheStatus: `Perigee; ${cacheStatus}`, ageSeconds };
+    const nowMs = this.#options.clock.nowMs();
+    if (body instanceof Uint8Array && sendFromMemory(exchange, { stored, body, own }, nowMs)) return;
     const fields = new Map([...stored.fields]);
     if (stored.status !== 204) fields.set("content-length", [String(body.byteLength)]);
     const answer = { ...stored, fields, ageSeconds, cacheStatus };

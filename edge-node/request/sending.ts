@@ -4,6 +4,7 @@ import { Failure } from "#domain/failure.ts";
 import { type Fields, fieldValue } from "#domain/http/fields.ts";
 import type { ResolvedRange } from "#domain/http/range.ts";
 import { HTTP_STATUS_BY_CODE, problemOf } from "#platform/http/problem.ts";
+import { OF_THE_CONTENT } from "../front/hit-head.ts";
 import type { StoredResponse } from "../store/stored-response.ts";
 import { byteRanges } from "./byte-ranges.ts";
 import { type EdgeRequest, returnedFields } from "./edge-request.ts";
@@ -33,7 +34,7 @@ export async function sendAnswer(
   const selection = decideSelection(request, { ...answer, sizeBytes }, nowMs);
   switch (selection.kind) {
     case "not-modified":
-      fields.delete("content-length");
+      for (const name of OF_THE_CONTENT) fields.delete(name);
       return end(response, 304, fields);
     case "unsatisfiable":
       fields.set("content-range", [`bytes */${sizeBytes}`]);
@@ -151,31 +152,6 @@ function end(response: ServerResponse, status: number, fields: Fields): void {
   writeHead(response, status, fields);
   response.end();
 }
-
-/** A hit in memory, whole: one write, of fields that are put together once for all hits of a response. */
-export function sendWhole(response: ServerResponse, stored: StoredResponse, body: Uint8Array, own: OwnFields): void {
-  let raw = rawFields.get(stored);
-  if (raw === undefined) {
-    const fields = returnedFields(stored.fields);
-    fields.delete("cache-status");
-    fields.delete("age");
-    fields.set("content-length", [String(body.byteLength)]);
-    raw = flat(fields);
-    rawFields.set(stored, raw);
-  }
-  const earlier = stored.fields.get("cache-status");
-  const cacheStatus = earlier === undefined ? own.cacheStatus : `${earlier.join(", ")}, ${own.cacheStatus}`;
-  response.writeHead(stored.status, [...raw, "cache-status", cacheStatus, "age", String(Math.floor(own.ageSeconds))]);
-  response.end(body);
-}
-
-/** What this edge says of a hit. */
-export interface OwnFields {
-  readonly cacheStatus: string;
-  readonly ageSeconds: number;
-}
-
-const rawFields = new WeakMap<StoredResponse, readonly string[]>();
 
 /** A body that fails cuts the connection: the user agent must not take a part for the whole. */
 async function sendBody(
