@@ -1,5 +1,6 @@
 /** The edge-node's configuration: one schema for type, validation, defaults and reference. */
 import Type, { type Static } from "typebox";
+import { PEER_ADDRESS_LENGTH_MAX, PEER_ADDRESS_PATTERN } from "#contracts/operator-api/resources/schemas.ts";
 import { NAME_PATTERN } from "#domain/ids.ts";
 import { LOG_LEVELS } from "#platform/logging.ts";
 import { TRUSTED_NETWORKS_MAX } from "./access/trusted-proxies.ts";
@@ -38,6 +39,21 @@ export const edgeConfigSchema = Type.Object(
         admin: address("127.0.0.1:7429", "/metrics, /healthz, /readyz (HTTP)"),
       },
       { ...closed, default: {} },
+    ),
+    peer: Type.Optional(
+      Type.Object(
+        {
+          listen: address("127.0.0.1:7423", "other edges, of this pool and of those below it (HTTP, mutual TLS)"),
+          address: Type.Optional(
+            Type.String({
+              pattern: PEER_ADDRESS_PATTERN,
+              maxLength: PEER_ADDRESS_LENGTH_MAX,
+              description: "where they reach it, where that is not `listen`",
+            }),
+          ),
+        },
+        closed,
+      ),
     ),
     contentUrl: Type.String({ pattern: "^https?://[^/]+$", description: "where clients reach the content listener" }),
     hostname: Type.String({ minLength: 1, description: "the node's host name: SITE.HOSTNAME is a site at this node" }),

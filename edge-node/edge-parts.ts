@@ -1,6 +1,7 @@
 /** What an edge-node holds: identity, the pool's set, releases, stored responses, reports; all opened without the network. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import type { PurgeSpec } from "#domain/content/purge.ts";
 import type { SiteSpec } from "#domain/content/site.ts";
 import { type Failure, isFailure } from "#domain/failure.ts";
 import type { RevocationSpec } from "#domain/fleet/revocation.ts";
@@ -15,6 +16,7 @@ import { type Database, openOrBeginAgain } from "#platform/sqlite/database.ts";
 import { createAccessEvents } from "./access/events.ts";
 import { SiteGates } from "./access/site-gates.ts";
 import { trustedProxiesOf } from "./access/trusted-proxies.ts";
+import { ruleFor } from "./caching/rules.ts";
 import type { EdgeConfig } from "./config.ts";
 import { APPLIED_PURGES_MIGRATIONS, AppliedPurges } from "./desired-state/applied-purges.ts";
 import { isRevoked, viewOf } from "./desired-state/desired-view.ts";
@@ -22,6 +24,8 @@ import { POOL_SET_MIGRATIONS, PoolSet } from "./desired-state/pool-set.ts";
 import { createEdgeEvents, createStoreEvents } from "./events.ts";
 import { LinkState } from "./link/link-state.ts";
 import { createNodeEvents, type DamagedState, type NodeEvents } from "./node-events.ts";
+import { createTierEvents } from "./pool/events.ts";
+import { Tiers } from "./pool/tiers.ts";
 import { BlobFetcher } from "./prefetch/blob-fetcher.ts";
 import { BlobSource } from "./prefetch/blob-source.ts";
 import { ACTIVE_RELEASES_MIGRATIONS, ActiveReleases } from "./published/active-releases.ts";
@@ -140,16 +144,21 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
   let hosts = hostTable([], config.hostname);
   const edgeEvents = createEdgeEvents(held.logger, held.metrics);
   const gates = openGates(config, held);
+  const tiers = stack.use(openTiers(config, held));
   const pulls = stack.use(
     new PullSites((name, spec) =>
-      openPullFlow({ ...held, edgeEvents, offlineOf: (site) => view.sites.get(site)?.offline }, name, spec),
+      openPullFlow({ ...held, edgeEvents, tiers, offlineOf: (site) => view.sites.get(site)?.offline }, name, spec),
     ),
   );
+  const purge = (spec: PurgeSpec): void => {
+    void store.purge(spec);
+    pulls.get(spec.site)?.purged();
+  };
   const applySet = (): void => {
     view = viewOf(set.resources, identity.peer.pool);
     hosts = hostTable(view.sites.values(), config.hostname);
-    if (set.watermark !== undefined)
-      held.purges.apply(set.watermark.epoch, view.purges, (spec) => void store.purge(spec));
+    if (set.watermark !== undefined) held.purges.apply(set.watermark.epoch, view.purges, purge);
+    tiers.update();
     gates.update(view.sites);
     pulls.update(view.sites);
     keeper.update(view.sites, set.watermark !== undefined);
@@ -161,6 +170,7 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
     fetcher,
     keeper,
     pulls,
+    tiers,
     gates,
     edgeEvents,
     applySet,
@@ -178,6 +188,17 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
 function openGates({ trustedProxies }: EdgeConfig, { clock, logger, metrics }: Held): SiteGates {
   const proxies = trustedProxies && trustedProxiesOf(trustedProxies.field, trustedProxies.networks);
   return new SiteGates({ clock, events: createAccessEvents(logger, metrics), ...(proxies && { proxies }) });
+}
+
+function openTiers({ hostname }: EdgeConfig, held: Held): Tiers {
+  const { logger, metrics, set, purges } = held;
+  return new Tiers({
+    ...held,
+    resources: () => set.resources,
+    applied: () => purges.mark,
+    ownId: hostname.toLowerCase(),
+    events: createTierEvents(logger, metrics),
+  });
 }
 
 function refuse(held: Held, release: string, failure: Failure): void {
@@ -205,19 +226,20 @@ function report(
 
 interface PullParts extends Pick<Held, "clock" | "random" | "store" | "link"> {
   readonly edgeEvents: ReturnType<typeof createEdgeEvents>;
+  readonly tiers: Tiers;
   readonly offlineOf: (
     site: string,
   ) => { readonly maxStaleSeconds?: number; readonly denyAfterSeconds?: number } | undefined;
 }
 
 function openPullFlow(
-  { clock, random, store, link, edgeEvents, offlineOf }: PullParts,
+  { clock, random, store, link, edgeEvents, tiers, offlineOf }: PullParts,
   site: string,
   spec: SiteSpec,
 ): PullFlow {
   const { upstream: url = "", connectTimeoutMs = 0, responseTimeoutMs = 0 } = spec.pull ?? {};
   const limits = { connectMsMax: connectTimeoutMs, headMsMax: responseTimeoutMs, idleMsMax: UPSTREAM_IDLE_MS_MAX };
-  const upstream = new UpstreamClient({ url: new URL(url), clock, random, ...limits });
+  const client = new UpstreamClient({ url: new URL(url), clock, random, ...limits });
   const staleBounds = () => {
     const cutOffSeconds = link.cutOffMs / 1000;
     const offline = cutOffSeconds > 0 ? offlineOf(site) : undefined;
@@ -232,11 +254,16 @@ function openPullFlow(
       ...(denyAfterSeconds === undefined ? {} : { denyAfterSeconds }),
     };
   };
-  const rules = spec.cache?.rules === undefined ? {} : { rules: spec.cache.rules };
-  const flow = new RequestFlow({ upstream, store, site, clock, events: edgeEvents, staleBounds, ...rules });
+  const { rules = [] } = spec.cache ?? {};
+  const isBypassed = (target: string) => ruleFor(rules, target).bypass === true;
+  const upstream = tiers.upstreamFor({ site, upstream: client, isBypassed, headMsMax: responseTimeoutMs });
+  const flow = new RequestFlow({ upstream, store, site, clock, events: edgeEvents, staleBounds, rules });
   return {
-    handle: (incoming, response) => flow.handle(incoming, response),
-    [Symbol.asyncDispose]: () => upstream[Symbol.asyncDispose](),
+    async handle(incoming, response, asker) {
+      if (!tiers.refuseLoop(incoming, response)) await flow.handle(incoming, response, asker);
+    },
+    purged: () => flow.purged(),
+    [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
   };
 }
 

@@ -6,7 +6,7 @@ import { type Address, formatAddress, parseAddress } from "#platform/address.ts"
 import { startAdminListener } from "#platform/http/admin-listener.ts";
 import { serverNameOf } from "#platform/identity/peer.ts";
 import type { EdgeConfig } from "./config.ts";
-import { startContentListener } from "./content-listener.ts";
+import { type ContentRoutes, startContentListener } from "./content-listener.ts";
 import { decideExpiry } from "./desired-state/applied-purges.ts";
 import { type EdgeParts, type EdgeTools, openEdgeParts } from "./edge-parts.ts";
 import { contentRoutes } from "./published/content-routes.ts";
@@ -23,7 +23,7 @@ const CONTENT_FIRST_MS = 100;
 
 export interface RunningEdge extends AsyncDisposable {
   readonly addresses: Readonly<Record<"content" | "admin", Address>> &
-    Readonly<Partial<Record<"site" | "siteEnrolment", Address>>>;
+    Readonly<Partial<Record<"site" | "siteEnrolment" | "peer", Address>>>;
 }
 
 /** Without `openDoor` the edge serves content only. */
@@ -40,6 +40,7 @@ export async function startEdge(
     door === undefined ? openDoor !== undefined && isTooEarly(incoming, response) : door.handle(incoming, response),
   );
   const content = stack.use(await startContentListener(parseAddress(config.listen.content), routes));
+  const peers = config.peer && stack.use(await listenToPeers(config.peer, parts, routes));
   await tools.clock.sleep(CONTENT_FIRST_MS, tools.signal);
   door = openDoor && stack.use(await openDoor(portsOf(config, parts)));
   const admin = stack.use(
@@ -51,12 +52,24 @@ export async function startEdge(
   );
   await startLink(config, parts, { state, door }, stack);
   await loadConnections();
-  const addresses = { content: content.address, admin: admin.address, ...door?.addresses };
+  const peer = peers === undefined ? {} : { peer: peers.address };
+  const addresses = { content: content.address, admin: admin.address, ...peer, ...door?.addresses };
   parts.events.listening(
     Object.fromEntries(Object.entries(addresses).map(([name, address]) => [name, formatAddress(address)])),
   );
   const running = stack.move();
   return { addresses, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+type PeerConfig = NonNullable<EdgeConfig["peer"]>;
+
+function listenToPeers({ listen, address }: PeerConfig, parts: EdgeParts, { denial }: ContentRoutes) {
+  const { tiers, pulls, view } = parts;
+  const isDenied = (name: string) => {
+    const site = view().sites.get(name);
+    return site !== undefined && denial(site) !== undefined;
+  };
+  return tiers.listen(parseAddress(listen), address, { flowOf: (site) => pulls.get(site), isDenied });
 }
 
 /** Content is served before the door is open; what only the door answers is tried again in a moment. */
@@ -85,6 +98,7 @@ function nodeStateOf(config: EdgeConfig, parts: EdgeParts, agents: () => readonl
     softwareVersion: parts.softwareVersion,
     contentUrl: config.contentUrl,
     hostname: config.hostname,
+    peerAddress: () => parts.tiers.address,
     dataDir: config.dataDir,
     clock,
     set: () => ({

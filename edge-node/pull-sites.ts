@@ -8,6 +8,8 @@ import type { PeerAsker } from "./request/peer-asker.ts";
 export interface PullFlow extends AsyncDisposable {
   /** `asker` for a request of another edge. */
   handle(incoming: IncomingMessage, response: ServerResponse, asker?: PeerAsker): Promise<void>;
+  /** A purge of the site has come: nobody joins what was under way before it. */
+  purged(): void;
 }
 
 interface Running {

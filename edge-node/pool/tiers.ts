@@ -1,4 +1,5 @@
 /** This node among the edges of its pool and of the pools above and below: brought to the set as that is stored. */
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Resources } from "#contracts/codec/set-state.ts";
 import type { RevocationSpec } from "#domain/fleet/revocation.ts";
 import { type Address, formatAddress } from "#platform/address.ts";
@@ -9,6 +10,7 @@ import type { PurgeMark } from "../desired-state/applied-purges.ts";
 import { isRevoked } from "../desired-state/desired-view.ts";
 import type { PullFlow } from "../pull-sites.ts";
 import type { TierEvents } from "./events.ts";
+import { refuseLoop } from "./loop-guard.ts";
 import { type TierView, tierViewOf } from "./membership.ts";
 import type { PeerCallFacts } from "./peer-call.ts";
 import { PeerClients } from "./peer-clients.ts";
@@ -74,6 +76,11 @@ export class Tiers implements AsyncDisposable {
 
   upstreamFor(options: Omit<TieredOptions, "requests" | "ownId">): TieredUpstream {
     return new TieredUpstream({ ...options, requests: this.#requests, ownId: this.#parts.ownId });
+  }
+
+  /** True: the request was here before, and is answered so. */
+  refuseLoop(incoming: IncomingMessage, response: ServerResponse): boolean {
+    return refuseLoop(incoming, response, this.#parts.ownId);
   }
 
   /** `reachedAt` where it is not where it listens. Loaded now: an edge that listens to none does without. */

@@ -1,6 +1,7 @@
 /** What a request asks for, and what of it goes on to the upstream. Pure. */
 import { type Directives, parseCacheControl } from "#domain/http/cache-control.ts";
 import { endToEndFields, type Fields, fieldValue } from "#domain/http/fields.ts";
+import type { PeerAsker } from "./peer-asker.ts";
 
 /** Those of one connection, or of a tunnel: not passed on, 501 (RFC 9110 section 15.6.2). */
 const METHODS_REFUSED = new Set(["CONNECT", "TRACE"]);
@@ -15,6 +16,8 @@ export interface EdgeRequest {
   readonly asked: Directives;
   /** Whether the store may answer it and keep its answer. */
   readonly isCacheable: boolean;
+  /** Another edge; absent for a user agent. */
+  readonly askedBy?: PeerAsker["askedBy"];
 }
 
 export type Reading =

@@ -115,6 +115,11 @@ export class Fetching {
     this.#options.store.remove(key);
   }
 
+  /** Each goes on for those who wait for it, and is stored if it may be. */
+  leaveFlights(): void {
+    this.#flights.clear();
+  }
+
   /** Whether the stored response may be served where the upstream fails so. */
   onFailure(stored: StoredResponse, failing: UpstreamFailing): ReturnType<typeof decideOnFailure> {
     const bounds = this.#options.staleBounds?.() ?? {};
@@ -134,7 +139,7 @@ export class Fetching {
     const facts = { status: stored.status, fields: new Map([...kept, ...news]), requestedAtMs, receivedAtMs };
     const decision = this.decideStorage(request, facts);
     if (decision.kind === "pass") return undefined;
-    return { ...stored, fields: decision.fields, freshness: decision.freshness, requestedAtMs };
+    return { ...stored, fields: decision.fields, freshness: decision.freshness, requestedAtMs: askedAtMsOf(response) };
   }
 
   /** What is stored goes on to arrive when its readers have left. */
@@ -168,7 +173,9 @@ export class Fetching {
   ): Promise<void> {
     const fields = withValidators(forwardedFields(request, "whole"), stored);
     if (slice !== undefined) fields.set("range", [rangeFieldOf(slice)]);
-    const asked = { method: "GET", target: request.target, fields, ...(onInterim === undefined ? {} : { onInterim }) };
+    const { target, askedBy } = request;
+    const more = { ...(onInterim === undefined ? {} : { onInterim }), ...(askedBy === undefined ? {} : { askedBy }) };
+    const asked = { method: "GET", target, fields, ...more };
     const response = await this.#options.upstream.fetch(asked);
     if (
       stored !== undefined &&
@@ -273,6 +280,10 @@ export function headOf(
     status: response.status,
     fields,
     freshness,
-    requestedAtMs: response.requestedAtMs,
+    requestedAtMs: askedAtMsOf(response),
   };
+}
+
+function askedAtMsOf({ askedAtMs, requestedAtMs }: UpstreamResponse): number {
+  return askedAtMs ?? requestedAtMs;
 }

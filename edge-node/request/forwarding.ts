@@ -32,6 +32,7 @@ export class Forwarding {
       fields: forwardedFields(request, "as-asked", addressOf(incoming.socket.remoteAddress)),
       onInterim: interimTo(exchange.response, incoming.httpVersionMinor),
       ...(hasBody ? { body: incoming } : {}),
+      ...(request.askedBy === undefined ? {} : { askedBy: request.askedBy }),
     });
     if (!isSafe(request)) this.#invalidate(request, response);
     if (request.method === "HEAD" && stored !== undefined) this.#freshen(request, stored, response);

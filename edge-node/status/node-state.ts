@@ -16,6 +16,8 @@ export interface NodeFacts {
   readonly softwareVersion: string;
   readonly contentUrl: string;
   readonly hostname: string;
+  /** Where other edges reach it; `undefined` where it listens to none. */
+  readonly peerAddress: () => string | undefined;
   readonly dataDir: string;
   readonly clock: Clock;
   readonly set: () => {
@@ -47,11 +49,13 @@ export class NodeState implements Disposable {
     const { incarnation, softwareVersion, contentUrl, hostname, set, storeBytes, sites, agents } = this.#facts;
     const { watermark } = set();
     const { used, max } = storeBytes();
+    const peerAddress = this.#facts.peerAddress();
     return {
       incarnation,
       softwareVersion,
       contentUrl,
       hostname,
+      ...(peerAddress === undefined ? {} : { peerAddress }),
       epoch: watermark?.epoch ?? 0,
       appliedRevision: watermark?.revision ?? 0,
       storeBytesUsed: used,

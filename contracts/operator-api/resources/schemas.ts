@@ -24,7 +24,7 @@ export const RELEASES_KEPT_MAX = 100;
 export const STEERING_ENTRIES_MAX = 64;
 /** A host name, a colon and a port. */
 export const PEER_ADDRESS_LENGTH_MAX = HOST_NAME_LENGTH_MAX + 6;
-const PEER_ADDRESS_PATTERN = "^(\\[[0-9a-fA-F:.]+\\]|[A-Za-z0-9._-]+):[0-9]{1,5}$";
+export const PEER_ADDRESS_PATTERN = "^(\\[[0-9a-fA-F:.]+\\]|[A-Za-z0-9._-]+):[0-9]{1,5}$";
 /** Ten years: long enough for ever, short enough that milliseconds stay exact. */
 export const DURATION_SECONDS_MAX = 315_360_000;
 
