@@ -41,7 +41,7 @@ export class H2Request extends IncomingMessage {
       this.#contentBytes += chunk.byteLength;
       if (!this.push(chunk)) this.#stream.pause();
     });
-    this.#stream.once("end", () => this.#end());
+    this.#stream.once("end", () => this.#onEnd());
   }
 
   /** Of the stream only: the connection is the other streams' too. */
@@ -56,6 +56,12 @@ export class H2Request extends IncomingMessage {
   #end(): void {
     this.complete = true;
     this.push(null);
+  }
+
+  /** A client's reset without an error looks like the end of its content. */
+  #onEnd(): void {
+    if (this.#stream.aborted) this.#onClose();
+    else this.#end();
   }
 
   #onClose(): void {

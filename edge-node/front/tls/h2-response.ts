@@ -34,7 +34,7 @@ export class H2Response extends ServerResponse {
       headersSent: { get: () => this.#head !== undefined || this.#isHeadSent },
       writableNeedDrain: { get: () => this.#waiting.length > 0 || this.#stream.writableNeedDrain },
       writableLength: { get: () => this.unsentBytes },
-      writableFinished: { get: () => this.#stream.writableFinished },
+      writableFinished: { get: () => this.#isFinishTold },
     });
     stream.on("drain", () => this.#onDrain());
     stream.once("finish", () => this.#onFinish());
@@ -58,11 +58,7 @@ export class H2Response extends ServerResponse {
     const list = listOf(given);
     const names = new Set(list.map(([name]) => name));
     const kept = own.flatMap(([name, value]) => (value === undefined || names.has(name) ? [] : textsOf(name, value)));
-    this.#head = [
-      ":status",
-      String(status),
-      ...[...kept, ...list].filter(([name]) => !OF_A_CONNECTION.has(name)).flat(),
-    ];
+    this.#head = [":status", String(status), ...[...kept, ...list].filter(([name]) => isPassed(name, status)).flat()];
     return this;
   }
 
@@ -174,6 +170,11 @@ export class H2Response extends ServerResponse {
     this.#waiting.length = 0;
     this.emit("close");
   }
+}
+
+/** Of no connection; and a 204 has no length (RFC 9110 section 8.6), which clients of HTTP/2 take for an error. */
+function isPassed(name: string, status: number): boolean {
+  return !OF_A_CONNECTION.has(name) && !(status === 204 && name === "content-length");
 }
 
 function listOf(given: Given | undefined): readonly [string, string][] {
