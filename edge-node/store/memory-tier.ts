@@ -9,8 +9,8 @@ import { cacheKeyOf, type ResponseHead, type StoredResponse } from "./stored-res
 
 /** More variants of one target are a Vary on something that is never the same twice. */
 export const TARGET_VARIANTS_MAX = 32;
-/** Looked at in one turn of the event loop: some milliseconds of purges by tag. */
-const SWEPT_AT_ONCE = 512;
+/** Looked at in one turn of the event loop: a millisecond of purges by tag. */
+const SWEPT_AT_ONCE = 128;
 
 /** A target, or one slice of it. */
 export interface Uses {
@@ -26,6 +26,8 @@ interface Entry {
   readonly slot: number;
   /** The latest last; none once it has left. */
   variants: readonly StoredResponse[];
+  /** The only variant, where no request is answered by another: nothing has to be selected. */
+  only: StoredResponse | undefined;
   bytes: number;
   /** The purge orders that were applied to it: up to this one. */
   purgedUpTo: number;
@@ -76,7 +78,7 @@ export class MemoryTier {
   find(cacheKey: string, request: Fields, slice?: number): StoredResponse | undefined {
     const entry = this.#entries.get(nameOf(cacheKey, slice));
     if (entry === undefined || !this.#isLeft(entry)) return undefined;
-    const found = selectVariant(entry.variants, request);
+    const found = entry.only ?? selectVariant(entry.variants, request);
     if (found === undefined) return undefined;
     this.#queue.touch(entry.slot);
     if (entry.uses === 0) this.#used.push(entry);
@@ -153,7 +155,7 @@ export class MemoryTier {
     const bytes = bytesOf(variants);
     this.#makeRoom(bytes);
     const slot = this.#queue.add(hashOf(named.name), bytes);
-    const entry = { ...named, slot, variants, bytes, purgedUpTo: this.#marks.latest, uses: 0 };
+    const entry = { ...named, slot, variants, only: onlyOf(variants), bytes, purgedUpTo: this.#marks.latest, uses: 0 };
     this.#entries.set(named.name, entry);
     this.#bySlot[slot] = entry;
     this.#bytes += bytes;
@@ -169,6 +171,7 @@ export class MemoryTier {
     this.#bytes += bytes - entry.bytes;
     this.#objects += variants.length - entry.variants.length;
     entry.variants = variants;
+    entry.only = onlyOf(variants);
     entry.bytes = bytes;
     this.#queue.resize(entry.slot, bytes);
     this.#makeRoom(0);
@@ -196,6 +199,7 @@ export class MemoryTier {
     this.#bytes -= entry.bytes;
     this.#objects -= entry.variants.length;
     entry.variants = [];
+    entry.only = undefined;
     if (entry.slice !== undefined) this.#noteSlice(entry.cacheKey, entry.slice, false);
   }
 
@@ -214,6 +218,11 @@ function nameOf(cacheKey: string, slice: number | undefined): string {
 
 function isSameVariant(a: ResponseHead, b: ResponseHead): boolean {
   return a.variant === b.variant && a.varyNames.join() === b.varyNames.join();
+}
+
+function onlyOf(variants: readonly StoredResponse[]): StoredResponse | undefined {
+  const [first] = variants;
+  return variants.length === 1 && first?.varyNames.length === 0 ? first : undefined;
 }
 
 function bytesOf(variants: readonly StoredResponse[]): number {

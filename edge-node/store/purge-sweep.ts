@@ -3,8 +3,8 @@ import type { Row } from "#platform/sqlite/database.ts";
 import type { Statements } from "./disk-schema.ts";
 import type { PurgeOrder } from "./purging.ts";
 
-/** Rows of a step: some milliseconds of deletions. */
-const SWEPT_AT_ONCE = 128;
+/** Rows of a step: a millisecond or two of deletions. */
+const SWEPT_AT_ONCE = 32;
 
 /** An order that stands in the index until it is swept. */
 export interface OpenOrder {
