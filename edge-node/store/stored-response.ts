@@ -10,7 +10,7 @@ export interface ResponseHead {
   readonly webOrigin: string;
   /** The request target: path and query. */
   readonly key: string;
-  /** Which slice of the representation the body is; absent for all of it. */
+  /** Which slice of the representation the body is; absent for all of it, below 0 for all of it in a content coding. */
   readonly slice?: number;
   /** The fields that Vary names, and their values in the request that was answered. */
   readonly varyNames: readonly string[];
