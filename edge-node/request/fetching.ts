@@ -8,6 +8,7 @@ import { ruleFor } from "../caching/rules.ts";
 import { hasSliceValidator, isSlice, parseContentRange, rangeFieldOf } from "../caching/slices.ts";
 import { decideStorage, type ResponseFacts, type StorageDecision } from "../caching/storage.ts";
 import { variantKey, varyNames } from "../caching/variants.ts";
+import type { Compressor } from "../compression/compressor.ts";
 import type { EdgeEvents } from "../events.ts";
 import type { ResponseStore } from "../store/response-store.ts";
 import { cacheKeyOf, type ResponseHead, type StoredResponse } from "../store/stored-response.ts";
@@ -57,6 +58,8 @@ export interface FetchingOptions {
   readonly rules?: readonly CacheRule[];
   /** How stale a response may be served when the upstream fails, as of now; without it only as responses allow. */
   readonly staleBounds?: () => StaleBounds;
+  /** Without it nothing is compressed here. */
+  readonly compressor?: Compressor | undefined;
 }
 
 /** What a flight is for beside the target. */
@@ -194,6 +197,14 @@ export class Fetching {
     resolve({ kind: "arriving", response: arriving, received: response.fields });
     await this.fill(arriving, response, flight);
   }
+    this.#encode(request, arriving);
+  }
+
+  /** For the next one who asks as this one did. */
+  #encode(request: EdgeRequest, head: ResponseHead): void {
+    const { compressor, store } = this.#options;
+    const stored = compressor && store.findInMemory(cacheKeyOf(head), request.fields, head.slice);
+    if (stored !== undefined) void compressor?.select(stored, request.fields);
 
   #validate(request: EdgeRequest, stored: StoredResponse, response: UpstreamResponse, flight: Flight): StoredResponse {
     const updated = this.refresh(request, stored, response);

@@ -160,7 +160,8 @@ export class RequestFlow {
       case "arriving": {
         const { filling, ...head } = outcome.response;
         const body = (range?: ResolvedRange) => partOf(filling.read(), range);
-        const fields = joined === undefined ? outcome.received : head.fields;
+        const received = joined === undefined ? outcome.received : head.fields;
+        const fields = this.#options.compressor?.announced({ ...head, fields: received }) ?? received;
         await this.#send(exchange, { ...head, fields, ...this.#ageOf(head), cacheStatus: `${status}; stored`, body });
         return joined === undefined ? OUTCOMES[because] : "collapsed";
       }
@@ -244,7 +245,9 @@ export class RequestFlow {
     });
   }
 
-  async #serve(exchange: Exchange, stored: StoredResponse, cacheStatus: string): Promise<void> {
+  async #serve(exchange: Exchange, found: StoredResponse, cacheStatus: string): Promise<void> {
+    const selected = this.#options.compressor?.select(found, exchange.request.fields) ?? found;
+    const stored = selected instanceof Promise ? await selected : selected;
     const { body } = stored;
     const { ageSeconds } = this.#ageOf(stored);
     const own = { cacheStatus: `Perigee; ${cacheStatus}`, ageSeconds };
