@@ -21,15 +21,36 @@ export type CacheOutcome =
 /** From a hit in memory to an upstream that is at its limit. */
 const DURATION_BUCKETS_SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10];
 
+export type ConnectionRefusal = "connections" | "connections-of-client";
+
 export interface EdgeEvents {
   served(request: { method: string; target: string }, outcome: CacheOutcome, status: number, seconds: number): void;
+  /** A stored response was found. */
+  found(tier: "memory" | "disk"): void;
+  /** A hit that the fast lane has answered. */
+  hit(status: number): void;
+  sent(contentBytes: number): void;
+  /** A response that was being stored broke off. */
+  fillFailed(failure: Failure): void;
+  /** A connection that was closed at once. */
+  connectionRefused(because: ConnectionRefusal): void;
+  /** What is no request, and the status that it was answered with. */
+  malformed(status: number): void;
   upstreamFailed(failure: Failure): void;
   broke(error: unknown): void;
 }
 
 export function createEdgeEvents(logger: Logger, metrics: Metrics): EdgeEvents {
   const requests = metrics.counter("requests_total", "requests answered", ["outcome", "status"]);
-  const durations = metrics.histogram("request_seconds", "to the end of the answer", DURATION_BUCKETS_SECONDS);
+  const durations = metrics.histogram(
+    "request_seconds",
+    "to the end of the answer, without hits of the fast lane, which take no time to speak of",
+    DURATION_BUCKETS_SECONDS,
+  );
+  const found = metrics.counter("hits_total", "requests for which a stored response was found", ["tier"]);
+  const bytes = metrics.counter("sent_bytes_total", "content of answers");
+  const fills = metrics.counter("fill_errors_total", "responses that broke off while they were stored", ["code"]);
+  const refused = metrics.counter("connections_refused_total", "connections closed at once", ["reason"]);
   const failures = metrics.counter("upstream_failures_total", "requests the upstream failed", ["code"]);
   const answered = new Map<string, () => void>();
   const count = (outcome: CacheOutcome, status: number) => {
@@ -39,7 +60,29 @@ export function createEdgeEvents(logger: Logger, metrics: Metrics): EdgeEvents {
     answered.set(`${outcome} ${status}`, () => counter.inc());
     counter.inc();
   };
+  const hits = new Map<number, number>();
+  let sentBytes = 0;
+  metrics.beforeRender(() => {
+    for (const [status, count] of hits) {
+      requests.inc({ outcome: "hit", status: String(status) }, count);
+      found.inc({ tier: "memory" }, count);
+    }
+    hits.clear();
+    bytes.inc(sentBytes);
+    sentBytes = 0;
+  });
   return {
+    found: (tier) => found.inc({ tier }),
+    hit: (status) => void hits.set(status, (hits.get(status) ?? 0) + 1),
+    sent(contentBytes) {
+      sentBytes += contentBytes;
+    },
+    fillFailed: (failure) => fills.inc({ code: failure.code }),
+    connectionRefused(because) {
+      refused.inc({ reason: because });
+      logger.debug({ because }, "connection refused");
+    },
+    malformed: (status) => count("refused", status),
     served({ method, target }, outcome, status, seconds) {
       count(outcome, status);
       durations.observe(seconds);

@@ -145,7 +145,7 @@ t.test("what a gateway must refuse is refused before the upstream is asked", asy
   t.equal(asked, 0);
   const metrics = await (await fetch(`http://127.0.0.1:${edge.admin?.port}/metrics`)).text();
   t.match(metrics, 'perigee_edge_node_requests_total{outcome="refused",status="501"} 1');
-  t.match(metrics, 'perigee_edge_node_requests_total{outcome="refused",status="400"} 3');
+  t.match(metrics, 'perigee_edge_node_requests_total{outcome="refused",status="400"} 4');
   t.notMatch(metrics, /upstream_failures_total\{/);
   await closeServer(server);
   const failed = await send("GET /x HTTP/1.1", "Host: a");

@@ -1,16 +1,18 @@
 /** The stand-alone caching reverse proxy: one upstream, one store, one listener. */
-import { createServer } from "node:http";
 import type { CacheRule } from "#domain/content/site.ts";
 import { type Address, formatAddress } from "#platform/address.ts";
 import type { Clock } from "#platform/clock.ts";
 import { startAdminListener } from "#platform/http/admin-listener.ts";
-import { closeServer, listen } from "#platform/http/listening.ts";
 import type { Logger } from "#platform/logging.ts";
 import { createMetrics } from "#platform/metrics/metrics.ts";
 import type { Random } from "#platform/random.ts";
 import { AccessGate, type AccessRules } from "./access/access-gate.ts";
 import { createAccessEvents } from "./access/events.ts";
+import { Compressor } from "./compression/compressor.ts";
+import { createCompressionEvents } from "./compression/events.ts";
 import { createEdgeEvents, createStoreEvents } from "./events.ts";
+import { Front, startFrontListener } from "./front/front.ts";
+import { StoredHits } from "./front/stored-hits.ts";
 import { RequestFlow } from "./request/flow.ts";
 import { openResponseStore } from "./store/response-store.ts";
 import { UpstreamClient } from "./upstream/upstream-client.ts";
@@ -21,10 +23,6 @@ const SITE = "standalone";
 const UPSTREAM_CONNECT_MS_MAX = 2000;
 const UPSTREAM_HEAD_MS_MAX = 10_000;
 const UPSTREAM_IDLE_MS_MAX = 10_000;
-const REQUEST_HEAD_BYTES_MAX = 16 * 1024;
-const REQUEST_HEAD_MS_MAX = 10_000;
-const CONNECTIONS_MAX = 8192;
-const CONNECTION_IDLE_MS_MAX = 60_000;
 
 export interface StandaloneOptions {
   readonly listen: Address;
@@ -35,6 +33,8 @@ export interface StandaloneOptions {
   readonly disk?: { readonly folder: string; readonly bytesMax: number };
   readonly maxStaleSeconds?: number;
   readonly rules?: readonly CacheRule[];
+  /** Whether what is worth it is compressed here. */
+  readonly compress?: boolean;
   readonly access?: Omit<AccessRules, "site">;
   readonly random: Random;
   readonly clock: Clock;
@@ -67,27 +67,34 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
       clock,
     }),
   );
-  const { maxStaleSeconds } = options;
+  const { maxStaleSeconds, rules = [] } = options;
   const staleBounds = () => (maxStaleSeconds === undefined ? {} : { maxStaleSeconds });
-  const flow = new RequestFlow({ upstream, store, site: SITE, clock, events, staleBounds, rules: options.rules ?? [] });
+  const compressor =
+    options.compress === true ? new Compressor({ store, events: createCompressionEvents(logger, metrics) }) : undefined;
+  const flow = new RequestFlow({ upstream, store, site: SITE, clock, events, staleBounds, rules, compressor });
   const gate = new AccessGate({
     ...options.access,
     site: SITE,
     clock,
     events: createAccessEvents(logger, metrics),
   });
-  const strictness = { insecureHTTPParser: false, requireHostHeader: true, maxHeaderSize: REQUEST_HEAD_BYTES_MAX };
-  const server = createServer({ ...strictness, headersTimeout: REQUEST_HEAD_MS_MAX }, (incoming, response) => {
-    if (!gate.admit(incoming, response)) return;
-    flow.handle(incoming, response).catch((error: unknown) => {
-      events.broke(error);
-      response.destroy();
-    });
+  const front = new Front({
+    finder: new StoredHits({
+      store,
+      site: SITE,
+      rules,
+      select: compressor && ((stored, asked) => compressor.selectInMemory(stored, asked)),
+      isOpen: () => !gate.isSigned,
+      admit: ({ remoteAddress, fields }) => gate.take(remoteAddress, fields),
+    }),
+    clock,
+    events,
+    handle: async (incoming, response) => {
+      if (gate.admit(incoming, response)) await flow.handle(incoming, response);
+    },
   });
-  server.maxConnections = CONNECTIONS_MAX;
-  server.timeout = CONNECTION_IDLE_MS_MAX;
-  const address = await listen(server, options.listen);
-  stack.defer(() => closeServer(server));
+  stack.use(front);
+  const { address } = stack.use(await startFrontListener(options.listen, front));
   const readiness = () => ({ ready: true, reasons: [] });
   const admin =
     options.admin && stack.use(await startAdminListener({ address: options.admin, metrics, readiness })).address;

@@ -51,6 +51,13 @@ export class AccessGate {
     return clientOf(peer ?? "", proxies && fieldValues(proxies.field), proxies);
   }
 
+  /** Takes a token for a request that nothing else stands before; false, and none is taken, where it has to wait. */
+  take(peer: string, fields: Fields): boolean {
+    if (this.limiter === undefined) return true;
+    const client = this.clientOf(peer, (name) => fields.get(name));
+    return this.limiter.take(client, this.#options.clock.monotonicMs()) === 0;
+  }
+
   /** False where it has refused. What passes has neither parameter nor cookie of a signature any more. */
   admit(incoming: IncomingMessage, response: ServerResponse): boolean {
     if (this.limiter === undefined && this.#signed === undefined) return true;

@@ -9,6 +9,8 @@ import type { SimpleHead, Span } from "./request-head.ts";
 
 /** What a simple request asks for. */
 export interface LaneRequest {
+  /** At the other end of the connection. */
+  readonly remoteAddress: string;
   readonly webOrigin: string;
   readonly host: string;
   readonly target: string;
@@ -27,7 +29,7 @@ export interface HitFinder {
 export interface FastLaneOptions {
   readonly finder: HitFinder;
   readonly clock: Clock;
-  readonly onServed: (client: LaneClient, request: LaneRequest, hit: Hit, startedMs: number) => void;
+  readonly onServed: (status: number, contentBytes: number) => void;
 }
 
 export class FastLane {
@@ -43,7 +45,6 @@ export class FastLane {
     const { finder, clock, onServed } = this.#options;
     const request = client.requestOf(bytes, head);
     if (request === undefined) return false;
-    const startedMs = clock.monotonicMs();
     const nowMs = clock.nowMs();
     const hit = finder.find(request, nowMs);
     const answer = hit && this.#prepared.answer(hit, nowMs);
@@ -56,7 +57,7 @@ export class FastLane {
       socket.write(answer.body);
       socket.uncork();
     }
-    onServed(client, request, hit, startedMs);
+    onServed(answer.status, answer.contentBytes);
     return true;
   }
 }
@@ -84,6 +85,7 @@ function isSame(bytes: Uint8Array, from: number, to: number, other: Uint8Array):
 /** The end of a connection that asks, with what it repeats. */
 export class LaneClient {
   readonly socket: Socket;
+  readonly #remoteAddress: string;
   readonly #scheme: Scheme;
   readonly #host = new Repeated();
   readonly #fields = new HeadFields();
@@ -91,6 +93,7 @@ export class LaneClient {
 
   constructor(socket: Socket, scheme: Scheme) {
     this.socket = socket;
+    this.#remoteAddress = socket.remoteAddress ?? "";
     this.#scheme = scheme;
   }
 
@@ -99,6 +102,7 @@ export class LaneClient {
     if (this.#webOrigin === undefined) return undefined;
     this.#fields.set(bytes, head);
     return {
+      remoteAddress: this.#remoteAddress,
       webOrigin: this.#webOrigin,
       host: this.#host.text,
       target: bytes.toString("latin1", head.target.from, head.target.to),

@@ -7,6 +7,7 @@ import type { Address } from "#platform/address.ts";
 import type { Clock } from "#platform/clock.ts";
 import { listen } from "#platform/http/listening.ts";
 import { networkOf } from "../access/client-address.ts";
+import type { EdgeEvents } from "../events.ts";
 import { sendProblem } from "../published/problems.ts";
 import type { Scheme } from "../request/edge-request.ts";
 import { ClientConnections } from "./client-connections.ts";
@@ -24,15 +25,9 @@ const WRITE_BUFFERED_BYTES = 64 * 1024;
 /** How often connections are looked at. */
 const LOOK_MS = 1_000;
 
-export interface FrontEvents {
-  broke(error: unknown): void;
-  /** A connection that was closed at once. */
-  connectionRefused(because: "connections-of-client" | "connections"): void;
-  /** What is no request; the status that it was answered with. */
-  malformed(status: number, remoteAddress: string | undefined): void;
-}
+export type FrontEvents = Pick<EdgeEvents, "broke" | "connectionRefused" | "hit" | "malformed" | "sent" | "served">;
 
-export interface FrontOptions extends FastLaneOptions {
+export interface FrontOptions extends Omit<FastLaneOptions, "onServed"> {
   readonly clock: Clock;
   readonly handle: (incoming: IncomingMessage, response: ServerResponse) => Promise<void>;
   readonly events: FrontEvents;
@@ -49,7 +44,12 @@ export class Front implements AsyncDisposable {
 
   constructor(options: FrontOptions) {
     this.#options = options;
-    this.#fast = new FastLane(options);
+    const { events } = options;
+    const onServed = (status: number, contentBytes: number) => {
+      events.hit(status);
+      events.sent(contentBytes);
+    };
+    this.#fast = new FastLane({ ...options, onServed });
     this.#full = fullLane(options);
     this.#looking = options.clock.every(LOOK_MS, () => this.#look());
   }
@@ -99,13 +99,14 @@ export class Front implements AsyncDisposable {
 }
 
 /** node:http in strict mode, which never listens: it is given connections. */
-function fullLane({ handle, events }: FrontOptions): Server {
+function fullLane(options: FrontOptions): Server {
+  const { events } = options;
   const strictness = { insecureHTTPParser: false, requireHostHeader: true, maxHeaderSize: REQUEST_HEAD_BYTES_MAX };
   const times = { headersTimeout: REQUEST_HEAD_MS_MAX, requestTimeout: REQUEST_MS_MAX, keepAliveTimeout: 0 };
   const server = createServer({ ...strictness, ...times }, (incoming, response) => {
     const { socket } = incoming;
     if (socket instanceof LaneSocket) response.once("close", () => socket.answered());
-    answer(handle, incoming, response).catch((error: unknown) => {
+    answer(options, incoming, response).catch((error: unknown) => {
       events.broke(error);
       response.destroy();
     });
@@ -120,14 +121,16 @@ function fullLane({ handle, events }: FrontOptions): Server {
 }
 
 async function answer(
-  handle: FrontOptions["handle"],
+  { handle, events }: FrontOptions,
   incoming: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
+  const { method = "", url = "" } = incoming;
   const refusal = refuseFraming(incoming);
   if (refusal === undefined) return await handle(incoming, response);
   // Where its content ends is in doubt, and so is what follows.
   response.setHeader("connection", "close");
+  events.served({ method, target: url }, "refused", refusal.status, 0);
   sendProblem(response, new Failure("argument-invalid", refusal.why), { status: refusal.status });
 }
 
@@ -141,7 +144,7 @@ function refuseMalformed(events: FrontEvents, error: Error, socket: Duplex): voi
   const isReset = "code" in error && error.code === "ECONNRESET";
   if (isReset || !socket.writable) return void socket.destroy();
   const status = STATUSES.get("code" in error ? error.code : undefined) ?? "400 Bad Request";
-  events.malformed(Number.parseInt(status, 10), "remoteAddress" in socket ? String(socket.remoteAddress) : undefined);
+  events.malformed(Number.parseInt(status, 10));
   socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
   if (socket instanceof LaneSocket) socket.destroySoon();
   else socket.end();

@@ -23,6 +23,8 @@ export interface Hit {
 
 /** The bytes of an answer; `body` comes after them where it is not among them. */
 export interface PreparedAnswer {
+  readonly status: number;
+  readonly contentBytes: number;
   readonly bytes: Buffer;
   readonly body: Uint8Array | undefined;
 }
@@ -102,11 +104,12 @@ function headOf({ beforeTtl, isUndated }: HeadText, { ttlSeconds, ageSeconds }: 
   return `${beforeTtl}${ttlSeconds}\r\nage: ${ageSeconds}\r\n${date}Connection: keep-alive\r\n\r\n`;
 }
 
-function answerOf(head: string, { kind, body }: Hit): PreparedAnswer {
-  if (kind !== "whole" || body.byteLength === 0) return { bytes: Buffer.from(head, "latin1"), body: undefined };
-  if (body.byteLength > COPIED_BODY_BYTES_MAX) return { bytes: Buffer.from(head, "latin1"), body };
-  const bytes = Buffer.allocUnsafeSlow(head.length + body.byteLength);
+function answerOf(head: string, { kind, body, stored }: Hit): PreparedAnswer {
+  const status = kind === "not-modified" ? 304 : stored.status;
+  const contentBytes = kind === "whole" ? body.byteLength : 0;
+  const isCopied = contentBytes <= COPIED_BODY_BYTES_MAX;
+  const bytes = Buffer.allocUnsafeSlow(head.length + (isCopied ? contentBytes : 0));
   bytes.write(head, "latin1");
-  bytes.set(body, head.length);
-  return { bytes, body: undefined };
+  if (isCopied && contentBytes > 0) bytes.set(body, head.length);
+  return { status, contentBytes, bytes, body: isCopied ? undefined : body };
 }

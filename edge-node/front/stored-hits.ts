@@ -13,8 +13,12 @@ export interface StoredHitsOptions {
   readonly store: { findInMemory(cacheKey: string, request: Fields): StoredResponse | undefined };
   readonly site: string;
   readonly rules?: readonly CacheRule[];
-  /** Whether anything stands before the stored response now: a policy's denial, a signature. */
+  /** Which variant of a stored response answers, where there are encoded ones; `undefined` leaves it to the full lane. */
+  readonly select?: ((stored: StoredResponse, request: Fields) => StoredResponse | undefined) | undefined;
+  /** Whether nothing stands before the stored responses now: no policy's denial, no signature. */
   readonly isOpen: () => boolean;
+  /** Asked of what would be answered; false leaves it to the full lane. It counts the request where true. */
+  readonly admit: (request: LaneRequest) => boolean;
 }
 
 /** A simple request has no Cache-Control. */
@@ -30,13 +34,13 @@ export class StoredHits implements HitFinder {
   }
 
   find(request: LaneRequest, nowMs: number): Hit | undefined {
-    const { store, site, rules = [], isOpen } = this.#options;
+    const { store, site, rules = [], isOpen, admit } = this.#options;
     const { webOrigin, target } = request;
     if (!isOpen() || ruleFor(rules, target).bypass === true) return undefined;
     const stored = store.findInMemory(cacheKeyOf({ site, webOrigin, key: target }), request.fields);
     if (stored === undefined || !(stored.body instanceof Uint8Array) || !STATUSES.has(stored.status)) return undefined;
     const decision = decideLookup(stored.freshness, NOTHING_ASKED, nowMs);
-    if (decision.kind !== "serve") return undefined;
+    if (decision.kind !== "serve" || !admit(request)) return undefined;
     const ttl = stored.freshness.lifetimeSeconds - currentAgeSeconds(stored.freshness, nowMs);
     const times = { ageSeconds: Math.floor(decision.ageSeconds), ttlSeconds: Math.floor(ttl) };
     return { stored, body: stored.body, kind: kindOf(request, stored, nowMs), ...times };

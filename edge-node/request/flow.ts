@@ -101,6 +101,8 @@ export class RequestFlow {
     const key = this.#fetching.keyOf(request);
     const found = store.find(key, request.fields);
     const stored = found instanceof Promise ? await found : found;
+    const isFromDisk = found instanceof Promise || !(stored?.body instanceof Uint8Array);
+    if (stored !== undefined) this.#options.events.found(isFromDisk ? "disk" : "memory");
     const missing = () => (store.has(key) ? "vary-miss" : "uri-miss");
     const decision = decideLookup(stored?.freshness ?? missing(), request.asked, clock.nowMs());
     switch (decision.kind) {

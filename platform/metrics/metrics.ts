@@ -12,6 +12,8 @@ export interface Metrics {
     buckets: readonly number[],
     labelNames?: readonly L[],
   ): Histogram<L>;
+  /** `run` brings up to date what is counted elsewhere, whenever the metrics are asked for. */
+  beforeRender(run: () => void): void;
   /** The Prometheus text exposition and its media type. */
   render(): Promise<{ readonly mediaType: string; readonly text: string }>;
 }
@@ -21,6 +23,7 @@ export function createMetrics(program: string): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const prefix = `perigee_${program.replaceAll("-", "_")}_`;
+  const tallies: (() => void)[] = [];
   const common = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) => ({
     name: `${prefix}${name}`,
     help,
@@ -32,6 +35,10 @@ export function createMetrics(program: string): Metrics {
     gauge: (name, help, labelNames) => new Gauge(common(name, help, labelNames)),
     histogram: (name, help, buckets, labelNames) =>
       new Histogram({ ...common(name, help, labelNames), buckets: [...buckets] }),
-    render: async () => ({ mediaType: registry.contentType, text: await registry.metrics() }),
+    beforeRender: (run) => void tallies.push(run),
+    async render() {
+      for (const tally of tallies) tally();
+      return { mediaType: registry.contentType, text: await registry.metrics() };
+    },
   };
 }
