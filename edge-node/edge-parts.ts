@@ -17,6 +17,8 @@ import { createAccessEvents } from "./access/events.ts";
 import { SiteGates } from "./access/site-gates.ts";
 import { trustedProxiesOf } from "./access/trusted-proxies.ts";
 import { ruleFor } from "./caching/rules.ts";
+import { Compressor } from "./compression/compressor.ts";
+import { createCompressionEvents } from "./compression/events.ts";
 import type { EdgeConfig } from "./config.ts";
 import { APPLIED_PURGES_MIGRATIONS, AppliedPurges } from "./desired-state/applied-purges.ts";
 import { isRevoked, viewOf } from "./desired-state/desired-view.ts";
@@ -143,11 +145,16 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
   let view = viewOf(set.resources, identity.peer.pool);
   let hosts = hostTable([], config.hostname);
   const edgeEvents = createEdgeEvents(held.logger, held.metrics);
+  const compressor = new Compressor({ store, events: createCompressionEvents(held.logger, held.metrics) });
   const gates = openGates(config, held);
   const tiers = stack.use(openTiers(config, held));
   const pulls = stack.use(
     new PullSites((name, spec) =>
-      openPullFlow({ ...held, edgeEvents, tiers, offlineOf: (site) => view.sites.get(site)?.offline }, name, spec),
+      openPullFlow(
+        { ...held, edgeEvents, compressor, tiers, offlineOf: (site) => view.sites.get(site)?.offline },
+        name,
+        spec,
+      ),
     ),
   );
   const purge = (spec: PurgeSpec): void => {
@@ -226,6 +233,8 @@ function report(
 
 interface PullParts extends Pick<Held, "clock" | "random" | "store" | "link"> {
   readonly edgeEvents: ReturnType<typeof createEdgeEvents>;
+  /** Of all sites that want it. */
+  readonly compressor: Compressor;
   readonly tiers: Tiers;
   readonly offlineOf: (
     site: string,
@@ -233,7 +242,7 @@ interface PullParts extends Pick<Held, "clock" | "random" | "store" | "link"> {
 }
 
 function openPullFlow(
-  { clock, random, store, link, edgeEvents, tiers, offlineOf }: PullParts,
+  { clock, random, store, link, edgeEvents, compressor, tiers, offlineOf }: PullParts,
   site: string,
   spec: SiteSpec,
 ): PullFlow {
@@ -257,7 +266,9 @@ function openPullFlow(
   const { rules = [] } = spec.cache ?? {};
   const isBypassed = (target: string) => ruleFor(rules, target).bypass === true;
   const upstream = tiers.upstreamFor({ site, upstream: client, isBypassed, headMsMax: responseTimeoutMs });
-  const flow = new RequestFlow({ upstream, store, site, clock, events: edgeEvents, staleBounds, rules });
+  const compression = spec.cache?.compress === true ? { compressor } : {};
+  const parts = { upstream, store, site, clock, events: edgeEvents, staleBounds, rules };
+  const flow = new RequestFlow({ ...parts, ...compression });
   return {
     async handle(incoming, response, asker) {
       if (!tiers.refuseLoop(incoming, response)) await flow.handle(incoming, response, asker);
