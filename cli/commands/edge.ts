@@ -20,6 +20,7 @@ interface EdgeOptions extends AccessOptions {
   readonly maxStale?: string;
   readonly shareSetCookie: readonly string[];
   readonly admin?: string;
+  readonly compress?: true;
 }
 
 export function addEdge(program: Command, session: CommandSession): void {
@@ -39,6 +40,7 @@ export function addEdge(program: Command, session: CommandSession): void {
       "paths, or prefixes ending in *, whose responses are stored although they set cookies",
       [],
     )
+    .option("--compress", "compress what is worth it: br, zstd and gzip, each once")
     .option("--admin <host:port>", "/metrics, /healthz and /readyz")
     .addHelpText(
       "after",
@@ -59,6 +61,7 @@ export function addEdge(program: Command, session: CommandSession): void {
         ...(options.maxStale === undefined ? {} : { maxStaleSeconds: parseCount("--max-stale", options.maxStale, 0) }),
         rules: options.shareSetCookie.map((path) => ({ path, shareSetCookie: true })),
         access: accessOf(options),
+        compress: options.compress === true,
         ...(options.admin === undefined ? {} : { admin: parseAddress(options.admin) }),
         clock: systemClock,
         random: systemRandom,

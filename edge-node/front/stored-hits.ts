@@ -34,10 +34,11 @@ export class StoredHits implements HitFinder {
   }
 
   find(request: LaneRequest, nowMs: number): Hit | undefined {
-    const { store, site, rules = [], isOpen, admit } = this.#options;
+    const { store, site, rules = [], isOpen, select, admit } = this.#options;
     const { webOrigin, target } = request;
     if (!isOpen() || ruleFor(rules, target).bypass === true) return undefined;
-    const stored = store.findInMemory(cacheKeyOf({ site, webOrigin, key: target }), request.fields);
+    const found = store.findInMemory(cacheKeyOf({ site, webOrigin, key: target }), request.fields);
+    const stored = found === undefined || select === undefined ? found : select(found, request.fields);
     if (stored === undefined || !(stored.body instanceof Uint8Array) || !STATUSES.has(stored.status)) return undefined;
     const decision = decideLookup(stored.freshness, NOTHING_ASKED, nowMs);
     if (decision.kind !== "serve" || !admit(request)) return undefined;
