@@ -25,7 +25,10 @@ const STALE_WAIT_MS = 2_000;
 export const UNCACHEABLE_MS = 30_000;
 export const UNCACHEABLE_TARGETS_MAX = 10_000;
 
-export type RequestFlowOptions = FetchingOptions;
+export interface RequestFlowOptions extends FetchingOptions {
+  /** Under which web origin a request is keyed and passed on; as it was asked where it is not there. */
+  readonly webOriginOf?: (asked: string) => string;
+}
 
 export class RequestFlow {
   readonly #options: RequestFlowOptions;
@@ -76,7 +79,9 @@ export class RequestFlow {
       sendFailure(response, new Failure("argument-invalid", why), "detail=refused", status);
       return "refused";
     }
-    const request = asker === undefined ? reading.request : { ...reading.request, askedBy: asker.askedBy };
+    const webOrigin = this.#options.webOriginOf?.(reading.request.webOrigin) ?? reading.request.webOrigin;
+    const askedBy = asker === undefined ? {} : { askedBy: asker.askedBy };
+    const request = { ...reading.request, webOrigin, ...askedBy };
     this.#refuseWhenDenied();
     const exchange = { request, incoming, response };
     const isStored = request.isCacheable && ruleFor(this.#options.rules ?? [], request.target).bypass !== true;
