@@ -2,7 +2,7 @@
 import { createSecureContext, type SecureContext, type SecureContextOptions } from "node:tls";
 import { Failure, isFailure } from "#domain/failure.ts";
 import type { Clock } from "#platform/clock.ts";
-import { type CertificatePair, readCertificate, type SiteCertificate } from "./certificate.ts";
+import { type CertificatePair, readCertificate, type SiteCertificate } from "#platform/identity/site-certificate.ts";
 import { certificateTable } from "./certificate-choice.ts";
 import { TLS_SETTINGS } from "./tls-settings.ts";
 

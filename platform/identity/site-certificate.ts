@@ -47,6 +47,11 @@ export function readCertificate(what: string, pair: CertificatePair, nowMs: numb
   return { ...pair, names: namesOf(what, leaf), notBeforeMs, notAfterMs, fingerprint };
 }
 
+/** Whether a client that asks for `name` takes it (RFC 9525 section 6.3). */
+export function isForName({ names }: Pick<SiteCertificate, "names">, name: string): boolean {
+  return names.includes(name) || names.includes(name.replace(/^[^.]+/, "*"));
+}
+
 function parseChain(what: string, pem: string): readonly X509Certificate[] {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
   if (blocks.length > CHAIN_LENGTH_MAX) throw invalid(what, `a chain has at most ${CHAIN_LENGTH_MAX} certificates`);

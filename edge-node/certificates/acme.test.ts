@@ -1,0 +1,123 @@
+import { readdir, stat } from "node:fs/promises";
+import { createServer } from "node:http";
+import { join } from "node:path";
+import { connect, type PeerCertificate } from "node:tls";
+import t, { type Test } from "tap";
+import type { Failure } from "#domain/failure.ts";
+import { systemClock } from "#platform/clock.ts";
+import { closeServer, listen } from "#platform/http/listening.ts";
+import { systemRandom } from "#platform/random.ts";
+import { VirtualClock } from "#test/simulation/virtual-clock.ts";
+import { findPebble, PEBBLE_MISSING, startPebble } from "#test/tls/pebble.ts";
+import { Certificates } from "../front/tls/certificates.ts";
+import { startTlsListener } from "../front/tls/tls-listener.ts";
+import { startAcme } from "./acme-certificates.ts";
+import { HttpChallenges } from "./http-challenges.ts";
+
+const LOCAL = { host: "127.0.0.1", port: 0 };
+const DAY_MS = 86_400_000;
+const program = findPebble();
+
+function shown(port: number, servername: string): Promise<PeerCertificate> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ ...LOCAL, port, servername, rejectUnauthorized: false }, () => {
+      resolve(socket.getPeerCertificate());
+      socket.destroy();
+    });
+    socket.once("error", reject);
+  });
+}
+
+/** An edge's plain listener and its TLS one, and the authority that validates at the former. */
+async function start(t: Test, pebbleProgram: string, clock: VirtualClock) {
+  const folder = t.testdir({ pebble: {}, state: {} });
+  const challenges = new HttpChallenges();
+  let isReachable = true;
+  const plain = createServer((incoming, response) => {
+    if (isReachable && challenges.answer(incoming, response)) return;
+    response.writeHead(404).end();
+  });
+  const { port: httpPort } = await listen(plain, LOCAL);
+  t.teardown(() => closeServer(plain));
+  const pebble = await startPebble({
+    program: pebbleProgram,
+    folder: join(folder, "pebble"),
+    httpPort,
+    nowMs: systemClock.nowMs(),
+  });
+  t.teardown(() => pebble[Symbol.asyncDispose]());
+  const happened: string[] = [];
+  const failures: Failure[] = [];
+  const none = () => {};
+  const events = {
+    ...{ certificateInForce: none, certificateRemoved: none, certificateRemaining: none },
+    ...{ handshakeDone: none, handshakeFailed: none, h2Refused: none, connectionRefused: none, broke: none },
+    certificateRefused: (_source: string, failure: Failure) => void failures.push(failure),
+    ordered: (name: string, because: string) => void happened.push(`${name} ${because}`),
+    orderFailed: (name: string, failure: Failure) => {
+      happened.push(`${name} failed`);
+      failures.push(failure);
+    },
+  };
+  const begin = async () => {
+    const certificates = new Certificates({ clock, events });
+    const { directoryUrl, trustedPem } = pebble;
+    const names = ["a.example.com", "b.example.com"];
+    const options = { directoryUrl, trustedPem, email: "someone@example.com", names, folder: join(folder, "state") };
+    const keeper = await startAcme(options, { certificates, challenges, events, clock });
+    const listener = await startTlsListener({
+      address: LOCAL,
+      certificates,
+      serveHttp1: (socket) => plain.emit("connection", socket),
+      handle: async () => {},
+      events,
+      clock,
+      random: systemRandom,
+    });
+    const end = async () => {
+      await listener[Symbol.asyncDispose]();
+      await keeper[Symbol.asyncDispose]();
+    };
+    return { keeper, end, port: listener.address.port };
+  };
+  const reach = (isSo: boolean) => {
+    isReachable = isSo;
+  };
+  return { begin, happened, failures, reach, folder: join(folder, "state") };
+}
+
+t.test(
+  "certificates are ordered from a real ACME server, kept over a restart, renewed at two thirds of their life",
+  { skip: program === undefined && PEBBLE_MISSING, timeout: 120_000 },
+  async (t) => {
+    const clock = new VirtualClock(systemClock.nowMs());
+    const { begin, happened, failures, reach, folder } = await start(t, program ?? "", clock);
+    let edge = await begin();
+    await edge.keeper.lookNow();
+    t.same([happened.splice(0), failures], [["a.example.com absent", "b.example.com absent"], []]);
+    const first = await shown(edge.port, "a.example.com");
+    t.equal(first.subjectaltname, "DNS:a.example.com");
+    t.equal((await shown(edge.port, "b.example.com")).subjectaltname, "DNS:b.example.com");
+    const files = await readdir(folder);
+    t.same(files.sort(), ["a.example.com.pem", "account.key", "b.example.com.pem"]);
+    for (const file of files) t.equal((await stat(join(folder, file))).mode & 0o777, 0o600, `${file} is its owner's`);
+
+    await edge.end();
+    edge = await begin();
+    await edge.keeper.lookNow();
+    t.same(happened, [], "after a restart nothing is ordered");
+    t.equal((await shown(edge.port, "a.example.com")).serialNumber, first.serialNumber);
+
+    reach(false);
+    await clock.advance(70 * DAY_MS);
+    await edge.keeper.lookNow();
+    t.same(new Set(happened.splice(0)), new Set(["a.example.com failed", "b.example.com failed"]));
+    t.match(failures[0], { code: "unavailable", retryable: true, message: /no certificate for a\.example\.com/ });
+    t.equal((await shown(edge.port, "a.example.com")).serialNumber, first.serialNumber, "what is valid stays");
+    await edge.keeper.lookNow();
+    t.same(happened, [], "and it is not tried again at once");
+
+    reach(true);
+    await edge.end();
+  },
+);
