@@ -15,12 +15,15 @@ export interface ApiRequest {
   readonly body?: unknown;
   /** A file's bytes instead of a JSON body; it is read as it is sent. */
   readonly file?: string;
+  /** The same of bytes in memory. */
+  readonly bytes?: Uint8Array;
 }
 
 /** The answer's JSON, or `undefined` when it has none. Throws the problem's code, or `unavailable`. */
 export async function callApi(request: ApiRequest): Promise<unknown> {
   const url = `${request.base}${request.path}`;
-  const deadlineMs = request.file === undefined ? REQUEST_DEADLINE_MS : UPLOAD_DEADLINE_MS;
+  const isUpload = request.file !== undefined || request.bytes !== undefined;
+  const deadlineMs = isUpload ? UPLOAD_DEADLINE_MS : REQUEST_DEADLINE_MS;
   const response = await fetch(url, { ...initOf(request), signal: AbortSignal.timeout(deadlineMs) }).catch(
     (cause: unknown) => {
       throw new Failure("unavailable", `${url} cannot be reached: ${reasonOf(cause)}`, { cause, retryable: true });
@@ -34,13 +37,17 @@ export async function callApi(request: ApiRequest): Promise<unknown> {
 function initOf(request: ApiRequest): {
   method: string;
   headers: Record<string, string>;
-  body?: string | AsyncIterable<Uint8Array>;
+  body?: string | Uint8Array<ArrayBuffer> | AsyncIterable<Uint8Array>;
   duplex?: "half";
 } {
   const headers: Record<string, string> = { authorization: `Bearer ${request.token}`, accept: "application/json" };
   if (request.file !== undefined) {
     headers["content-type"] = "application/octet-stream";
     return { method: request.method, headers, body: createReadStream(request.file), duplex: "half" };
+  }
+  if (request.bytes !== undefined) {
+    headers["content-type"] = "application/octet-stream";
+    return { method: request.method, headers, body: new Uint8Array(request.bytes) };
   }
   if (request.body === undefined) return { method: request.method, headers };
   headers["content-type"] = "application/json";

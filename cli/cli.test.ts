@@ -1,6 +1,7 @@
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { createServer, type IncomingMessage } from "node:http";
 import { join } from "node:path";
+import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
 import t, { type Test } from "tap";
 import { closeServer, listen } from "#platform/http/listening.ts";
 import { EXIT } from "./exit-codes.ts";
@@ -26,10 +27,11 @@ async function startApi(t: Test, answers: Readonly<Record<string, Answer>>): Pro
       authorization: request.headers.authorization ?? "",
       body,
     });
-    const answer = answers[`${request.method} ${request.url}`] ?? {
-      status: 404,
-      body: { code: "not-found", detail: "nothing here" },
-    };
+    const answer = answers[`${request.method} ${request.url}`] ??
+      answers[`${request.method} *`] ?? {
+        status: 404,
+        body: { code: "not-found", detail: "nothing here" },
+      };
     response.writeHead(answer.status, { "content-type": "application/json" }).end(JSON.stringify(answer.body));
   });
   const { port } = await listen(server, { host: "127.0.0.1", port: 0 });
@@ -186,6 +188,40 @@ t.test("publish uploads only what the origin has not, each under its digest", as
       "/img/a.svg": { digest: digest("<svg/>"), mediaType: "image/svg+xml" },
     },
   });
+});
+
+t.test("publish keeps compressed forms of what is worth it beside the files, unless told otherwise", async (t) => {
+  const text = "Perigee serves content from near its users. ".repeat(100);
+  const noise = randomBytes(4096);
+  const folder = t.testdir({
+    "a.txt": text,
+    "copy.txt": text,
+    "small.txt": "small",
+    "noise.txt": noise,
+    "b.png": `${text}!`,
+  });
+  const taken = { status: 201, body: {} };
+  const api = await startApi(t, {
+    "POST /v1/sites/shop/missing-blobs": { status: 200, body: {} },
+    "POST /v1/sites/shop/releases": { status: 201, body: { generation: 1, revision: 1 } },
+    "PUT *": taken,
+  });
+  const publish = (...more: string[]) =>
+    run(["--origin", api.url, "publish", folder, "--site", "shop", ...more], { PERIGEE_TOKEN: "x" });
+  t.match(await publish(), { code: EXIT.ok, out: /5 files, 4 uploaded/ });
+  const filesOf = () => JSON.parse(String(api.seen.at(-1)?.body)).files;
+  const blobs = new Map(api.seen.filter(({ method }) => method === "PUT").map(({ url, body }) => [url, body]));
+  const { encodings } = filesOf()["/a.txt"];
+  const decoders = { br: brotliDecompressSync, zstd: zstdDecompressSync, gzip: gunzipSync };
+  for (const [coding, decode] of Object.entries(decoders)) {
+    const blob = blobs.get(`/v1/sites/shop/blobs/${encodings[coding].digest}`) ?? Buffer.alloc(0);
+    t.equal(decode(blob).toString(), text, coding);
+  }
+  t.same(filesOf()["/copy.txt"].encodings, encodings);
+  for (const path of ["/small.txt", "/noise.txt", "/b.png"]) t.notOk(filesOf()[path].encodings, path);
+  t.equal(blobs.size, 7, "four contents, and three codings of one");
+  await publish("--no-compress");
+  t.notOk(filesOf()["/a.txt"].encodings);
 });
 
 t.test("each kind of refusal has its exit status and the server's own words", async (t) => {

@@ -9,6 +9,7 @@ import { parseName } from "#domain/ids.ts";
 import { fileReasonOf } from "#platform/files/reason.ts";
 import { mediaTypeOf } from "../media-types.ts";
 import { fieldOf, type Output, printValue, resultOption, textOf } from "../output.ts";
+import { type EncodedBlob, encodeFiles, type FileEncodingDigests } from "../release-encodings.ts";
 import { type Api, apiOf, type CommandSession } from "./session.ts";
 
 /** One blob; a file beyond this belongs to object storage behind a `pull` site. */
@@ -19,6 +20,7 @@ interface LocalFile {
   readonly source: string;
   readonly digest: string;
   readonly sizeBytes: number;
+  readonly mediaType: string;
 }
 
 export function addPublish(program: Command, session: CommandSession): void {
@@ -27,14 +29,29 @@ export function addPublish(program: Command, session: CommandSession): void {
     .description("publish a folder as the next release of a site")
     .argument("<folder>")
     .requiredOption("--site <name>", "a Site with `publish`")
+    .option("--no-compress", "without compressed forms of its files beside them")
     .addOption(resultOption())
     .addHelpText("after", "\nExample:\n  perigee publish ./dist --site shop")
-    .action(async (folder: string, options: { site: string; output: string }, command: Command) => {
-      const site = parseName(options.site, "--site");
-      const published = await releaseFolder(apiOf(command, session), folder, site, session.output);
+    .action(async (folder: string, options: PublishOptions, command: Command) => {
+      const { compress } = options;
+      const target = { api: apiOf(command, session), site: parseName(options.site, "--site"), output: session.output };
+      const published = await releaseFolder(folder, { ...target, compress });
       if (options.output === "json") printValue(session.output, "json", published);
       else session.output.line(describePublished(published));
     });
+}
+
+interface PublishOptions {
+  readonly site: string;
+  readonly compress: boolean;
+  readonly output: string;
+}
+
+interface Target {
+  readonly api: Api;
+  readonly site: string;
+  readonly output: Output;
+  readonly compress: boolean;
 }
 
 interface Published {
@@ -47,7 +64,7 @@ interface Published {
 
 /** Uploads what the origin lacks, makes the release, and says what became of it. */
 export async function publishFolder(api: Api, folder: string, site: string, output: Output): Promise<string> {
-  return describePublished(await releaseFolder(api, folder, site, output));
+  return describePublished(await releaseFolder(folder, { api, site, output, compress: true }));
 }
 
 function describePublished({ release, site, files, uploaded }: Published): string {
@@ -55,11 +72,14 @@ function describePublished({ release, site, files, uploaded }: Published): strin
   return `${site}: generation ${generation}, ${files} files, ${uploaded} uploaded, revision ${revision}`;
 }
 
-async function releaseFolder(api: Api, folder: string, site: string, output: Output): Promise<Published> {
+async function releaseFolder(folder: string, target: Target): Promise<Published> {
+  const { api, site, compress } = target;
   const files = await readFolder(folder);
   if (files.length === 0) throw new Failure("argument-invalid", `${folder} holds no files`);
-  const uploaded = await uploadMissing(api, site, files, output);
-  const request = { method: "POST", path: `/v1/sites/${site}/releases`, body: { files: manifestOf(files) } } as const;
+  const uploaded = await uploadMissing(target, files);
+  const encodings = compress ? await encodeFiles(files, (blobs) => uploadEncoded(target, blobs)) : new Map();
+  const body = { files: manifestOf(files, encodings) };
+  const request = { method: "POST", path: `/v1/sites/${site}/releases`, body } as const;
   return { release: await api.origin(request), site, files: files.length, uploaded };
 }
 
@@ -85,11 +105,24 @@ export function addRollback(program: Command, session: CommandSession): void {
     });
 }
 
-async function uploadMissing(api: Api, site: string, files: readonly LocalFile[], output: Output): Promise<number> {
-  const digests = [...new Set(files.map((file) => file.digest))];
+async function askMissing({ api, site }: Target, blobs: readonly { readonly digest: string }[]): Promise<Set<string>> {
+  const digests = [...new Set(blobs.map(({ digest }) => digest))];
+  if (digests.length === 0) return new Set();
   const answer = await api.origin({ method: "POST", path: `/v1/sites/${site}/missing-blobs`, body: { digests } });
   const missing = fieldOf(answer, "digests");
-  const wanted = new Set(Array.isArray(missing) ? missing.map(String) : digests);
+  return new Set(Array.isArray(missing) ? missing.map(String) : digests);
+}
+
+async function uploadEncoded(target: Target, blobs: readonly EncodedBlob[]): Promise<void> {
+  const wanted = await askMissing(target, blobs);
+  for (const { digest, bytes } of blobs.filter((blob) => wanted.delete(blob.digest))) {
+    await target.api.origin({ method: "PUT", path: `/v1/sites/${target.site}/blobs/${digest}`, bytes });
+  }
+}
+
+async function uploadMissing(target: Target, files: readonly LocalFile[]): Promise<number> {
+  const { api, site, output } = target;
+  const wanted = await askMissing(target, files);
   const uploads = files.filter((file) => wanted.delete(file.digest));
   for (const [index, file] of uploads.entries()) {
     output.note(`uploading ${index + 1}/${uploads.length} ${file.path} (${file.sizeBytes} bytes)`);
@@ -102,9 +135,12 @@ async function uploadMissing(api: Api, site: string, files: readonly LocalFile[]
   return uploads.length;
 }
 
-function manifestOf(files: readonly LocalFile[]): Record<string, { digest: string; mediaType: string }> {
+function manifestOf(files: readonly LocalFile[], encodings: ReadonlyMap<string, FileEncodingDigests>): object {
   return Object.fromEntries(
-    files.map((file) => [file.path, { digest: file.digest, mediaType: mediaTypeOf(extname(file.path)) }]),
+    files.map(({ path, digest, mediaType }) => {
+      const encoded = encodings.get(digest);
+      return [path, { digest, mediaType, ...(encoded === undefined ? {} : { encodings: encoded }) }];
+    }),
   );
 }
 
@@ -126,7 +162,7 @@ async function readFolder(folder: string): Promise<LocalFile[]> {
         `${source} has ${sizeBytes} bytes, a file at most ${PUBLISH_FILE_BYTES_MAX}`,
       );
     }
-    described.push({ path, source, sizeBytes, digest: await digestOf(source) });
+    described.push({ path, source, sizeBytes, digest: await digestOf(source), mediaType: mediaTypeOf(extname(path)) });
   }
   return described;
 }

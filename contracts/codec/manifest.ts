@@ -19,6 +19,8 @@ export const MANIFEST_BYTES_MAX = 32 * 1024 * 1024;
 const closed = { additionalProperties: false };
 const count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 
+const blob = Type.Object({ digest: Type.String({ pattern: DIGEST_PATTERN }), sizeBytes: count }, closed);
+
 const manifestSchema = Type.Object(
   {
     formatVersion: Type.Literal(1),
@@ -33,6 +35,9 @@ const manifestSchema = Type.Object(
           sizeBytes: count,
           mediaType: Type.String(),
           fields: Type.Optional(Type.Record(Type.String(), Type.String())),
+          encodings: Type.Optional(
+            Type.Object({ br: Type.Optional(blob), zstd: Type.Optional(blob), gzip: Type.Optional(blob) }, closed),
+          ),
         },
         closed,
       ),

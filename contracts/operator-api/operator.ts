@@ -65,6 +65,8 @@ export const missingBlobsSchema = Type.Object(
 /** `PUT /v1/sites/{site}/blobs/{digest}`: the bytes themselves, application/octet-stream; idempotent. */
 export const uploadedSchema = Type.Object({ digest: Type.String(), sizeBytes: Type.Integer() }, closed);
 
+const encodedBlob = Type.Object({ digest: Type.String({ pattern: DIGEST_PATTERN }) }, closed);
+
 /** `POST /v1/sites/{site}/releases`: all blobs are there already. */
 export const releaseRequestSchema = Type.Object(
   {
@@ -76,6 +78,16 @@ export const releaseRequestSchema = Type.Object(
           mediaType: Type.String({ minLength: 1, maxLength: 255 }),
           fields: Type.Optional(
             Type.Record(Type.String({ pattern: "^[a-z0-9-]+$" }), Type.String({ maxLength: 4096 })),
+          ),
+          encodings: Type.Optional(
+            Type.Object(
+              {
+                br: Type.Optional(encodedBlob),
+                zstd: Type.Optional(encodedBlob),
+                gzip: Type.Optional(encodedBlob),
+              },
+              { ...closed, description: "the same content in content codings, for user agents that accept them" },
+            ),
           ),
         },
         closed,

@@ -1,5 +1,7 @@
 /** An immutable release of a published site and the manifest that lists its files. Pure. */
 
+import type { ContentCoding } from "../http/content-coding.ts";
+
 /** Lower-case hexadecimal SHA-256 of the content. */
 export type Digest = string;
 
@@ -34,12 +36,24 @@ export interface ReleaseSpec {
   readonly contentOf?: number;
 }
 
-export interface ManifestFile {
+export interface BlobReference {
   readonly digest: Digest;
   readonly sizeBytes: number;
+}
+
+export interface ManifestFile extends BlobReference {
   readonly mediaType: string;
   /** Response fields beside Content-Type, names in lower case. */
   readonly fields?: Readonly<Record<string, string>>;
+  /** The same content in content codings, as blobs of their own; those that 0.1.0 made have none. */
+  readonly encodings?: FileEncodings;
+}
+
+export type FileEncodings = { readonly [C in ContentCoding]?: BlobReference };
+
+/** All that a file needs: its content, and that in each coding. */
+export function blobsOf(file: ManifestFile): readonly BlobReference[] {
+  return file.encodings === undefined ? [file] : [file, ...Object.values(file.encodings)];
 }
 
 export interface Manifest {

@@ -1,6 +1,6 @@
 /** Opens a manifest that is served here or an object that one names, for render-agents and siblings: fetched where it is missing. */
 import { createReadStream } from "node:fs";
-import type { Digest } from "#domain/content/release.ts";
+import { blobsOf, type Digest } from "#domain/content/release.ts";
 import { Failure } from "#domain/failure.ts";
 import type { BlobFetcher } from "../prefetch/blob-fetcher.ts";
 import type { ActiveReleases } from "./active-releases.ts";
@@ -43,7 +43,10 @@ export async function openObject(
 
 function sizeOf(active: ActiveReleases, digest: Digest): number | undefined {
   for (const { manifest } of active.all()) {
-    for (const file of Object.values(manifest.files)) if (file.digest === digest) return file.sizeBytes;
+    for (const file of Object.values(manifest.files)) {
+      const blob = blobsOf(file).find((one) => one.digest === digest);
+      if (blob !== undefined) return blob.sizeBytes;
+    }
   }
   return undefined;
 }

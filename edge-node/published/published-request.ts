@@ -1,23 +1,32 @@
-/** Decides how a published site answers a request: file, part, not modified, redirect, refusal. Pure. */
-
-import type { Manifest, ManifestFile } from "#domain/content/release.ts";
+/** Decides how a published site answers a request: which file and coding of it, part, not modified, redirect, refusal. Pure. */
+import type { BlobReference, Manifest, ManifestFile } from "#domain/content/release.ts";
 import type { PublishedContent } from "#domain/content/site.ts";
+import { CONTENT_CODINGS, type ContentCoding, negotiateEncoding } from "#domain/http/content-coding.ts";
 import { ifNoneMatchNames, matchesStrongly } from "#domain/http/entity-tag.ts";
 import { type Fields, fieldValue, listMembers } from "#domain/http/fields.ts";
 import { type ResolvedRange, resolveRange } from "#domain/http/range.ts";
 
+/** What of a file goes out: its content or that in a coding, which has a digest and size of its own. */
+export interface Representation extends BlobReference {
+  readonly mediaType: string;
+  readonly fields?: Readonly<Record<string, string>>;
+  readonly coding?: ContentCoding;
+  /** Whether another request may get another one. */
+  readonly isNegotiated: boolean;
+}
+
 export type PublishedAnswer =
-  | { readonly kind: "file"; readonly file: ManifestFile; readonly status: 200 | 404 }
-  | { readonly kind: "part"; readonly file: ManifestFile; readonly range: ResolvedRange }
-  | { readonly kind: "unsatisfiable"; readonly file: ManifestFile }
-  | { readonly kind: "not-modified"; readonly file: ManifestFile }
+  | { readonly kind: "file"; readonly file: Representation; readonly status: 200 | 404 }
+  | { readonly kind: "part"; readonly file: Representation; readonly range: ResolvedRange }
+  | { readonly kind: "unsatisfiable"; readonly file: Representation }
+  | { readonly kind: "not-modified"; readonly file: Representation }
   | { readonly kind: "precondition-failed" }
   | { readonly kind: "redirect"; readonly location: string }
   | { readonly kind: "not-found" }
   | { readonly kind: "bad-target" }
   | { readonly kind: "method-not-allowed" };
 
-export function entityTagOf({ digest }: Pick<ManifestFile, "digest">): string {
+export function entityTagOf({ digest }: Pick<BlobReference, "digest">): string {
   return `"${digest}"`;
 }
 
@@ -30,7 +39,7 @@ export function decidePublished(
   const path = pathOf(request.target);
   if (path === undefined) return { kind: "bad-target" };
   const file = fileAt(manifest, path.endsWith("/") ? `${path}${content.indexDocument}` : path);
-  if (file !== undefined) return selectPart(request, file);
+  if (file !== undefined) return selectPart(request, represent(file, request.fields));
   if (!path.endsWith("/") && fileAt(manifest, `${path}/${content.indexDocument}`) !== undefined) {
     const [raw = "", query] = request.target.split("?", 2);
     // Relative: whatever the target began with, it stays on this host.
@@ -38,7 +47,17 @@ export function decidePublished(
     return { kind: "redirect", location: `./${last}/${query === undefined ? "" : `?${query}`}` };
   }
   const page = content.notFoundDocument === undefined ? undefined : fileAt(manifest, content.notFoundDocument);
-  return page === undefined ? { kind: "not-found" } : { kind: "file", file: page, status: 404 };
+  if (page === undefined) return { kind: "not-found" };
+  return { kind: "file", file: represent(page, request.fields), status: 404 };
+}
+
+function represent({ digest, sizeBytes, encodings, ...file }: ManifestFile, asked: Fields): Representation {
+  const content = { ...file, digest, sizeBytes, isNegotiated: encodings !== undefined };
+  if (encodings === undefined) return content;
+  const available = CONTENT_CODINGS.filter((coding) => encodings[coding] !== undefined);
+  const coding = negotiateEncoding(fieldValue(asked, "accept-encoding"), available);
+  const encoded = coding === "identity" ? undefined : encodings[coding];
+  return coding === "identity" || encoded === undefined ? content : { ...content, ...encoded, coding };
 }
 
 function fileAt(manifest: Manifest, path: string): ManifestFile | undefined {
@@ -59,7 +78,7 @@ function pathOf(target: string): string | undefined {
 /** The order of RFC 9110 section 13.2.2. */
 function selectPart(
   { method, fields }: { readonly method: string; readonly fields: Fields },
-  file: ManifestFile,
+  file: Representation,
 ): PublishedAnswer {
   const tag = entityTagOf(file);
   const ifMatch = fieldValue(fields, "if-match");

@@ -2,16 +2,16 @@
 import { createReadStream } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream/promises";
-import type { Digest, ManifestFile } from "#domain/content/release.ts";
+import type { Digest } from "#domain/content/release.ts";
 import type { PublishedContent } from "#domain/content/site.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
-import { fieldsOf } from "#domain/http/fields.ts";
+import { type Fields, fieldsOf } from "#domain/http/fields.ts";
 import type { BlobFetcher } from "../prefetch/blob-fetcher.ts";
 import type { ActiveRelease } from "./active-releases.ts";
 import type { BlobFolder } from "./blob-folder.ts";
 import type { ObjectMemory } from "./object-memory.ts";
 import { sendProblem } from "./problems.ts";
-import { decidePublished, entityTagOf, type PublishedAnswer } from "./published-request.ts";
+import { decidePublished, entityTagOf, type PublishedAnswer, type Representation } from "./published-request.ts";
 
 export interface PublishedParts {
   readonly folder: BlobFolder;
@@ -34,14 +34,35 @@ export async function servePublished(parts: PublishedParts, exchange: PublishedE
   const { incoming, content, release } = exchange;
   const { method = "GET", url: target = "" } = incoming;
   const request = { method, target, fields: fieldsOf(incoming.rawHeaders) };
-  const answer = decidePublished(request, content, release.manifest);
+  const decide = (fields: Fields) => decidePublished({ ...request, fields }, content, release.manifest);
+  const plain = () => decide(withoutField(request.fields, "accept-encoding"));
   try {
-    await send(parts, exchange, answer);
+    await sendWhatIsHere(parts, exchange, decide(request.fields), plain);
   } catch (error) {
     if (!isFailure(error)) throw error;
     if (exchange.response.headersSent) exchange.response.destroy();
     else sendProblem(exchange.response, error, { status: 503 });
   }
+}
+
+/** Cut off, the content itself may be here where its encoding is not. */
+async function sendWhatIsHere(
+  parts: PublishedParts,
+  exchange: PublishedExchange,
+  answer: PublishedAnswer,
+  plain: () => PublishedAnswer,
+): Promise<void> {
+  try {
+    return await send(parts, exchange, answer);
+  } catch (error) {
+    const isEncoded = "file" in answer && answer.file.coding !== undefined;
+    if (!isEncoded || !isFailure(error) || exchange.response.headersSent) throw error;
+  }
+  await send(parts, exchange, plain());
+}
+
+function withoutField(fields: Fields, name: string): Fields {
+  return new Map([...fields].filter(([other]) => other !== name));
 }
 
 async function send(parts: PublishedParts, exchange: PublishedExchange, answer: PublishedAnswer): Promise<void> {
@@ -89,7 +110,7 @@ interface Sent {
 async function sendBytes(
   parts: PublishedParts,
   { incoming, response }: PublishedExchange,
-  file: ManifestFile,
+  file: Representation,
   { status, range }: Sent,
 ): Promise<void> {
   const { start, end } = range ?? { start: 0, end: file.sizeBytes - 1 };
@@ -118,7 +139,7 @@ interface Held {
 }
 
 /** Brings what is missing or damaged; throws what the fetcher throws where it cannot. */
-async function bytesOf(parts: PublishedParts, file: ManifestFile): Promise<Held> {
+async function bytesOf(parts: PublishedParts, file: Representation): Promise<Held> {
   const { folder, memory, fetcher, events } = parts;
   const { digest, sizeBytes } = file;
   const kept = memory.get(digest);
@@ -139,13 +160,20 @@ async function bytesOf(parts: PublishedParts, file: ManifestFile): Promise<Held>
   throw new Failure("digest-mismatch", `object ${digest} is damaged on this edge's disk`);
 }
 
-function fieldsFor(file: ManifestFile, from: Origin): Record<string, string> {
+function fieldsFor(file: Representation, from: Origin): Record<string, string> {
   return {
     "cache-control": "no-cache",
     ...file.fields,
     "content-type": file.mediaType,
+    ...(file.coding === undefined ? {} : { "content-encoding": file.coding }),
+    ...(file.isNegotiated ? { vary: varyOf(file) } : {}),
     etag: entityTagOf(file),
     "accept-ranges": "bytes",
     "cache-status": `Perigee; ${from}`,
   };
+}
+
+function varyOf({ fields = {} }: Representation): string {
+  const own = fields["vary"];
+  return own === undefined ? "Accept-Encoding" : `${own}, Accept-Encoding`;
 }

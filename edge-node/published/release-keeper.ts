@@ -2,7 +2,7 @@
 import { MANIFEST_BYTES_MAX, openManifest } from "#contracts/codec/manifest.ts";
 import { assert } from "#domain/assert.ts";
 import type { Digest, Manifest, ReleaseSpec } from "#domain/content/release.ts";
-import { releaseName } from "#domain/content/release.ts";
+import { blobsOf, releaseName } from "#domain/content/release.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
 import type { SiteStatus } from "#domain/fleet/node.ts";
 import type { Clock } from "#platform/clock.ts";
@@ -246,8 +246,10 @@ export class ReleaseKeeper implements Disposable {
   #missing(pending: Pending): readonly BlobNeed[] {
     const { folder } = this.#options;
     const missing = new Map<Digest, BlobNeed>();
-    for (const { digest, sizeBytes } of Object.values(this.#manifestOf(pending)?.files ?? {})) {
-      if (!folder.has(digest)) missing.set(digest, { digest, sizeBytes });
+    for (const file of Object.values(this.#manifestOf(pending)?.files ?? {})) {
+      for (const { digest, sizeBytes } of blobsOf(file)) {
+        if (!folder.has(digest)) missing.set(digest, { digest, sizeBytes });
+      }
     }
     return [...missing.values()];
   }
@@ -262,7 +264,9 @@ export class ReleaseKeeper implements Disposable {
     const manifests = [...active.all()].map(({ manifest }) => manifest);
     const coming = pendings.flatMap(({ manifest }) => manifest?.parsed ?? []);
     const needed = new Set(
-      [...manifests, ...coming].flatMap(({ files }) => Object.values(files).map((file) => file.digest)),
+      [...manifests, ...coming]
+        .flatMap(({ files }) => Object.values(files).flatMap(blobsOf))
+        .map(({ digest }) => digest),
     );
     for (const { site } of pendings) if (site.release !== undefined) needed.add(site.release.manifest.digest);
     folder.collect(needed).then(events.blobsCollected, (error: unknown) => events.storageFailed(error));

@@ -5,6 +5,8 @@ import { parseManifest } from "#contracts/codec/manifest.ts";
 import type { ReleaseRequest, ReleaseResult } from "#contracts/operator-api/operator.ts";
 import { assert } from "#domain/assert.ts";
 import {
+  type BlobReference,
+  blobsOf,
   type Digest,
   MANIFEST_CONTEXT,
   type Manifest,
@@ -61,7 +63,7 @@ export async function neededBlobs(log: ResourceLog, blobs: BlobStore): Promise<S
   for (const { spec } of listResources(log, "Release")) {
     needed.add(spec.manifest.digest);
     const { files } = await readManifest(blobs, spec);
-    for (const file of Object.values(files)) needed.add(file.digest);
+    for (const { digest } of Object.values(files).flatMap(blobsOf)) needed.add(digest);
   }
   return needed;
 }
@@ -137,13 +139,17 @@ async function describeFiles(
 ): Promise<Record<string, ManifestFile>> {
   const described: [string, ManifestFile][] = [];
   const missing = new Set<Digest>();
-  for (const [path, file] of Object.entries(files)) {
-    const sizeBytes = await blobs.hold(file.digest, clock.nowMs());
-    if (sizeBytes === undefined) missing.add(file.digest);
-    else {
-      const fields = file.fields === undefined ? {} : { fields: file.fields };
-      described.push([path, { digest: file.digest, sizeBytes, mediaType: file.mediaType, ...fields }]);
-    }
+  const hold = async ({ digest }: { readonly digest: Digest }): Promise<BlobReference> => {
+    const sizeBytes = await blobs.hold(digest, clock.nowMs());
+    if (sizeBytes === undefined) missing.add(digest);
+    return { digest, sizeBytes: sizeBytes ?? 0 };
+  };
+  for (const [path, { digest, mediaType, fields, encodings }] of Object.entries(files)) {
+    const content = await hold({ digest });
+    const encoded: [string, BlobReference][] = [];
+    for (const [coding, blob] of Object.entries(encodings ?? {})) encoded.push([coding, await hold(blob)]);
+    const more = { ...(fields && { fields }), ...(encodings && { encodings: Object.fromEntries(encoded) }) };
+    described.push([path, { ...content, mediaType, ...more }]);
   }
   if (missing.size === 0) return Object.fromEntries(described);
   const shown = [...missing].slice(0, MISSING_SHOWN_MAX).join(", ");
