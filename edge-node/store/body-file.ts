@@ -45,6 +45,14 @@ class Sealing {
   }
 }
 
+/** Whether the seal is this body's. */
+export function isSealOf(seal: BodySeal, body: Uint8Array): boolean {
+  if (seal.bodyBytes !== body.byteLength) return false;
+  const sealing = new Sealing();
+  sealing.update(body);
+  return Buffer.from(sealing.seal().slices).equals(seal.slices);
+}
+
 export interface BodyFileOptions {
   readonly path: string;
   /** Called before each write with the bytes it adds; throws where they may not be had. */

@@ -95,11 +95,15 @@ export class DiskIndex implements Disposable {
     });
   }
 
-  /** After a successful validation: another head for the same body. */
-  update(head: ResponseHead): void {
+  hasRow(id: number): boolean {
+    return this.#statements.row.get(id) !== undefined;
+  }
+
+  /** After a successful validation: another head for the same body. False where the row is of another body, or none. */
+  update(head: ResponseHead, isOfBody: (row: IndexedResponse) => boolean): boolean {
     const text = formatHead(head);
     const row = this.find(cacheKeyOf(head), head.slice).found.find((other) => isSameVariant(other.head, head));
-    if (row === undefined) return;
+    if (row === undefined || !isOfBody(row)) return false;
     const { id } = row;
     const digest = digestOf(text, head, row);
     this.#database.transaction(() => {
@@ -107,6 +111,7 @@ export class DiskIndex implements Disposable {
       this.#statements.untag.run(id);
       for (const tag of tagsOf(head.fields)) this.#statements.tag.run(tag, id);
     });
+    return true;
   }
 
   drop(ids: readonly number[]): DroppedRow[] {

@@ -35,6 +35,7 @@ export function prepareStatements(database: Database) {
 function prepareRows(database: Database) {
   return {
     file: database.prepare("SELECT id FROM responses WHERE file = ?"),
+    row: database.prepare("SELECT 1 FROM responses WHERE id = ?"),
     any: database.prepare("SELECT 1 FROM responses WHERE cache_key = ? LIMIT 1"),
     find: database.prepare("SELECT * FROM responses WHERE cache_key = ? AND slice IS ? ORDER BY id"),
     target: database.prepare("SELECT id FROM responses WHERE cache_key = ?"),

@@ -9,14 +9,14 @@ import { storageFailure } from "#platform/files/durable.ts";
 import type { Random } from "#platform/random.ts";
 import { isBrokenDatabase } from "#platform/sqlite/database.ts";
 import { selectVariant } from "../caching/variants.ts";
-import { BodyFileWriter, type BodySeal, openBody, readBody, removeFile, type Written } from "./body-file.ts";
+import { BodyFileWriter, type BodySeal, isSealOf, openBody, readBody, removeFile, type Written } from "./body-file.ts";
 import { DiskIndex } from "./disk-index.ts";
 import { bytesOnDisk, type IndexedResponse } from "./disk-row.ts";
 import { DiskSpace, folderNames, type StoreUsage } from "./disk-space.ts";
 import type { Uses } from "./memory-tier.ts";
 import { type OpenOrder, SWEEP_START, type SweepPlace } from "./purge-sweep.ts";
 import type { PurgeOrder } from "./purging.ts";
-import type { FileBody, ResponseHead } from "./stored-response.ts";
+import type { FileBody, ResponseHead, StoredResponse } from "./stored-response.ts";
 import { removeStrayFiles } from "./stray-files.ts";
 
 /** Bodies that wait for the disk; a disk that is slower is passed by. */
@@ -129,7 +129,7 @@ export class DiskTier implements AsyncDisposable {
   }
 
   fileBodyOf(row: IndexedResponse): FileBody {
-    return { byteLength: row.bodyBytes, open: () => this.#open(row) };
+    return { file: row.file, byteLength: row.bodyBytes, open: () => this.#open(row) };
   }
 
   /** Takes a body's chunks as they come; `undefined` where too much waits for the disk already. */
@@ -166,9 +166,10 @@ export class DiskTier implements AsyncDisposable {
         try {
           const seal = await writer.finish();
           await reserve(Math.max(0, bytesOnDisk(head, seal) - reserved));
-          await this.#commit(head, file, seal, isStillWanted);
+          return await this.#commit(head, file, seal, isStillWanted);
         } catch (error) {
           this.#options.events.notStored(asFailure(error, this.#options.folder));
+          return false;
         } finally {
           settle();
         }
@@ -180,9 +181,16 @@ export class DiskTier implements AsyncDisposable {
     };
   }
 
-  /** After a successful validation; nothing where it is not stored. */
-  update(head: ResponseHead): void {
-    this.#tried(() => this.#index.update(head));
+  /** After a successful validation. False where what is stored is not this body, or nothing. */
+  update({ body, ...head }: StoredResponse): boolean {
+    const isOfBody = (row: IndexedResponse) =>
+      body instanceof Uint8Array ? isSealOf(row, body) : row.file === body.file;
+    return this.#tried(() => this.#index.update(head, isOfBody)) ?? false;
+  }
+
+  /** False once another response has taken its place, or it was removed. */
+  isStored({ id }: IndexedResponse): boolean {
+    return this.#tried(() => this.#index.hasRow(id)) ?? false;
   }
 
   remove(cacheKey: string): void {
@@ -218,13 +226,17 @@ export class DiskTier implements AsyncDisposable {
     this.#index[Symbol.dispose]();
   }
 
-  async #commit(head: ResponseHead, file: string, seal: BodySeal, isStillWanted: () => boolean): Promise<void> {
+  async #commit(head: ResponseHead, file: string, seal: BodySeal, isStillWanted: () => boolean): Promise<boolean> {
     const path = this.#space.pathOf(file);
-    if (!isStillWanted()) return await removeFile(path);
+    if (!isStillWanted()) {
+      await removeFile(path);
+      return false;
+    }
     try {
       const { bytes, dropped } = this.#index.insert(head, file, seal);
       this.#space.added(bytes);
       void this.#space.forget(dropped);
+      return true;
     } catch (error) {
       await removeFile(path);
       throw error;
@@ -282,8 +294,8 @@ export interface DiskWriting {
   written(): Written | undefined;
   /** Never waits. */
   write(chunk: Uint8Array): void;
-  /** Resolves once it is stored, or counted as not stored. */
-  finish(): Promise<void>;
+  /** Resolves once it is stored, to true, or counted as not stored. */
+  finish(): Promise<boolean>;
   abandon(): Promise<void>;
 }
 

@@ -99,6 +99,27 @@ export class MemoryTier {
     else if (variants.length > 0) this.#add({ name, cacheKey, slice: response.slice }, variants);
   }
 
+  /** Another head for a body that is here; what is newer here stays. True where the variant is here. */
+  update(response: StoredResponse): boolean {
+    const entry = this.#entries.get(nameOf(cacheKeyOf(response), response.slice));
+    const current = entry?.variants.find((other) => isSameVariant(other, response));
+    if (current === undefined) return false;
+    if (isSameBody(current, response)) this.put(response);
+    return true;
+  }
+
+  /** What was asked for before the head's response, and is the same variant: it is on disk, and this is old. */
+  dropOlder(head: ResponseHead): void {
+    const name = nameOf(cacheKeyOf(head), head.slice);
+    const entry = this.#entries.get(name);
+    const isOlder = (other: ResponseHead) => isSameVariant(other, head) && other.requestedAtMs < head.requestedAtMs;
+    if (entry?.variants.some(isOlder))
+      this.#replace(
+        name,
+        entry.variants.filter((other) => !isOlder(other)),
+      );
+  }
+
   /** All variants and slices of a target. */
   remove(cacheKey: string): void {
     this.#drop(cacheKey);
@@ -218,6 +239,10 @@ function nameOf(cacheKey: string, slice: number | undefined): string {
 
 function isSameVariant(a: ResponseHead, b: ResponseHead): boolean {
   return a.variant === b.variant && a.varyNames.join() === b.varyNames.join();
+}
+
+function isSameBody({ body: a }: StoredResponse, { body: b }: StoredResponse): boolean {
+  return a === b || (a instanceof Uint8Array && b instanceof Uint8Array && Buffer.compare(a, b) === 0);
 }
 
 function onlyOf(variants: readonly StoredResponse[]): StoredResponse | undefined {

@@ -309,3 +309,26 @@ t.test("a purge by a clock that is ahead is for what was asked for until it came
     }
   }
 });
+
+t.test("what is newer on disk is what is found: too large for memory, or stored while the old was read", async (t) => {
+  const { store } = await open(t, t.testdir());
+  await put(store, headOf("/x"), bodyOf(1, 1000));
+  const old = await store.find(cacheKey("/x"), NO_FIELDS);
+  await put(store, headOf("/x", { atMs: START + 1 }), bodyOf(2, 3 * MIB));
+  t.ok((await bytesOf(store, "/x"))?.equals(bodyOf(2, 3 * MIB)));
+  if (old === undefined) throw new Error("it was stored");
+  store.update({ ...old, requestedAtMs: START + 2 });
+  t.ok((await bytesOf(store, "/x"))?.equals(bodyOf(2, 3 * MIB)), "validating the old one leaves the new one");
+});
+
+t.test("a response that is read from disk while another takes its place is not kept in memory", async (t) => {
+  const folder = t.testdir();
+  const first = await open(t, folder);
+  await put(first.store, headOf("/x"), bodyOf(1, 1000));
+  await first.store[Symbol.asyncDispose]();
+  const { store } = await open(t, folder);
+  const reading = store.find(cacheKey("/x"), NO_FIELDS);
+  await put(store, headOf("/x", { atMs: START + 1 }), bodyOf(2, 3 * MIB));
+  await reading;
+  t.ok((await bytesOf(store, "/x"))?.equals(bodyOf(2, 3 * MIB)));
+});

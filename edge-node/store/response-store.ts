@@ -117,6 +117,12 @@ export class ResponseStore implements AsyncDisposable {
       for (const chunk of chunks) onDisk?.write(chunk);
       chunks = [];
     };
+    const toMemory = () => {
+      const body = joined(chunks, bytes);
+      this.#memory.put({ ...head, body });
+      chunks = [body];
+      toDisk();
+    };
     return {
       written: () => onDisk?.written(),
       write: (chunk) => {
@@ -133,24 +139,21 @@ export class ResponseStore implements AsyncDisposable {
       },
       finish: async () => {
         if (bytes > this.bodyBytesMax) return;
-        if (bytes > this.#memoryBodyBytesMax) return await onDisk?.finish();
-        if (!isStillWanted()) return;
-        const body = joined(chunks, bytes);
-        this.#memory.put({ ...head, body });
-        chunks = [body];
-        toDisk();
-        await onDisk?.finish();
+        if (bytes <= this.#memoryBodyBytesMax && !isStillWanted()) return;
+        if (bytes <= this.#memoryBodyBytesMax) toMemory();
+        const isStored = await onDisk?.finish();
+        if (isStored === true) this.#memory.dropOlder(head);
       },
       abandon: async () => await onDisk?.abandon(),
     };
   }
 
-  /** After a successful validation: another head for the same body. */
+  /** After a successful validation: another head for the same body. Nothing where a newer body has taken its place. */
   update(validated: StoredResponse): void {
     if (this.#marks.hasPurged(validated)) return;
-    if (validated.body instanceof Uint8Array) this.#memory.put(validated);
-    const { body: _, ...head } = validated;
-    this.#disk?.update(head);
+    const isInMemory = this.#memory.update(validated);
+    const isStored = this.#disk === undefined || this.#disk.update(validated);
+    if (!isInMemory && isStored && validated.body instanceof Uint8Array) this.#memory.put(validated);
   }
 
   /** All variants and slices of a target. */
@@ -214,7 +217,7 @@ export class ResponseStore implements AsyncDisposable {
       const newer = this.#memory.find(cacheKey, request, row.head.slice);
       if (newer !== undefined) return newer;
       const response = this.#marks.applyTo({ ...row.head, body });
-      if (response !== undefined) this.#memory.put(response);
+      if (response !== undefined && disk.isStored(row)) this.#memory.put(response);
       return response;
     } finally {
       this.#loads.delete(row.id);

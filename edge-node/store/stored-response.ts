@@ -29,6 +29,8 @@ export interface OpenBody extends AsyncDisposable {
 }
 
 export interface FileBody {
+  /** Never given to another body. */
+  readonly file: string;
   readonly byteLength: number;
   /** `undefined` where it is gone. */
   open(): Promise<OpenBody | undefined>;
