@@ -13,12 +13,15 @@ import { createCompressionEvents } from "./compression/events.ts";
 import { createEdgeEvents, createStoreEvents } from "./events.ts";
 import { Front, startFrontListener } from "./front/front.ts";
 import { StoredHits } from "./front/stored-hits.ts";
+import { LoopGuard } from "./pool/loop-guard.ts";
 import { RequestFlow } from "./request/flow.ts";
 import { openResponseStore } from "./store/response-store.ts";
 import { UpstreamClient } from "./upstream/upstream-client.ts";
 
 /** What responses are stored under, there being one upstream. */
 const SITE = "standalone";
+/** In CDN-Loop, with what tells this process from others: it has no name of its own. */
+const LOOP_ID = "perigee";
 /** A person has given up by then. */
 const UPSTREAM_CONNECT_MS_MAX = 2000;
 const UPSTREAM_HEAD_MS_MAX = 10_000;
@@ -71,7 +74,9 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   const staleBounds = () => (maxStaleSeconds === undefined ? {} : { maxStaleSeconds });
   const compressor =
     options.compress === true ? new Compressor({ store, events: createCompressionEvents(logger, metrics) }) : undefined;
-  const flow = new RequestFlow({ upstream, store, site: SITE, clock, events, staleBounds, rules, compressor });
+  const loops = new LoopGuard(`${LOOP_ID}-${options.random.uuid()}`);
+  const parts = { store, site: SITE, clock, events, staleBounds, rules, compressor };
+  const flow = new RequestFlow({ ...parts, upstream: loops.marking(upstream) });
   const gate = new AccessGate({
     ...options.access,
     site: SITE,
@@ -90,7 +95,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     clock,
     events,
     handle: async (incoming, response) => {
-      if (gate.admit(incoming, response)) await flow.handle(incoming, response);
+      if (gate.admit(incoming, response) && !loops.refuse(incoming, response)) await flow.handle(incoming, response);
     },
   });
   stack.use(front);

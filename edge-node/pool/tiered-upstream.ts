@@ -1,6 +1,5 @@
 /** What is asked for what the store lacks: a sibling of the pool, then the parent pool, then the site's upstream. */
 import { parseCacheControl } from "#domain/http/cache-control.ts";
-import { CDN_LOOP, withOwnId } from "#domain/http/cdn-loop.ts";
 import { fieldValue } from "#domain/http/fields.ts";
 import type { Upstream } from "../request/fetching.ts";
 import type { UpstreamRequest, UpstreamResponse } from "../upstream/upstream-client.ts";
@@ -12,8 +11,6 @@ export interface TieredOptions {
   readonly site: string;
   readonly upstream: Upstream;
   readonly requests: TierRequests;
-  /** This node's id in CDN-Loop. */
-  readonly ownId: string;
   /** What the site never stores is asked of the upstream at once. */
   readonly isBypassed: (target: string) => boolean;
   /** To the head of a peer's answer, which may have to ask the upstream for it. */
@@ -42,18 +39,12 @@ export class TieredUpstream implements Upstream {
   /** A peer that fails before its head costs time and no more; one that breaks off later is gone on from where it was. */
   async fetch(given: UpstreamRequest): Promise<UpstreamResponse> {
     const { upstream, requests, site, headMsMax } = this.#options;
-    const request = this.#marked(given);
+    // Of a user agent, or of the edge that asks this one: nobody's business further on.
+    const request = { ...given, fields: new Map([...given.fields].filter(([name]) => name !== TIER_FIELD)) };
     if (!this.#isForTiers(request)) return await upstream.fetch(request);
     const response = await requests.ask({ site, headMsMax }, request);
     if (response === undefined) return await upstream.fetch(request);
     return resumable(response, request, (rest) => upstream.fetch(rest));
-  }
-
-  #marked(request: UpstreamRequest): UpstreamRequest {
-    const fields = new Map([...request.fields, [CDN_LOOP, withOwnId(request.fields, this.#options.ownId)]]);
-    // Of a user agent, or of the edge that asks this one: nobody's business further on.
-    fields.delete(TIER_FIELD);
-    return { ...request, fields };
   }
 
   /** Only what may be asked twice, and what a cache may have. */

@@ -9,8 +9,9 @@ import type { Random } from "#platform/random.ts";
 import type { PurgeMark } from "../desired-state/applied-purges.ts";
 import { isRevoked } from "../desired-state/desired-view.ts";
 import type { PullFlow } from "../pull-sites.ts";
+import type { Upstream } from "../request/fetching.ts";
 import type { TierEvents } from "./events.ts";
-import { refuseLoop } from "./loop-guard.ts";
+import { LoopGuard } from "./loop-guard.ts";
 import { type TierView, tierViewOf } from "./membership.ts";
 import type { PeerCallFacts } from "./peer-call.ts";
 import { PeerClients } from "./peer-clients.ts";
@@ -40,6 +41,7 @@ export class Tiers implements AsyncDisposable {
   readonly #clients: PeerClients;
   readonly #health: PeerHealth;
   readonly #requests: TierRequests;
+  readonly #loops: LoopGuard;
   readonly #renewing: Disposable;
   #view: TierView;
   #address: string | undefined;
@@ -47,6 +49,7 @@ export class Tiers implements AsyncDisposable {
   constructor(parts: TiersParts) {
     const { identity, clock, random, applied, events } = parts;
     this.#parts = parts;
+    this.#loops = new LoopGuard(parts.ownId);
     this.#view = this.#viewNow();
     this.#health = new PeerHealth(clock, random);
     this.#clients = new PeerClients({ tls: (serverName) => identity.clientTls(serverName), clock, random });
@@ -74,13 +77,13 @@ export class Tiers implements AsyncDisposable {
     this.#health.keep(new Set(peers.map(({ name }) => name)));
   }
 
-  upstreamFor(options: Omit<TieredOptions, "requests" | "ownId">): TieredUpstream {
-    return new TieredUpstream({ ...options, requests: this.#requests, ownId: this.#parts.ownId });
+  upstreamFor(options: Omit<TieredOptions, "requests">): Upstream {
+    return this.#loops.marking(new TieredUpstream({ ...options, requests: this.#requests }));
   }
 
   /** True: the request was here before, and is answered so. */
   refuseLoop(incoming: IncomingMessage, response: ServerResponse): boolean {
-    return refuseLoop(incoming, response, this.#parts.ownId);
+    return this.#loops.refuse(incoming, response);
   }
 
   /** `reachedAt` where it is not where it listens. Loaded now: an edge that listens to none does without. */
