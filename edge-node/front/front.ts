@@ -105,7 +105,10 @@ function fullLane(options: FrontOptions): Server {
   const times = { headersTimeout: REQUEST_HEAD_MS_MAX, requestTimeout: REQUEST_MS_MAX, keepAliveTimeout: 0 };
   const server = createServer({ ...strictness, ...times }, (incoming, response) => {
     const { socket } = incoming;
-    if (socket instanceof LaneSocket) response.once("close", () => socket.answered());
+    if (socket instanceof LaneSocket) {
+      if (socket.hadLast) return;
+      response.once("close", () => socket.answered());
+    }
     answer(options, incoming, response).catch((error: unknown) => {
       events.broke(error);
       response.destroy();
@@ -127,9 +130,12 @@ async function answer(
 ): Promise<void> {
   const { method = "", url = "" } = incoming;
   const refusal = refuseFraming(incoming);
+  // Where a refused one ends is in doubt; what came in one piece with an Upgrade, node:http has dropped.
+  if (refusal !== undefined || incoming.headers.upgrade !== undefined) {
+    if (incoming.socket instanceof LaneSocket) incoming.socket.hadLast = true;
+    response.shouldKeepAlive = false;
+  }
   if (refusal === undefined) return await handle(incoming, response);
-  // Where its content ends is in doubt, and so is what follows.
-  response.setHeader("connection", "close");
   events.served({ method, target: url }, "refused", refusal.status, 0);
   sendProblem(response, new Failure("argument-invalid", refusal.why), { status: refusal.status });
 }

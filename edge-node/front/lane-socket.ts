@@ -18,6 +18,8 @@ type Written = (error?: Error | null) => void;
 export class LaneSocket extends Duplex {
   /** There only where it is true, as with node:tls: who asks whether it is `in` a socket is answered right. */
   declare encrypted?: true;
+  /** Whether nothing that comes after a request on it is a request. */
+  hadLast = false;
   readonly #owner: LaneSocketOwner;
 
   constructor(owner: LaneSocketOwner) {

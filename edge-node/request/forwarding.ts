@@ -24,14 +24,16 @@ export class Forwarding {
   /** `stored` is what a HEAD may freshen. Throws what the upstream fails with. */
   async forward(exchange: Exchange, status: string, stored?: StoredResponse): Promise<CacheOutcome> {
     const { request, incoming } = exchange;
-    const hasBody =
+    const hasContent =
       incoming.headers["content-length"] !== undefined || incoming.headers["transfer-encoding"] !== undefined;
+    // RFC 9110 section 9.3.1: an upstream that ignores the content of a GET would take it for a request.
+    const isContentSent = hasContent && request.method !== "GET" && request.method !== "HEAD";
     const response = await this.#options.upstream.fetch({
       method: request.method,
       target: request.target,
       fields: forwardedFields(request, "as-asked", addressOf(incoming.socket.remoteAddress)),
       onInterim: interimTo(exchange.response, incoming.httpVersionMinor),
-      ...(hasBody ? { body: incoming } : {}),
+      ...(isContentSent ? { body: incoming } : {}),
       ...(request.askedBy === undefined ? {} : { askedBy: request.askedBy }),
     });
     if (!isSafe(request)) this.#invalidate(request, response);
