@@ -45,7 +45,7 @@ t.test("a table of cases", async (t) => {
   for (const [name, facts, nowMs, expected] of cases) t.same(decideRenewal(facts, nowMs), expected, name);
 });
 
-t.test("it is ordered in the last third of its life, and in time for thirty tries", async (t) => {
+t.test("it is ordered in the last third of its life, whatever the jitter", async (t) => {
   const property = fc.property(
     fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
     fc.integer({ min: DAY_MS, max: 400 * DAY_MS }),

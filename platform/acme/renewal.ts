@@ -38,7 +38,7 @@ export function decideRenewal(facts: RenewalFacts, nowMs: number): RenewalDecisi
 }
 
 function renewalMs({ notBeforeMs, notAfterMs }: Validity, jitter: number): number {
-  return notBeforeMs + (notAfterMs - notBeforeMs) * (RENEW_AT_RATIO + jitter * JITTER_RATIO);
+  return Math.ceil(notBeforeMs + (notAfterMs - notBeforeMs) * (RENEW_AT_RATIO + jitter * JITTER_RATIO));
 }
 
 /** Not before; doubles with each failure, and half of it is jitter. */

@@ -1,6 +1,5 @@
 /** A real ACME server, Pebble, for tests, and the DNS server that it asks: every name is this machine. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
@@ -63,8 +62,9 @@ export async function startPebble(options: PebbleOptions): Promise<Pebble> {
     profiles: { default: { description: "of the test", validityPeriod: validitySeconds } },
   };
   await writeFile(join(folder, "pebble.json"), JSON.stringify({ pebble: config }));
+  // Validated at once, and each time anew.
   const child = spawn(program, ["-config", join(folder, "pebble.json"), "-dnsserver", `127.0.0.1:${dns.port}`], {
-    env: { ...process.env, PEBBLE_VA_NOSLEEP: "1" },
+    env: { ...process.env, PEBBLE_VA_NOSLEEP: "1", PEBBLE_AUTHZREUSE: "0" },
     stdio: ["ignore", "pipe", "pipe"],
   });
   stack.defer(() => end(child));
@@ -104,20 +104,22 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** Answers A with 127.0.0.1, anything else with nothing (RFC 1035 section 4). */
+/** Over TCP, as Pebble asks: answers A with 127.0.0.1, anything else with nothing (RFC 1035 section 4). */
 async function startNameServer(): Promise<{ readonly port: number; readonly close: () => Promise<void> }> {
-  const socket = createSocket("udp4");
-  socket.on("message", (question, { port, address }) => void socket.send(answerTo(question), port, address));
-  socket.bind(0, LOCAL.host);
-  await once(socket, "listening");
-  return {
-    port: socket.address().port,
-    close: async () => {
-      const closed = once(socket, "close");
-      socket.close();
-      await closed;
-    },
-  };
+  const server = createServer((socket) => {
+    let bytes = Buffer.alloc(0);
+    socket.on("error", () => socket.destroy());
+    socket.on("data", (chunk: Buffer) => {
+      bytes = Buffer.concat([bytes, chunk]);
+      if (bytes.byteLength < 2 || bytes.byteLength < 2 + bytes.readUInt16BE()) return;
+      const answer = answerTo(bytes.subarray(2, 2 + bytes.readUInt16BE()));
+      const length = Buffer.alloc(2);
+      length.writeUInt16BE(answer.byteLength);
+      socket.end(Buffer.concat([length, answer]));
+    });
+  });
+  const { port } = await listen(server, LOCAL);
+  return { port, close: () => closeServer(server) };
 }
 
 function answerTo(question: Buffer): Buffer {
