@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, request } from "node:http";
+import { Agent, createServer, type IncomingMessage, request } from "node:http";
 import { text } from "node:stream/consumers";
 import t, { type Test } from "tap";
 import { formatSignature, type SignedTerms, statementOf, withSignature } from "#domain/access/signed-url.ts";
@@ -45,9 +45,12 @@ async function start(t: Test, access: NonNullable<StandaloneOptions["access"]>) 
     access,
   });
   t.teardown(() => edge[Symbol.asyncDispose]());
+  // A connection that goes on is the one that the fast lane answers on.
+  const agent = new Agent({ keepAlive: true });
+  t.teardown(() => agent.destroy());
   const ask = async (path: string, headers: Record<string, string> = {}, method = "GET") => {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-    request({ ...edge.address, path, method, headers, agent: false }, resolve)
+    request({ ...edge.address, path, method, headers, agent }, resolve)
       .once("error", reject)
       .end();
     const answer = await promise;

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type RequestListener, request } from "node:http";
+import { Agent, createServer, type IncomingMessage, type RequestListener, request } from "node:http";
 import { buffer } from "node:stream/consumers";
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
 import t, { type Test } from "tap";
@@ -33,9 +33,12 @@ async function start(t: Test, listener: RequestListener, { compress = true } = {
     compress,
   });
   t.teardown(() => edge[Symbol.asyncDispose]());
+  // A connection that goes on is the one that the fast lane answers on.
+  const agent = new Agent({ keepAlive: true });
+  t.teardown(() => agent.destroy());
   const ask = async (path: string, headers: Record<string, string> = {}, method = "GET") => {
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-    request({ ...edge.address, path, method, headers, agent: false }, resolve)
+    request({ ...edge.address, path, method, headers, agent }, resolve)
       .once("error", reject)
       .end();
     const answer = await promise;

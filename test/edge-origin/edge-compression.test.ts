@@ -40,7 +40,9 @@ async function publishFolder(cloud: Cloud, folder: string): Promise<void> {
 t.test(
   "a release's files come in the coding that is wanted, also cut off, and after the next release anew",
   async (t) => {
-    const folder = t.testdir({ dist: { "index.html": TEXT, "small.txt": "small", "404.html": TEXT.toUpperCase() } });
+    const folder = t.testdir({
+      dist: { "index.html": TEXT, "small.txt": "small", "other.txt": `${TEXT}other`, "404.html": TEXT.toUpperCase() },
+    });
     const cloud = await startCloud(t, join(folder, "origin"));
     const withPage = { ...shop.spec, publish: { notFoundDocument: "/404.html" } };
     await api(cloud, "POST", "/v1/apply", { documents: [document("Site", "shop", withPage)] });
@@ -83,9 +85,17 @@ t.test(
       "the next release",
     );
     t.match(brotliDecompressSync(next.body).toString(), /USERS/);
+    t.equal((await get(first.addresses.content, "/other.txt")).body.toString(), `${TEXT}other`);
     await cloud.origin[Symbol.asyncDispose]();
     const alone = await get(first.addresses.content, "/", { headers: { "accept-encoding": "br" } });
     t.ok(alone.body.equals(next.body), "it goes on without the cloud");
+    const other = await get(first.addresses.content, "/other.txt", { headers: { "accept-encoding": "br" } });
+    t.match(
+      [other.status, other.headers["content-encoding"]],
+      [200, undefined],
+      "as it is here, no one having asked for br",
+    );
+    t.equal(other.body.toString(), `${TEXT}other`);
   },
 );
 
