@@ -13,6 +13,7 @@ import { BodyFileWriter, type BodySeal, isSealOf, openBody, readBody, removeFile
 import { DiskIndex } from "./disk-index.ts";
 import { bytesOnDisk, type IndexedResponse } from "./disk-row.ts";
 import { DiskSpace, folderNames, type StoreUsage } from "./disk-space.ts";
+import { MachineCrash } from "./machine-crash.ts";
 import type { Uses } from "./memory-tier.ts";
 import { type OpenOrder, SWEEP_START, type SweepPlace } from "./purge-sweep.ts";
 import type { PurgeOrder } from "./purging.ts";
@@ -48,6 +49,7 @@ export class DiskTier implements AsyncDisposable {
   readonly #options: DiskTierOptions;
   readonly #index: DiskIndex;
   readonly #space: DiskSpace;
+  readonly #crash: MachineCrash;
   readonly #run: string;
   readonly #writing = new Map<BodyFileWriter, Promise<unknown>>();
   readonly #strays: Promise<void>;
@@ -55,11 +57,13 @@ export class DiskTier implements AsyncDisposable {
   #place: SweepPlace = SWEEP_START;
   #files = 0;
   #isClosed = false;
+  #isDamaged = false;
 
-  private constructor(options: DiskTierOptions, index: DiskIndex) {
+  private constructor(options: DiskTierOptions, { index, crash }: { index: DiskIndex; crash: MachineCrash }) {
     const { folder, bytesMax, events, clock, random } = options;
     this.#options = options;
     this.#index = index;
+    this.#crash = crash;
     this.#space = new DiskSpace({ folder, bytesMax, index, onEvicted: events.evicted });
     this.#orders = [...index.openOrders(clock.nowMs())];
     this.bodyBytesMax = Math.floor(bytesMax * BODY_QUOTA_RATIO);
@@ -75,13 +79,30 @@ export class DiskTier implements AsyncDisposable {
     const { folder, bytesMax, events } = options;
     await makeFolders(folder);
     const path = join(folder, "index.sqlite");
+    const crash = new MachineCrash(folder);
+    const isSuspect = await crash.noteOpening();
+    const opened = DiskTier.#opened(options, { path, crash, isSuspect });
+    if (opened instanceof DiskTier) return opened;
+    events.lost(opened);
+    for (const name of [path, `${path}-wal`, `${path}-shm`]) await rm(name, { force: true });
+    return new DiskTier(options, { index: new DiskIndex(path, bytesMax), crash });
+  }
+
+  /** The failure where the index is none, or not what was written. */
+  static #opened(
+    options: DiskTierOptions,
+    { path, crash, isSuspect }: { readonly path: string; readonly crash: MachineCrash; readonly isSuspect: boolean },
+  ): DiskTier | Failure {
+    let index: DiskIndex | undefined;
     try {
-      return new DiskTier(options, new DiskIndex(path, bytesMax));
+      index = new DiskIndex(path, options.bytesMax);
+      if (!isSuspect || index.isSound()) return new DiskTier(options, { index, crash });
+      index[Symbol.dispose]();
+      return new Failure("storage-failed", `${path}: the machine went down while it was written, and it is not whole`);
     } catch (error) {
+      index?.[Symbol.dispose]();
       if (!isFailure(error) || !isBrokenDatabase(error)) throw error;
-      events.lost(error);
-      for (const name of [path, `${path}-wal`, `${path}-shm`]) await rm(name, { force: true });
-      return new DiskTier(options, new DiskIndex(path, bytesMax));
+      return error;
     }
   }
 
@@ -223,7 +244,9 @@ export class DiskTier implements AsyncDisposable {
     this.#isClosed = true;
     await Promise.all([...this.#writing.values(), this.#strays]);
     await this.#space.forget([]);
+    this.#tried(() => this.#index.settle());
     this.#index[Symbol.dispose]();
+    if (!this.#isDamaged) await this.#crash.noteClosed().catch((error: unknown) => this.#note(error));
   }
 
   async #commit(head: ResponseHead, file: string, seal: BodySeal, isStillWanted: () => boolean): Promise<boolean> {
@@ -277,9 +300,20 @@ export class DiskTier implements AsyncDisposable {
     try {
       return work();
     } catch (error) {
-      this.#options.events.lost(asFailure(error, this.#options.folder));
+      this.#note(error);
       return undefined;
     }
+  }
+
+  /** What a damaged index has lost is begun again at the next start. */
+  #note(error: unknown): void {
+    const failure = asFailure(error, this.#options.folder);
+    this.#options.events.lost(failure);
+    if (this.#isDamaged || !isBrokenDatabase(failure)) return;
+    this.#isDamaged = true;
+    this.#crash
+      .noteDamage()
+      .catch((cause: unknown) => this.#options.events.lost(asFailure(cause, this.#options.folder)));
   }
 
   #pendingBytes(): number {

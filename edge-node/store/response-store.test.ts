@@ -332,3 +332,29 @@ t.test("a response that is read from disk while another takes its place is not k
   await reading;
   t.ok((await bytesOf(store, "/x"))?.equals(bodyOf(2, 3 * MIB)));
 });
+
+t.test("an index that the machine went down on is believed where it is sound, and begun again where not", async (t) => {
+  const folder = t.testdir();
+  const marker = join(folder, "opened");
+  for (const [damage, objects] of [
+    [false, 300],
+    [true, 0],
+  ] as const) {
+    const { store } = await open(t, folder);
+    for (let index = 0; index < 300; index += 1) await put(store, headOf(`/${index}`), bodyOf(index, 10));
+    t.not(readFileSync(marker, "utf8"), "closed", "while it is open");
+    await store[Symbol.asyncDispose]();
+    t.equal(readFileSync(marker, "utf8"), "closed");
+    writeFileSync(marker, "another boot");
+    const path = join(folder, "index.sqlite");
+    const bytes = readFileSync(path);
+    // A page of rows that was not written.
+    if (damage) writeFileSync(path, bytes.fill(0, 40 * 4096, 44 * 4096));
+    const again = await open(t, folder);
+    t.equal(again.store.usage().objects, objects, `damaged: ${damage}`);
+    t.strictSame(again.counted.lost, damage ? ["storage-failed"] : []);
+    await put(again.store, headOf("/new"), bodyOf(1, 100));
+    t.ok((await bytesOf(again.store, "/new"))?.equals(bodyOf(1, 100)));
+    await again.store[Symbol.asyncDispose]();
+  }
+});

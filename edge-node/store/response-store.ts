@@ -1,5 +1,6 @@
 /** The store of a node, for all its pull sites: a memory tier in front of a disk tier, or memory alone. */
 import type { PurgeSpec } from "#domain/content/purge.ts";
+import { isFailure } from "#domain/failure.ts";
 import type { Fields } from "#domain/http/fields.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { Random } from "#platform/random.ts";
@@ -236,9 +237,18 @@ function joined(chunks: readonly Uint8Array[], bytes: number): Uint8Array {
   return body;
 }
 
-/** Throws `storage-failed` where the folder cannot be used, or another process has it. */
+/**
+ * Throws `storage-failed` where the folder cannot be used, or another process has it. A disk that is full now leaves
+ * memory alone: what is asked for is served.
+ */
 export async function openResponseStore(options: ResponseStoreOptions): Promise<ResponseStore> {
   const { folder, diskBytesMax: bytesMax, clock, random, events } = options;
   if (folder === undefined) return new ResponseStore(options, undefined);
-  return new ResponseStore(options, await DiskTier.open({ folder, bytesMax, clock, random, events }));
+  try {
+    return new ResponseStore(options, await DiskTier.open({ folder, bytesMax, clock, random, events }));
+  } catch (error) {
+    if (!isFailure(error, "disk-full")) throw error;
+    events.notStored(error);
+    return new ResponseStore(options, undefined);
+  }
 }
