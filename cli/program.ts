@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   delete: async () => (await import("./commands/read.ts")).addDelete,
   publish: async () => (await import("./commands/publish.ts")).addPublish,
   rollback: async () => (await import("./commands/publish.ts")).addRollback,
+  purge: async () => (await import("./commands/purge.ts")).addPurge,
   "join-token": async () => (await import("./commands/tokens.ts")).addJoinToken,
   "app-token": async () => (await import("./commands/tokens.ts")).addAppToken,
   "operator-token": async () => (await import("./commands/tokens.ts")).addOperatorToken,

@@ -136,8 +136,11 @@ async function startLink(
       tls: () => identity.clientTls(ORIGIN_SERVER_NAME),
       status: () => state.status(),
       onBatch(envelope) {
+        const { mark } = parts.purges;
         parts.applySet();
         door?.passOn(envelope);
+        // Whoever purges waits to hear that it is everywhere.
+        if (parts.purges.mark !== mark) origin.sendNow();
       },
       onUp() {
         expireMissed(parts);

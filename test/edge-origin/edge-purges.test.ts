@@ -1,9 +1,12 @@
 /** Purges over several edges: each hears of them, one that was away too, and no edge gets an old copy back from another. */
 import t from "tap";
+import { EXIT } from "#cli/exit-codes.ts";
+import { runCommandLine } from "#cli/program.ts";
 import { rankMembers } from "#domain/placement/bounded-load-hash.ts";
+import { formatAddress } from "#platform/address.ts";
 import { systemClock } from "#platform/clock.ts";
 import { startEdgeHere } from "./edge-and-origin.ts";
-import { metricOf, purge, startTierWorld, type TierEdge, tierEdgeOf, untilApplied } from "./tier-world.ts";
+import { FRONT, metricOf, purge, startTierWorld, type TierEdge, tierEdgeOf, untilApplied } from "./tier-world.ts";
 
 /** What the issue allows from the order to the last edge. */
 const PURGE_MS_MAX = 1000;
@@ -126,4 +129,50 @@ t.test("what was on its way up the tiers before a purge is joined by nobody afte
   release();
   t.equal((await early).body.toString(), "old", "who asked before it has what they asked for");
   for (const edge of [home, other]) t.equal((await edge.ask("/page")).body.toString(), "/page 2", edge.name);
+});
+
+t.test("perigee purge orders by URL, tag, prefix or all, and says when every edge has applied it", async (t) => {
+  const { cloud, upstream, edges } = await startTierWorld(t, { near: { edges: 2 }, far: { edges: 1 } });
+  const run = async (...words: string[]) => {
+    const lines: string[] = [];
+    const notes: string[] = [];
+    const code = await runCommandLine(
+      ["--origin", `http://${formatAddress(cloud.origin.addresses.operatorApi)}`, "purge", ...words],
+      {
+        output: { line: (text) => void lines.push(text), note: (text) => void notes.push(text) },
+        environment: { variables: { HOME: "/nowhere", PERIGEE_TOKEN: cloud.operatorToken }, folder: "/nowhere" },
+        signal: new AbortController().signal,
+        killSignal: new AbortController().signal,
+      },
+    );
+    return { code, out: lines.join("\n"), notes: notes.join("\n") };
+  };
+  for (const words of [
+    ["--url", `http://${FRONT}/shop/page`],
+    ["--tag", "page", "--soft"],
+    ["--prefix", "/shop"],
+    ["--all"],
+  ]) {
+    await bodiesOf(edges, "/shop/page");
+    const before = upstream.asked.length;
+    const result = await run("--site", "front", ...words);
+    t.match(result, { code: 0, out: /^Purge\/front\.[0-9a-f-]+ {2}applied by 3 of 3 edges$/, notes: /^$/ }, `${words}`);
+    for (const body of await bodiesOf(edges, "/shop/page"))
+      t.ok(Number(body.split(" ")[1]) > before, `${words}: ${body}`);
+  }
+  for (const [words, said] of [
+    [["--site", "front"], /exactly one of/],
+    [["--site", "front", "--all", "--tag", "x"], /exactly one of/],
+    [["--site", "front", "--url", "ftp://x"], /--url must be/],
+    [["--site", "front", "--all", "--wait", "soon"], /--wait must be/],
+  ] as const) {
+    t.match(await run(...words), { code: EXIT.usage, notes: said });
+  }
+  const [away] = edges;
+  await away?.running[Symbol.asyncDispose]();
+  t.match(await run("--site", "front", "--all", "--wait", "1"), {
+    code: 0,
+    out: /2 of 3 edges/,
+    notes: /1 have not said/,
+  });
 });
