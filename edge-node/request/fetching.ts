@@ -161,6 +161,7 @@ export class Fetching {
     } catch (error) {
       const failure = asFailure(error);
       events.upstreamFailed(failure);
+      events.fillFailed(failure);
       filling.fail(failure);
       return await storing.abandon();
     }
@@ -196,7 +197,6 @@ export class Fetching {
     if (arriving === undefined || isErrorOverGood(stored, response)) return resolve({ kind: "pass", response });
     resolve({ kind: "arriving", response: arriving, received: response.fields });
     await this.fill(arriving, response, flight);
-  }
     this.#encode(request, arriving);
   }
 
@@ -205,6 +205,7 @@ export class Fetching {
     const { compressor, store } = this.#options;
     const stored = compressor && store.findInMemory(cacheKeyOf(head), request.fields, head.slice);
     if (stored !== undefined) void compressor?.select(stored, request.fields);
+  }
 
   #validate(request: EdgeRequest, stored: StoredResponse, response: UpstreamResponse, flight: Flight): StoredResponse {
     const updated = this.refresh(request, stored, response);
