@@ -107,7 +107,7 @@ export class Compressor {
   #codingFor(request: Fields): ContentCoding | "identity" {
     const wish = fieldValue(request, "accept-encoding");
     if (wish === undefined || isTransformRefused(request)) return "identity";
-    const known = this.#wishes.get(wish);
+    const known = this.#wishes.peek(wish);
     if (known !== undefined) return known;
     const coding = negotiateEncoding(wish, CONTENT_CODINGS);
     this.#wishes.set(wish, coding);
@@ -120,9 +120,10 @@ export class Compressor {
     encoded: StoredResponse | undefined,
     digest: string,
   ): StoredResponse | undefined {
-    if (encoded === undefined || !isEncodingOf(encoded, digest)) return undefined;
+    if (encoded === undefined) return undefined;
     const made = this.#answers.get(encoded);
     if (made?.of === stored) return made.answer;
+    if (!isEncodingOf(encoded, digest)) return undefined;
     const answer = withEncoding(stored, encoded, coding);
     this.#answers.set(encoded, { of: stored, answer });
     return answer;
