@@ -1,6 +1,7 @@
 /** Asks peers in the order of the plan until one answers; counts what is under way, and passes by who failed of late. */
 import { isFailure } from "#domain/failure.ts";
 import { fieldValue, listMembers } from "#domain/http/fields.ts";
+import type { Clock } from "#platform/clock.ts";
 import type { PurgeMark } from "../desired-state/applied-purges.ts";
 import type { UpstreamRequest, UpstreamResponse } from "../upstream/upstream-client.ts";
 import type { Peer, TierView } from "./membership.ts";
@@ -18,6 +19,7 @@ export interface TierRequestsOptions {
   readonly view: () => TierView;
   readonly call: CallPeer;
   readonly health: PeerHealth;
+  readonly clock: Pick<Clock, "monotonicMs">;
   /** How far this node has applied purges. */
   readonly applied: () => PurgeMark;
   readonly events: { asked(tier: Tier, outcome: TierOutcome, peer: string): void };
@@ -25,6 +27,7 @@ export interface TierRequestsOptions {
 
 export interface AskedFor {
   readonly site: string;
+  /** For all peers together: what the site gives its upstream, which is asked after them. */
   readonly headMsMax: number;
 }
 
@@ -39,16 +42,19 @@ export class TierRequests {
 
   /** `undefined` where no peer answers: then the upstream is asked. */
   async ask(wanted: AskedFor, request: UpstreamRequest): Promise<UpstreamResponse | undefined> {
-    const { view, health } = this.#options;
+    const { view, health, clock } = this.#options;
+    const untilMs = clock.monotonicMs() + wanted.headMsMax;
     const key = `${wanted.site} ${request.target}`;
     const loadOf = (name: string) => this.#loads.get(name) ?? 0;
     const plan = planTiers(key, { view: view(), askedBy: askedByOf(request), loadOf });
     const asked: Record<Tier, number> = { sibling: 0, parent: 0 };
     for (const candidate of plan) {
       const { tier, peer } = candidate;
+      const headMsMax = untilMs - clock.monotonicMs();
+      if (headMsMax <= 0) return undefined;
       if (asked[tier] >= PEERS_ASKED_MAX || !health.mayAsk(peer.name)) continue;
       asked[tier] += 1;
-      const response = await this.#askOne(candidate, wanted, request);
+      const response = await this.#askOne(candidate, { ...wanted, headMsMax }, request);
       if (response !== undefined) return response;
     }
     return undefined;

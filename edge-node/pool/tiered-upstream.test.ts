@@ -37,6 +37,8 @@ const responseOf = ({ status = 200, fields = [], body = chunksOf("body") }: Answ
   ...{ status, body, discard: () => undefined, requestedAtMs: START_MS, receivedAtMs: START_MS },
   fields: new Map(fields.map(([name, value]) => [name, [value]])),
 });
+/** Says nothing until the time is over. */
+const silent = new Failure("upstream-timeout", "nothing", { retryable: true });
 const dead = new Failure("unavailable", "connection refused", { retryable: true });
 const broken = new Failure("upstream-truncated", "cut off", { retryable: true });
 
@@ -54,8 +56,12 @@ function nodeWith(peers: Readonly<Record<string, () => UpstreamResponse | Failur
   };
   const requests = new TierRequests({
     view: () => view,
-    call: async ({ name }, request) => answer(name, request, (peers[name] ?? responseOf)()),
-    health: new PeerHealth(clock, seededRandom(1)),
+    async call({ name }, request, headMsMax) {
+      const given = (peers[name] ?? responseOf)();
+      if (given === silent) await clock.advance(headMsMax);
+      return answer(name, request, given);
+    },
+    ...{ clock, health: new PeerHealth(clock, seededRandom(1)) },
     applied: () => ({ epoch: 1, revision: 9 }),
     events: { asked: (_, outcome) => void outcomes.push(outcome) },
   });
@@ -110,6 +116,14 @@ t.test("whoever is dead, silent, behind or broken is passed by: next sibling, pa
     t.equal((await fetch()).status, 200);
     t.same(log, [home, second, "core-1", "upstream"].slice(0, at + 2));
   }
+});
+
+t.test("all peers together have the time that the site gives its upstream, which is asked after it", async (t) => {
+  const { log, clock, fetch } = nodeWith({ [home]: () => silent });
+  const beganMs = clock.monotonicMs();
+  t.equal((await fetch()).status, 200);
+  t.same(log, [home, "upstream"]);
+  t.equal(clock.monotonicMs() - beganMs, 1000);
 });
 
 t.test("an error of the upstream that a peer passes on is the answer, and so is a loop", async (t) => {

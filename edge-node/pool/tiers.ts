@@ -59,6 +59,7 @@ export class Tiers implements AsyncDisposable {
       view: () => this.#view,
       call: (peer, request, headMsMax) => this.#clients.call(peer, request, headMsMax),
       health: this.#health,
+      clock,
       applied,
       events,
     });
