@@ -9,7 +9,8 @@ import { storageFailure } from "#platform/files/durable.ts";
 import type { Random } from "#platform/random.ts";
 import { isBrokenDatabase } from "#platform/sqlite/database.ts";
 import { selectVariant } from "../caching/variants.ts";
-import { BodyFileWriter, type BodySeal, isSealOf, openBody, readBody, removeFile, type Written } from "./body-file.ts";
+import { BodyFileWriter, type BodySeal, isSealOf, removeFile, type Written } from "./body-file.ts";
+import { DiskBodies } from "./disk-bodies.ts";
 import { DiskIndex } from "./disk-index.ts";
 import { bytesOnDisk, type IndexedResponse } from "./disk-row.ts";
 import { DiskSpace, folderNames, type StoreUsage } from "./disk-space.ts";
@@ -49,6 +50,7 @@ export class DiskTier implements AsyncDisposable {
   readonly #options: DiskTierOptions;
   readonly #index: DiskIndex;
   readonly #space: DiskSpace;
+  readonly #bodies: DiskBodies;
   readonly #crash: MachineCrash;
   readonly #run: string;
   readonly #writing = new Map<BodyFileWriter, Promise<unknown>>();
@@ -65,6 +67,8 @@ export class DiskTier implements AsyncDisposable {
     this.#index = index;
     this.#crash = crash;
     this.#space = new DiskSpace({ folder, bytesMax, index, onEvicted: events.evicted });
+    const pathOf = (file: string) => this.#space.pathOf(file);
+    this.#bodies = new DiskBodies({ pathOf, onLost: (row, error) => this.#lose(row, error) });
     this.#orders = [...index.openOrders(clock.nowMs())];
     this.bodyBytesMax = Math.floor(bytesMax * BODY_QUOTA_RATIO);
     this.#run = Buffer.from(random.bytes(6)).toString("hex");
@@ -140,17 +144,12 @@ export class DiskTier implements AsyncDisposable {
   }
 
   /** The whole body, verified; `undefined`, counted and dropped where it is not what was stored. */
-  async read(row: IndexedResponse): Promise<Uint8Array | undefined> {
-    try {
-      return await readBody(this.#space.pathOf(row.file), row);
-    } catch (error) {
-      this.#lose(row, error);
-      return undefined;
-    }
+  read(row: IndexedResponse): Promise<Uint8Array | undefined> {
+    return this.#bodies.read(row);
   }
 
   fileBodyOf(row: IndexedResponse): FileBody {
-    return { file: row.file, byteLength: row.bodyBytes, open: () => this.#open(row) };
+    return this.#bodies.fileBodyOf(row);
   }
 
   /** Takes a body's chunks as they come; `undefined` where too much waits for the disk already. */
@@ -263,27 +262,6 @@ export class DiskTier implements AsyncDisposable {
     } catch (error) {
       await removeFile(path);
       throw error;
-    }
-  }
-
-  async #open(row: IndexedResponse) {
-    try {
-      const body = await openBody(this.#space.pathOf(row.file), row);
-      const lose = (error: unknown) => this.#lose(row, error);
-      return {
-        async *read(start: number, last: number) {
-          try {
-            yield* body.read(start, last);
-          } catch (error) {
-            lose(error);
-            throw error;
-          }
-        },
-        [Symbol.asyncDispose]: () => body[Symbol.asyncDispose](),
-      };
-    } catch (error) {
-      this.#lose(row, error);
-      return undefined;
     }
   }
 

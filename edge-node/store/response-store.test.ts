@@ -156,6 +156,7 @@ t.test("of a large body that the disk has changed no wrong byte is given out", a
   const body = bodyOf(1, 5 * SLICE_BYTES);
   const { store, counted } = await open(t, folder);
   await put(store, headOf("/large"), body);
+  t.ok((await bytesOf(store, "/large"))?.equals(body), "it was whole when it was first read");
   const [path = ""] = filesIn(folder);
   const changed = readFileSync(path);
   changed[3 * SLICE_BYTES] = (changed[3 * SLICE_BYTES] ?? 0) ^ 1;
@@ -173,6 +174,16 @@ t.test("of a large body that the disk has changed no wrong byte is given out", a
   t.ok(Buffer.concat(parts).equals(body.subarray(10, 3 * SLICE_BYTES)), "what came before was right");
   t.strictSame(counted.lost, ["digest-mismatch"]);
   t.equal(await store.find(cacheKey("/large"), NO_FIELDS), undefined);
+});
+
+t.test("a large body that is damaged when it is first read is a miss", async (t) => {
+  const folder = t.testdir();
+  const { store, counted } = await open(t, folder);
+  await put(store, headOf("/large"), bodyOf(1, 5 * SLICE_BYTES));
+  const [path = ""] = filesIn(folder);
+  writeFileSync(path, readFileSync(path).fill(0, 4 * SLICE_BYTES));
+  t.equal(await bytesOf(store, "/large"), undefined);
+  t.strictSame(counted.lost, ["digest-mismatch"]);
 });
 
 t.test("the disk never has more than the quota, and what is used stays", async (t) => {
