@@ -15,8 +15,11 @@ const SAME_INTERRUPT_MS = 300;
 const interrupt = new AbortController();
 const kill = new AbortController();
 let interruptedAtMs = 0;
+/** Of a command that goes on: told to read its files again. */
+const hangUps = new Set<() => void>();
 for (const [signal, code] of Object.entries(EXIT_CODES)) {
   process.on(signal, () => {
+    if (signal === "SIGHUP" && hangUps.size > 0) return hangUps.forEach((listen) => void listen());
     const nowMs = systemClock.monotonicMs();
     if (interrupt.signal.aborted && nowMs - interruptedAtMs < SAME_INTERRUPT_MS) return;
     // A command that does not ask to be told has nothing to end in order.
@@ -43,4 +46,8 @@ process.exitCode = await runCommandLine(process.argv.slice(2), {
   environment: { variables: process.env, folder: process.cwd() },
   signal: interrupt.signal,
   killSignal: kill.signal,
+  onHangUp(listener) {
+    hangUps.add(listener);
+    return { [Symbol.dispose]: () => void hangUps.delete(listener) };
+  },
 });

@@ -1,4 +1,5 @@
-/** The stand-alone caching reverse proxy: one upstream, one store, one listener. */
+/** The stand-alone caching reverse proxy: one upstream, one store, a listener in the clear and perhaps one for TLS. */
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { CacheRule } from "#domain/content/site.ts";
 import { type Address, formatAddress } from "#platform/address.ts";
 import type { Clock } from "#platform/clock.ts";
@@ -8,11 +9,13 @@ import { createMetrics } from "#platform/metrics/metrics.ts";
 import type { Random } from "#platform/random.ts";
 import { AccessGate, type AccessRules } from "./access/access-gate.ts";
 import { createAccessEvents } from "./access/events.ts";
+import { HttpChallenges } from "./certificates/http-challenges.ts";
 import { Compressor } from "./compression/compressor.ts";
 import { createCompressionEvents } from "./compression/events.ts";
 import { createEdgeEvents, createStoreEvents } from "./events.ts";
 import { Front, startFrontListener } from "./front/front.ts";
 import { StoredHits } from "./front/stored-hits.ts";
+import type { TlsFront, TlsOptions, TlsTools } from "./front/tls/tls-front.ts";
 import { LoopGuard } from "./pool/loop-guard.ts";
 import { RequestFlow } from "./request/flow.ts";
 import { openResponseStore } from "./store/response-store.ts";
@@ -39,6 +42,8 @@ export interface StandaloneOptions {
   /** Whether what is worth it is compressed here. */
   readonly compress?: boolean;
   readonly access?: Omit<AccessRules, "site">;
+  /** A second listener, for TLS. */
+  readonly tls?: TlsOptions;
   readonly random: Random;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -47,6 +52,7 @@ export interface StandaloneOptions {
 export interface Standalone extends AsyncDisposable {
   readonly address: Address;
   readonly admin?: Address;
+  readonly tls?: Pick<TlsFront, "address" | "reload">;
 }
 
 export async function startStandalone(options: StandaloneOptions): Promise<Standalone> {
@@ -83,6 +89,11 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     clock,
     events: createAccessEvents(logger, metrics),
   });
+  const challenges = new HttpChallenges();
+  const handle = async (incoming: IncomingMessage, response: ServerResponse): Promise<void> => {
+    if (challenges.answer(incoming, response)) return;
+    if (gate.admit(incoming, response) && !loops.refuse(incoming, response)) await flow.handle(incoming, response);
+  };
   const front = new Front({
     finder: new StoredHits({
       store,
@@ -94,16 +105,31 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     }),
     clock,
     events,
-    handle: async (incoming, response) => {
-      if (gate.admit(incoming, response) && !loops.refuse(incoming, response)) await flow.handle(incoming, response);
-    },
+    handle,
   });
   stack.use(front);
   const { address } = stack.use(await startFrontListener(options.listen, front));
+  const tools = { front, handle, challenges, events, metrics, logger, clock, random: options.random };
+  const tls = options.tls && stack.use(await startTls(options.tls, tools));
   const readiness = () => ({ ready: true, reasons: [] });
   const admin =
     options.admin && stack.use(await startAdminListener({ address: options.admin, metrics, readiness })).address;
   logger.info({ address: formatAddress(address), upstream: options.upstream.origin }, "serving");
   const running = stack.move();
-  return { address, ...(admin === undefined ? {} : { admin }), [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return {
+    address,
+    ...(admin === undefined ? {} : { admin }),
+    ...(tls === undefined ? {} : { tls }),
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+/** Loaded where it is used. A file that cannot be served is a mistake of whoever starts this: it ends the start. */
+async function startTls(options: TlsOptions, tools: TlsTools): Promise<TlsFront> {
+  const { startTlsFront } = await import("./front/tls/tls-front.ts");
+  const tls = await startTlsFront(options, tools);
+  const [refused] = tls.refused;
+  if (refused === undefined) return tls;
+  await tls[Symbol.asyncDispose]();
+  throw refused;
 }

@@ -9,9 +9,10 @@ import { systemClock } from "#platform/clock.ts";
 import { createLogger } from "#platform/logging.ts";
 import { systemRandom } from "#platform/random.ts";
 import { type AccessOptions, accessOf, withAccessOptions } from "./edge-access.ts";
+import { type TlsFlags, tlsOf, withTlsOptions } from "./edge-tls.ts";
 import type { CommandSession } from "./session.ts";
 
-interface EdgeOptions extends AccessOptions {
+interface EdgeOptions extends AccessOptions, TlsFlags {
   readonly listen: string;
   readonly upstream: string;
   readonly memoryBytes: string;
@@ -24,7 +25,7 @@ interface EdgeOptions extends AccessOptions {
 }
 
 export function addEdge(program: Command, session: CommandSession): void {
-  withAccessOptions(program.command("edge"))
+  withTlsOptions(withAccessOptions(program.command("edge")))
     .description("a stand-alone caching reverse proxy in front of one upstream")
     .requiredOption("--listen <host:port>", "where user agents come to; port 0 takes a free one")
     .requiredOption("--upstream <url>", "the origin server: http://host[:port], without a path")
@@ -51,6 +52,7 @@ export function addEdge(program: Command, session: CommandSession): void {
       setFlagsFromString("--semi-space-growth-factor=1");
       setFlagsFromString("--optimize-for-size");
       const logger = createLogger({ program: "edge", level: "warn", destination: { write: session.output.note } });
+      const tls = tlsOf(options);
       await using edge = await startStandalone({
         listen: parseAddress(options.listen),
         upstream: parseUpstream(options.upstream),
@@ -62,12 +64,15 @@ export function addEdge(program: Command, session: CommandSession): void {
         rules: options.shareSetCookie.map((path) => ({ path, shareSetCookie: true })),
         access: accessOf(options),
         compress: options.compress === true,
+        ...(tls === undefined ? {} : { tls }),
         ...(options.admin === undefined ? {} : { admin: parseAddress(options.admin) }),
         clock: systemClock,
         random: systemRandom,
         logger,
       });
       session.output.line(`serving ${options.upstream} on http://${formatAddress(edge.address)}`);
+      if (edge.tls !== undefined) session.output.line(`and on https://${formatAddress(edge.tls.address)}`);
+      using _reload = session.onHangUp?.(() => void edge.tls?.reload());
       if (!session.signal.aborted) await once(session.signal, "abort");
     });
 }

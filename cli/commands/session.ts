@@ -11,6 +11,8 @@ export interface CommandSession {
   readonly signal: AbortSignal;
   /** Aborted when the operator interrupts again: this process exits, and what it has started must end now. */
   readonly killSignal: AbortSignal;
+  /** Runs at each SIGHUP until disposed of; without a listener it ends the process like the other signals. */
+  readonly onHangUp?: (listener: () => void) => Disposable;
 }
 
 export interface Api {

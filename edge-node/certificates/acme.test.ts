@@ -51,7 +51,14 @@ async function start(t: Test, pebbleProgram: string) {
   const none = () => {};
   const events = {
     ...{ certificateInForce: none, certificateRemoved: none, certificateRemaining: none },
-    ...{ handshakeDone: none, handshakeFailed: none, h2Refused: none, connectionRefused: none, broke: none },
+    ...{
+      handshakeDone: none,
+      handshakeFailed: none,
+      h2Refused: none,
+      connectionRefused: none,
+      broke: none,
+      malformed: none,
+    },
     certificateRefused: (_source: string, failure: Failure) => void failures.push(failure),
     ordered: (name: string, because: string) => void happened.push(`${name} ${because}`),
     orderFailed: (name: string, failure: Failure) => {

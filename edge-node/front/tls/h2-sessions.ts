@@ -49,9 +49,12 @@ const SESSION_OPTIONS = {
   strictSingleValueFields: false,
 } as const;
 
-export type RequestHandler = (incoming: IncomingMessage, response: ServerResponse) => void;
+export type RequestHandler = (incoming: IncomingMessage, response: ServerResponse) => Promise<void>;
 
 export interface H2Events {
+  broke(error: unknown): void;
+  /** What is no request, and the status that it was answered with. */
+  malformed(status: number): void;
   /** A connection that was ended, or a stream of it that was reset, for what its client did. */
   h2Refused(because: H2Refusal, remoteAddress: string | undefined): void;
 }
@@ -103,13 +106,18 @@ export class H2Sessions implements AsyncDisposable {
     const incoming = new H2Request(stream, session.socket, named);
     const response = new H2Response(incoming, stream, () => session.pieceBytes);
     session.began({ stream, incoming, response, raw });
+    const { events, handle } = this.#options;
     if (head.kind === "refused") {
+      events.malformed(head.status);
       sendProblem(response, new Failure("argument-invalid", head.why), { status: head.status });
       return;
     }
     // RFC 9110 section 10.1.1; as node:http does before it asks the handler.
     if (incoming.headers.expect?.toLowerCase() === "100-continue") response.writeContinue();
-    this.#options.handle(incoming, response);
+    handle(incoming, response).catch((error: unknown) => {
+      events.broke(error);
+      response.destroy();
+    });
   }
 }
 

@@ -23,7 +23,14 @@ async function start(t: Test, answer: (incoming: IncomingMessage, response: Serv
   const none = () => {};
   const events = {
     ...{ certificateInForce: none, certificateRefused: none, certificateRemoved: none, certificateRemaining: none },
-    ...{ handshakeDone: none, handshakeFailed: none, h2Refused: none, connectionRefused: none },
+    ...{
+      handshakeDone: none,
+      handshakeFailed: none,
+      h2Refused: none,
+      connectionRefused: none,
+      broke: none,
+      malformed: none,
+    },
   };
   const certificates = new Certificates({ clock: systemClock, events });
   const authority = await createTestAuthority(systemClock.nowMs());
@@ -33,7 +40,7 @@ async function start(t: Test, answer: (incoming: IncomingMessage, response: Serv
     address: { host: "127.0.0.1", port: 0 },
     certificates,
     serveHttp1: (socket) => http.emit("connection", socket),
-    handle: answer,
+    handle: async (incoming, response) => answer(incoming, response),
     events,
     clock: systemClock,
     random: systemRandom,

@@ -1,14 +1,18 @@
 /** The listener for TLS: picks the certificate by server name, then gives the connection to HTTP/1.1 or HTTP/2. */
+import type { Socket } from "node:net";
 import { createServer, type TLSSocket } from "node:tls";
 import type { Address } from "#platform/address.ts";
 import type { Clock } from "#platform/clock.ts";
 import { listen } from "#platform/http/listening.ts";
 import type { Random } from "#platform/random.ts";
+import { networkOf } from "../../access/client-address.ts";
+import type { ConnectionRefusal } from "../../events.ts";
+import { ClientConnections } from "../client-connections.ts";
+import { CONNECTIONS_MAX } from "../front.ts";
 import { type Certificates, secureOptionsOf } from "./certificates.ts";
 import { type H2Events, H2Sessions, type RequestHandler } from "./h2-sessions.ts";
 import { TLS_SETTINGS } from "./tls-settings.ts";
 
-const CONNECTIONS_MAX = 8_192;
 /** Two round trips and some arithmetic. */
 const HANDSHAKE_MS_MAX = 10_000;
 /** What a ticket key opened before it, is opened by none after it; a ticket lives for a third of it (SESSION_SECONDS). */
@@ -20,6 +24,8 @@ const TICKET_KEY_BYTES = 48;
 export type HandshakeFailure = "no-certificate" | "protocol" | "reset" | "timeout";
 
 export interface TlsEvents extends H2Events {
+  /** A connection that was closed before its handshake. */
+  connectionRefused(because: ConnectionRefusal): void;
   handshakeFailed(because: HandshakeFailure): void;
   handshakeDone(protocol: "h2" | "http/1.1", isResumed: boolean): void;
 }
@@ -52,6 +58,8 @@ export async function startTlsListener(options: TlsListenerOptions): Promise<Tls
     SNICallback: (name, done) => done(null, certificates.contextFor(name)),
   });
   server.maxConnections = CONNECTIONS_MAX;
+  server.on("drop", () => events.connectionRefused("connections"));
+  server.on("connection", boundByClient(events));
   let ticketKeys = Buffer.from(random.bytes(TICKET_KEY_BYTES));
   const useFallback = (): void => {
     const { fallback } = certificates;
@@ -84,6 +92,17 @@ export async function startTlsListener(options: TlsListenerOptions): Promise<Tls
       for (const socket of open) socket.destroy();
       await closed;
     },
+  };
+}
+
+/** A handshake costs more than a request: who has too many connections gets none. */
+function boundByClient(events: TlsEvents): (socket: Socket) => void {
+  const clients = new ClientConnections();
+  return (socket) => {
+    const client = networkOf(socket.remoteAddress ?? "");
+    if (clients.add(client)) return void socket.once("close", () => clients.remove(client));
+    events.connectionRefused("connections-of-client");
+    socket.destroy();
   };
 }
 
