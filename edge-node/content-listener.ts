@@ -1,18 +1,19 @@
 /** The listener of user agents: sessions first, then by Host a published or a pulled site, else 421. */
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { Failure } from "#domain/failure.ts";
 import type { Address } from "#platform/address.ts";
-import { closeServer, listen } from "#platform/http/listening.ts";
+import type { Clock } from "#platform/clock.ts";
 import type { DesiredSite } from "./desired-state/desired-view.ts";
-import { hasSeveralHosts } from "./published/hosts.ts";
+import type { HitFinder } from "./front/fast-lane.ts";
+import { Front, type FrontEvents, startFrontListener } from "./front/front.ts";
 import { sendProblem } from "./published/problems.ts";
 
-const REQUEST_HEAD_BYTES_MAX = 16 * 1024;
-const REQUEST_HEAD_MS_MAX = 10_000;
-const CONNECTIONS_MAX = 8192;
-const CONNECTION_IDLE_MS_MAX = 60_000;
+/** Answers that are being sent when the edge is told to stop have this long. */
+const STOP_GRACE_MS = 2_000;
 
 export interface ContentRoutes {
+  /** What the fast lane may answer of pulled sites. */
+  readonly hits: HitFinder;
   /** Takes what is under `/.perigee/` and, while cut off, steering; false: not its own. */
   readonly door: (incoming: IncomingMessage, response: ServerResponse) => boolean;
   readonly siteOf: (host: string | undefined) => DesiredSite | undefined;
@@ -22,32 +23,31 @@ export interface ContentRoutes {
   readonly admit: (site: DesiredSite, incoming: IncomingMessage, response: ServerResponse) => boolean;
   readonly servePublished: (site: DesiredSite, incoming: IncomingMessage, response: ServerResponse) => Promise<void>;
   readonly servePulled: (site: DesiredSite, incoming: IncomingMessage, response: ServerResponse) => Promise<void>;
-  readonly events: { published(status: number): void; misdirected(): void; broke(error: unknown): void };
+  readonly events: FrontEvents & { published(status: number): void; misdirected(): void };
 }
 
 export interface ContentListener extends AsyncDisposable {
   readonly address: Address;
+  /** For connections that come by other listeners. */
+  readonly front: Front;
 }
 
-export async function startContentListener(address: Address, routes: ContentRoutes): Promise<ContentListener> {
-  const strictness = { insecureHTTPParser: false, requireHostHeader: true, maxHeaderSize: REQUEST_HEAD_BYTES_MAX };
-  const server = createServer({ ...strictness, headersTimeout: REQUEST_HEAD_MS_MAX }, (incoming, response) => {
-    answer(routes, incoming, response).catch((error: unknown) => {
-      routes.events.broke(error);
-      response.destroy();
-    });
-  });
-  server.maxConnections = CONNECTIONS_MAX;
-  server.timeout = CONNECTION_IDLE_MS_MAX;
-  const bound = await listen(server, address);
-  return { address: bound, [Symbol.asyncDispose]: () => closeServer(server) };
+export async function startContentListener(
+  address: Address,
+  routes: ContentRoutes,
+  clock: Clock,
+): Promise<ContentListener> {
+  await using stack = new AsyncDisposableStack();
+  const { hits: finder, events } = routes;
+  const handle = (incoming: IncomingMessage, response: ServerResponse) => answer(routes, incoming, response);
+  const front = new Front({ finder, clock, events, handle });
+  stack.defer(() => front.stop(STOP_GRACE_MS));
+  const listener = stack.use(await startFrontListener(address, front));
+  const running = stack.move();
+  return { address: listener.address, front, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
 async function answer(routes: ContentRoutes, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-  if (hasSeveralHosts(incoming.rawHeaders)) {
-    routes.events.misdirected();
-    return sendProblem(response, new Failure("argument-invalid", "a request has one Host"));
-  }
   if (routes.door(incoming, response)) return;
   const site = routes.siteOf(incoming.headers.host);
   if (site === undefined) {

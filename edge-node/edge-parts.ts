@@ -13,6 +13,7 @@ import type { Logger } from "#platform/logging.ts";
 import { createMetrics } from "#platform/metrics/metrics.ts";
 import type { Random } from "#platform/random.ts";
 import { type Database, openOrBeginAgain } from "#platform/sqlite/database.ts";
+import type { AccessGate } from "./access/access-gate.ts";
 import { createAccessEvents } from "./access/events.ts";
 import { SiteGates } from "./access/site-gates.ts";
 import { trustedProxiesOf } from "./access/trusted-proxies.ts";
@@ -24,6 +25,7 @@ import { APPLIED_PURGES_MIGRATIONS, AppliedPurges } from "./desired-state/applie
 import { isRevoked, viewOf } from "./desired-state/desired-view.ts";
 import { POOL_SET_MIGRATIONS, PoolSet } from "./desired-state/pool-set.ts";
 import { createEdgeEvents, createStoreEvents } from "./events.ts";
+import { StoredHits } from "./front/stored-hits.ts";
 import { LinkState } from "./link/link-state.ts";
 import { createNodeEvents, type DamagedState, type NodeEvents } from "./node-events.ts";
 import { createTierEvents } from "./pool/events.ts";
@@ -38,6 +40,7 @@ import { ReleaseKeeper } from "./published/release-keeper.ts";
 import { type PullFlow, PullSites } from "./pull-sites.ts";
 import { REPORT_QUEUE_MIGRATIONS, ReportQueue } from "./reports/report-queue.ts";
 import { RequestFlow } from "./request/flow.ts";
+import { siteWebOrigin } from "./request/site-web-origin.ts";
 import { openResponseStore, type ResponseStore } from "./store/response-store.ts";
 import { UpstreamClient } from "./upstream/upstream-client.ts";
 
@@ -147,11 +150,18 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
   const edgeEvents = createEdgeEvents(held.logger, held.metrics);
   const compressor = new Compressor({ store, events: createCompressionEvents(held.logger, held.metrics) });
   const gates = openGates(config, held);
+  const gateOf = (name: string): AccessGate | undefined => {
+    const site = view.sites.get(name);
+    return site && gates.get(site);
+  };
   const tiers = stack.use(openTiers(config, held));
   const pulls = stack.use(
     new PullSites((name, spec) =>
       openPullFlow(
-        { ...held, edgeEvents, compressor, tiers, offlineOf: (site) => view.sites.get(site)?.offline },
+        {
+          ...{ ...held, edgeEvents, compressor, tiers, gateOf },
+          offlineOf: (site) => view.sites.get(site)?.offline,
+        },
         name,
         spec,
       ),
@@ -236,13 +246,15 @@ interface PullParts extends Pick<Held, "clock" | "random" | "store" | "link"> {
   /** Of all sites that want it. */
   readonly compressor: Compressor;
   readonly tiers: Tiers;
+  /** `undefined` once the site is gone. */
+  readonly gateOf: (site: string) => AccessGate | undefined;
   readonly offlineOf: (
     site: string,
   ) => { readonly maxStaleSeconds?: number; readonly denyAfterSeconds?: number } | undefined;
 }
 
 function openPullFlow(
-  { clock, random, store, link, edgeEvents, compressor, tiers, offlineOf }: PullParts,
+  { clock, random, store, link, edgeEvents, compressor, tiers, gateOf, offlineOf }: PullParts,
   site: string,
   spec: SiteSpec,
 ): PullFlow {
@@ -267,9 +279,18 @@ function openPullFlow(
   const isBypassed = (target: string) => ruleFor(rules, target).bypass === true;
   const upstream = tiers.upstreamFor({ site, upstream: client, isBypassed, headMsMax: responseTimeoutMs });
   const compression = spec.cache?.compress === true ? { compressor } : {};
-  const parts = { upstream, store, site, clock, events: edgeEvents, staleBounds, rules };
+  const webOriginOf = (asked: string) => siteWebOrigin(asked, spec.hostnames);
+  const parts = { upstream, store, site, clock, events: edgeEvents, staleBounds, rules, webOriginOf };
   const flow = new RequestFlow({ ...parts, ...compression });
+  const isCompressed = spec.cache?.compress === true;
+  const hits = new StoredHits({
+    ...{ store, site, rules, webOriginOf },
+    select: isCompressed ? (stored, asked) => compressor.selectInMemory(stored, asked) : undefined,
+    isOpen: () => gateOf(site)?.isSigned === false,
+    admit: ({ remoteAddress, fields }) => gateOf(site)?.take(remoteAddress, fields) === true,
+  });
   return {
+    hits,
     async handle(incoming, response, asker) {
       if (!tiers.refuseLoop(incoming, response)) await flow.handle(incoming, response, asker);
     },

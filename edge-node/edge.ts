@@ -39,7 +39,7 @@ export async function startEdge(
   const routes = contentRoutes(parts, (incoming, response) =>
     door === undefined ? openDoor !== undefined && isTooEarly(incoming, response) : door.handle(incoming, response),
   );
-  const content = stack.use(await startContentListener(parseAddress(config.listen.content), routes));
+  const content = stack.use(await startContentListener(parseAddress(config.listen.content), routes, tools.clock));
   const peers = config.peer && stack.use(await listenToPeers(config.peer, parts, routes));
   await tools.clock.sleep(CONTENT_FIRST_MS, tools.signal);
   door = openDoor && stack.use(await openDoor(portsOf(config, parts)));

@@ -13,6 +13,8 @@ export interface StoredHitsOptions {
   readonly store: { findInMemory(cacheKey: string, request: Fields): StoredResponse | undefined };
   readonly site: string;
   readonly rules?: readonly CacheRule[];
+  /** Under which name what is asked for is stored. */
+  readonly webOriginOf?: (asked: string) => string;
   /** Which variant of a stored response answers, where there are encoded ones; `undefined` leaves it to the full lane. */
   readonly select?: ((stored: StoredResponse, request: Fields) => StoredResponse | undefined) | undefined;
   /** Whether nothing stands before the stored responses now: no policy's denial, no signature. */
@@ -28,6 +30,9 @@ const STATUSES: ReadonlySet<number> = new Set([200, 203, 300, 301, 302, 307, 308
 
 export class StoredHits implements HitFinder {
   readonly #options: StoredHitsOptions;
+  /** The last that was asked for, and its own name. */
+  #asked = "";
+  #webOrigin = "";
 
   constructor(options: StoredHitsOptions) {
     this.#options = options;
@@ -35,7 +40,8 @@ export class StoredHits implements HitFinder {
 
   find(request: LaneRequest, nowMs: number): Hit | undefined {
     const { store, site, rules = [], isOpen, select, admit } = this.#options;
-    const { webOrigin, target } = request;
+    const { target } = request;
+    const webOrigin = this.#webOriginOf(request);
     if (!isOpen() || ruleFor(rules, target).bypass === true) return undefined;
     const found = store.findInMemory(cacheKeyOf({ site, webOrigin, key: target }), request.fields);
     const stored = found === undefined || select === undefined ? found : select(found, request.fields);
@@ -45,6 +51,13 @@ export class StoredHits implements HitFinder {
     const ttl = stored.freshness.lifetimeSeconds - currentAgeSeconds(stored.freshness, nowMs);
     const times = { ageSeconds: Math.floor(decision.ageSeconds), ttlSeconds: Math.floor(ttl) };
     return { stored, body: stored.body, kind: kindOf(request, stored, nowMs), ...times };
+  }
+
+  #webOriginOf({ webOrigin }: LaneRequest): string {
+    if (webOrigin === this.#asked) return this.#webOrigin;
+    this.#asked = webOrigin;
+    this.#webOrigin = this.#options.webOriginOf?.(webOrigin) ?? webOrigin;
+    return this.#webOrigin;
   }
 }
 

@@ -4,6 +4,7 @@ import { Failure } from "#domain/failure.ts";
 import type { SiteGates } from "../access/site-gates.ts";
 import type { ContentRoutes } from "../content-listener.ts";
 import type { DesiredSite } from "../desired-state/desired-view.ts";
+import type { EdgeEvents } from "../events.ts";
 import type { PullSites } from "../pull-sites.ts";
 import { sendProblem } from "./problems.ts";
 import type { PublishedParts } from "./published-site.ts";
@@ -15,9 +16,9 @@ export interface RouteParts extends Omit<PublishedParts, "events"> {
   readonly keeper: ReleaseKeeper;
   readonly pulls: PullSites;
   readonly gates: SiteGates;
-  readonly link: { readonly cutOffMs: number };
+  readonly link: { readonly cutOffMs: number; readonly isUp: boolean };
   readonly events: PublishedParts["events"] & Pick<ContentRoutes["events"], "published" | "misdirected">;
-  readonly edgeEvents: Pick<ContentRoutes["events"], "broke">;
+  readonly edgeEvents: EdgeEvents;
 }
 
 export function contentRoutes(
@@ -45,6 +46,14 @@ export function contentRoutes(
       if (flow !== undefined) return await flow.handle(incoming, response);
       sendProblem(response, new Failure("unavailable", `site ${name} is not set up yet`));
     },
-    events: { ...parts.events, ...parts.edgeEvents },
+    hits: {
+      // While cut off a policy, or steering, may have a word; what begins with a dot is the door's or of certificates.
+      find(request, nowMs) {
+        if (!link.isUp || request.target.startsWith("/.")) return undefined;
+        const site = parts.siteOf(request.host);
+        return site && pulls.get(site.name)?.hits.find(request, nowMs);
+      },
+    },
+    events: { ...parts.edgeEvents, ...parts.events },
   };
 }

@@ -8,16 +8,6 @@ export interface HostTable {
 
 const PORT = /:\d{1,5}$/;
 
-/** RFC 9112 section 3.2: which site would it be for. `raw` is Node's flat list of names and values. */
-export function hasSeveralHosts(raw: readonly string[]): boolean {
-  let hosts = 0;
-  for (let index = 0; index < raw.length; index += 2) {
-    const name = raw[index];
-    if (name?.length === 4 && name.toLowerCase() === "host") hosts += 1;
-  }
-  return hosts > 1;
-}
-
 export function hostTable(
   sites: Iterable<{ readonly name: string; readonly spec: { readonly hostnames: readonly string[] } }>,
   nodeHostname: string,
