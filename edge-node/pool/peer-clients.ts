@@ -12,7 +12,7 @@ const PEER_CONNECT_MS_MAX = 500;
 /** A peer says at once (102) that it has the request; who waits for one that says nothing waits no longer. */
 const PEER_ACCEPT_MS_MAX = 1_000;
 /** Of the longest that a site gives its upstream, when a peer has to ask that. */
-export const PEER_HEAD_MS_MAX = 60_000;
+const PEER_HEAD_MS_MAX = 60_000;
 /** Between two parts of a body, as of an upstream. */
 const PEER_IDLE_MS_MAX = 10_000;
 

@@ -15,7 +15,7 @@ import { type DeclineReason, formatDecline, TIER_FIELD } from "./tier-fields.ts"
 /** Some for each sibling, and for each edge of the pools below. */
 const PEER_CONNECTIONS_MAX = 4096;
 /** Each may hold a connection to an upstream; the asker has other ways. */
-export const PEER_REQUESTS_MAX = 2048;
+const PEER_REQUESTS_MAX = 2048;
 /** Idle connections cost a socket; peers open them again in a millisecond. */
 const PEER_CONNECTION_IDLE_MS_MAX = 60_000;
 const REQUEST_HEAD_BYTES_MAX = 32 * 1024;
@@ -24,7 +24,7 @@ const REQUEST_HEAD_MS_MAX = 10_000;
 export interface PeerListenerParts {
   readonly identity: Pick<NodeIdentity, "serverTls" | "onRenewed">;
   readonly facts: () => Omit<PeerCallFacts, "isOverloaded">;
-  readonly flowOf: (site: string) => PullFlow | undefined;
+  readonly flowOf: (site: string) => Pick<PullFlow, "handle"> | undefined;
   readonly events: {
     peerAnswered(): void;
     peerDeclined(reason: DeclineReason): void;
