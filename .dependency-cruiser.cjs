@@ -8,6 +8,7 @@ const OWNERS = {
   "@fastify/.+": "^platform/http/",
   "@grpc/.+": "^platform/grpc/",
   "@peculiar/x509": "^platform/identity/",
+  "acme-client": "^platform/acme/",
   "cli-table3": "^cli/",
   commander: "^(cli/|platform/lifecycle/)",
   esbuild: "^(cli|deploy|client)/",

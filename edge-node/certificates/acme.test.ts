@@ -6,16 +6,20 @@ import t, { type Test } from "tap";
 import type { Failure } from "#domain/failure.ts";
 import { systemClock } from "#platform/clock.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
+import { createLogger } from "#platform/logging.ts";
 import { systemRandom } from "#platform/random.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
-import { findPebble, PEBBLE_MISSING, startPebble } from "#test/tls/pebble.ts";
+import { findPebble, freePort, PEBBLE_MISSING, startPebble } from "#test/tls/pebble.ts";
 import { Certificates } from "../front/tls/certificates.ts";
 import { startTlsListener } from "../front/tls/tls-listener.ts";
+import { startStandalone } from "../standalone-proxy.ts";
 import { startAcme } from "./acme-certificates.ts";
 import { HttpChallenges } from "./http-challenges.ts";
 
 const LOCAL = { host: "127.0.0.1", port: 0 };
 const DAY_MS = 86_400_000;
+/** Each is a handshake, some milliseconds. */
+const TURNS_MAX = 10_000;
 const program = findPebble();
 
 function shown(port: number, servername: string): Promise<PeerCertificate> {
@@ -134,5 +138,50 @@ t.test(
     }
     t.ok(happened.includes("a.example.com due"), "later it is");
     t.not((await shown(old.port, "a.example.com")).serialNumber, first.serialNumber);
+  },
+);
+
+t.test(
+  "the stand-alone edge answers for its names itself, in front of what its upstream says there",
+  { skip: program === undefined && PEBBLE_MISSING, timeout: 120_000 },
+  async (t) => {
+    const folder = t.testdir({ pebble: {}, state: {} });
+    const port = await freePort();
+    const pebble = await startPebble({
+      program: program ?? "",
+      folder: join(folder, "pebble"),
+      httpPort: port,
+      nowMs: systemClock.nowMs(),
+    });
+    t.teardown(() => pebble[Symbol.asyncDispose]());
+    const upstream = createServer((_request, response) => response.end("the upstream's own"));
+    const { port: upstreamPort } = await listen(upstream, LOCAL);
+    t.teardown(() => closeServer(upstream));
+    const { directoryUrl, trustedPem } = pebble;
+    const edge = await startStandalone({
+      listen: { ...LOCAL, port },
+      tls: {
+        listen: LOCAL,
+        sources: [],
+        acme: { directoryUrl, trustedPem, names: ["a.example.com"], folder: join(folder, "state") },
+      },
+      upstream: new URL(`http://127.0.0.1:${upstreamPort}`),
+      memoryBytesMax: 1e6,
+      random: systemRandom,
+      clock: systemClock,
+      logger: createLogger({ program: "edge", level: "silent" }),
+    });
+    t.teardown(() => edge[Symbol.asyncDispose]());
+    const tlsPort = edge.tls?.address.port ?? 0;
+    const namesShown = () =>
+      shown(tlsPort, "a.example.com").then(
+        ({ subjectaltname }) => subjectaltname,
+        () => undefined,
+      );
+    let names = await namesShown();
+    for (let turn = 0; turn < TURNS_MAX && names === undefined; turn += 1) names = await namesShown();
+    t.equal(names, "DNS:a.example.com");
+    const other = await fetch(`http://127.0.0.1:${port}/.well-known/acme-challenge/another`);
+    t.equal(await other.text(), "the upstream's own", "a token of another authority's order");
   },
 );

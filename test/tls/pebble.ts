@@ -97,7 +97,7 @@ function saidBy(child: ChildProcess, words: string): Promise<void> {
   });
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   const { port } = await listen(server, LOCAL);
   await closeServer(server);
