@@ -5,6 +5,7 @@ import { buffer } from "node:stream/consumers";
 import t, { type Test } from "tap";
 import { formatAddress } from "#platform/address.ts";
 import { type Clock, systemClock } from "#platform/clock.ts";
+import type { CertificatePair } from "#platform/grpc/certificate-source.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
 import { createAuthority, createCertificateRequest, issueCertificate } from "#platform/identity/authority.ts";
 import { formatPemChain } from "#platform/identity/certificates.ts";
@@ -24,11 +25,11 @@ const authority = await createAuthority("test", { clock: systemClock, random: sy
 const authoritiesPem = formatPemChain([authority.certificate]);
 const edge = (name: string, pool = "near"): PeerIdentity => ({ role: "edge", pool, name });
 
-async function pairFor(identity: PeerIdentity) {
+async function pairFor(identity: PeerIdentity, issuer = authority) {
   const key = generateSigningKey();
   const request = await createCertificateRequest(key);
   const options = { clock: systemClock, random: systemRandom, lifetimeMs: 3_600_000 };
-  const chain = formatPemChain([await issueCertificate(authority, request, identity, options)]);
+  const chain = formatPemChain([await issueCertificate(issuer, request, identity, options)]);
   return { keyPem: exportPrivateKey(key), chainPem: chain };
 }
 
@@ -60,12 +61,11 @@ async function listenAs(t: Test, identity: PeerIdentity, handle: Handle) {
   return { address: formatAddress(listener.address), declined };
 }
 
-async function clientsOf(
-  t: Test,
-  identity: PeerIdentity | undefined,
-  clock: Clock = systemClock,
-): Promise<PeerClients> {
-  const own = identity && (await pairFor(identity));
+async function clientsOf(t: Test, identity: PeerIdentity | undefined, clock?: Clock): Promise<PeerClients> {
+  return clientsWith(t, identity && (await pairFor(identity)), clock);
+}
+
+function clientsWith(t: Test, own: CertificatePair | undefined, clock: Clock = systemClock): PeerClients {
   const clients = new PeerClients({
     tls: (serverName) => ({ authoritiesPem, serverName, ...(own === undefined ? {} : { own }) }),
     ...{ clock, random: systemRandom },
@@ -109,13 +109,17 @@ t.test(
 t.test("a stranger, an edge of another pool and one that was revoked are declined", async (t) => {
   const { address, declined } = await listenAs(t, edge("near-2"), (_incoming, response) => void response.end("here"));
   const peer = { name: "near-2", pool: "near", address };
+  const forger = await createAuthority("test", { clock: systemClock, random: systemRandom });
+  const strangers = [clientsWith(t, await pairFor(edge("near-1"), forger))];
   for (const identity of [
     undefined,
     edge("far-1", "far"),
     edge("stolen"),
     { ...edge("gpu-1"), role: "agent" as const },
   ]) {
-    const clients = await clientsOf(t, identity);
+    strangers.push(await clientsOf(t, identity));
+  }
+  for (const clients of strangers) {
     const { status, fields, discard } = await clients.call(peer, asking, HEAD_MS);
     t.equal(status, 403);
     t.equal(parseDecline(fields), "untrusted");
@@ -123,7 +127,7 @@ t.test("a stranger, an edge of another pool and one that was revoked are decline
   }
   t.same(
     declined,
-    Array.from({ length: 4 }, () => "untrusted"),
+    Array.from({ length: 5 }, () => "untrusted"),
   );
 });
 
