@@ -21,10 +21,17 @@ const PEER_CONNECTION_IDLE_MS_MAX = 60_000;
 const REQUEST_HEAD_BYTES_MAX = 32 * 1024;
 const REQUEST_HEAD_MS_MAX = 10_000;
 
+/** What answers for a site. */
+export interface PeerFlow {
+  handle(incoming: IncomingMessage, response: ServerResponse, asker: PeerAsker): Promise<unknown>;
+}
+
 export interface PeerListenerParts {
   readonly identity: Pick<NodeIdentity, "serverTls" | "onRenewed">;
   readonly facts: () => Omit<PeerCallFacts, "isOverloaded">;
-  readonly flowOf: (site: string) => Pick<PullFlow, "handle"> | undefined;
+  readonly flowOf: (
+    site: string,
+  ) => { handle(...exchange: Parameters<PullFlow["handle"]>): Promise<unknown> } | undefined;
   readonly events: {
     peerAnswered(): void;
     peerDeclined(reason: DeclineReason): void;
