@@ -4,6 +4,7 @@ import { Failure } from "#domain/failure.ts";
 import type { Address } from "#platform/address.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { DesiredSite } from "./desired-state/desired-view.ts";
+import type { CacheOutcome } from "./events.ts";
 import type { HitFinder } from "./front/fast-lane.ts";
 import { Front, type FrontEvents, startFrontListener } from "./front/front.ts";
 import { sendProblem } from "./published/problems.ts";
@@ -22,7 +23,11 @@ export interface ContentRoutes {
   /** Rate and signatures, before anything is looked up; false: refused. */
   readonly admit: (site: DesiredSite, incoming: IncomingMessage, response: ServerResponse) => boolean;
   readonly servePublished: (site: DesiredSite, incoming: IncomingMessage, response: ServerResponse) => Promise<void>;
-  readonly servePulled: (site: DesiredSite, incoming: IncomingMessage, response: ServerResponse) => Promise<void>;
+  readonly servePulled: (
+    site: DesiredSite,
+    incoming: IncomingMessage,
+    response: ServerResponse,
+  ) => Promise<CacheOutcome>;
   readonly events: FrontEvents & { published(status: number): void; misdirected(): void };
 }
 
@@ -47,18 +52,27 @@ export async function startContentListener(
   return { address: listener.address, front, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
-async function answer(routes: ContentRoutes, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-  if (routes.door(incoming, response)) return;
+async function answer(
+  routes: ContentRoutes,
+  incoming: IncomingMessage,
+  response: ServerResponse,
+): Promise<CacheOutcome | undefined> {
+  if (routes.door(incoming, response)) return undefined;
   const site = routes.siteOf(incoming.headers.host);
   if (site === undefined) {
     routes.events.misdirected();
     const failure = new Failure("not-found", "no site of this node has the host name of the request");
-    return sendProblem(response, failure, { status: 421 });
+    sendProblem(response, failure, { status: 421 });
+    return "refused";
   }
   const denial = routes.denial(site);
-  if (denial !== undefined) return sendProblem(response, denial);
-  if (!routes.admit(site, incoming, response)) return;
+  if (denial !== undefined) {
+    sendProblem(response, denial);
+    return "refused";
+  }
+  if (!routes.admit(site, incoming, response)) return "refused";
   if (site.spec.pull !== undefined) return await routes.servePulled(site, incoming, response);
   await routes.servePublished(site, incoming, response);
   routes.events.published(response.statusCode);
+  return undefined;
 }

@@ -121,17 +121,7 @@ interface Held extends EdgeTools {
 /** What follows the set, brought to it as it is stored. */
 function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
   const { set, identity, events, store } = held;
-  const stopping = new AbortController();
-  stack.defer(() => stopping.abort());
-  const address = parseAddress(config.origin.delivery);
-  const tls = () => identity.clientTls(ORIGIN_SERVER_NAME);
-  const source = stack.use(new BlobSource({ address, tls, clock: held.clock }));
-  const fetcher = new BlobFetcher({
-    folder: held.folder,
-    open: (digest, offset, signal) => source.open(digest, offset, signal),
-    events,
-    signal: stopping.signal,
-  });
+  const fetcher = openFetcher(config, held, stack);
   const changed = new Set<() => void>();
   const tellChange = (): void => {
     for (const listener of changed) listener();
@@ -155,18 +145,9 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
     return site && gates.get(site);
   };
   const tiers = stack.use(openTiers(config, held));
-  const pulls = stack.use(
-    new PullSites((name, spec) =>
-      openPullFlow(
-        {
-          ...{ ...held, edgeEvents, compressor, tiers, gateOf },
-          offlineOf: (site) => view.sites.get(site)?.offline,
-        },
-        name,
-        spec,
-      ),
-    ),
-  );
+  const offlineOf = (name: string) => view.sites.get(name)?.offline;
+  const pullParts = { ...held, edgeEvents, compressor, tiers, gateOf, offlineOf };
+  const pulls = stack.use(new PullSites((name, spec) => openPullFlow(pullParts, name, spec)));
   const purge = (spec: PurgeSpec): void => {
     void store.purge(spec);
     pulls.get(spec.site)?.purged();
@@ -200,6 +181,20 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
     tellChange,
     onChange: (listener: () => void) => void changed.add(listener),
   };
+}
+
+function openFetcher(config: EdgeConfig, { identity, clock, folder, events }: Held, stack: AsyncDisposableStack) {
+  const stopping = new AbortController();
+  stack.defer(() => stopping.abort());
+  const address = parseAddress(config.origin.delivery);
+  const tls = () => identity.clientTls(ORIGIN_SERVER_NAME);
+  const source = stack.use(new BlobSource({ address, tls, clock }));
+  return new BlobFetcher({
+    folder,
+    open: (digest, offset, signal) => source.open(digest, offset, signal),
+    events,
+    signal: stopping.signal,
+  });
 }
 
 function openGates({ trustedProxies }: EdgeConfig, { clock, logger, metrics }: Held): SiteGates {
@@ -292,7 +287,7 @@ function openPullFlow(
   return {
     hits,
     async handle(incoming, response, asker) {
-      if (!tiers.refuseLoop(incoming, response)) await flow.handle(incoming, response, asker);
+      return tiers.refuseLoop(incoming, response) ? "refused" : await flow.handle(incoming, response, asker);
     },
     purged: () => flow.purged(),
     [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { isDeepStrictEqual } from "node:util";
 import type { SiteSpec } from "#domain/content/site.ts";
 import type { DesiredSite } from "./desired-state/desired-view.ts";
+import type { CacheOutcome } from "./events.ts";
 import type { HitFinder } from "./front/fast-lane.ts";
 import type { PeerAsker } from "./request/peer-asker.ts";
 
@@ -10,7 +11,7 @@ export interface PullFlow extends AsyncDisposable {
   /** For the fast lane. */
   readonly hits: HitFinder;
   /** `asker` for a request of another edge. */
-  handle(incoming: IncomingMessage, response: ServerResponse, asker?: PeerAsker): Promise<void>;
+  handle(incoming: IncomingMessage, response: ServerResponse, asker?: PeerAsker): Promise<CacheOutcome>;
   /** A purge of the site has come: nobody joins what was under way before it. */
   purged(): void;
 }

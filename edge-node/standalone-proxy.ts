@@ -12,7 +12,7 @@ import { createAccessEvents } from "./access/events.ts";
 import { HttpChallenges } from "./certificates/http-challenges.ts";
 import { Compressor } from "./compression/compressor.ts";
 import { createCompressionEvents } from "./compression/events.ts";
-import { createEdgeEvents, createStoreEvents } from "./events.ts";
+import { type CacheOutcome, createEdgeEvents, createStoreEvents } from "./events.ts";
 import { Front, startFrontListener } from "./front/front.ts";
 import { StoredHits } from "./front/stored-hits.ts";
 import type { TlsFront, TlsOptions, TlsTools } from "./front/tls/tls-front.ts";
@@ -90,9 +90,10 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     events: createAccessEvents(logger, metrics),
   });
   const challenges = new HttpChallenges();
-  const handle = async (incoming: IncomingMessage, response: ServerResponse): Promise<void> => {
-    if (challenges.answer(incoming, response)) return;
-    if (gate.admit(incoming, response) && !loops.refuse(incoming, response)) await flow.handle(incoming, response);
+  const handle = async (incoming: IncomingMessage, response: ServerResponse): Promise<CacheOutcome | undefined> => {
+    if (challenges.answer(incoming, response)) return undefined;
+    if (!gate.admit(incoming, response) || loops.refuse(incoming, response)) return "refused";
+    return await flow.handle(incoming, response);
   };
   const front = new Front({
     finder: new StoredHits({
@@ -109,7 +110,16 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   });
   stack.use(front);
   const { address } = stack.use(await startFrontListener(options.listen, front));
-  const tools = { front, handle, challenges, events, metrics, logger, clock, random: options.random };
+  const tools = {
+    front,
+    handle: front.answer.bind(front),
+    challenges,
+    events,
+    metrics,
+    logger,
+    clock,
+    random: options.random,
+  };
   const tls = options.tls && stack.use(await startTls(options.tls, tools));
   const readiness = () => ({ ready: true, reasons: [] });
   const admin =

@@ -61,7 +61,10 @@ async function startFront(
       sent: () => {},
       served: (_request, outcome) => void seen.push(outcome),
     },
-    handle: async (incoming, response) => handle(incoming, response),
+    handle: async (incoming, response) => {
+      handle(incoming, response);
+      return undefined;
+    },
   });
   t.teardown(() => front[Symbol.asyncDispose]());
   const { address, ...listening } = await startFrontListener(LOCAL, front);

@@ -3,7 +3,7 @@
  * whose end it knows goes to the full lane alone, and after the answer the fast lane goes on; any other takes the
  * connection along for good, with all that follows.
  */
-import type { Server } from "node:http";
+import type { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import type { Scheme } from "../request/edge-request.ts";
 import { type FastLane, LaneClient } from "./fast-lane.ts";
@@ -23,7 +23,7 @@ export const REQUEST_HEAD_MS_MAX = 10_000;
 
 export interface ConnectionParts {
   readonly fast: FastLane;
-  readonly full: Server;
+  readonly full: EventEmitter;
   readonly onClosed: (connection: Connection) => void;
 }
 

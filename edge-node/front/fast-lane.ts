@@ -2,9 +2,12 @@
 import type { Socket } from "node:net";
 import type { Fields } from "#domain/http/fields.ts";
 import type { Clock } from "#platform/clock.ts";
+import { clientText, type LoggedRequest, plainAccessLine } from "../access-log/access-line.ts";
+import type { AccessLog } from "../access-log/access-log.ts";
+import type { EdgeEvents } from "../events.ts";
 import { parseWebOrigin, type Scheme } from "../request/edge-request.ts";
 import { HeadFields } from "./head-fields.ts";
-import { type Hit, PreparedHits } from "./prepared-hits.ts";
+import { type Hit, type PreparedAnswer, PreparedHits } from "./prepared-hits.ts";
 import type { SimpleHead, Span } from "./request-head.ts";
 
 /** What a simple request asks for. */
@@ -29,7 +32,8 @@ export interface HitFinder {
 export interface FastLaneOptions {
   readonly finder: HitFinder;
   readonly clock: Clock;
-  readonly onServed: (status: number, contentBytes: number) => void;
+  readonly events: Pick<EdgeEvents, "hit" | "sent">;
+  readonly log?: AccessLog | undefined;
 }
 
 export class FastLane {
@@ -42,24 +46,48 @@ export class FastLane {
 
   /** False where nothing was written. */
   answer(client: LaneClient, bytes: Buffer, head: SimpleHead): boolean {
-    const { finder, clock, onServed } = this.#options;
+    const { finder, clock, log } = this.#options;
     const request = client.requestOf(bytes, head);
     if (request === undefined) return false;
+    const startedMs = log === undefined ? 0 : clock.monotonicMs();
     const nowMs = clock.nowMs();
     const hit = finder.find(request, nowMs);
     const answer = hit && this.#prepared.answer(hit, nowMs);
-    if (hit === undefined || answer === undefined) return false;
-    const { socket } = client;
-    if (answer.body === undefined) socket.write(answer.bytes);
-    else {
-      socket.cork();
-      socket.write(answer.bytes);
-      socket.write(answer.body);
-      socket.uncork();
-    }
-    onServed(answer.status, answer.contentBytes);
+    if (answer === undefined) return false;
+    const { target } = request;
+    const line = log && { time: log.timeOf(nowMs), client: client.textOf(bytes, head), method: methodOf(head), target };
+    const requestId = log && textOf(bytes, head.requestId);
+    const note = (isAborted: boolean): void => this.#note(answer, startedMs, line && { ...line, requestId, isAborted });
+    if (answer.body === undefined) {
+      client.socket.write(answer.bytes);
+      note(false);
+    } else writeBoth(client.socket, answer.bytes, answer.body, note);
     return true;
   }
+
+  #note(
+    answer: PreparedAnswer,
+    startedMs: number,
+    line: Omit<LoggedRequest, "answer" | "durationUs"> | undefined,
+  ): void {
+    const { clock, events, log } = this.#options;
+    events.hit(answer.status);
+    events.sent(answer.contentBytes);
+    if (line === undefined) return;
+    const durationUs = Math.round((clock.monotonicMs() - startedMs) * 1000);
+    log?.write(plainAccessLine({ ...line, answer: answer.logText, durationUs }));
+  }
+}
+
+function methodOf({ isHead }: SimpleHead): "GET" | "HEAD" {
+  return isHead ? "HEAD" : "GET";
+}
+
+function writeBoth(socket: Socket, head: Uint8Array, body: Uint8Array, note: (isAborted: boolean) => void): void {
+  socket.cork();
+  socket.write(head);
+  socket.write(body, (error) => note(error !== null && error !== undefined));
+  socket.uncork();
 }
 
 /** Text that a connection repeats from request to request, with the bytes that it was made of. */
@@ -88,7 +116,9 @@ export class LaneClient {
   readonly #remoteAddress: string;
   readonly #scheme: Scheme;
   readonly #host = new Repeated();
+  readonly #userAgent = new Repeated();
   readonly #fields = new HeadFields();
+  #text: string | undefined;
   #webOrigin: string | undefined;
 
   constructor(socket: Socket, scheme: Scheme) {
@@ -98,7 +128,10 @@ export class LaneClient {
   }
 
   requestOf(bytes: Buffer, head: SimpleHead): LaneRequest | undefined {
-    if (this.#host.take(bytes, head.host)) this.#webOrigin = webOriginOf(this.#scheme, this.#host.text);
+    if (this.#host.take(bytes, head.host)) {
+      this.#webOrigin = webOriginOf(this.#scheme, this.#host.text);
+      this.#text = undefined;
+    }
     if (this.#webOrigin === undefined) return undefined;
     this.#fields.set(bytes, head);
     return {
@@ -111,6 +144,18 @@ export class LaneClient {
       ifModifiedSince: textOf(bytes, head.ifModifiedSince),
       fields: this.#fields,
     };
+  }
+
+  /** For the access log: of the request that was last asked for. */
+  textOf(bytes: Buffer, { userAgent }: SimpleHead): string {
+    if (this.#userAgent.take(bytes, userAgent)) this.#text = undefined;
+    this.#text ??= clientText({
+      remoteAddress: this.#remoteAddress,
+      host: this.#host.text,
+      protocol: "HTTP/1.1",
+      userAgent: userAgent.from < 0 ? undefined : this.#userAgent.text,
+    });
+    return this.#text;
   }
 }
 

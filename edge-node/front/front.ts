@@ -4,14 +4,16 @@ import { createServer as createTcpServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { Failure } from "#domain/failure.ts";
 import type { Address } from "#platform/address.ts";
-import type { Clock } from "#platform/clock.ts";
 import { listen } from "#platform/http/listening.ts";
 import { networkOf } from "../access/client-address.ts";
-import type { EdgeEvents } from "../events.ts";
+import { accessLine, answerText, clientText } from "../access-log/access-line.ts";
+import { type Answering, answerLogged } from "../access-log/logged-request.ts";
+import type { CacheOutcome, EdgeEvents } from "../events.ts";
 import { sendProblem } from "../published/problems.ts";
 import type { Scheme } from "../request/edge-request.ts";
 import { ClientConnections } from "./client-connections.ts";
 import { CONNECTION_IDLE_MS_MAX, Connection, REQUEST_HEAD_MS_MAX } from "./connection.ts";
+import { CountedResponse } from "./counted-response.ts";
 import { FastLane, type FastLaneOptions } from "./fast-lane.ts";
 import { refuseFraming } from "./framing.ts";
 import { LaneSocket } from "./lane-socket.ts";
@@ -27,16 +29,17 @@ const LOOK_MS = 1_000;
 
 export type FrontEvents = Pick<EdgeEvents, "broke" | "connectionRefused" | "hit" | "malformed" | "sent" | "served">;
 
-export interface FrontOptions extends Omit<FastLaneOptions, "onServed"> {
-  readonly clock: Clock;
-  readonly handle: (incoming: IncomingMessage, response: ServerResponse) => Promise<void>;
+type FullLane = Server<typeof IncomingMessage, typeof CountedResponse>;
+
+export interface FrontOptions extends Omit<FastLaneOptions, "events"> {
+  readonly handle: Answering;
   readonly events: FrontEvents;
 }
 
 export class Front implements AsyncDisposable {
   readonly #options: FrontOptions;
   readonly #fast: FastLane;
-  readonly #full: Server;
+  readonly #full: FullLane;
   readonly #clients = new ClientConnections();
   readonly #connections = new Set<Connection>();
   readonly #looking: Disposable;
@@ -44,13 +47,8 @@ export class Front implements AsyncDisposable {
 
   constructor(options: FrontOptions) {
     this.#options = options;
-    const { events } = options;
-    const onServed = (status: number, contentBytes: number) => {
-      events.hit(status);
-      events.sent(contentBytes);
-    };
-    this.#fast = new FastLane({ ...options, onServed });
-    this.#full = fullLane(options);
+    this.#fast = new FastLane(options);
+    this.#full = this.#openFullLane();
     this.#looking = options.clock.every(LOOK_MS, () => this.#look());
   }
 
@@ -93,41 +91,69 @@ export class Front implements AsyncDisposable {
     return this.stop(0);
   }
 
+  /** Answers a request of the full lane, or of another listener, and writes it down. Throws what is a bug. */
+  answer(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+    const answering = (...exchange: Parameters<Answering>) => answer(this.#options, ...exchange);
+    return answerLogged({ ...this.#options, log: this.#options.log }, answering, incoming, response);
+  }
+
+  /** node:http in strict mode, which never listens: it is given connections. */
+  #openFullLane(): FullLane {
+    const { events } = this.#options;
+    const strictness = { insecureHTTPParser: false, requireHostHeader: true, maxHeaderSize: REQUEST_HEAD_BYTES_MAX };
+    const times = { headersTimeout: REQUEST_HEAD_MS_MAX, requestTimeout: REQUEST_MS_MAX, keepAliveTimeout: 0 };
+    const parts = { ...strictness, ...times, ServerResponse: CountedResponse };
+    const server = createServer(parts, (incoming, response) => {
+      const { socket } = incoming;
+      if (socket instanceof LaneSocket) {
+        if (socket.hadLast) return;
+        response.once("close", () => socket.answered());
+      }
+      this.answer(incoming, response).catch(events.broke);
+    });
+    server.timeout = CONNECTION_IDLE_MS_MAX;
+    // By default what comes after 2,000 fields is dropped in silence.
+    server.maxHeadersCount = 0;
+    server.on("clientError", (error: Error, socket: Duplex) => this.#refuseMalformed(error, socket));
+    // Where it would listen, it begins to look for requests that come too slowly.
+    server.emit("listening");
+    return server;
+  }
+
+  #refuseMalformed(error: Error, socket: Duplex): void {
+    const code = "code" in error ? error.code : undefined;
+    if (code === "ECONNRESET" || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    const reason = STATUSES.get(code) ?? "400 Bad Request";
+    const status = Number.parseInt(reason, 10);
+    this.#options.events.malformed(status);
+    this.#noteMalformed(status, "remoteAddress" in socket ? String(socket.remoteAddress) : "");
+    socket.write(`HTTP/1.1 ${reason}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+    if (socket instanceof LaneSocket) socket.destroySoon();
+    else socket.end();
+  }
+
+  #noteMalformed(status: number, remoteAddress: string): void {
+    const { log, clock } = this.#options;
+    const client = clientText({ remoteAddress, host: undefined, protocol: "HTTP/1.1", userAgent: undefined });
+    const answer = answerText({ status, bytes: 0, cache: "refused" });
+    const time = log?.timeOf(clock.nowMs()) ?? "";
+    log?.write(accessLine({ time, client, method: "", target: "", answer, durationUs: 0 }));
+  }
+
   #look(): void {
     for (const connection of this.#connections) connection.look(LOOK_MS);
   }
 }
 
-/** node:http in strict mode, which never listens: it is given connections. */
-function fullLane(options: FrontOptions): Server {
-  const { events } = options;
-  const strictness = { insecureHTTPParser: false, requireHostHeader: true, maxHeaderSize: REQUEST_HEAD_BYTES_MAX };
-  const times = { headersTimeout: REQUEST_HEAD_MS_MAX, requestTimeout: REQUEST_MS_MAX, keepAliveTimeout: 0 };
-  const server = createServer({ ...strictness, ...times }, (incoming, response) => {
-    const { socket } = incoming;
-    if (socket instanceof LaneSocket) {
-      if (socket.hadLast) return;
-      response.once("close", () => socket.answered());
-    }
-    answer(options, incoming, response).catch((error: unknown) => {
-      events.broke(error);
-      response.destroy();
-    });
-  });
-  server.timeout = CONNECTION_IDLE_MS_MAX;
-  // By default what comes after 2,000 fields is dropped in silence.
-  server.maxHeadersCount = 0;
-  server.on("clientError", (error: Error, socket: Duplex) => refuseMalformed(events, error, socket));
-  // Where it would listen, it begins to look for requests that come too slowly.
-  server.emit("listening");
-  return server;
-}
-
+/** Refuses what node:http lets through, and leaves the rest to `handle`. */
 async function answer(
   { handle, events }: FrontOptions,
   incoming: IncomingMessage,
   response: ServerResponse,
-): Promise<void> {
+): Promise<CacheOutcome | undefined> {
   const { method = "", url = "" } = incoming;
   const refusal = refuseFraming(incoming);
   // Where a refused one ends is in doubt; what came in one piece with an Upgrade, node:http has dropped.
@@ -138,6 +164,7 @@ async function answer(
   if (refusal === undefined) return await handle(incoming, response);
   events.served({ method, target: url }, "refused", refusal.status, 0);
   sendProblem(response, new Failure("argument-invalid", refusal.why), { status: refusal.status });
+  return "refused";
 }
 
 const STATUSES: ReadonlyMap<unknown, string> = new Map([
@@ -145,16 +172,6 @@ const STATUSES: ReadonlyMap<unknown, string> = new Map([
   ["HPE_CHUNK_EXTENSIONS_OVERFLOW", "413 Payload Too Large"],
   ["ERR_HTTP_REQUEST_TIMEOUT", "408 Request Timeout"],
 ]);
-
-function refuseMalformed(events: FrontEvents, error: Error, socket: Duplex): void {
-  const isReset = "code" in error && error.code === "ECONNRESET";
-  if (isReset || !socket.writable) return void socket.destroy();
-  const status = STATUSES.get("code" in error ? error.code : undefined) ?? "400 Bad Request";
-  events.malformed(Number.parseInt(status, 10));
-  socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
-  if (socket instanceof LaneSocket) socket.destroySoon();
-  else socket.end();
-}
 
 export interface FrontListener extends Disposable {
   readonly address: Address;

@@ -1,6 +1,7 @@
 /** Answers to hits as bytes, made once for all requests of a second: a head that only Age and ttl change, and the body. */
 import { STATUS_CODES } from "node:http";
 import { formatHttpDate } from "#domain/http/date.ts";
+import { answerText } from "../access-log/access-line.ts";
 import type { StoredResponse } from "../store/stored-response.ts";
 import { type HitHead, hitStatus, notModifiedHead, wholeHead } from "./hit-head.ts";
 
@@ -25,6 +26,8 @@ export interface Hit {
 export interface PreparedAnswer {
   readonly status: number;
   readonly contentBytes: number;
+  /** Of the access log. */
+  readonly logText: string;
   readonly bytes: Buffer;
   readonly body: Uint8Array | undefined;
 }
@@ -111,5 +114,6 @@ function answerOf(head: string, { kind, body, stored }: Hit): PreparedAnswer {
   const bytes = Buffer.allocUnsafeSlow(head.length + (isCopied ? contentBytes : 0));
   bytes.write(head, "latin1");
   if (isCopied && contentBytes > 0) bytes.set(body, head.length);
-  return { status, contentBytes, bytes, body: isCopied ? undefined : body };
+  const logText = answerText({ status, bytes: contentBytes, cache: "hit" });
+  return { status, contentBytes, logText, bytes, body: isCopied ? undefined : body };
 }

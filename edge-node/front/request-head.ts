@@ -223,11 +223,16 @@ function trimmed(bytes: Uint8Array, from: number, end: number): Span {
 
 /** Of a simple request, as the full lane has them. */
 export function fieldsOfHead(bytes: Buffer, { fieldsAt, end }: SimpleHead): Fields {
-  const lines = bytes.toString("latin1", fieldsAt, end - 2 * LINE_END.byteLength).split("\r\n");
-  return fieldsOf(
-    lines.flatMap((line) => {
-      const colon = line.indexOf(":");
-      return [line.slice(0, colon), line.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, "")];
-    }),
-  );
+  const raw: string[] = [];
+  for (let at = fieldsAt; bytes[at] !== CR; ) {
+    const colon = bytes.indexOf(COLON, at);
+    const lineEnd = bytes.indexOf(CR, colon);
+    let valueAt = colon + 1;
+    while (bytes[valueAt] === SPACE || bytes[valueAt] === TAB) valueAt += 1;
+    const { from, to } = trimmed(bytes, valueAt, lineEnd);
+    raw.push(bytes.toString("latin1", at, colon), bytes.toString("latin1", from, to));
+    at = lineEnd + LINE_END.byteLength;
+    if (at >= end) break;
+  }
+  return fieldsOf(raw);
 }

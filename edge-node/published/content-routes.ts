@@ -45,6 +45,7 @@ export function contentRoutes(
       const flow = pulls.get(name);
       if (flow !== undefined) return await flow.handle(incoming, response);
       sendProblem(response, new Failure("unavailable", `site ${name} is not set up yet`));
+      return "failed";
     },
     hits: {
       // While cut off a policy, or steering, may have a word; what begins with a dot is the door's or of certificates.

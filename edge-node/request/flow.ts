@@ -50,7 +50,8 @@ export class RequestFlow {
   }
 
   /** `asker` for a request of another edge. */
-  async handle(incoming: IncomingMessage, response: ServerResponse, asker?: PeerAsker): Promise<void> {
+  /** Resolves to how it was answered. */
+  async handle(incoming: IncomingMessage, response: ServerResponse, asker?: PeerAsker): Promise<CacheOutcome> {
     const { clock, events } = this.#options;
     const startedMs = clock.monotonicMs();
     const { method = "GET", url = "" } = incoming;
@@ -65,7 +66,7 @@ export class RequestFlow {
       if (response.headersSent) response.destroy();
       else sendFailure(response, error, "fwd=bypass");
     }
-    events.served({ method, target: url }, outcome, response.statusCode, (clock.monotonicMs() - startedMs) / 1000);
+    events.served({ method, target: url }, outcome, response.statusCode, (clock.monotonicMs() - startedMs) / 1000);    return outcome;
   }
 
   async #handle(
