@@ -49,6 +49,20 @@ t.test("a signal stops the program in order and it exits with 0", async (t) => {
   }
 });
 
+t.test("SIGHUP reloads a program that can, and ends one that cannot", async (t) => {
+  const hold = "setInterval(() => {}, 60_000); setImmediate(() => console.log('started'));";
+  const able = run(t, `${hold} return { reload: () => console.log("again"), [Symbol.asyncDispose]: async () => {} };`);
+  await until(() => able.stdout.includes("started"), "started");
+  able.process.kill("SIGHUP");
+  await until(() => able.stdout.includes("again"), "it has reloaded");
+  able.process.kill("SIGTERM");
+  t.equal(await able.ended, 0);
+  const unable = run(t, `${hold} return { [Symbol.asyncDispose]: async () => {} };`);
+  await until(() => unable.stdout.includes("started"), "started");
+  unable.process.kill("SIGHUP");
+  t.equal(await unable.ended, "SIGHUP");
+});
+
 t.test("a second signal ends it at once", async (t) => {
   const body = `${HOLD} return { [Symbol.asyncDispose]: () => { console.log("stopping"); return new Promise(() => {}); } };`;
   const child = run(t, body);

@@ -24,7 +24,12 @@ export const STOP_MS_MAX = 10_000;
 export interface ProgramOptions {
   readonly name: string;
   /** Resolves with what is to be disposed of at the end. The signal is aborted when the program is told to stop. */
-  readonly start: (signal: AbortSignal) => Promise<AsyncDisposable>;
+  readonly start: (signal: AbortSignal) => Promise<RunningProgram>;
+}
+
+export interface RunningProgram extends AsyncDisposable {
+  /** Reads its files again, at each SIGHUP; a program without it is ended by one. */
+  readonly reload?: () => void;
 }
 
 /** Resolves never: the process exits. Only a `main.ts` calls this. */
@@ -33,13 +38,15 @@ export async function runProgram(options: ProgramOptions): Promise<never> {
   const stopping = new AbortController();
   exitOnBugs(logger);
   const told = stopOnSignals(stopping);
-  let running: AsyncDisposable;
+  let running: RunningProgram;
   try {
     running = await options.start(stopping.signal);
   } catch (error) {
     if (stopping.signal.aborted) return process.exit(EXIT.stopped);
     return process.exit(reportFailedStart(options.name, error, logger));
   }
+  const { reload } = running;
+  if (reload !== undefined) process.on("SIGHUP", () => reload());
   await told;
   return process.exit(await stop(running, systemClock, logger));
 }
