@@ -80,7 +80,7 @@ async function start(t: Test, pebbleProgram: string) {
       address: LOCAL,
       certificates,
       serveHttp1: (socket) => plain.emit("connection", socket),
-      handle: async () => {},
+      handle: () => {},
       events,
       clock: systemClock,
       random: systemRandom,

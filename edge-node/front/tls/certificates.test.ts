@@ -44,7 +44,7 @@ async function start(t: Test, sources: readonly CertificateSource[]) {
     handshakeDone: (protocol: string, isResumed: boolean) =>
       void happened.handshakes.push(`${protocol}${isResumed ? " resumed" : ""}`),
     handshakeFailed: (reason: string) => void happened.handshakes.push(reason),
-    ...{ h2Refused: () => {}, connectionRefused: () => {}, broke: () => {}, malformed: () => {} },
+    ...{ h2Refused: () => {}, connectionRefused: () => {}, malformed: () => {} },
   };
   const certificates = new Certificates({ clock, events });
   const files = new CertificateFiles({ sources, certificates, clock });
@@ -54,7 +54,7 @@ async function start(t: Test, sources: readonly CertificateSource[]) {
     address: LOCAL,
     certificates,
     serveHttp1: (socket) => http.emit("connection", socket),
-    handle: async (_incoming, response) => void response.end("hello"),
+    handle: (_incoming, response) => void response.end("hello"),
     events,
     clock,
     random: systemRandom,

@@ -31,7 +31,7 @@ async function start(t: Test, answer = answerByPath) {
   const none = () => {};
   const events = {
     ...{ certificateInForce: none, certificateRefused: none, certificateRemoved: none, certificateRemaining: none },
-    ...{ handshakeDone: none, handshakeFailed: none, connectionRefused: none, broke: none, malformed: none },
+    ...{ handshakeDone: none, handshakeFailed: none, connectionRefused: none, malformed: none },
     h2Refused: (because: string) => void refused.push(because),
   };
   const certificates = new Certificates({ clock, events });
@@ -42,7 +42,7 @@ async function start(t: Test, answer = answerByPath) {
     address: { host: "127.0.0.1", port: 0 },
     certificates,
     serveHttp1: (socket) => http.emit("connection", socket),
-    handle: async (incoming, response) => answer(incoming, response),
+    handle: answer,
     events,
     clock,
     random: systemRandom,

@@ -49,10 +49,10 @@ const SESSION_OPTIONS = {
   strictSingleValueFields: false,
 } as const;
 
-export type RequestHandler = (incoming: IncomingMessage, response: ServerResponse) => Promise<void>;
+/** Throws nothing and rejects nothing: what breaks is its own to tell. */
+export type RequestHandler = (incoming: IncomingMessage, response: ServerResponse) => void;
 
 export interface H2Events {
-  broke(error: unknown): void;
   /** What is no request, and the status that it was answered with. */
   malformed(status: number): void;
   /** A connection that was ended, or a stream of it that was reset, for what its client did. */
@@ -114,10 +114,7 @@ export class H2Sessions implements AsyncDisposable {
     }
     // RFC 9110 section 10.1.1; as node:http does before it asks the handler.
     if (incoming.headers.expect?.toLowerCase() === "100-continue") response.writeContinue();
-    handle(incoming, response).catch((error: unknown) => {
-      events.broke(error);
-      response.destroy();
-    });
+    handle(incoming, response);
   }
 }
 

@@ -40,7 +40,7 @@ async function start(t: Test, answer: (incoming: IncomingMessage, response: Serv
     address: { host: "127.0.0.1", port: 0 },
     certificates,
     serveHttp1: (socket) => http.emit("connection", socket),
-    handle: async (incoming, response) => answer(incoming, response),
+    handle: answer,
     events,
     clock: systemClock,
     random: systemRandom,

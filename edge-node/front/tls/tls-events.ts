@@ -8,12 +8,12 @@ import type { CertificateEvents } from "./certificates.ts";
 import type { TlsEvents } from "./tls-listener.ts";
 
 /** What is told of every listener, in the clear as well. */
-export type ListenerEvents = Pick<EdgeEvents, "broke" | "connectionRefused" | "malformed">;
+export type ListenerEvents = Pick<EdgeEvents, "connectionRefused" | "malformed">;
 
 export function createTlsEvents(
   logger: Logger,
   metrics: Metrics,
-  { broke, connectionRefused, malformed }: ListenerEvents,
+  { connectionRefused, malformed }: ListenerEvents,
 ): TlsEvents & CertificateEvents & AcmeKeeperEvents {
   const remaining = metrics.gauge("certificate_remaining_seconds", "until a certificate expires", ["certificate"]);
   const loads = metrics.counter("certificate_loads_total", "certificates taken and refused", ["outcome"]);
@@ -22,7 +22,6 @@ export function createTlsEvents(
   const refusals = metrics.counter("h2_refusals_total", "HTTP/2 connections ended and streams reset", ["reason"]);
   const orders = metrics.counter("certificate_orders_total", "certificates ordered by ACME", ["outcome"]);
   return {
-    broke,
     connectionRefused,
     malformed,
     ordered(name, because) {
