@@ -25,7 +25,7 @@ export class DiskSpace {
   #bytes: number;
   #objects: number;
   #reservedBytes = 0;
-  /** Files are removed one after the other. */
+  /** Files are removed as they were dropped: those of one step at once. */
   #removing: Promise<void> = Promise.resolve();
 
   constructor(options: DiskSpaceOptions) {
@@ -65,16 +65,18 @@ export class DiskSpace {
     this.#objects += 1;
   }
 
-  /** Resolves once the files are gone. */
+  /** Of a step: tens of rows. Resolves once the files are gone. */
   forget(dropped: readonly DroppedRow[]): Promise<void> {
     this.#objects -= dropped.length;
     this.#removing = this.#removing.then(async () => {
-      for (const { file, bytes } of dropped) {
-        await removeFile(this.pathOf(file));
-        this.#bytes -= bytes;
-      }
+      await Promise.all(dropped.map((row) => this.#remove(row)));
     });
     return this.#removing;
+  }
+
+  async #remove({ file, bytes }: DroppedRow): Promise<void> {
+    await removeFile(this.pathOf(file));
+    this.#bytes -= bytes;
   }
 }
 
