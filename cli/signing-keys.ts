@@ -1,5 +1,4 @@
 /** The file of keys that sign URLs: made and read by `perigee signing-key` and `sign-url`, read by `perigee edge`. */
-import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import Type, { type Static } from "typebox";
 import { Value } from "typebox/value";
@@ -10,6 +9,7 @@ import { faultsOf } from "#domain/schema-faults.ts";
 import { type ProvingKey, publicKeyOf, SECRET_BYTES_MIN, type VerifyingKey } from "#edge-node/access/signing-keys.ts";
 import { writeFileDurably } from "#platform/files/durable.ts";
 import { exportPrivateKey, generateSigningKey, importPrivateKey } from "#platform/identity/signatures.ts";
+import { systemRandom } from "#platform/random.ts";
 import { parseSourceDocuments } from "#platform/yaml/documents.ts";
 import { readTextFile } from "./text-file.ts";
 
@@ -94,7 +94,7 @@ export async function addKey(path: string, id: string, algorithm: SigningAlgorit
 
 function makeKey(id: string, algorithm: SigningAlgorithm): KeyInFile {
   if (algorithm === "hmac-sha-256") {
-    return { keyId: id, algorithm, secret: randomBytes(SECRET_BYTES_MIN).toString("base64url") };
+    return { keyId: id, algorithm, secret: Buffer.from(systemRandom.bytes(SECRET_BYTES_MIN)).toString("base64url") };
   }
   const pair = generateSigningKey();
   const { x = "" } = pair.publicKey.export({ format: "jwk" });
