@@ -8,7 +8,7 @@ import type { RunningListener } from "#platform/http/admin-listener.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
 import type { NodeIdentity } from "#platform/identity/node-identity.ts";
 import { type ConnectedPeer, parsePeer } from "#platform/identity/peer.ts";
-import type { PullFlow } from "../pull-sites.ts";
+import type { PeerAsker } from "../request/peer-asker.ts";
 import { decidePeerCall, type PeerCallFacts } from "./peer-call.ts";
 import { type DeclineReason, formatDecline, TIER_FIELD } from "./tier-fields.ts";
 
@@ -29,9 +29,7 @@ export interface PeerFlow {
 export interface PeerListenerParts {
   readonly identity: Pick<NodeIdentity, "serverTls" | "onRenewed">;
   readonly facts: () => Omit<PeerCallFacts, "isOverloaded">;
-  readonly flowOf: (
-    site: string,
-  ) => { handle(...exchange: Parameters<PullFlow["handle"]>): Promise<unknown> } | undefined;
+  readonly flowOf: (site: string) => PeerFlow | undefined;
   readonly events: {
     peerAnswered(): void;
     peerDeclined(reason: DeclineReason): void;

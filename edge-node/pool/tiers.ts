@@ -8,7 +8,6 @@ import type { NodeIdentity } from "#platform/identity/node-identity.ts";
 import type { Random } from "#platform/random.ts";
 import type { PurgeMark } from "../desired-state/applied-purges.ts";
 import { isRevoked } from "../desired-state/desired-view.ts";
-import type { PullFlow } from "../pull-sites.ts";
 import type { Upstream } from "../request/fetching.ts";
 import type { TierEvents } from "./events.ts";
 import { LoopGuard } from "./loop-guard.ts";
@@ -16,6 +15,7 @@ import { type TierView, tierViewOf } from "./membership.ts";
 import type { PeerCallFacts } from "./peer-call.ts";
 import { PeerClients } from "./peer-clients.ts";
 import { PeerHealth } from "./peer-health.ts";
+import type { PeerFlow } from "./peer-listener.ts";
 import { TierRequests } from "./tier-requests.ts";
 import { type TieredOptions, TieredUpstream } from "./tiered-upstream.ts";
 
@@ -32,7 +32,7 @@ export interface TiersParts {
 }
 
 export interface PeerServing {
-  readonly flowOf: (site: string) => PullFlow | undefined;
+  readonly flowOf: (site: string) => PeerFlow | undefined;
   readonly isDenied: (site: string) => boolean;
 }
 
