@@ -8,6 +8,8 @@ import { TRUSTED_NETWORKS_MAX } from "./access/trusted-proxies.ts";
 const closed = { additionalProperties: false };
 const address = (fallback: string, description: string) =>
   Type.String({ minLength: 3, default: fallback, description });
+/** Named one by one; a folder may hold more. */
+const PAIRS_MAX = 100;
 const MEBIBYTE = 1024 * 1024;
 
 export const edgeConfigSchema = Type.Object(
@@ -39,6 +41,31 @@ export const edgeConfigSchema = Type.Object(
         admin: address("127.0.0.1:7429", "/metrics, /healthz, /readyz (HTTP)"),
       },
       { ...closed, default: {} },
+    ),
+    tls: Type.Optional(
+      Type.Object(
+        {
+          listen: address("127.0.0.1:7424", "what the content listener answers, inside TLS: HTTP/1.1 and HTTP/2"),
+          certificates: Type.Array(
+            Type.Object(
+              { certificateFile: Type.String({ minLength: 1 }), keyFile: Type.String({ minLength: 1 }) },
+              closed,
+            ),
+            {
+              default: [],
+              maxItems: PAIRS_MAX,
+              description: "PEM files; the first is for clients that name no server",
+            },
+          ),
+          folder: Type.Optional(
+            Type.String({
+              minLength: 1,
+              description: "pairs NAME.crt and NAME.key, or fullchain.pem and privkey.pem a folder below",
+            }),
+          ),
+        },
+        closed,
+      ),
     ),
     peer: Type.Optional(
       Type.Object(
@@ -91,6 +118,11 @@ export const edgeConfigSchema = Type.Object(
         closed,
       ),
     ),
+    accessLog: Type.String({
+      minLength: 1,
+      default: "off",
+      description: "a JSON line a request: a file, - for standard output, or off",
+    }),
     logLevel: Type.Enum([...LOG_LEVELS], { default: "info" }),
   },
   closed,

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { Failure } from "#domain/failure.ts";
 import type { Address } from "#platform/address.ts";
 import type { Clock } from "#platform/clock.ts";
+import type { AccessLog } from "./access-log/access-log.ts";
 import type { DesiredSite } from "./desired-state/desired-view.ts";
 import type { CacheOutcome } from "./events.ts";
 import type { HitFinder } from "./front/fast-lane.ts";
@@ -40,12 +41,12 @@ export interface ContentListener extends AsyncDisposable {
 export async function startContentListener(
   address: Address,
   routes: ContentRoutes,
-  clock: Clock,
+  { clock, log }: { readonly clock: Clock; readonly log: AccessLog | undefined },
 ): Promise<ContentListener> {
   await using stack = new AsyncDisposableStack();
   const { hits: finder, events } = routes;
   const handle = (incoming: IncomingMessage, response: ServerResponse) => answer(routes, incoming, response);
-  const front = new Front({ finder, clock, events, handle });
+  const front = new Front({ finder, clock, events, handle, log });
   stack.defer(() => front.stop(STOP_GRACE_MS));
   const listener = stack.use(await startFrontListener(address, front));
   const running = stack.move();

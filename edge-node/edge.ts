@@ -5,10 +5,14 @@ import type { AgentStatus } from "#domain/fleet/node.ts";
 import { type Address, formatAddress, parseAddress } from "#platform/address.ts";
 import { startAdminListener } from "#platform/http/admin-listener.ts";
 import { serverNameOf } from "#platform/identity/peer.ts";
+import { openAccessLog } from "./access-log/open-access-log.ts";
+import { HttpChallenges } from "./certificates/http-challenges.ts";
 import type { EdgeConfig } from "./config.ts";
 import { type ContentRoutes, startContentListener } from "./content-listener.ts";
 import { decideExpiry } from "./desired-state/applied-purges.ts";
 import { type EdgeParts, type EdgeTools, openEdgeParts } from "./edge-parts.ts";
+import type { startEdgeTls } from "./edge-tls.ts";
+import type { TlsFront } from "./front/tls/tls-front.ts";
 import { contentRoutes } from "./published/content-routes.ts";
 import { openObject } from "./published/open-object.ts";
 import { sendProblem } from "./published/problems.ts";
@@ -22,8 +26,10 @@ const ORIGIN_SERVER_NAME = serverNameOf({ role: "origin", name: "origin" });
 const CONTENT_FIRST_MS = 100;
 
 export interface RunningEdge extends AsyncDisposable {
+  /** The access log goes on in a new file, where its own was moved. */
+  readonly reload: () => void;
   readonly addresses: Readonly<Record<"content" | "admin", Address>> &
-    Readonly<Partial<Record<"site" | "siteEnrolment" | "peer", Address>>>;
+    Readonly<Partial<Record<"site" | "siteEnrolment" | "peer" | "tls", Address>>>;
 }
 
 /** Without `openDoor` the edge serves content only. */
@@ -39,7 +45,12 @@ export async function startEdge(
   const routes = contentRoutes(parts, (incoming, response) =>
     door === undefined ? openDoor !== undefined && isTooEarly(incoming, response) : door.handle(incoming, response),
   );
-  const content = stack.use(await startContentListener(parseAddress(config.listen.content), routes, tools.clock));
+  const { clock } = tools;
+  const log = await openAccessLog(config.accessLog, { clock, events: parts.edgeEvents });
+  if (log !== undefined) stack.use(log);
+  const content = stack.use(await startContentListener(parseAddress(config.listen.content), routes, { clock, log }));
+  const challenges = new HttpChallenges();
+  const tls = config.tls && stack.use(await listenForTls(config.tls, parts, { front: content.front, challenges }));
   const peers = config.peer && stack.use(await listenToPeers(config.peer, parts, routes));
   await tools.clock.sleep(CONTENT_FIRST_MS, tools.signal);
   door = openDoor && stack.use(await openDoor(portsOf(config, parts)));
@@ -53,12 +64,22 @@ export async function startEdge(
   await startLink(config, parts, { state, door }, stack);
   await loadConnections();
   const peer = peers === undefined ? {} : { peer: peers.address };
-  const addresses = { content: content.address, admin: admin.address, ...peer, ...door?.addresses };
+  const secure = tls === undefined ? {} : { tls: tls.address };
+  const addresses = { content: content.address, admin: admin.address, ...peer, ...secure, ...door?.addresses };
   parts.events.listening(
     Object.fromEntries(Object.entries(addresses).map(([name, address]) => [name, formatAddress(address)])),
   );
   const running = stack.move();
-  return { addresses, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  const reload = (): void => {
+    log?.reopen();
+    void tls?.reload();
+  };
+  return { addresses, reload, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+/** Loaded where it is configured. */
+async function listenForTls(...options: Parameters<typeof startEdgeTls>): Promise<TlsFront> {
+  return (await import("./edge-tls.ts")).startEdgeTls(...options);
 }
 
 type PeerConfig = NonNullable<EdgeConfig["peer"]>;

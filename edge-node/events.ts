@@ -38,6 +38,9 @@ export interface EdgeEvents {
   malformed(status: number): void;
   upstreamFailed(failure: Failure): void;
   broke(error: unknown): void;
+  /** Lines of the access log that could not be kept. */
+  accessLinesLost(lines: number): void;
+  accessLogFailed(failure: Failure): void;
 }
 
 export function createEdgeEvents(logger: Logger, metrics: Metrics): EdgeEvents {
@@ -52,6 +55,7 @@ export function createEdgeEvents(logger: Logger, metrics: Metrics): EdgeEvents {
   const fills = metrics.counter("fill_errors_total", "responses that broke off while they were stored", ["code"]);
   const refused = metrics.counter("connections_refused_total", "connections closed at once", ["reason"]);
   const failures = metrics.counter("upstream_failures_total", "requests the upstream failed", ["code"]);
+  const lost = metrics.counter("access_lines_lost_total", "lines of the access log that could not be kept");
   const answered = new Map<string, () => void>();
   const count = (outcome: CacheOutcome, status: number) => {
     const known = answered.get(`${outcome} ${status}`);
@@ -92,6 +96,8 @@ export function createEdgeEvents(logger: Logger, metrics: Metrics): EdgeEvents {
       failures.inc({ code: failure.code });
       logger.warn({ err: failure }, "upstream failed");
     },
+    accessLinesLost: (lines) => lost.inc(lines),
+    accessLogFailed: (failure) => logger.warn({ err: failure }, "access log not written"),
     broke: (error) => logger.error({ err: error }, "request broke"),
   };
 }

@@ -9,6 +9,7 @@ import { createMetrics } from "#platform/metrics/metrics.ts";
 import type { Random } from "#platform/random.ts";
 import { AccessGate, type AccessRules } from "./access/access-gate.ts";
 import { createAccessEvents } from "./access/events.ts";
+import { openAccessLog } from "./access-log/open-access-log.ts";
 import { HttpChallenges } from "./certificates/http-challenges.ts";
 import { Compressor } from "./compression/compressor.ts";
 import { createCompressionEvents } from "./compression/events.ts";
@@ -42,6 +43,8 @@ export interface StandaloneOptions {
   /** Whether what is worth it is compressed here. */
   readonly compress?: boolean;
   readonly access?: Omit<AccessRules, "site">;
+  /** `off`, `-` for standard output, or a file. */
+  readonly accessLog?: string;
   /** A second listener, for TLS. */
   readonly tls?: TlsOptions;
   readonly random: Random;
@@ -53,6 +56,8 @@ export interface Standalone extends AsyncDisposable {
   readonly address: Address;
   readonly admin?: Address;
   readonly tls?: Pick<TlsFront, "address" | "reload">;
+  /** The access log goes on in a new file, where its own was moved. */
+  reopenLog(): void;
 }
 
 export async function startStandalone(options: StandaloneOptions): Promise<Standalone> {
@@ -95,7 +100,10 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     if (!gate.admit(incoming, response) || loops.refuse(incoming, response)) return "refused";
     return await flow.handle(incoming, response);
   };
+  const log = await openAccessLog(options.accessLog ?? "off", { clock, events });
+  if (log !== undefined) stack.use(log);
   const front = new Front({
+    log,
     finder: new StoredHits({
       store,
       site: SITE,
@@ -130,6 +138,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     address,
     ...(admin === undefined ? {} : { admin }),
     ...(tls === undefined ? {} : { tls }),
+    reopenLog: () => log?.reopen(),
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }

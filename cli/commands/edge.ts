@@ -22,6 +22,7 @@ interface EdgeOptions extends AccessOptions, TlsFlags {
   readonly shareSetCookie: readonly string[];
   readonly admin?: string;
   readonly compress?: true;
+  readonly accessLog: string;
 }
 
 export function addEdge(program: Command, session: CommandSession): void {
@@ -42,6 +43,7 @@ export function addEdge(program: Command, session: CommandSession): void {
       [],
     )
     .option("--compress", "compress what is worth it: br, zstd and gzip, each once")
+    .option("--access-log <file>", "a JSON line a request: a file, - for standard output, or off", "off")
     .option("--admin <host:port>", "/metrics, /healthz and /readyz")
     .addHelpText(
       "after",
@@ -64,6 +66,7 @@ export function addEdge(program: Command, session: CommandSession): void {
         rules: options.shareSetCookie.map((path) => ({ path, shareSetCookie: true })),
         access: accessOf(options),
         compress: options.compress === true,
+        accessLog: options.accessLog,
         ...(tls === undefined ? {} : { tls }),
         ...(options.admin === undefined ? {} : { admin: parseAddress(options.admin) }),
         clock: systemClock,
@@ -72,7 +75,10 @@ export function addEdge(program: Command, session: CommandSession): void {
       });
       session.output.line(`serving ${options.upstream} on http://${formatAddress(edge.address)}`);
       if (edge.tls !== undefined) session.output.line(`and on https://${formatAddress(edge.tls.address)}`);
-      using _reload = session.onHangUp?.(() => void edge.tls?.reload());
+      using _reload = session.onHangUp?.(() => {
+        edge.reopenLog();
+        void edge.tls?.reload();
+      });
       if (!session.signal.aborted) await once(session.signal, "abort");
     });
 }

@@ -1,5 +1,5 @@
 /** The access log: lines wait in memory, bounded, and are written behind the answers, many at once. */
-import { isFailure } from "#domain/failure.ts";
+import { type Failure, isFailure } from "#domain/failure.ts";
 import type { Clock } from "#platform/clock.ts";
 
 /** So much is written at once. */
@@ -18,7 +18,7 @@ export interface LineSink extends AsyncDisposable {
 
 export interface AccessLogEvents {
   accessLinesLost(lines: number): void;
-  accessLogFailed(error: unknown): void;
+  accessLogFailed(failure: Failure): void;
 }
 
 export interface AccessLogOptions {
