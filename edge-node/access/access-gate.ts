@@ -1,5 +1,6 @@
 /** What stands before a site: its clients' rate first, then signatures; what passes goes on without them. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { splitTarget } from "#domain/access/signed-url.ts";
 import type { SiteSpec } from "#domain/content/site.ts";
 import { type Fields, fieldsOf } from "#domain/http/fields.ts";
 import { plainPath } from "#domain/http/plain-path.ts";
@@ -68,6 +69,7 @@ export class AccessGate {
     const waitMs = this.limiter?.take(client, clock.monotonicMs()) ?? 0;
     if (this.limiter !== undefined && waitMs > 0) {
       events.refused("rate-limited");
+      this.#hideSignature(incoming);
       sendOverRate(response, this.limiter.limit, waitMs);
       return false;
     }
@@ -77,8 +79,15 @@ export class AccessGate {
       return true;
     }
     events.refused(decision.why);
+    this.#hideSignature(incoming);
     sendUnsigned(response, decision.why);
     return false;
+  }
+
+  /** Of what is refused: it may be good again, or for somebody else, and is not for a log. */
+  #hideSignature(incoming: IncomingMessage): void {
+    const split = this.#signed && splitTarget(incoming.url ?? "");
+    if (split !== undefined) incoming.url = split.target;
   }
 }
 

@@ -1,4 +1,6 @@
+import { readFileSync } from "node:fs";
 import { Agent, createServer, type IncomingMessage, request } from "node:http";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import t, { type Test } from "tap";
 import { formatSignature, type SignedTerms, statementOf, withSignature } from "#domain/access/signed-url.ts";
@@ -25,7 +27,11 @@ function sign(target: string, more: Partial<SignedTerms> = {}) {
   return { ...terms, proof: proofOf(statementOf("standalone", target, terms), key) };
 }
 
-async function start(t: Test, access: NonNullable<StandaloneOptions["access"]>) {
+async function start(
+  t: Test,
+  access: NonNullable<StandaloneOptions["access"]>,
+  more: Pick<StandaloneOptions, "accessLog"> = {},
+) {
   const seen: IncomingMessage[] = [];
   const upstream = createServer((incoming, response) => {
     seen.push(incoming);
@@ -43,6 +49,7 @@ async function start(t: Test, access: NonNullable<StandaloneOptions["access"]>) 
     clock,
     logger: createLogger({ program: "edge", level: "silent" }),
     access,
+    ...more,
   });
   t.teardown(() => edge[Symbol.asyncDispose]());
   // A connection that goes on is the one that the fast lane answers on.
@@ -57,7 +64,7 @@ async function start(t: Test, access: NonNullable<StandaloneOptions["access"]>) 
     return { status: answer.statusCode, headers: answer.headers, body: await text(answer) };
   };
   const metrics = async () => await (await fetch(`http://127.0.0.1:${edge.admin?.port}/metrics`)).text();
-  return { seen, clock, ask, metrics };
+  return { edge, seen, clock, ask, metrics };
 }
 
 t.test("a signed URL opens what is kept; neither the key nor the upstream sees that it was signed", async (t) => {
@@ -143,4 +150,19 @@ t.test(
 t.test("the rate counts what is refused for its signature too", async (t) => {
   const { ask } = await start(t, { signed: { keys, paths: ["/*"] }, rateLimit: { requestsPerSecond: 1, burst: 2 } });
   t.same([(await ask("/a")).status, (await ask("/a")).status, (await ask("/a")).status], [403, 403, 429]);
+});
+
+t.test("no signature is written down, of what was allowed or refused", async (t) => {
+  const file = join(t.testdir(), "access.log");
+  const rateLimit = { requestsPerSecond: 0.01, burst: 2 };
+  const { edge, ask } = await start(t, { signed: { keys, paths: ["/*"] }, rateLimit }, { accessLog: file });
+  const good = withSignature("/a?x=1", sign("/a?x=1"));
+  const statuses = [(await ask(good)).status, (await ask(`${good}A`)).status, (await ask(good)).status];
+  t.same(statuses, [200, 403, 429]);
+  await edge[Symbol.asyncDispose]();
+  const lines = readFileSync(file, "utf8").trim().split("\n");
+  t.same(
+    lines.map((line) => JSON.parse(line).target),
+    ["/a?x=1", "/a?x=1", "/a?x=1"],
+  );
 });
