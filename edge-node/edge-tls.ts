@@ -1,0 +1,27 @@
+/** The TLS listener of an edge-node: what its content listener answers, with the certificates of its configuration. */
+import { parseAddress } from "#platform/address.ts";
+import type { HttpChallenges } from "./certificates/http-challenges.ts";
+import type { EdgeConfig } from "./config.ts";
+import type { EdgeParts } from "./edge-parts.ts";
+import type { Front } from "./front/front.ts";
+import type { CertificateSource } from "./front/tls/certificate-files.ts";
+import { startTlsFront, type TlsFront } from "./front/tls/tls-front.ts";
+
+type TlsConfig = NonNullable<EdgeConfig["tls"]>;
+
+/** Files that cannot be served are told and looked at again: an edge that starts offline serves what it can. */
+export function startEdgeTls(
+  config: TlsConfig,
+  parts: EdgeParts,
+  { front, challenges }: { readonly front: Front; readonly challenges: HttpChallenges },
+): Promise<TlsFront> {
+  const { clock, random, logger, metrics, edgeEvents: events } = parts;
+  const handle = front.answer.bind(front);
+  const tools = { front, handle, challenges, events, metrics, logger, clock, random };
+  return startTlsFront({ listen: parseAddress(config.listen), sources: sourcesOf(config) }, tools);
+}
+
+function sourcesOf({ certificates, folder }: TlsConfig): readonly CertificateSource[] {
+  const pairs = certificates.map((pair): CertificateSource => ({ kind: "pair", ...pair }));
+  return folder === undefined ? pairs : [...pairs, { kind: "folder", folder }];
+}
