@@ -11,6 +11,8 @@ import { formatOrder, parseOrder } from "./purge-text.ts";
 import type { PurgeOrder } from "./purging.ts";
 import { cacheKeyOf, type ResponseHead, tagsOf } from "./stored-response.ts";
 
+/** A megabyte: what a checkpoint copies at once, while the event loop stands still. */
+const CHECKPOINT_PAGES = 256;
 /** Evicted in one transaction. */
 const EVICTED_AT_ONCE = 64;
 
@@ -32,6 +34,7 @@ export class DiskIndex implements Disposable {
       this.#database.exec("PRAGMA locking_mode = EXCLUSIVE");
       // A checkpoint that waits for the disk is a pause of the event loop; `MachineCrash` has what that costs.
       this.#database.exec("PRAGMA synchronous = OFF");
+      this.#database.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
       this.#statements = prepareStatements(this.#database);
       this.#database.transaction(() => this.#statements.lock.run());
       const clock = Number(this.#statements.least.get()?.["priority"]);
