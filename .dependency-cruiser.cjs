@@ -1,6 +1,6 @@
 /** Which folder may import which (the arrows of ARCHITECTURE.md), and which folder owns which library. */
 
-const TESTS = "(\\.test\\.ts$|\\.bench\\.ts$|^test/)";
+const TESTS = "(\\.test\\.ts$|\\.bench\\.ts$|^test/|^[^/]+/bench/)";
 const SERVICES = "(origin|edge-node|scheduler|render-agent)";
 
 /** library → the only places, besides tests, that may name it. */
@@ -98,7 +98,7 @@ module.exports = {
       from: { pathNot: [TESTS, "^cli/"] },
       to: { path: "^cli/" },
     },
-    { name: "no-test-in-production", severity: "error", from: { pathNot: TESTS }, to: { path: "\\.(test|bench)\\.ts$" } },
+    { name: "no-test-in-production", severity: "error", from: { pathNot: TESTS }, to: { path: "\\.(test|bench)\\.ts$|^[^/]+/bench/" } },
     {
       name: "no-dev-dependency-in-production",
       comment: "a production install leaves dev dependencies out",
