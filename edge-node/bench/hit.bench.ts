@@ -1,167 +1,182 @@
-/** CPU time of a 1 KB hit: this edge beside nginx `proxy_cache`, on one machine, in one run, in turns. */
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+/** What a hit costs: this edge beside nginx `proxy_cache` and Varnish, on one core, in one run, in turns. */
+import { execFile, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
-import { tmpdir } from "node:os";
+import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { parseArgs, promisify } from "node:util";
 import { closeServer, listen } from "#platform/http/listening.ts";
-import { cpuSeconds, type Running, startProcess } from "#test/bench/processes.ts";
-import { calibrateMs, medianOf, printReport, reportOf } from "#test/bench/report.ts";
+import { cpuSeconds } from "#test/bench/processes.ts";
+import { calibrateMs, medianOf, printReport, type Row, reportOf } from "#test/bench/report.ts";
+import { LOAD_CORE, makeCertificate, type Subject, startNginx, startPerigee, startVarnish } from "./hit/subjects.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
-const BODY_BYTES = 1024;
 /** A round during which the machine was more than this slower than at its best is void. */
 const CALIBRATION_RATIO_MAX = 1.1;
+const ETAG = '"hit"';
 
-const HELP = `node edge-node/bench/hit.bench.ts [options]: CPU microseconds per 1 KB hit beside nginx
-  --requests <count>     in a round (100000)
+interface Work {
+  readonly name: string;
+  readonly bytes: number;
+  readonly requests: number;
+  readonly isConditional?: true | undefined;
+  readonly isTls?: true | undefined;
+  /** CPU time and time by the clock of nginx's, at most. */
+  readonly cpuRatioMax: number;
+  readonly wallRatioMax?: number;
+}
+
+const WORKS: readonly Work[] = [
+  { name: "1kb", bytes: 1_024, requests: 100_000, cpuRatioMax: 0.7 },
+  { name: "10kb", bytes: 10_240, requests: 60_000, cpuRatioMax: 0.8 },
+  { name: "304", bytes: 1_024, requests: 100_000, isConditional: true, cpuRatioMax: 0.7 },
+  { name: "1mb", bytes: 1_048_576, requests: 2_000, cpuRatioMax: 2.3, wallRatioMax: 1 / 1.5 },
+  { name: "tls_1kb", bytes: 1_024, requests: 50_000, isTls: true, cpuRatioMax: 1 },
+  { name: "tls_1mb", bytes: 1_048_576, requests: 1_000, isTls: true, cpuRatioMax: 0.8 },
+];
+
+const HELP = `npm run bench:hit -- [options]: CPU microseconds and time per hit beside nginx and Varnish
+  --only <names>         of ${WORKS.map(({ name }) => name).join(", ")}, parted by commas
   --rounds <count>       of each, in turns (5)
+  --scale <ratio>        of the requests in a round (1)
   --connections <count>  keep-alive (64)
   --main <file>          the program: it takes what "perigee edge" takes (cli/main.ts edge)
+  --no-varnish           nginx alone
   --smoke                small counts: shows that it runs, measures nothing
   --json                 the last line only
-  --help`;
+  --help
+The access logs of nginx and of the edge are written; Varnish's is its shared memory, without varnishncsa.`;
 
 const { values: options } = parseArgs({
   options: {
-    requests: { type: "string", default: "100000" },
+    only: { type: "string" },
     rounds: { type: "string", default: "5" },
+    scale: { type: "string", default: "1" },
     connections: { type: "string", default: "64" },
     main: { type: "string", default: "cli/main.ts edge" },
+    "no-varnish": { type: "boolean", default: false },
     smoke: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 });
 
-interface Subject {
-  readonly name: string;
-  readonly pid: number;
-  readonly port: number;
-}
+const pathOf = ({ bytes }: Work): string => `/${bytes}`;
+const portOf = (subject: Subject, { isTls }: Work): number | undefined => (isTls ? subject.tlsPort : subject.port);
+const requestsOf = ({ requests }: Work): number =>
+  options.smoke ? 128 : Math.max(1, Math.round(requests * Number(options.scale)));
 
-function load(port: number, requests: number): number {
-  const words = ["--port", String(port), "--requests", String(requests), "--connections", options.connections];
-  const run = spawnSync(process.execPath, [join(ROOT, "test/bench/load-generator.ts"), ...words], { encoding: "utf8" });
-  const result: unknown = JSON.parse(run.stdout.trim().split("\n").at(-1) ?? "null");
-  const { answered, seconds } = Object(result);
-  if (run.status !== 0 || answered !== requests)
-    throw new Error(`the load ended with ${run.status}: ${run.stdout}${run.stderr}`);
-  return Number(seconds);
+/** Asynchronous: the upstream is in this process. Throws where not all were answered as wanted. */
+async function load(port: number, work: Work, requests: number): Promise<number> {
+  const flags = [
+    ...["--port", port, "--path", pathOf(work), "--requests", requests, "--connections", options.connections],
+    ...(work.isConditional ? ["--if-none-match", ETAG, "--status", 304] : []),
+    ...(work.isTls ? ["--tls"] : []),
+  ];
+  const words = ["-c", LOAD_CORE, process.execPath, join(ROOT, "test/bench/load-generator.ts"), ...flags.map(String)];
+  const { stdout } = await promisify(execFile)("taskset", words);
+  const result: unknown = JSON.parse(stdout.trim().split("\n").at(-1) ?? "null");
+  return Number(Object(result).seconds);
 }
 
 interface Measured {
-  readonly microseconds: number;
-  readonly perSecond: number;
+  readonly calibrationMs: number;
+  readonly cpuUs: number;
+  readonly wallUs: number;
 }
 
-function measure({ pid, port }: Subject, requests: number): Measured {
-  const before = cpuSeconds(pid);
-  const seconds = load(port, requests);
-  return { microseconds: ((cpuSeconds(pid) - before) * 1e6) / requests, perSecond: requests / seconds };
+async function measure(subject: Subject, port: number, work: Work): Promise<Measured> {
+  const calibrationMs = calibrateMs();
+  const requests = requestsOf(work);
+  const before = cpuSeconds(subject.pid);
+  const seconds = await load(port, work, requests);
+  const cpuUs = ((cpuSeconds(subject.pid) - before) * 1e6) / requests;
+  return { calibrationMs, cpuUs, wallUs: (seconds * 1e6) / requests };
 }
 
-function nginxConfig(folder: string, port: number, upstream: number): string {
-  const temporary = ["client_body", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${folder}/${name};`);
-  // As root its worker would be another user, who cannot come into the folder.
-  const user = process.getuid?.() === 0 ? "user root;" : "";
-  return `daemon off; ${user} worker_processes 1; pid ${folder}/nginx.pid; error_log stderr notice;
-events { worker_connections 1024; }
-http {
-  access_log off; keepalive_requests 1000000000; keepalive_timeout 600s; tcp_nodelay on;
-  proxy_temp_path ${folder}/proxy; ${temporary.join(" ")}
-  proxy_cache_path ${folder}/cache levels=1:2 keys_zone=perigee:10m max_size=1g inactive=1d use_temp_path=off;
-  server {
-    listen 127.0.0.1:${port};
-    location / { proxy_pass http://127.0.0.1:${upstream}; proxy_cache perigee; add_header X-Cache $upstream_cache_status; }
-  }
-}
-`;
-}
-
-async function startNginx(folder: string, upstream: number): Promise<Running & Subject> {
-  const free = createServer();
-  const { port } = await listen(free, { host: "127.0.0.1", port: 0 });
-  await closeServer(free);
-  const config = join(folder, "nginx.conf");
-  writeFileSync(config, nginxConfig(folder, port, upstream));
-  const words = ["-p", folder, "-e", "stderr", "-c", config];
-  const running = await startProcess({ command: "nginx", words, ready: /start worker process \d+/ });
-  return { ...running, name: "nginx", port };
-}
-
-async function startEdge(folder: string, upstream: number): Promise<Running & Subject> {
-  const flags = [
-    "--listen",
-    "127.0.0.1:0",
-    "--upstream",
-    `http://127.0.0.1:${upstream}`,
-    "--store",
-    join(folder, "store"),
-  ];
-  const [main = "", ...words] = options.main.split(" ");
-  const running = await startProcess({
-    command: process.execPath,
-    words: [join(ROOT, main), ...words, ...flags],
-    ready: /on http:\/\/127\.0\.0\.1:(\d+)/,
-  });
-  return { ...running, name: "edge", port: Number(running.said[1]) };
-}
-
-function measureInTurns(
+async function measureInTurns(
   subjects: readonly Subject[],
-  requests: number,
-  rounds: number,
-): ReadonlyMap<string, Measured[]> {
-  const results = new Map<string, Measured[]>(subjects.map(({ name }) => [name, []]));
-  const calibrations: number[] = [];
-  const taken: { name: string; calibration: number; measured: Measured }[] = [];
-  for (const subject of subjects) load(subject.port, Math.ceil(requests / 4));
-  for (let round = 0; round < rounds; round += 1) {
-    for (const subject of subjects) {
-      const calibration = calibrateMs();
-      calibrations.push(calibration);
-      taken.push({ name: subject.name, calibration, measured: measure(subject, requests) });
-    }
-  }
-  const bestMs = Math.min(...calibrations);
-  for (const { name, calibration, measured } of taken)
-    if (options.smoke || calibration <= bestMs * CALIBRATION_RATIO_MAX) results.get(name)?.push(measured);
+  work: Work,
+): Promise<ReadonlyMap<string, readonly Measured[]>> {
+  const able = subjects.flatMap((subject) => {
+    const port = portOf(subject, work);
+    return port === undefined ? [] : [{ subject, port }];
+  });
+  const results = new Map<string, Measured[]>(able.map(({ subject }) => [subject.name, []]));
+  for (const { port } of able) await load(port, work, Math.ceil(requestsOf(work) / 4));
+  for (let round = 0; round < (options.smoke ? 1 : Number(options.rounds)); round += 1)
+    for (const { subject, port } of able) results.get(subject.name)?.push(await measure(subject, port, work));
   return results;
+}
+
+/** Rounds during which the machine was as fast as it can be. */
+function valid(all: readonly Measured[], bestMs: number): readonly Measured[] {
+  if (options.smoke) return all;
+  return all.filter(({ calibrationMs }) => calibrationMs <= bestMs * CALIBRATION_RATIO_MAX);
+}
+
+function rowsOf(work: Work, results: ReadonlyMap<string, readonly Measured[]>): readonly Row[] {
+  const bestMs = Math.min(...[...results.values()].flat().map(({ calibrationMs }) => calibrationMs));
+  const counts: string[] = [];
+  const median = (name: string, of: (measured: Measured) => number): number | undefined => {
+    const rounds = valid(results.get(name) ?? [], bestMs);
+    return rounds.length === 0 ? undefined : Number(medianOf(rounds.map(of)).toFixed(1));
+  };
+  for (const [name, all] of results) counts.push(`${name} ${valid(all, bestMs).length}/${all.length}`);
+  if (!options.json) console.log(`${work.name}: valid rounds ${counts.join(", ")}`);
+  const [cpu, wall] = [({ cpuUs }: Measured) => cpuUs, ({ wallUs }: Measured) => wallUs];
+  const row = (kind: string, name: string, of: typeof cpu, ratioMax: number | undefined): Row => {
+    const [value, baseline] = [median(name, of), median("nginx", of)];
+    if (value === undefined || baseline === undefined)
+      throw new Error(`${work.name}: void, the machine was busy in every round`);
+    const target = ratioMax === undefined || options.smoke ? null : Number((baseline * ratioMax).toFixed(1));
+    return { row: `${work.name}_${kind}`, value, unit: "us/request", baseline, target };
+  };
+  return [
+    row("cpu", "edge", cpu, work.cpuRatioMax),
+    row("wall", "edge", wall, work.wallRatioMax),
+    ...(results.has("varnish") ? [row("cpu_varnish", "varnish", cpu, undefined)] : []),
+  ];
 }
 
 async function run(): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), "perigee-bench-"));
   await using stack = new AsyncDisposableStack();
   stack.defer(() => rmSync(folder, { recursive: true, force: true }));
-  const body = Buffer.alloc(BODY_BYTES, "perigee ");
-  const upstream = createServer((_request, response) => {
-    const fields = { "cache-control": "max-age=86400", "content-type": "text/plain", "content-length": BODY_BYTES };
-    response.writeHead(200, fields).end(body);
+  const upstream = createServer((request, response) => {
+    const bytes = Number(request.url?.slice(1));
+    const fields = { "cache-control": "max-age=86400", "content-type": "text/plain", etag: ETAG };
+    response.writeHead(200, { ...fields, "content-length": bytes }).end(Buffer.alloc(bytes, "perigee "));
   });
-  const { port } = await listen(upstream, { host: "127.0.0.1", port: 0 });
+  const { port: upstreamPort } = await listen(upstream, { host: "127.0.0.1", port: 0 });
   stack.defer(() => closeServer(upstream));
-  const nginx = stack.use(await startNginx(folder, port));
-  const edge = stack.use(await startEdge(folder, port));
-  for (const subject of [nginx, edge]) await (await fetch(`http://127.0.0.1:${subject.port}/`)).arrayBuffer();
-  const requests = options.smoke ? 500 : Number(options.requests);
-  const rounds = options.smoke ? 1 : Number(options.rounds);
-  const results = measureInTurns([nginx, edge], requests, rounds);
-  const [ofNginx = [], ofEdge = []] = ["nginx", "edge"].map((name) => results.get(name));
-  if (ofNginx.length === 0 || ofEdge.length === 0) throw new Error("void: the machine was busy in every round");
-  if (!options.json) console.log(`valid rounds: nginx ${ofNginx.length}, edge ${ofEdge.length} of ${rounds}`);
-  const cpu = (of: readonly Measured[]) => Number(medianOf(of.map(({ microseconds }) => microseconds)).toFixed(1));
-  const rate = (of: readonly Measured[]) => Math.round(medianOf(of.map(({ perSecond }) => perSecond)));
-  const rows = [
-    { row: "hit_cpu", value: cpu(ofEdge), unit: "us/request", baseline: cpu(ofNginx), target: null },
-    { row: "hit_rate", value: rate(ofEdge), unit: "requests/s", baseline: rate(ofNginx), target: null },
-  ];
+  const ground = { folder, upstreamPort, ...makeCertificate(folder) };
+  const subjects = [stack.use(await startNginx(ground)), stack.use(await startPerigee(ground, options.main))];
+  if (!options["no-varnish"]) subjects.push(stack.use(await startVarnish(ground)));
+  const wanted = options.only?.split(",");
+  const works = WORKS.filter(({ name }) => wanted === undefined || wanted.includes(name));
+  const rows: Row[] = [];
+  for (const work of works) {
+    await fill(subjects, work);
+    rows.push(...rowsOf(work, await measureInTurns(subjects, work)));
+  }
   return printReport(reportOf(options.smoke ? "hit (smoke)" : "hit", rows), options.json);
 }
 
+/** The host that the load names is part of what a stored response is found by. */
+async function fill(subjects: readonly Subject[], work: Work): Promise<void> {
+  for (const subject of subjects) {
+    const port = portOf(subject, work);
+    if (port !== undefined) await load(port, { ...work, isConditional: undefined }, 1);
+  }
+}
+
+const missing = ["nginx", "varnishd", "taskset", "openssl"].filter((command) => {
+  const isUnneeded = command === "varnishd" && options["no-varnish"];
+  return !isUnneeded && spawnSync(command, ["-V"]).error !== undefined;
+});
 if (options.help) console.log(HELP);
-else if (spawnSync("nginx", ["-v"]).error !== undefined) {
-  console.error("nginx is what this is measured beside, and is not in PATH: apt-get install nginx-light");
+else if (missing.length > 0 || cpus().length < 2) {
+  console.error(`it takes two cores, and in PATH: nginx, varnishd, taskset, openssl (missing: ${missing.join(", ")})`);
   process.exitCode = 2;
 } else process.exitCode = await run();
