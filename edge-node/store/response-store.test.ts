@@ -369,3 +369,57 @@ t.test("an index that the machine went down on is believed where it is sound, an
     await again.store[Symbol.asyncDispose]();
   }
 });
+
+t.test(
+  "a purge that was not swept when the process ended is in effect from the next start on, and swept then",
+  async (t) => {
+    const folder = t.testdir({ hard: {}, soft: {} });
+    for (const soft of [false, true]) {
+      const path = join(folder, soft ? "soft" : "hard");
+      const first = await open(t, path);
+      for (let index = 0; index < 200; index += 1)
+        await put(first.store, headOf(`/${index}`, { raw: ["cache-tag", "all"] }), bodyOf(index, 10));
+      void first.store.purge({ site: "shop", match: { kind: "tags", tags: ["all"] }, soft, atMs: START + 1 });
+      await first.store[Symbol.asyncDispose]();
+      const { store } = await open(t, path);
+      const last = await store.find(cacheKey("/199"), NO_FIELDS);
+      if (soft) t.equal(last?.freshness.alwaysValidate, true, "softened, at once");
+      else t.equal(last, undefined, "gone, at once");
+      if (!soft) await until(() => store.usage().objects === 0, "it is swept");
+      if (!soft) await until(() => filesIn(path).length === 0, "and its files are removed");
+      await put(store, headOf("/199", { atMs: START + 1, raw: ["cache-tag", "all"] }), bodyOf(1, 10));
+      await store[Symbol.asyncDispose]();
+      const third = await open(t, path);
+      const kept = await third.store.find(cacheKey("/199"), NO_FIELDS);
+      t.equal(kept?.freshness.alwaysValidate, false, "what came after the purge stays as it is");
+      await third.store[Symbol.asyncDispose]();
+    }
+  },
+);
+
+t.test("a purge of a path takes all its variants and slices, under every host", async (t) => {
+  const folder = t.testdir();
+  for (const memory of [8 * MIB, 1]) {
+    const { store } = await open(t, join(folder, String(memory)), { memory });
+    const heads = [
+      headOf("/x"),
+      { ...headOf("/x"), slice: 0 },
+      { ...headOf("/x"), slice: 7 },
+      { ...headOf("/x"), varyNames: ["accept"], variant: "accept=text/html" },
+      { ...headOf("/x"), webOrigin: "https://www.shop.example" },
+    ];
+    for (const head of heads) await put(store, head, bodyOf(1, 10));
+    await put(store, { ...headOf("/x/y"), slice: 7 }, bodyOf(2, 10));
+    const objects = store.usage().objects;
+    t.equal(objects, heads.length + 1);
+    const swept = store.purge({ site: "shop", match: { kind: "paths", paths: ["/x"] }, soft: false, atMs: START + 1 });
+    for (const head of heads) {
+      const request = fieldsOf(head.variant === "" ? [] : ["accept", "text/html"]);
+      t.equal(await store.find(cacheKeyOf(head), request, head.slice), undefined, JSON.stringify([memory, head]));
+    }
+    await swept;
+    t.equal(store.usage().objects, 1);
+    t.ok(await store.find(cacheKey("/x/y"), NO_FIELDS, 7), "another path is as it was");
+    await store[Symbol.asyncDispose]();
+  }
+});
