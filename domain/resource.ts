@@ -2,6 +2,7 @@
 import type { PurgeSpec } from "./content/purge.ts";
 import type { ReleaseSpec } from "./content/release.ts";
 import type { SiteSpec } from "./content/site.ts";
+import type { AcmeChallengeSpec, SiteCertificateSpec } from "./content/site-certificate.ts";
 import type { NodeSpec } from "./fleet/node.ts";
 import type { NodePoolSpec } from "./fleet/node-pool.ts";
 import type { RevocationSpec } from "./fleet/revocation.ts";
@@ -27,6 +28,8 @@ export interface SpecByKind {
   readonly SteeringTable: SteeringTableSpec;
   readonly Purge: PurgeSpec;
   readonly Revocation: RevocationSpec;
+  readonly SiteCertificate: SiteCertificateSpec;
+  readonly AcmeChallenge: AcmeChallengeSpec;
 }
 
 export type Kind = keyof SpecByKind;
@@ -67,6 +70,8 @@ export const WRITER_BY_KIND: Readonly<Record<Kind, Writer>> = {
   SteeringTable: "scheduler",
   Purge: "operator",
   Revocation: "operator",
+  SiteCertificate: "origin",
+  AcmeChallenge: "origin",
 };
 
 export const KINDS: readonly Kind[] = [
@@ -81,6 +86,8 @@ export const KINDS: readonly Kind[] = [
   "SteeringTable",
   "Purge",
   "Revocation",
+  "SiteCertificate",
+  "AcmeChallenge",
 ];
 
 export function isKind(text: string): text is Kind {
@@ -97,6 +104,7 @@ export function belongsToPool(resource: AnyResource, pool: string, parent?: stri
       return resource.spec.pool === pool || (resource.spec.pool === parent && resource.spec.role === "edge");
     case "Assignment":
     case "SteeringTable":
+    case "SiteCertificate":
       return resource.spec.pool === pool;
     default:
       return true;

@@ -1,18 +1,21 @@
 /** Puts an edge-node together: it serves what it holds first, then opens to its agents, then connects to the origin. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { join } from "node:path";
 import { Failure } from "#domain/failure.ts";
 import type { AgentStatus } from "#domain/fleet/node.ts";
 import { type Address, formatAddress, parseAddress } from "#platform/address.ts";
 import { startAdminListener } from "#platform/http/admin-listener.ts";
 import { serverNameOf } from "#platform/identity/peer.ts";
+import type { SealingKey } from "#platform/identity/sealing.ts";
 import { openAccessLog } from "./access-log/open-access-log.ts";
 import { HttpChallenges } from "./certificates/http-challenges.ts";
+import { openSealingKey } from "./certificates/sealing-key.ts";
 import type { EdgeConfig } from "./config.ts";
 import { type ContentRoutes, startContentListener } from "./content-listener.ts";
 import { decideExpiry } from "./desired-state/applied-purges.ts";
+import { resourcesOf } from "./desired-state/desired-view.ts";
 import { type EdgeParts, type EdgeTools, openEdgeParts } from "./edge-parts.ts";
-import type { startEdgeTls } from "./edge-tls.ts";
-import type { TlsFront } from "./front/tls/tls-front.ts";
+import type { EdgeTls, startEdgeTls } from "./edge-tls.ts";
 import { contentRoutes } from "./published/content-routes.ts";
 import { openObject } from "./published/open-object.ts";
 import { sendProblem } from "./published/problems.ts";
@@ -41,16 +44,25 @@ export async function startEdge(
   await using stack = new AsyncDisposableStack();
   const parts = await openEdgeParts(config, tools, stack);
   let door: SessionDoor | undefined;
-  const state = stack.use(nodeStateOf(config, parts, () => door?.agentStatuses() ?? []));
-  const routes = contentRoutes(parts, (incoming, response) =>
-    door === undefined ? openDoor !== undefined && isTooEarly(incoming, response) : door.handle(incoming, response),
-  );
+  const secrets = config.tls && (await openSecrets(config, parts));
+  const state = stack.use(nodeStateOf(config, parts, { agents: () => door?.agentStatuses() ?? [], secrets }));
+  const challenges = new HttpChallenges();
+  const routes = contentRoutes(parts, (incoming, response) => {
+    if (challenges.answer(incoming, response)) return true;
+    if (door !== undefined) return door.handle(incoming, response);
+    return openDoor !== undefined && isTooEarly(incoming, response);
+  });
   const { clock } = tools;
   const log = await openAccessLog(config.accessLog, { clock, events: parts.edgeEvents });
   if (log !== undefined) stack.use(log);
   const content = stack.use(await startContentListener(parseAddress(config.listen.content), routes, { clock, log }));
-  const challenges = new HttpChallenges();
-  const tls = config.tls && stack.use(await listenForTls(config.tls, parts, { front: content.front, challenges }));
+  const tls =
+    secrets && stack.use(await listenForTls(secrets.config, parts, { front: content.front, challenges, ...secrets }));
+  const onApplied = (): void => {
+    challenges.replace([...resourcesOf(parts.set.resources, "AcmeChallenge")].map(({ spec }) => spec));
+    tls?.applySet();
+  };
+  onApplied();
   const peers = config.peer && stack.use(await listenToPeers(config.peer, parts, routes));
   await tools.clock.sleep(CONTENT_FIRST_MS, tools.signal);
   door = openDoor && stack.use(await openDoor(portsOf(config, parts)));
@@ -61,7 +73,7 @@ export async function startEdge(
       readiness: (question) => state.readiness(question),
     }),
   );
-  await startLink(config, parts, { state, door }, stack);
+  await startLink(config, parts, { state, door, onApplied }, stack);
   await loadConnections();
   const peer = peers === undefined ? {} : { peer: peers.address };
   const secure = tls === undefined ? {} : { tls: tls.address };
@@ -78,8 +90,19 @@ export async function startEdge(
 }
 
 /** Loaded where it is configured. */
-async function listenForTls(...options: Parameters<typeof startEdgeTls>): Promise<TlsFront> {
+async function listenForTls(...options: Parameters<typeof startEdgeTls>): Promise<EdgeTls> {
   return (await import("./edge-tls.ts")).startEdgeTls(...options);
+}
+
+interface Secrets {
+  readonly config: NonNullable<EdgeConfig["tls"]>;
+  readonly sealingKey: SealingKey;
+}
+
+async function openSecrets(config: EdgeConfig, { events }: EdgeParts): Promise<Secrets | undefined> {
+  if (config.tls === undefined) return undefined;
+  const path = join(config.dataDir, "identity", "sealing.key");
+  return { config: config.tls, sealingKey: await openSealingKey(path, events.storageFailed) };
 }
 
 type PeerConfig = NonNullable<EdgeConfig["peer"]>;
@@ -112,7 +135,13 @@ function portsOf(config: EdgeConfig, parts: EdgeParts) {
   };
 }
 
-function nodeStateOf(config: EdgeConfig, parts: EdgeParts, agents: () => readonly AgentStatus[]): NodeState {
+interface StateUsers {
+  readonly agents: () => readonly AgentStatus[];
+  readonly secrets: Secrets | undefined;
+}
+
+function nodeStateOf(config: EdgeConfig, parts: EdgeParts, { agents, secrets }: StateUsers): NodeState {
+  const sealingKey = secrets && Buffer.from(secrets.sealingKey.publicKey).toString("base64");
   const { clock, set, identity, folder, store, keeper } = parts;
   return new NodeState({
     incarnation: parts.incarnation,
@@ -120,6 +149,7 @@ function nodeStateOf(config: EdgeConfig, parts: EdgeParts, agents: () => readonl
     contentUrl: config.contentUrl,
     hostname: config.hostname,
     peerAddress: () => parts.tiers.address,
+    sealingKey: () => sealingKey,
     dataDir: config.dataDir,
     clock,
     set: () => ({
@@ -139,13 +169,15 @@ function nodeStateOf(config: EdgeConfig, parts: EdgeParts, agents: () => readonl
 interface LinkUsers {
   readonly state: NodeState;
   readonly door: SessionDoor | undefined;
+  /** The pool's set has changed. */
+  readonly onApplied: () => void;
 }
 
 /** Loaded now: what speaks gRPC is a good part of the start, and nothing that is served waits for it. */
 async function startLink(
   config: EdgeConfig,
   parts: EdgeParts,
-  { state, door }: LinkUsers,
+  { state, door, onApplied }: LinkUsers,
   stack: AsyncDisposableStack,
 ): Promise<void> {
   const { OriginLink } = await import("./link/origin-link.ts");
@@ -159,6 +191,7 @@ async function startLink(
       onBatch(envelope) {
         const { mark } = parts.purges;
         parts.applySet();
+        onApplied();
         door?.passOn(envelope);
         // Whoever purges waits to hear that it is everywhere.
         if (parts.purges.mark !== mark) origin.sendNow();

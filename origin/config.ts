@@ -19,6 +19,21 @@ export const originConfigSchema = Type.Object(
       },
       { ...closed, default: {} },
     ),
+    acme: Type.Optional(
+      Type.Object(
+        {
+          directoryUrl: Type.String({ pattern: "^https://", description: "of the authority (RFC 8555)" }),
+          email: Type.Optional(Type.String({ minLength: 3, description: "where the authority writes to" })),
+          authorityFile: Type.Optional(
+            Type.String({
+              minLength: 1,
+              description: "PEM of who signed the directory's own certificate, where it is no public one",
+            }),
+          ),
+        },
+        { ...closed, description: "who certificates of sites with `acme: true` are ordered from" },
+      ),
+    ),
     firstTokenFile: Type.Optional(
       Type.String({ minLength: 1, description: "the first operator token is written here instead of printed" }),
     ),

@@ -1,6 +1,6 @@
 /** Puts the origin together: storage, keys, listeners, housekeeping; disposed of in reverse. */
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import { join } from "node:path";
 import { type Address, formatAddress, isLoopbackHost, parseAddress } from "#platform/address.ts";
@@ -14,6 +14,7 @@ import type { Logger } from "#platform/logging.ts";
 import { createMetrics } from "#platform/metrics/metrics.ts";
 import type { Random } from "#platform/random.ts";
 import { openFileBlobStore } from "./blob-store/file-blob-store.ts";
+import { createCertificateEvents } from "./certificates/events.ts";
 import type { OriginConfig } from "./config.ts";
 import { renderPage } from "./dashboard/page.ts";
 import { startDelivery } from "./delivery/delivery-listener.ts";
@@ -55,6 +56,7 @@ export async function startOrigin(config: OriginConfig, tools: OriginTools): Pro
   const parts = await openParts(config, tools, starting);
   const listeners = await startListeners(config, parts, starting);
   starting.use(startHousekeeping(parts, config));
+  if (config.acme !== undefined) starting.use(await openSiteCertificates(config.acme, config.dataDir, parts));
   await giveFirstToken(config, parts, tools);
   // Last: what says that the origin is ready says so of all the rest.
   const admin = starting.use(
@@ -70,6 +72,22 @@ export async function startOrigin(config: OriginConfig, tools: OriginTools): Pro
   );
   const running = starting.move();
   return { addresses, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+/** Loaded where it is configured. */
+async function openSiteCertificates(
+  { directoryUrl, email, authorityFile }: NonNullable<OriginConfig["acme"]>,
+  dataDir: string,
+  { log, observed, clock, logger, metrics }: Parts,
+): Promise<AsyncDisposable> {
+  const { SiteCertificates } = await import("./certificates/site-certificates.ts");
+  return await SiteCertificates.open({
+    directoryUrl,
+    ...(email === undefined ? {} : { email }),
+    ...(authorityFile === undefined ? {} : { trustedPem: await readFile(authorityFile, "utf8") }),
+    ...{ dataDir, log, observed, clock },
+    events: createCertificateEvents(logger, metrics),
+  });
 }
 
 type Parts = Awaited<ReturnType<typeof openParts>>;

@@ -66,6 +66,13 @@ const COLUMNS: Readonly<Record<Kind, readonly Column[]>> = {
     at("REASON", "spec", "reason"),
     applied,
   ],
+  SiteCertificate: [
+    at("HOST NAME", "spec", "hostname"),
+    at("POOL", "spec", "pool"),
+    { head: "EDGES", cell: (item) => String(arrayOf(fieldOf(item, "spec", "keys")).length) },
+    applied,
+  ],
+  AcmeChallenge: [at("HOST NAME", "spec", "hostname"), applied],
 };
 
 export function headsOf(kind: Kind): readonly string[] {

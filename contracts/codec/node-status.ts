@@ -17,6 +17,7 @@ const CONDITION_TYPES = ["OfflineReady", "StoreHealthy", "Ready"] as const satis
 export function toNodeStatus(status: NodeStatus): NodeStatusMessage {
   return create(NodeStatusSchema, {
     ...status,
+    sealingKey: Buffer.from(status.sealingKey ?? "", "base64"),
     epoch: toUint64(status.epoch),
     appliedRevision: toUint64(status.appliedRevision),
     storeBytesUsed: toUint64(status.storeBytesUsed),
@@ -40,6 +41,7 @@ export function fromNodeStatus(message: NodeStatusMessage): NodeStatus {
     contentUrl: message.contentUrl,
     hostname: message.hostname,
     ...(message.peerAddress === "" ? {} : { peerAddress: message.peerAddress }),
+    ...(message.sealingKey.byteLength === 0 ? {} : { sealingKey: Buffer.from(message.sealingKey).toString("base64") }),
     epoch: fromUint64(message.epoch, "epoch"),
     appliedRevision: fromUint64(message.appliedRevision, "appliedRevision"),
     storeBytesUsed: fromUint64(message.storeBytesUsed, "storeBytesUsed"),

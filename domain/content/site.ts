@@ -66,6 +66,8 @@ export interface SiteSpec {
   readonly pull?: PulledContent;
   readonly cache?: SiteCache;
   readonly signedUrls?: SignedUrls;
+  /** Whether the origin orders a certificate for each host name. */
+  readonly acme?: boolean;
   /** Counted by each edge for itself. */
   readonly rateLimit?: ClientRateLimit;
 }

@@ -37,6 +37,8 @@ export interface NodeStatus {
   readonly hostname: string;
   /** Where other edges reach it, `host:port`; absent where it listens to none. */
   readonly peerAddress?: string;
+  /** X25519, base64: what is secret is sealed to it; absent where it takes none. */
+  readonly sealingKey?: string;
   readonly epoch: number;
   readonly appliedRevision: number;
   readonly storeBytesUsed: number;

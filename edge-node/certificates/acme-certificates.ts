@@ -1,11 +1,11 @@
 /** The certificates that an edge without an origin orders itself, and answers for on its own listener. */
 import { Failure } from "#domain/failure.ts";
 import { AcmeKeeper, type AcmeKeeperEvents } from "#platform/acme/acme-keeper.ts";
+import { CertificateFolder } from "#platform/acme/certificate-folder.ts";
 import { type AcmeAuthority, orderCertificate } from "#platform/acme/order-certificate.ts";
 import type { Clock } from "#platform/clock.ts";
 import { isForName, readCertificate } from "#platform/identity/site-certificate.ts";
 import type { Certificates } from "../front/tls/certificates.ts";
-import { CertificateFolder } from "./certificate-folder.ts";
 import type { HttpChallenges } from "./http-challenges.ts";
 
 export interface AcmeOptions extends Omit<AcmeAuthority, "accountKeyPem"> {

@@ -17,6 +17,12 @@ export class HttpChallenges {
     this.#byToken.delete(token);
   }
 
+  /** All that there are from now on. */
+  replace(challenges: Iterable<{ readonly token: string; readonly keyAuthorization: string }>): void {
+    this.#byToken.clear();
+    for (const { token, keyAuthorization } of challenges) this.#byToken.set(token, keyAuthorization);
+  }
+
   /** False where it is no token of ours: a site may have authorities of its own. */
   answer(incoming: Pick<IncomingMessage, "method" | "url">, response: ServerResponse): boolean {
     const { method, url = "" } = incoming;

@@ -18,6 +18,8 @@ export interface NodeFacts {
   readonly hostname: string;
   /** Where other edges reach it; `undefined` where it listens to none. */
   readonly peerAddress: () => string | undefined;
+  /** Base64; `undefined` where nothing is to be sealed to it. */
+  readonly sealingKey: () => string | undefined;
   readonly dataDir: string;
   readonly clock: Clock;
   readonly set: () => {
@@ -50,12 +52,14 @@ export class NodeState implements Disposable {
     const { watermark } = set();
     const { used, max } = storeBytes();
     const peerAddress = this.#facts.peerAddress();
+    const sealingKey = this.#facts.sealingKey();
     return {
       incarnation,
       softwareVersion,
       contentUrl,
       hostname,
       ...(peerAddress === undefined ? {} : { peerAddress }),
+      ...(sealingKey === undefined ? {} : { sealingKey }),
       epoch: watermark?.epoch ?? 0,
       appliedRevision: watermark?.revision ?? 0,
       storeBytesUsed: used,

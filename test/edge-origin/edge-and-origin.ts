@@ -46,10 +46,10 @@ export interface Cloud {
   readonly operatorToken: string;
 }
 
-/** `again`: the origin of an earlier start, at its old addresses. */
-export async function startCloud(t: Test, dataDir: string, again?: Cloud): Promise<Cloud> {
+/** `again`: the origin of an earlier start, at its old addresses. `more`: of its configuration. */
+export async function startCloud(t: Test, dataDir: string, again?: Cloud, more: object = {}): Promise<Cloud> {
   const local = { operatorApi: LOCAL, nodeRpc: LOCAL, enrolment: LOCAL, delivery: LOCAL, admin: LOCAL };
-  const text = JSON.stringify({ dataDir, listen: again?.listen ?? local, logLevel: "silent" });
+  const text = JSON.stringify({ dataDir, listen: again?.listen ?? local, logLevel: "silent", ...more });
   const printed: string[] = [];
   const origin = await startOrigin(loadConfig(originConfigSchema, { text }), {
     clock: systemClock,

@@ -70,6 +70,13 @@ const SPECS: { readonly [K in keyof SpecByKind]: SpecByKind[K] } = {
     reason: "stolen",
     subjectExpiresAtMs: 1_790_000_000_000,
   },
+  SiteCertificate: {
+    pool: "near",
+    hostname: "shop.example",
+    certificatePem: "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n",
+    keys: [{ node: "near-1", sealedTo: "AAAA", sealed: "AAAA" }],
+  },
+  AcmeChallenge: { hostname: "shop.example", token: "a_b-c", keyAuthorization: "a_b-c.d_e-f" },
 };
 
 function envelope<K extends Kind>(kind: K, resourceVersion: number) {
@@ -89,4 +96,6 @@ export const SAMPLE_RESOURCES: readonly AnyResource[] = [
   { ...envelope("SteeringTable", 9), spec: SPECS.SteeringTable },
   { ...envelope("Purge", 10), spec: SPECS.Purge },
   { ...envelope("Revocation", 11), spec: SPECS.Revocation },
+  { ...envelope("SiteCertificate", 12), spec: SPECS.SiteCertificate },
+  { ...envelope("AcmeChallenge", 13), spec: SPECS.AcmeChallenge },
 ];

@@ -25,6 +25,13 @@ export const STEERING_ENTRIES_MAX = 64;
 /** A host name, a colon and a port. */
 export const PEER_ADDRESS_LENGTH_MAX = HOST_NAME_LENGTH_MAX + 6;
 export const PEER_ADDRESS_PATTERN = "^(\\[[0-9a-fA-F:.]+\\]|[A-Za-z0-9._-]+):[0-9]{1,5}$";
+/** A chain of some certificates, and a key that is an elliptic one. */
+export const CERTIFICATE_LENGTH_MAX = 64 * 1024;
+export const SEALED_KEY_LENGTH_MAX = 8 * 1024;
+/** Edges of a pool. */
+export const SEALED_KEYS_MAX = 1_000;
+/** RFC 8555 section 8.1 asks for 128 bits at least. */
+export const ACME_TOKEN_LENGTH_MAX = 512;
 /** Ten years: long enough for ever, short enough that milliseconds stay exact. */
 export const DURATION_SECONDS_MAX = 315_360_000;
 
@@ -120,6 +127,9 @@ const site = specSchema<"Site">()(
           },
           closed,
         ),
+      ),
+      acme: Type.Optional(
+        Type.Boolean({ description: "whether the origin orders a certificate for each host name (RFC 8555)" }),
       ),
       rateLimit: Type.Optional(
         Type.Object(
@@ -340,6 +350,34 @@ const revocation = specSchema<"Revocation">()(
   ),
 );
 
+const base64 = (maxLength: number) => Type.String({ pattern: "^[A-Za-z0-9+/]+={0,2}$", maxLength });
+
+const siteCertificate = specSchema<"SiteCertificate">()(
+  Type.Object(
+    {
+      pool: name(),
+      hostname: Type.String({ maxLength: HOST_NAME_LENGTH_MAX }),
+      certificatePem: Type.String({ maxLength: CERTIFICATE_LENGTH_MAX }),
+      keys: Type.Array(
+        Type.Object({ node: name(), sealedTo: base64(64), sealed: base64(SEALED_KEY_LENGTH_MAX) }, closed),
+        { maxItems: SEALED_KEYS_MAX },
+      ),
+    },
+    closed,
+  ),
+);
+
+const acmeChallenge = specSchema<"AcmeChallenge">()(
+  Type.Object(
+    {
+      hostname: Type.String({ maxLength: HOST_NAME_LENGTH_MAX }),
+      token: Type.String({ pattern: "^[A-Za-z0-9_-]+$", maxLength: ACME_TOKEN_LENGTH_MAX }),
+      keyAuthorization: Type.String({ pattern: "^[A-Za-z0-9_.-]+$", maxLength: 2 * ACME_TOKEN_LENGTH_MAX }),
+    },
+    closed,
+  ),
+);
+
 export const SPEC_SCHEMAS = {
   Site: site,
   Release: release,
@@ -352,6 +390,8 @@ export const SPEC_SCHEMAS = {
   SteeringTable: steeringTable,
   Purge: purge,
   Revocation: revocation,
+  SiteCertificate: siteCertificate,
+  AcmeChallenge: acmeChallenge,
 } as const satisfies Record<Kind, TSchema>;
 
 /** Names of releases, purges and revocations have dots; all others are host labels. */

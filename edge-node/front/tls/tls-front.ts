@@ -34,6 +34,8 @@ export interface TlsTools {
 
 export interface TlsFront extends AsyncDisposable {
   readonly address: Address;
+  /** For those that come from elsewhere than files. */
+  readonly certificates: Certificates;
   /** Of the files, at the start: the listener goes on without them, and looks at them again. */
   readonly refused: readonly Failure[];
   /** Reads all files again; resolves with what was refused. */
@@ -65,6 +67,7 @@ export async function startTlsFront(options: TlsOptions, tools: TlsTools): Promi
   const running = stack.move();
   return {
     address: listener.address,
+    certificates,
     refused,
     reload: () => files.reload(),
     [Symbol.asyncDispose]: () => running.disposeAsync(),

@@ -430,6 +430,13 @@ export declare type NodeStatus = Message<"perigee.v1.NodeStatus"> & {
    * @generated from field: string peer_address = 13;
    */
   peerAddress: string;
+
+  /**
+   * X25519, 32 bytes: what is secret is sealed to it; empty where it takes none.
+   *
+   * @generated from field: bytes sealing_key = 14;
+   */
+  sealingKey: Uint8Array;
 };
 
 /**

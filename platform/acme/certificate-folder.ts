@@ -1,9 +1,9 @@
-/** Keys and certificates that an edge ordered itself: a file a name with both, so that they change together or not at all. */
+/** Keys and certificates that were ordered: a file a name with both, so that they change together or not at all. */
 import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createAcmeKeyPem } from "#platform/acme/order-certificate.ts";
-import { storageFailure, writeFileDurably } from "#platform/files/durable.ts";
-import type { CertificatePair } from "#platform/identity/site-certificate.ts";
+import { storageFailure, writeFileDurably } from "../files/durable.ts";
+import type { CertificatePair } from "../identity/site-certificate.ts";
+import { createAcmeKeyPem } from "./order-certificate.ts";
 
 const ACCOUNT_FILE = "account.key";
 const SUFFIX = ".pem";
