@@ -1,5 +1,5 @@
 /** Entity tags and the conditions on them (RFC 9110 sections 8.8.3 and 13.1). Pure. */
-import { listMembers } from "./fields.ts";
+import { splitList } from "./fields.ts";
 
 const ENTITY_TAG = /^(W\/)?"[\x21\x23-\x7e\x80-\xff]*"$/;
 
@@ -24,5 +24,8 @@ function opaqueOf(tag: string): string {
 /** Whether an If-None-Match value names the representation (so that it is "not modified"). */
 export function ifNoneMatchNames(value: string, entityTag: string | undefined): boolean {
   if (value.trim() === "*") return true;
-  return entityTag !== undefined && listMembers(value).some((tag) => isEntityTag(tag) && matchesWeakly(tag, entityTag));
+  return (
+    entityTag !== undefined &&
+    splitList(value, "entity-tags").some((tag) => isEntityTag(tag) && matchesWeakly(tag, entityTag))
+  );
 }

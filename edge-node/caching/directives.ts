@@ -16,24 +16,31 @@ export function directivesOf(fields: Fields): ResponseDirectives {
   for (const name of TARGETED) {
     const value = fieldValue(fields, name);
     const directives = value === undefined ? undefined : parseTargeted(value);
-    if (directives !== undefined && directives.size > 0) return { directives, isTargeted: true };
+    if (directives !== undefined) return { directives, isTargeted: true };
   }
   return { directives: parseCacheControl(fieldValue(fields, "cache-control")), isTargeted: false };
 }
 
-/** `undefined` for what is no dictionary (RFC 9651 section 3.2): the field is ignored whole. */
+/** `undefined` for what is no dictionary (RFC 9651 section 3.2), or an empty one: the field is ignored whole. */
 function parseTargeted(value: string): Directives | undefined {
   try {
-    const members = [...parseDictionary(value)].map(([name, [item]]) => [name, argumentOf(item)] as const);
-    return new Map(members.flatMap(([name, argument]) => (argument === "unusable" ? [] : [[name, argument.text]])));
+    const members = [...parseDictionary(value)].map(([name, [item]]) => [name, argumentOf(name, item)] as const);
+    const usable = members.flatMap(([name, argument]) =>
+      argument === "unusable" ? [] : [[name, argument.text] as const],
+    );
+    return members.length === 0 ? undefined : new Map(usable);
   } catch {
     return undefined;
   }
 }
 
-/** A flag, a whole number, or a list of field names as a string; of other types the directive is ignored. */
-function argumentOf(item: unknown): { readonly text: string | undefined } | "unusable" {
+/** Those whose argument is a list of field names. */
+const NAMING = new Set(["no-cache", "private"]);
+
+/** A flag, a whole number, or names in a string where they may be; of other types the directive is ignored. */
+function argumentOf(name: string, item: unknown): { readonly text: string | undefined } | "unusable" {
   if (item === true) return { text: undefined };
+  if (typeof item === "string") return NAMING.has(name) ? { text: item } : "unusable";
   return typeof item === "number" && Number.isInteger(item) && item >= 0 ? { text: String(item) } : "unusable";
 }
 

@@ -73,7 +73,7 @@ export type StaleDecision =
   | {
       readonly kind: "serve-stale";
       readonly ageSeconds: number;
-      readonly because: "stale-if-error" | "max-stale" | "disconnected";
+      readonly because: "still-fresh" | "stale-if-error" | "max-stale" | "disconnected";
     }
   | { readonly kind: "fail"; readonly because: "forbidden" | "too-stale" | "denied" };
 
@@ -93,10 +93,12 @@ export function decideOnFailure(
   if (stored.neverStale) return { kind: "fail", because: "forbidden" };
   const ageSeconds = currentAgeSeconds(stored, nowMs);
   const staleForSeconds = ageSeconds - stored.lifetimeSeconds;
+  // A user agent wanted it validated.
+  if (staleForSeconds <= 0) return { kind: "serve-stale", ageSeconds, because: "still-fresh" };
   const byResponse = Math.max(stored.staleIfErrorSeconds, stored.staleWhileRevalidateSeconds);
   if (staleForSeconds <= byResponse) return { kind: "serve-stale", ageSeconds, because: "stale-if-error" };
   if (staleForSeconds <= (maxStaleSeconds ?? 0)) return { kind: "serve-stale", ageSeconds, because: "max-stale" };
-  if (maxStaleSeconds !== undefined || byResponse > 0) return { kind: "fail", because: "too-stale" };
+  if (maxStaleSeconds !== undefined || byResponse >= 0) return { kind: "fail", because: "too-stale" };
   if (stored.hasSharedLifetime || failing === "server-error") return { kind: "fail", because: "forbidden" };
   return staleForSeconds <= Math.min(disconnectedStaleSeconds, DISCONNECTED_STALE_SECONDS_MAX)
     ? { kind: "serve-stale", ageSeconds, because: "disconnected" }

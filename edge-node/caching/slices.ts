@@ -1,4 +1,5 @@
 /** Slices of a representation: what a range on a miss fetches instead of the whole. Pure. */
+import { parseHttpDate } from "#domain/http/date.ts";
 import { type Fields, fieldValue } from "#domain/http/fields.ts";
 
 /** A range moves at most this beyond what it asks for, at each end. */
@@ -36,16 +37,27 @@ export function isSlice({ start, last, sizeBytes }: ContentRange, slice: number)
   return start === from && last === Math.min(sizeBytes, from + SLICE_BYTES) - 1;
 }
 
-/** Whether two slices are of one representation: equal strong entity tags, else equal dates of modification, and the size. */
+/** Whether two slices are of one representation: by one strong validator, and the size. */
 export function isSameRepresentation(a: Fields, b: Fields): boolean {
   if (parseContentRange(a)?.sizeBytes !== parseContentRange(b)?.sizeBytes) return false;
   const [tag, other] = [fieldValue(a, "etag"), fieldValue(b, "etag")];
   if (tag !== undefined || other !== undefined) return tag === other && tag?.startsWith("W/") === false;
-  const modified = fieldValue(a, "last-modified");
-  return modified !== undefined && modified === fieldValue(b, "last-modified");
+  const modifiedMs = strongDateMs(a);
+  return modifiedMs !== undefined && modifiedMs === strongDateMs(b);
 }
 
-/** Whether slices of it can be told from those of another: a strong entity tag, or a date of modification. */
+/** What is modified within a second of its date may be modified again in that second; clocks differ by some more. */
+const STRONG_DATE_MS_MIN = 60_000;
+
+/** The date of modification where it tells representations apart (RFC 9110 section 8.8.2.2). */
+export function strongDateMs(fields: Fields): number | undefined {
+  const dateMs = parseHttpDate(fieldValue(fields, "date") ?? "", 0);
+  const modifiedMs = parseHttpDate(fieldValue(fields, "last-modified") ?? "", 0);
+  const isStrong = dateMs !== undefined && modifiedMs !== undefined && dateMs - modifiedMs >= STRONG_DATE_MS_MIN;
+  return isStrong ? modifiedMs : undefined;
+}
+
+/** Whether slices of it can be told from those of another. */
 export function hasSliceValidator(fields: Fields): boolean {
   return isSameRepresentation(fields, fields);
 }

@@ -1,5 +1,5 @@
 /** Decides whether a response is stored and for how long it is fresh (RFC 9111 sections 3 and 4.2). Pure. */
-import { type Directives, deltaSeconds, parseCacheControl } from "#domain/http/cache-control.ts";
+import { DELTA_SECONDS_MAX, type Directives, deltaSeconds, parseCacheControl } from "#domain/http/cache-control.ts";
 import { parseHttpDate } from "#domain/http/date.ts";
 import { endToEndFields, type Fields, fieldValue } from "#domain/http/fields.ts";
 import { directivesOf, fieldsNamedBy, isWhole, type ResponseDirectives } from "./directives.ts";
@@ -50,6 +50,7 @@ export interface Freshness {
   readonly neverStale: boolean;
   /** `s-maxage` forbids stale but where the response or the Site allow it by name. */
   readonly hasSharedLifetime: boolean;
+  /** Negative where the response does not name it. */
   readonly staleWhileRevalidateSeconds: number;
   readonly staleIfErrorSeconds: number;
 }
@@ -95,6 +96,14 @@ function storedFields(fields: Fields, directives: Directives): Fields {
   return named.length === 0 ? left : new Map([...left].filter(([name]) => !named.includes(name)));
 }
 
+/** They answer a condition or a range of a request: nothing of the representation (RFC 9110 sections 15.3.7 to 15.5.17). */
+const OF_ONE_REQUEST = new Set([206, 304, 412, 416]);
+
+/** RFC 9110 section 15: others are no statuses. */
+function isFinal(status: number): boolean {
+  return status >= 200 && status <= 599;
+}
+
 type Refusal = Exclude<Extract<StorageDecision, { kind: "pass" }>["because"], "no-freshness">;
 
 function refusalOf(
@@ -105,7 +114,7 @@ function refusalOf(
 ): Refusal | undefined {
   if (request.method !== "GET") return "method";
   if (rule.bypass === true) return "rule";
-  if (response.status < 200 || response.status === 206 || response.status === 304) return "status";
+  if (!isFinal(response.status) || OF_ONE_REQUEST.has(response.status)) return "status";
   const mustUnderstand = directives.has("must-understand");
   if (mustUnderstand && !UNDERSTOOD_STATUSES.has(response.status)) return "status";
   const asked = parseCacheControl(fieldValue(request.fields, "cache-control"));
@@ -187,10 +196,11 @@ function initialAgeOf(response: ResponseFacts): number {
 function statedAgeOf(fields: Fields): number {
   const [first = ""] = (fields.get("age")?.[0] ?? "").split(",");
   const digits = /^\s*(\d+)\s*(?:;|$)/.exec(first)?.[1];
-  return digits === undefined ? 0 : Number(digits);
+  return digits === undefined ? 0 : Math.min(Number(digits), DELTA_SECONDS_MAX);
 }
 
+/** Negative where it is not named. */
 function secondsOf(directives: Directives, name: string): number {
   const seconds = deltaSeconds(directives, name);
-  return seconds === undefined || seconds === "invalid" ? 0 : seconds;
+  return seconds === "invalid" ? 0 : (seconds ?? -1);
 }

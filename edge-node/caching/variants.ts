@@ -1,5 +1,5 @@
 /** Which stored variant answers a request: keys made of the fields that Vary names (RFC 9111 section 4.1). Pure. */
-import { type Fields, fieldValue, listMembers } from "#domain/http/fields.ts";
+import { type Fields, fieldValue, listMembers, splitList } from "#domain/http/fields.ts";
 
 /** Names in lower case, sorted, without repetition. */
 export function varyNames(response: Fields): readonly string[] {
@@ -9,7 +9,7 @@ export function varyNames(response: Fields): readonly string[] {
 
 /** Equal for requests that the stored response was negotiated alike for. */
 export function variantKey(names: readonly string[], request: Fields): string {
-  return names.map((name) => `${name}=${normalise(name, fieldValue(request, name) ?? "")}`).join("\n");
+  return names.map((name) => variantOf(name, fieldValue(request, name))).join("\n");
 }
 
 export interface Variant {
@@ -54,9 +54,24 @@ function mostWanted(acceptLanguage: string): string | undefined {
   return second === undefined && first?.tag !== "*" ? first?.tag : undefined;
 }
 
-/** Order and spacing of a list do not make another variant; weights do. */
-function normalise(name: string, value: string): string {
-  const members = listMembers(value).map((member) => member.replace(/\s*;\s*/g, ";"));
-  const isUnordered = name === "accept-encoding" || name === LANGUAGE;
-  return (isUnordered ? members.map((member) => member.toLowerCase()).sort() : members).join(", ");
+/** An absent field is not an empty one. */
+function variantOf(name: string, value: string | undefined): string {
+  if (value === undefined) return name;
+  return `${name}=${name === "accept-encoding" || name === LANGUAGE ? preferences(value) : spaced(value)}`;
+}
+
+/** Order, case and spacing of what is preferred do not make another variant; weights do. */
+function preferences(value: string): string {
+  const members = listMembers(value).map((member) =>
+    member
+      .split(";")
+      .map((part) => part.trim().toLowerCase())
+      .join(";"),
+  );
+  return members.sort().join(", ");
+}
+
+/** Of a field that this cache does not know only the spaces around commas are sure to mean nothing. */
+function spaced(value: string): string {
+  return splitList(value, "quoted-strings").join(", ");
 }

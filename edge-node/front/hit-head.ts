@@ -53,10 +53,11 @@ export function rawFields({ raw, earlierStatus }: HitHead, { cacheStatus, ageSec
   return [...raw, "cache-status", `${earlierStatus}${cacheStatus}`, "age", String(Math.floor(ageSeconds))];
 }
 
-function ownlessFields({ fields }: StoredResponse): Map<string, readonly string[]> {
-  const returned = returnedFields(fields);
+function ownlessFields(stored: StoredResponse): Map<string, readonly string[]> {
+  const returned = returnedFields(stored.fields);
   returned.delete("cache-status");
   returned.delete("age");
+  if (stored.status === 204) returned.delete("content-length");
   return returned;
 }
 

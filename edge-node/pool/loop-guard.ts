@@ -43,16 +43,16 @@ class MarkingUpstream implements Upstream {
     this.#ownId = ownId;
   }
 
-  get isSuspect(): boolean {
-    return this.#upstream.isSuspect;
+  isSuspect(target: string): boolean {
+    return this.#upstream.isSuspect(target);
   }
 
   takeProbe(): boolean {
     return this.#upstream.takeProbe();
   }
 
-  suspect(): void {
-    this.#upstream.suspect();
+  suspect(target: string): void {
+    this.#upstream.suspect(target);
   }
 
   fetch(request: UpstreamRequest): Promise<UpstreamResponse> {

@@ -70,7 +70,7 @@ function nodeWith(peers: Readonly<Record<string, () => UpstreamResponse | Failur
     isBypassed: (target) => target.startsWith("/private/"),
     upstream: {
       fetch: async (request) => answer("upstream", request, upstream()),
-      ...{ isSuspect: false, takeProbe: () => false, suspect: () => undefined },
+      ...{ isSuspect: () => false, takeProbe: () => false, suspect: () => undefined },
     },
   });
   const fetch = (more: Partial<UpstreamRequest> = {}) => {

@@ -24,16 +24,16 @@ export class TieredUpstream implements Upstream {
     this.#options = options;
   }
 
-  get isSuspect(): boolean {
-    return this.#options.upstream.isSuspect;
+  isSuspect(target: string): boolean {
+    return this.#options.upstream.isSuspect(target);
   }
 
   takeProbe(): boolean {
     return this.#options.upstream.takeProbe();
   }
 
-  suspect(): void {
-    this.#options.upstream.suspect();
+  suspect(target: string): void {
+    this.#options.upstream.suspect(target);
   }
 
   /** A peer that fails before its head costs time and no more; one that breaks off later is gone on from where it was. */

@@ -45,14 +45,20 @@ export function readRequest(scheme: Scheme, method: string, target: string, fiel
   const webOrigin = parseWebOrigin(scheme, host);
   if (webOrigin === undefined || otherHosts.length > 0)
     return refused(400, "a request has one Host: a name or address, and perhaps a port");
-  const { authority } = parts;
+  const { authority, path = "/" } = parts;
+  const isOfScheme = parts["scheme"] === undefined || parts["scheme"].toLowerCase() === scheme;
+  if (!isOfScheme) return refused(400, "the target is for another scheme than this connection's");
   if (authority !== undefined && parseWebOrigin(scheme, authority) !== webOrigin)
     return refused(400, "the target is for another host than Host");
-  const path = parts["path"] ?? "/";
+  return { kind: "request", request: requestOf(method, webOrigin, path, endToEndFields(fields)) };
+}
+
+/** Key, look-up and upstream's request are all made of the fields that are passed on: none of this connection alone. */
+function requestOf(method: string, webOrigin: string, target: string, fields: Fields): EdgeRequest {
   const asked = parseCacheControl(fieldValue(fields, "cache-control"));
   const isConditionalOnState = fields.has("if-match") || fields.has("if-unmodified-since");
   const isCacheable = (method === "GET" || method === "HEAD") && !asked.has("no-store") && !isConditionalOnState;
-  return { kind: "request", request: { method, webOrigin, target: path, fields, asked, isCacheable } };
+  return { method, webOrigin, target, fields, asked, isCacheable };
 }
 
 function refused(status: 400 | 501, why: string): Reading {
@@ -60,7 +66,7 @@ function refused(status: 400 | 501, why: string): Reading {
 }
 
 /** What node:http lets through is visible; a fragment is none of a request. */
-const ORIGIN_OR_ABSOLUTE_FORM = /^(?:https?:\/\/(?<authority>[^/?#]*)(?=\/|$))?(?<path>\/[^#]*)?$/i;
+const ORIGIN_OR_ABSOLUTE_FORM = /^(?:(?<scheme>https?):\/\/(?<authority>[^/?#]*)(?=\/|$))?(?<path>\/[^#]*)?$/i;
 /** RFC 3986 section 3.2.2, percent-encoding left out: no name that resolves has it. */
 const HOST = /^(?<name>[a-z0-9._~!$&'()*+,;=-]+|\[[0-9a-f:.]+\])(?::(?<port>\d{1,5}))?$/;
 const DEFAULT_PORTS = { http: "80", https: "443" };
@@ -80,14 +86,22 @@ const VIA = "1.1 Perigee";
  * was for are the gateway's word: from a user agent they would change what is stored without being in its key.
  */
 const NOT_FORWARDED = new Set([
+  "client-ip",
   "expect",
   "forwarded",
   "host",
+  "true-client-ip",
+  "x-client-ip",
+  "x-cluster-client-ip",
+  "x-forwarded",
   "x-host",
+  "x-http-host-override",
   "x-original-host",
   "x-original-url",
   "x-real-ip",
   "x-rewrite-url",
+  "x-scheme",
+  "x-url-scheme",
 ]);
 /** They make another method of a GET, whose answer is stored as that of a GET. */
 const METHOD_OVERRIDES = new Set(["x-http-method", "x-http-method-override", "x-method-override"]);
@@ -103,8 +117,10 @@ export function forwardedFields(
   const isLeftOut = (name: string) =>
     NOT_FORWARDED.has(name) ||
     name.startsWith("x-forwarded-") ||
+    // Where fields become variables `_` and `-` are one: it would be any of those above.
+    name.includes("_") ||
     (wants === "whole" && (CONDITIONS.has(name) || METHOD_OVERRIDES.has(name)));
-  const passed = [...endToEndFields(fields)].filter(([name]) => !isLeftOut(name));
+  const passed = [...fields].filter(([name]) => !isLeftOut(name));
   const [scheme = "", host = ""] = webOrigin.split("://");
   return new Map([
     ...passed,

@@ -23,12 +23,12 @@ export const FLIGHTS_MAX = 4096;
 export interface Upstream {
   /** Throws a `Failure` where there is no response. */
   fetch(request: UpstreamRequest): Promise<UpstreamResponse>;
-  /** Whether the last that was heard of it is that nobody answers. */
-  readonly isSuspect: boolean;
+  /** Whether the last that was heard of it is that nobody answers, for this target at least. */
+  isSuspect(target: string): boolean;
   /** Whether it should be asked although it is suspect: once each interval. */
   takeProbe(): boolean;
   /** It has let somebody wait for longer than they could. */
-  suspect(): void;
+  suspect(target: string): void;
 }
 
 /** A response that is being stored while it is read. */
@@ -39,8 +39,15 @@ export type FlightOutcome =
   | { readonly kind: "arriving"; readonly response: Arriving; readonly received: Fields }
   | { readonly kind: "validated"; readonly stored: StoredResponse }
   /** Not to be shared: for the request that started the flight only. */
-  | { readonly kind: "pass"; readonly response: UpstreamResponse }
+  | { readonly kind: "pass"; readonly response: UpstreamResponse; readonly because: PassReason }
   | { readonly kind: "failed"; readonly failure: Failure };
+
+/** Why a response is not shared; the last three are of this request or this moment, and say nothing of the next ones. */
+export type PassReason =
+  | Extract<StorageDecision, { kind: "pass" }>["because"]
+  | "too-large"
+  | "not-the-slice"
+  | "error-over-good";
 
 export interface Flight {
   readonly outcome: Promise<FlightOutcome>;
@@ -75,6 +82,7 @@ type Named = Pick<EdgeRequest, "webOrigin" | "target">;
 export class Fetching {
   readonly #options: FetchingOptions;
   readonly #flights = new Map<string, Flight>();
+  #tracked = 0;
 
   constructor(options: FetchingOptions) {
     this.#options = options;
@@ -95,16 +103,29 @@ export class Fetching {
     const flight: Flight = { outcome: head.promise, mayStore: true };
     const name = this.#flightOf(request, options.slice);
     const land = () => {
-      if (this.#flights.get(name) === flight) this.#flights.delete(name);
+      for (const own of [name, this.keyOf(request)]) if (this.#flights.get(own) === flight) this.#flights.delete(own);
     };
     this.#flights.set(name, flight);
     this.#fly(request, options, flight, (outcome) => {
       if (outcome.kind !== "arriving") land();
       head.resolve(outcome);
     })
-      .catch((error: unknown) => head.resolve({ kind: "failed", failure: asFailure(error) }))
+      .catch((error: unknown) => {
+        // First: who waited for it may start another.
+        land();
+        head.resolve({ kind: "failed", failure: asFailure(error) });
+      })
       .finally(land);
     return flight;
+  }
+
+  /** Something else that may store an answer for the target: told by `mayStore` when that has become old. */
+  track(request: Named): { readonly flight: { mayStore: boolean } } & Disposable {
+    const flight: Flight = { outcome: NEVER, mayStore: true };
+    this.#tracked += 1;
+    const name = `${this.keyOf(request)} tracked-${this.#tracked}`;
+    this.#flights.set(name, flight);
+    return { flight, [Symbol.dispose]: () => void this.#flights.delete(name) };
   }
 
   /** RFC 9111 section 4.4. */
@@ -137,19 +158,24 @@ export class Fetching {
   /** RFC 9111 section 3.2: the fields of a response without content take the place of those stored. */
   refresh(request: EdgeRequest, stored: StoredResponse, response: UpstreamResponse): StoredResponse | undefined {
     const kept = [...stored.fields].filter(([name]) => name !== "age");
-    const news = [...response.fields].filter(([name]) => !OF_THE_CONTENT.has(name));
+    const news = [...response.fields].filter(([name]) => !KEPT_AT_VALIDATION.has(name));
     const { requestedAtMs, receivedAtMs } = response;
     const facts = { status: stored.status, fields: new Map([...kept, ...news]), requestedAtMs, receivedAtMs };
     const decision = this.decideStorage(request, facts);
     if (decision.kind === "pass") return undefined;
-    return { ...stored, fields: decision.fields, freshness: decision.freshness, requestedAtMs: askedAtMsOf(response) };
+    const names = varyNames(decision.fields);
+    // Negotiated by other fields than was known: it is for those who ask as this request does.
+    const isAsBefore = names.join() === stored.varyNames.join();
+    const variant = isAsBefore ? stored.variant : variantKey(names, request.fields);
+    const { fields, freshness } = decision;
+    return { ...stored, varyNames: names, variant, fields, freshness, requestedAtMs: askedAtMsOf(response) };
   }
 
   /** What is stored goes on to arrive when its readers have left. */
   async fill({ filling, ...head }: Arriving, response: UpstreamResponse, flight: Pick<Flight, "mayStore">) {
     const { store, events } = this.#options;
     const storing = store.begin(head, () => flight.mayStore);
-    filling.spillTo(() => storing.written());
+    filling.spillTo(storing);
     let bytes = 0;
     try {
       for await (const chunk of response.body) {
@@ -158,6 +184,9 @@ export class Fetching {
         const isRead = await filling.push(chunk);
         if (!isRead && bytes > store.bodyBytesMax) break;
       }
+      const part = head.slice === undefined ? undefined : parseContentRange(head.fields);
+      if (part !== undefined && bytes !== part.last - part.start + 1)
+        throw new Failure("upstream-malformed", `${head.key}: a part of ${bytes} bytes is not what Content-Range says`);
     } catch (error) {
       const failure = asFailure(error);
       events.upstreamFailed(failure);
@@ -193,11 +222,31 @@ export class Fetching {
       response.discard();
       return resolve({ kind: "validated", stored: this.#validate(request, stored, response, flight) });
     }
-    const arriving = this.#arrivingOf(request, response, slice);
-    if (arriving === undefined || isErrorOverGood(stored, response)) return resolve({ kind: "pass", response });
+    // Nothing was asked to be validated: the upstream answers a question of its own.
+    if (response.status === 304) {
+      response.discard();
+      throw new Failure("upstream-malformed", `${request.target}: 304 without a condition`);
+    }
+    const arriving = isErrorOverGood(stored, response) ? "error-over-good" : this.#arrivingOf(request, response, slice);
+    if (typeof arriving === "string") return resolve({ kind: "pass", response, because: arriving });
+    if (slice !== undefined && arriving.slice === undefined) {
+      const whole = await this.#wholeElsewhere(request, flight);
+      if (whole !== undefined) {
+        response.discard();
+        return resolve(whole);
+      }
+    }
     resolve({ kind: "arriving", response: arriving, received: response.fields });
     await this.fill(arriving, response, flight);
     this.#encode(request, arriving);
+  }
+
+  /** An upstream that answers a part with the whole is read once: where no flight has the whole, this one becomes it. */
+  async #wholeElsewhere(request: EdgeRequest, flight: Flight): Promise<FlightOutcome | undefined> {
+    const other = this.find(request);
+    if (other === undefined) this.#flights.set(this.#flightOf(request, undefined), flight);
+    const outcome = await other?.outcome;
+    return outcome?.kind === "arriving" ? outcome : undefined;
   }
 
   /** For the next one who asks as this one did. */
@@ -209,21 +258,23 @@ export class Fetching {
 
   #validate(request: EdgeRequest, stored: StoredResponse, response: UpstreamResponse, flight: Flight): StoredResponse {
     const updated = this.refresh(request, stored, response);
-    if (updated === undefined) this.#options.store.remove(cacheKeyOf(stored));
-    else if (flight.mayStore) this.#options.store.update(updated);
+    if (updated === undefined || updated.variant !== stored.variant) this.#options.store.remove(cacheKeyOf(stored));
+    if (updated !== undefined && flight.mayStore) this.#options.store.update(updated);
     return updated ?? stored;
   }
 
-  /** `undefined` for what is not stored. */
-  #arrivingOf(request: EdgeRequest, response: UpstreamResponse, slice: number | undefined): Arriving | undefined {
+  /** Why not, for what is not stored. */
+  #arrivingOf(request: EdgeRequest, response: UpstreamResponse, slice: number | undefined): Arriving | PassReason {
     const part = response.status === 206 ? parseContentRange(response.fields) : undefined;
     const isWantedSlice =
       slice !== undefined && part !== undefined && isSlice(part, slice) && hasSliceValidator(response.fields);
+    // Of a part that was asked for nothing else says what the whole is.
+    if (slice !== undefined && !isWantedSlice && response.status !== 200) return "not-the-slice";
     const status = isWantedSlice ? 200 : response.status;
     const decision = this.decideStorage(request, { ...response, status });
+    if (decision.kind === "pass") return decision.because;
     const length = lengthOf(response.fields);
-    const isTooLarge = length !== undefined && length > this.#options.store.bodyBytesMax;
-    if (decision.kind === "pass" || isTooLarge) return undefined;
+    if (length !== undefined && length > this.#options.store.bodyBytesMax) return "too-large";
     const head = headOf(this.#options.site, request, { ...response, status }, decision);
     return { ...head, ...(isWantedSlice ? { slice } : {}), filling: new Filling() };
   }
@@ -234,8 +285,15 @@ export class Fetching {
   }
 }
 
+/** How the upstream failed, where it did not send the response that it was asked for. */
+export function failingOf(failure: Failure): UpstreamFailing {
+  return failure.detail["status"] === undefined ? "disconnected" : "server-error";
+}
+
+const NEVER = new Promise<never>(() => undefined);
+
 /** They describe the content that was sent, which a response without content has none of, and what was validated. */
-const OF_THE_CONTENT = new Set([
+const KEPT_AT_VALIDATION = new Set([
   "content-encoding",
   "content-length",
   "content-md5",

@@ -34,7 +34,7 @@ async function gather(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
 t.test("with a disk nobody holds up a body, and who comes late gets all of it", async (t) => {
   const { state, written } = disk();
   const filling = new Filling();
-  filling.spillTo(written);
+  filling.spillTo({ written, isInMemory: () => false });
   const idle = filling.read();
   const started = idle.next();
   for (const piece of pieces.slice(0, 30)) {
@@ -52,6 +52,20 @@ t.test("with a disk nobody holds up a body, and who comes late gets all of it", 
   const first = Buffer.from((await started).value ?? []);
   t.ok(Buffer.concat([first, await gather(idle)]).equals(whole), "one that stood still has missed nothing");
   t.strictSame([state.opened, state.closed], [1, 1], "one file, closed after the last reader");
+});
+
+t.test("a body that is stored in memory is held up by nobody while it is", async (t) => {
+  const filling = new Filling();
+  let isInMemory = true;
+  filling.spillTo({ written: () => undefined, isInMemory: () => isInMemory });
+  const idle = filling.read();
+  for (const piece of pieces.slice(0, 30)) await filling.push(piece);
+  t.ok(filling.isJoinable);
+  isInMemory = false;
+  const rest = gather(idle);
+  for (const piece of pieces.slice(30)) await filling.push(piece);
+  filling.finish();
+  t.ok((await rest).equals(whole));
 });
 
 t.test("without a disk it goes at the pace of its slowest reader", async (t) => {

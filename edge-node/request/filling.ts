@@ -12,13 +12,21 @@ interface Chunk {
   readonly bytes: Uint8Array;
 }
 
+/** Where the bytes go that arrive. */
+export interface Behind {
+  /** What can be read again from the disk; `undefined` where it does not go there. */
+  written(): Written | undefined;
+  /** Whether it has all of them in memory: then so may this, at no cost. */
+  isInMemory(): boolean;
+}
+
 export class Filling {
   #state: State = { kind: "arriving" };
   /** The last bytes that came, without gaps. */
   readonly #window: Chunk[] = [];
   #windowStart = 0;
   #end = 0;
-  #written: (() => Written | undefined) | undefined;
+  #behind: Behind | undefined;
   /** Opened once something has fallen out: it can be read also when the store removes it. */
   #file: Promise<OpenWritten | undefined> | undefined;
   readonly #readers = new Set<{ at: number }>();
@@ -26,12 +34,12 @@ export class Filling {
 
   /** False once the beginning is gone: nobody may join any more. */
   get isJoinable(): boolean {
-    return this.#windowStart === 0 || (this.#file !== undefined && this.#written?.() !== undefined);
+    return this.#windowStart === 0 || (this.#file !== undefined && this.#behind?.written() !== undefined);
   }
 
-  /** Where what has been written of it can be read again. */
-  spillTo(written: () => Written | undefined): void {
-    this.#written = written;
+  /** What keeps it beside this. */
+  spillTo(behind: Behind): void {
+    this.#behind = behind;
   }
 
   /** Resolves when there is room for more: false when nobody reads it and nobody will. */
@@ -40,8 +48,9 @@ export class Filling {
     this.#end += bytes.byteLength;
     this.#announce();
     for (;;) {
+      if (this.#behind?.isInMemory() === true) return true;
       this.#drop();
-      if (this.#end - this.#windowStart <= FILLING_BYTES_MAX || this.#written?.() !== undefined) return true;
+      if (this.#end - this.#windowStart <= FILLING_BYTES_MAX || this.#behind?.written() !== undefined) return true;
       if (this.#readers.size === 0) return false;
       await this.#changed.promise;
     }
@@ -107,7 +116,7 @@ export class Filling {
   #drop(): void {
     const isOver = () => this.#end - this.#windowStart > FILLING_BYTES_MAX;
     const slowest = Math.min(this.#end, ...[...this.#readers].map(({ at }) => at));
-    const written = this.#written?.();
+    const written = this.#behind?.written();
     const spare = Math.max(slowest, written?.bytes ?? 0);
     for (let first = this.#window[0]; first !== undefined && isOver(); first = this.#window[0]) {
       const end = first.start + first.bytes.byteLength;

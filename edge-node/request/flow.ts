@@ -12,7 +12,14 @@ import type { CacheOutcome } from "../events.ts";
 import type { StoredResponse } from "../store/stored-response.ts";
 import { type EdgeRequest, type Reading, readRequest } from "./edge-request.ts";
 import type { Exchange } from "./exchange.ts";
-import { Fetching, type FetchingOptions, type Flight, type FlightOutcome } from "./fetching.ts";
+import {
+  Fetching,
+  type FetchingOptions,
+  type Flight,
+  type FlightOutcome,
+  failingOf,
+  type PassReason,
+} from "./fetching.ts";
 import { Forwarding } from "./forwarding.ts";
 import type { PeerAsker } from "./peer-asker.ts";
 import { type Answer, interimTo, partOf, sendAnswer, sendFailure } from "./sending.ts";
@@ -36,6 +43,8 @@ export class RequestFlow {
   readonly #forwarding: Forwarding;
   readonly #slices: SliceServing;
   readonly #uncacheable: BoundedMap<string, true>;
+  /** Of which an upstream gives no slices that can be stored: a range is asked for as it is, or the whole fetched. */
+  readonly #unsliced: BoundedMap<string, "forward" | "whole">;
 
   constructor(options: RequestFlowOptions) {
     const { clock } = options;
@@ -43,10 +52,9 @@ export class RequestFlow {
     this.#fetching = new Fetching(options);
     this.#forwarding = new Forwarding(options, this.#fetching);
     this.#slices = new SliceServing(options, this.#fetching);
-    this.#uncacheable = new BoundedMap({
-      entriesMax: UNCACHEABLE_TARGETS_MAX,
-      lifetime: { ms: UNCACHEABLE_MS, clock },
-    });
+    const bounds = { entriesMax: UNCACHEABLE_TARGETS_MAX, lifetime: { ms: UNCACHEABLE_MS, clock } };
+    this.#uncacheable = new BoundedMap(bounds);
+    this.#unsliced = new BoundedMap(bounds);
   }
 
   /** `asker` for a request of another edge. */
@@ -66,7 +74,8 @@ export class RequestFlow {
       if (response.headersSent) response.destroy();
       else sendFailure(response, error, "fwd=bypass");
     }
-    events.served({ method, target: url }, outcome, response.statusCode, (clock.monotonicMs() - startedMs) / 1000);    return outcome;
+    events.served({ method, target: url }, outcome, response.statusCode, (clock.monotonicMs() - startedMs) / 1000);
+    return outcome;
   }
 
   async #handle(
@@ -134,43 +143,59 @@ export class RequestFlow {
 
   async #miss(exchange: Exchange, stored: StoredResponse | undefined, because: Because): Promise<CacheOutcome> {
     const { request } = exchange;
-    const isAlone =
-      request.method === "HEAD" || (stored === undefined && this.#uncacheable.has(this.#fetching.keyOf(request)));
-    if (isAlone) return await this.#forwarding.forward(exchange, `fwd=${because}`, stored);
+    const key = this.#fetching.keyOf(request);
     const slice = stored === undefined ? firstSliceOf(request) : undefined;
-    return slice === undefined
+    const way = slice === undefined ? "whole" : this.#wayOfRange(request, key);
+    const isAlone = request.method === "HEAD" || (stored === undefined && this.#uncacheable.has(key));
+    if (isAlone || way === "forward") return await this.#forwarding.forward(exchange, `fwd=${because}`, stored);
+    return slice === undefined || way === "whole"
       ? await this.#fetch(exchange, stored, because)
       : await this.#serveSlices(exchange, slice, because);
   }
 
+  /** What an authorised request gets is seldom for others: it is not asked for more than it wants. */
+  #wayOfRange(request: EdgeRequest, key: string): "forward" | "whole" | "slices" {
+    return request.fields.has("authorization") ? "forward" : (this.#unsliced.get(key) ?? "slices");
+  }
+
   /** Joins the flight for the target or starts it; what turns out not to be shared goes on its own. */
-  async #fetch(exchange: Exchange, stored: StoredResponse | undefined, because: Because): Promise<CacheOutcome> {
+  async #fetch(
+    exchange: Exchange,
+    stored: StoredResponse | undefined,
+    because: Because,
+    isAgain = false,
+  ): Promise<CacheOutcome> {
     const { request } = exchange;
     const mayBeStale = stored !== undefined && this.#fetching.onFailure(stored, "disconnected").kind === "serve-stale";
-    if (mayBeStale && this.#options.upstream.isSuspect) return await this.#serveWithoutWaiting(exchange, stored);
+    if (mayBeStale && this.#options.upstream.isSuspect(request.target))
+      return await this.#serveWithoutWaiting(exchange, stored);
     const joined = this.#fetching.find(request);
     const onInterim = interimTo(exchange.response, exchange.incoming.httpVersionMinor);
     const flight = joined ?? this.#fetching.start(request, { stored, onInterim });
     if (flight === undefined) return await this.#forwarding.forward(exchange, `fwd=${because}`);
-    const outcome = await (mayBeStale ? this.#outcomeInTime(flight, joined === undefined) : flight.outcome);
+    const outcome = await (mayBeStale ? this.#outcomeInTime(request, flight, joined === undefined) : flight.outcome);
     const status = `fwd=${because}${joined === undefined ? "" : "; collapsed"}`;
     if (joined !== undefined && !isShared(outcome, request))
       return await this.#forwarding.forward(exchange, `fwd=${because}`);
     switch (outcome.kind) {
       case "failed":
+        // It may be the leader's own fields that the upstream broke off for: one of those who waited leads again.
+        if (joined !== undefined && !isAgain && outcome.failure.code === "upstream-truncated")
+          return await this.#fetch(exchange, stored, because, true);
         return await this.#onFailure(exchange, stored, outcome.failure, status);
       case "validated":
         await this.#serve(exchange, outcome.stored, `${status}; fwd-status=304; stored`);
         return "validated";
       case "pass":
-        await this.#pass(exchange, outcome.response, status);
+        await this.#pass(exchange, outcome, status);
         return OUTCOMES[because];
       case "arriving": {
         const { filling, ...head } = outcome.response;
         const body = (range?: ResolvedRange) => partOf(filling.read(), range);
         const received = joined === undefined ? outcome.received : head.fields;
         const fields = this.#options.compressor?.announced({ ...head, fields: received }) ?? received;
-        await this.#send(exchange, { ...head, fields, ...this.#ageOf(head), cacheStatus: `${status}; stored`, body });
+        const answer = { ...head, fields, ...this.#ageOf(head), cacheStatus: `${status}; stored`, body };
+        await this.#send(exchange, { ...answer, isArriving: true });
         return joined === undefined ? OUTCOMES[because] : "collapsed";
       }
     }
@@ -179,24 +204,29 @@ export class RequestFlow {
   async #serveSlices(exchange: Exchange, first: number, because: Because): Promise<CacheOutcome> {
     const { request, response, incoming } = exchange;
     const onInterim = interimTo(response, incoming.httpVersionMinor);
-    const found = await this.#slices.answer(request, first, onInterim);
+    const fwd = `fwd=${because}`;
+    const key = this.#fetching.keyOf(request);
+    const found = await this.#slices.answer(request, first, fwd, onInterim);
     switch (found.kind) {
       case "answer":
+        if (found.answer.isArriving === true) this.#unsliced.set(key, "whole");
         await this.#send(exchange, found.answer);
         return found.isHit ? "hit" : OUTCOMES[because];
       case "pass":
-        await this.#pass(exchange, found.response, `fwd=${because}`);
+        await this.#pass(exchange, found, fwd);
         return OUTCOMES[because];
       case "forward":
-        return await this.#forwarding.forward(exchange, `fwd=${because}`);
+        if (found.because !== undefined) this.#unsliced.set(key, "forward");
+        return await this.#forwarding.forward(exchange, fwd);
       case "failed":
-        return await this.#onFailure(exchange, undefined, found.failure, `fwd=${because}`);
+        return await this.#onFailure(exchange, undefined, found.failure, fwd);
     }
   }
 
-  /** What is not shared: the next ones do not wait for each other, but where the upstream failed. */
-  async #pass(exchange: Exchange, response: FlightResponse, status: string): Promise<void> {
-    if (response.status < 500) this.#uncacheable.set(this.#fetching.keyOf(exchange.request), true);
+  /** What is not shared, for what it is: the next ones do not wait for each other. */
+  async #pass(exchange: Exchange, { response, because }: Passed, status: string): Promise<void> {
+    const isAlwaysSo = ALWAYS_UNSHARED.has(because) && response.status < 400;
+    if (isAlwaysSo) this.#uncacheable.set(this.#fetching.keyOf(exchange.request), true);
     const body = (range?: ResolvedRange) => partOf(response.body, range);
     const cacheStatus = `${status}; fwd-status=${response.status}`;
     try {
@@ -212,8 +242,7 @@ export class RequestFlow {
     failure: Failure,
     status: string,
   ): Promise<CacheOutcome> {
-    const failing = failure.detail["status"] === undefined ? "disconnected" : "server-error";
-    const decision = stored && this.#fetching.onFailure(stored, failing);
+    const decision = stored && this.#fetching.onFailure(stored, failingOf(failure));
     this.#options.events.upstreamFailed(failure);
     if (stored !== undefined && decision?.kind === "serve-stale") {
       await this.#serve(exchange, stored, `${status}; detail=${decision.because}`);
@@ -231,10 +260,10 @@ export class RequestFlow {
   }
 
   /** A flight that takes too long goes on; whoever can have stale does not wait for it. */
-  async #outcomeInTime(flight: Flight, isOwn: boolean): Promise<FlightOutcome> {
+  async #outcomeInTime({ target }: EdgeRequest, flight: Flight, isOwn: boolean): Promise<FlightOutcome> {
     const late = Promise.withResolvers<FlightOutcome>();
     using _timer = this.#options.clock.timer(STALE_WAIT_MS, () => {
-      this.#options.upstream.suspect();
+      this.#options.upstream.suspect(target);
       const failure = new Failure("upstream-timeout", `no answer in ${STALE_WAIT_MS} ms`, { retryable: true });
       late.resolve({ kind: "failed", failure });
       if (isOwn) void flight.outcome.then(discardUnshared);
@@ -245,7 +274,8 @@ export class RequestFlow {
   /** In the background, once per target; its failure leaves what is stored. */
   #revalidate(request: EdgeRequest, stored: StoredResponse): void {
     const { upstream, events } = this.#options;
-    if (this.#fetching.find(request) !== undefined || (upstream.isSuspect && !upstream.takeProbe())) return;
+    if (this.#fetching.find(request) !== undefined || (upstream.isSuspect(request.target) && !upstream.takeProbe()))
+      return;
     const flight = this.#fetching.start(request, { stored });
     void flight?.outcome.then((outcome) => {
       discardUnshared(outcome);
@@ -299,7 +329,18 @@ export class RequestFlow {
 
 /** Why the upstream is asked. */
 type Because = Extract<LookupDecision, { kind: "forward" | "validate" }>["because"];
-type FlightResponse = Extract<FlightOutcome, { kind: "pass" }>["response"];
+type Passed = Pick<Extract<FlightOutcome, { kind: "pass" }>, "response" | "because">;
+
+/** They are of the response, whoever asks. */
+const ALWAYS_UNSHARED: ReadonlySet<PassReason> = new Set([
+  "no-freshness",
+  "no-store",
+  "private",
+  "rule",
+  "set-cookie",
+  "too-large",
+  "vary",
+]);
 
 /** What became of it where the upstream answered with a response of its own. */
 const OUTCOMES: Readonly<Record<Because, CacheOutcome>> = {

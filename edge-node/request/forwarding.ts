@@ -28,16 +28,21 @@ export class Forwarding {
       incoming.headers["content-length"] !== undefined || incoming.headers["transfer-encoding"] !== undefined;
     // RFC 9110 section 9.3.1: an upstream that ignores the content of a GET would take it for a request.
     const isContentSent = hasContent && request.method !== "GET" && request.method !== "HEAD";
+    using tracked = this.#fetching.track(request);
+    // What a HEAD says may change what is stored for all: it is asked as a GET for all would be.
+    const mayFreshen = request.method === "HEAD" && stored !== undefined;
     const response = await this.#options.upstream.fetch({
       method: request.method,
       target: request.target,
-      fields: forwardedFields(request, "as-asked", addressOf(incoming.socket.remoteAddress)),
+      fields: mayFreshen
+        ? forwardedFields(request, "whole")
+        : forwardedFields(request, "as-asked", addressOf(incoming.socket.remoteAddress)),
       onInterim: interimTo(exchange.response, incoming.httpVersionMinor),
       ...(isContentSent ? { body: incoming } : {}),
       ...(request.askedBy === undefined ? {} : { askedBy: request.askedBy }),
     });
     if (!isSafe(request)) this.#invalidate(request, response);
-    if (request.method === "HEAD" && stored !== undefined) this.#freshen(request, stored, response);
+    if (mayFreshen && tracked.flight.mayStore) this.#freshen(request, stored, response);
     const arriving = this.#forLaterGets(request, response);
     const cacheStatus = `${status}; fwd-status=${response.status}${arriving === undefined ? "" : "; stored"}`;
     await this.#send(exchange, response, cacheStatus, arriving);
@@ -78,12 +83,16 @@ export class Forwarding {
   #freshen(request: EdgeRequest, stored: StoredResponse, response: UpstreamResponse): void {
     if (response.status !== 200 || stored.status !== 200) return;
     const length = fieldValue(response.fields, "content-length");
-    const isSame =
-      ["etag", "last-modified"].every((name) => isSameOrUnsaid(name, stored, response)) &&
-      (length === undefined || Number(length) === stored.body.byteLength);
-    const updated = isSame ? this.#fetching.refresh(request, stored, response) : undefined;
-    if (updated === undefined) this.#options.store.remove(cacheKeyOf(stored));
-    else this.#options.store.update(updated);
+    const validators = ["etag", "last-modified"].filter((name) => response.fields.has(name));
+    const isOther =
+      validators.some((name) => fieldValue(response.fields, name) !== fieldValue(stored.fields, name)) ||
+      (length !== undefined && Number(length) !== stored.body.byteLength);
+    if (isOther) {
+      this.#options.store.remove(cacheKeyOf(stored));
+      return;
+    }
+    const updated = validators.length === 0 ? undefined : this.#fetching.refresh(request, stored, response);
+    if (updated !== undefined && updated.variant === stored.variant) this.#options.store.update(updated);
   }
 
   /** RFC 9110 section 9.3.3: a POST's answer with explicit freshness that names the target as where its content is. */
@@ -94,7 +103,8 @@ export class Forwarding {
     const decision = this.#fetching.decideStorage(request, response);
     if (decision.kind === "pass") return undefined;
     const arriving = { ...headOf(this.#options.site, request, response, decision), filling: new Filling() };
-    void this.#fetching.fill(arriving, response, { mayStore: true });
+    const tracked = this.#fetching.track(request);
+    void this.#fetching.fill(arriving, response, tracked.flight).finally(() => tracked[Symbol.dispose]());
     return arriving;
   }
 }
@@ -104,11 +114,6 @@ function targetNamed({ webOrigin, target }: EdgeRequest, reference: string | und
   if (reference === undefined || !URL.canParse(reference, webOrigin + target)) return undefined;
   const url = new URL(reference, webOrigin + target);
   return url.origin === webOrigin ? url.pathname + url.search : undefined;
-}
-
-function isSameOrUnsaid(name: string, stored: StoredResponse, response: UpstreamResponse): boolean {
-  const said = fieldValue(response.fields, name);
-  return said === undefined || said === fieldValue(stored.fields, name);
 }
 
 /** IPv4 as such where a socket has it mapped into IPv6. */

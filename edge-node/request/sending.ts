@@ -18,6 +18,8 @@ export interface Answer {
   readonly ageSeconds?: number;
   /** Read only where the answer has content; the range alone where one is given. */
   readonly body: (range?: ResolvedRange) => AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  /** The body can be read from its beginning only: several ranges are answered with the whole. */
+  readonly isArriving?: boolean;
 }
 
 export async function sendAnswer(
@@ -31,7 +33,9 @@ export async function sendAnswer(
   if (answer.ageSeconds !== undefined) fields.set("age", [String(Math.floor(answer.ageSeconds))]);
   const length = fieldValue(fields, "content-length");
   const sizeBytes = length === undefined ? undefined : Number(length);
-  const selection = decideSelection(request, { ...answer, sizeBytes }, nowMs);
+  if (answer.status === 204) fields.delete("content-length");
+  const decided = decideSelection(request, { ...answer, sizeBytes }, nowMs);
+  const selection = decided.kind === "parts" && answer.isArriving === true ? WHOLE : decided;
   switch (selection.kind) {
     case "not-modified":
       for (const name of OF_THE_CONTENT) fields.delete(name);
@@ -45,7 +49,7 @@ export async function sendAnswer(
       fields.set("content-range", [`bytes ${start}-${last}/${sizeBytes}`]);
       fields.set("content-length", [String(last - start + 1)]);
       writeHead(response, 206, fields);
-      return await sendBody(response, answer.body(selection.range));
+      return await sendBody(response, answer.body(selection.range), last - start + 1);
     }
     case "parts": {
       const { ranges } = selection;
@@ -55,14 +59,16 @@ export async function sendAnswer(
       fields.set("content-type", [parts.contentType]);
       fields.set("content-length", [String(parts.byteLength)]);
       writeHead(response, 206, fields);
-      return await sendBody(response, parts.body());
+      return await sendBody(response, parts.body(), parts.byteLength);
     }
     case "whole":
       if (request.method === "HEAD") return end(response, answer.status, fields);
       writeHead(response, answer.status, fields);
-      return await sendBody(response, answer.body());
+      return await sendBody(response, answer.body(), sizeBytes);
   }
 }
+
+const WHOLE = { kind: "whole" } as const;
 
 /** Proxy-Status names (RFC 9209 section 2.3) of what this edge answers itself. */
 const PROXY_ERRORS: Partial<Record<Failure["code"], string>> = {
@@ -153,16 +159,25 @@ function end(response: ServerResponse, status: number, fields: Fields): void {
   response.end();
 }
 
-/** A body that fails cuts the connection: the user agent must not take a part for the whole. */
+/**
+ * A body that fails, or is not of the length that the head says, cuts the connection: the user agent must not take a part
+ * for the whole, nor the next answer for a part of this one.
+ */
 async function sendBody(
   response: ServerResponse,
   body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  expectedBytes: number | undefined,
 ): Promise<void> {
+  let bytes = 0;
   try {
     for await (const chunk of body) {
       if (response.destroyed) return;
+      bytes += chunk.byteLength;
+      if (bytes > (expectedBytes ?? bytes)) break;
       if (!response.write(chunk)) await room(response);
     }
+    if (bytes !== (expectedBytes ?? bytes))
+      throw new Failure("upstream-truncated", `a body of ${bytes} bytes where ${expectedBytes} were announced`);
     response.end();
   } catch (error) {
     response.destroy();

@@ -8,7 +8,14 @@ import { variantKey } from "../caching/variants.ts";
 import type { StoredResponse } from "../store/stored-response.ts";
 import type { UpstreamResponse } from "../upstream/upstream-client.ts";
 import type { EdgeRequest } from "./edge-request.ts";
-import type { Arriving, Fetching, FetchingOptions, FlightOptions } from "./fetching.ts";
+import {
+  type Arriving,
+  type Fetching,
+  type FetchingOptions,
+  type FlightOptions,
+  failingOf,
+  type PassReason,
+} from "./fetching.ts";
 import { type Answer, bytesOfStored, partOf } from "./sending.ts";
 
 /** A slice that is stored, or arrives. */
@@ -17,9 +24,9 @@ type Slice = StoredResponse | Arriving;
 export type SliceAnswer =
   | { readonly kind: "answer"; readonly answer: Answer; readonly isHit: boolean }
   /** The upstream has answered with something else: the request's own, where it may be used for it. */
-  | { readonly kind: "pass"; readonly response: UpstreamResponse }
-  /** To be passed on as it was asked. */
-  | { readonly kind: "forward" }
+  | { readonly kind: "pass"; readonly response: UpstreamResponse; readonly because: PassReason }
+  /** To be passed on as it was asked; where it says so, the next ones too. */
+  | { readonly kind: "forward"; readonly because?: PassReason }
   | { readonly kind: "failed"; readonly failure: Failure };
 
 type Obtained =
@@ -44,24 +51,30 @@ export class SliceServing {
     this.#fetching = fetching;
   }
 
-  async answer(request: EdgeRequest, first: number, onInterim: FlightOptions["onInterim"]): Promise<SliceAnswer> {
+  /** `fwd` is why the upstream would be asked, in the words of Cache-Status. */
+  async answer(
+    request: EdgeRequest,
+    first: number,
+    fwd: string,
+    onInterim: FlightOptions["onInterim"],
+  ): Promise<SliceAnswer> {
     const obtained = await this.#obtain(request, first, onInterim);
     if (obtained.kind === "whole")
-      return { kind: "answer", answer: this.#wholeAnswer(obtained.response), isHit: false };
+      return { kind: "answer", answer: this.#wholeAnswer(obtained.response, fwd), isHit: false };
     if (obtained.kind !== "slice") return obtained;
     const { slice, isHit } = obtained;
     const sizeBytes = parseContentRange(slice.fields)?.sizeBytes ?? 0;
     const fields = new Map([...slice.fields, ["content-length", [String(sizeBytes)]] as const]);
     fields.delete("content-range");
     const body = (range: ResolvedRange = { start: 0, end: sizeBytes - 1 }) => this.#body(request, first, slice, range);
-    const cacheStatus = isHit ? "hit" : "fwd=uri-miss; stored";
+    const cacheStatus = isHit ? "hit" : `${fwd}; stored`;
     const answer = { status: 200, fields, ageSeconds: this.#ageOf(slice), cacheStatus, body };
     return { kind: "answer", answer, isHit };
   }
 
-  #wholeAnswer(response: Arriving): Answer {
+  #wholeAnswer(response: Arriving, fwd: string): Answer {
     const body = (range?: ResolvedRange) => partOf(response.filling.read(), range);
-    return { ...response, ageSeconds: this.#ageOf(response), cacheStatus: "fwd=uri-miss; stored", body };
+    return { ...response, ageSeconds: this.#ageOf(response), cacheStatus: `${fwd}; stored`, body, isArriving: true };
   }
 
   /** The next slice is fetched while one is sent. Throws where one is not of the same representation. */
@@ -107,12 +120,12 @@ export class SliceServing {
         return { kind: "slice", slice: outcome.stored, isHit: false };
       case "pass":
         if (joined !== undefined) return { kind: "forward" };
-        if (outcome.response.status !== 206) return { kind: "pass", response: outcome.response };
+        if (outcome.response.status !== 206) return outcome;
         outcome.response.discard();
-        return { kind: "forward" };
+        return { kind: "forward", because: outcome.because };
       case "arriving": {
         const { response } = outcome;
-        if (joined !== undefined && !isFor(response, request.fields)) return { kind: "forward" };
+        if (!isFor(response, request.fields)) return { kind: "forward" };
         return response.slice === slice
           ? { kind: "slice", slice: response, isHit: false }
           : { kind: "whole", response };
@@ -121,8 +134,7 @@ export class SliceServing {
   }
 
   #onFailure(stored: StoredResponse | undefined, failure: Failure): Obtained {
-    const failing = failure.detail["status"] === undefined ? "disconnected" : "server-error";
-    if (stored !== undefined && this.#fetching.onFailure(stored, failing).kind === "serve-stale")
+    if (stored !== undefined && this.#fetching.onFailure(stored, failingOf(failure)).kind === "serve-stale")
       return { kind: "slice", slice: stored, isHit: true };
     return { kind: "failed", failure };
   }

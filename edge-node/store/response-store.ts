@@ -1,6 +1,6 @@
 /** The store of a node, for all its pull sites: a memory tier in front of a disk tier, or memory alone. */
 import type { PurgeSpec } from "#domain/content/purge.ts";
-import { isFailure } from "#domain/failure.ts";
+import { Failure, isFailure } from "#domain/failure.ts";
 import type { Fields } from "#domain/http/fields.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { Random } from "#platform/random.ts";
@@ -8,6 +8,7 @@ import type { Written } from "./body-file.ts";
 import type { IndexedResponse } from "./disk-row.ts";
 import type { StoreUsage } from "./disk-space.ts";
 import { DiskTier, type DiskWriting, type StoreEvents } from "./disk-tier.ts";
+import { FillBudget } from "./fill-budget.ts";
 import { MemoryTier } from "./memory-tier.ts";
 import { asReceived, PurgeMarks, type PurgeOrder } from "./purging.ts";
 import type { ResponseHead, StoredResponse } from "./stored-response.ts";
@@ -37,6 +38,8 @@ export interface ResponseStoreOptions {
 export interface Storing {
   /** What of the body can be read from the disk already; `undefined` where it does not go there. */
   written(): Written | undefined;
+  /** Whether all of it so far is in memory, to be stored there. */
+  isInMemory(): boolean;
   /** Never waits. */
   write(chunk: Uint8Array): void;
   /** In memory at once; resolves once the disk has it too, or has refused it. */
@@ -50,6 +53,7 @@ export class ResponseStore implements AsyncDisposable {
   readonly #options: ResponseStoreOptions;
   readonly #marks = new PurgeMarks();
   readonly #memory: MemoryTier;
+  readonly #fills: FillBudget;
   readonly #disk: DiskTier | undefined;
   readonly #sweeping: Sweeping;
   readonly #memoryBodyBytesMax: number;
@@ -66,6 +70,7 @@ export class ResponseStore implements AsyncDisposable {
     const { memoryBytesMax, clock, events } = options;
     this.#options = options;
     this.#disk = disk;
+    this.#fills = new FillBudget(options.memoryBytesMax);
     this.#memory = new MemoryTier(memoryBytesMax, this.#marks);
     this.#memoryBodyBytesMax = disk === undefined ? DISKLESS_BODY_BYTES_MAX : MEMORY_BODY_BYTES_MAX;
     this.bodyBytesMax = disk?.bodyBytesMax ?? Math.min(DISKLESS_BODY_BYTES_MAX, memoryBytesMax);
@@ -110,42 +115,77 @@ export class ResponseStore implements AsyncDisposable {
   /** `isWanted` is asked again when all is there. */
   begin(head: ResponseHead, isWanted: () => boolean): Storing {
     const isStillWanted = () => isWanted() && !this.#marks.hasPurged(head);
-    let chunks: Uint8Array[] = [];
+    const held = this.#hold(head.key);
     let bytes = 0;
     let onDisk: DiskWriting | undefined;
     const toDisk = () => {
       onDisk = this.#disk?.begin(head, isStillWanted);
-      for (const chunk of chunks) onDisk?.write(chunk);
-      chunks = [];
+      for (const chunk of held.release()) onDisk?.write(chunk);
     };
     const toMemory = () => {
-      const body = joined(chunks, bytes);
+      const body = joined(held.release(), bytes);
       this.#memory.put({ ...head, body });
-      chunks = [body];
-      toDisk();
+      onDisk = this.#disk?.begin(head, isStillWanted);
+      onDisk?.write(body);
     };
     return {
       written: () => onDisk?.written(),
+      isInMemory: () => !held.isGivenUp && bytes <= this.#memoryBodyBytesMax,
       write: (chunk) => {
         bytes += chunk.byteLength;
         if (bytes > this.bodyBytesMax) {
           void onDisk?.abandon();
           onDisk = undefined;
-          chunks = [];
-          return;
+          return held.giveUp();
         }
         if (bytes - chunk.byteLength > this.#memoryBodyBytesMax) return onDisk?.write(chunk);
-        chunks.push(chunk);
-        if (bytes > this.#memoryBodyBytesMax) toDisk();
+        held.add(chunk);
+        if (bytes > this.#memoryBodyBytesMax && !held.isGivenUp) toDisk();
       },
       finish: async () => {
-        if (bytes > this.bodyBytesMax) return;
-        if (bytes <= this.#memoryBodyBytesMax && !isStillWanted()) return;
+        if (bytes > this.bodyBytesMax || held.isGivenUp) return;
+        if (bytes <= this.#memoryBodyBytesMax && !isStillWanted()) return held.giveUp();
         if (bytes <= this.#memoryBodyBytesMax) toMemory();
         const isStored = await onDisk?.finish();
         if (isStored === true) this.#memory.dropOlder(head);
       },
-      abandon: async () => await onDisk?.abandon(),
+      abandon: async () => {
+        held.giveUp();
+        await onDisk?.abandon();
+      },
+    };
+  }
+
+  /** Chunks of a body that arrives, within the budget of all that do. */
+  #hold(key: string) {
+    const { events } = this.#options;
+    const budget = this.#fills;
+    let chunks: Uint8Array[] = [];
+    let isGivenUp = false;
+    const release = (): Uint8Array[] => {
+      const released = chunks;
+      for (const chunk of released) budget.give(chunk.byteLength);
+      chunks = [];
+      return released;
+    };
+    const giveUp = (): void => {
+      isGivenUp = true;
+      release();
+    };
+    return {
+      get isGivenUp() {
+        return isGivenUp;
+      },
+      release,
+      giveUp,
+      add(chunk: Uint8Array): void {
+        if (isGivenUp) return;
+        if (budget.take(chunk.byteLength)) chunks.push(chunk);
+        else {
+          giveUp();
+          events.notStored(new Failure("overloaded", `${key}: too much of other bodies arrives at once`));
+        }
+      },
     };
   }
 

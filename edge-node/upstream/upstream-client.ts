@@ -57,9 +57,9 @@ export class UpstreamClient implements AsyncDisposable {
     this.#breaker = new Breaker(options);
   }
 
-  /** Whether the last that was heard of it is that nobody answers. */
-  get isSuspect(): boolean {
-    return this.#breaker.isSuspect;
+  /** Whether the last that was heard of it is that nobody answers, for this target at least. */
+  isSuspect(target: string): boolean {
+    return this.#breaker.isSuspect(target);
   }
 
   /** Whether somebody should ask it although it is suspect: once each interval. */
@@ -67,9 +67,9 @@ export class UpstreamClient implements AsyncDisposable {
     return this.#breaker.takeProbe();
   }
 
-  /** It has let somebody wait for longer than they could. */
-  suspect(): void {
-    this.#breaker.failed("unreachable");
+  /** It has let somebody wait for a target for longer than they could. */
+  suspect(target: string): void {
+    this.#breaker.late(target);
   }
 
   /**
@@ -77,18 +77,20 @@ export class UpstreamClient implements AsyncDisposable {
    * connection that breaks before an answer is replaced once, where the request may be made twice (RFC 9110 section 9.2.2).
    */
   async fetch(request: UpstreamRequest): Promise<UpstreamResponse> {
-    if (this.#breaker.isOpen && !this.#breaker.takeProbe()) throw this.#downOf(request);
+    if (!this.#breaker.admits(request.target)) throw this.#downOf(request);
     const { clock, headMsMax } = this.#options;
     const giveUp = new AbortController();
     using _deadline = clock.timer(headMsMax, () => giveUp.abort(timeoutOf(request, `no response in ${headMsMax} ms`)));
-    const mayBeRepeated = IDEMPOTENT.has(request.method) && request.body === undefined;
+    const mayBeRepeated = IDEMPOTENT.has(request.method) && request.body === undefined && !this.#breaker.isOpen;
     for (let attempts = mayBeRepeated ? ATTEMPTS_MAX : 1; ; ) {
       try {
         return await this.#attempt(request, giveUp.signal);
       } catch (error) {
         const failure = failureOf(error, request);
+        if (failure.detail["isUnreached"] === true) this.#breaker.unreached();
+        if (giveUp.signal.aborted) this.#breaker.late(request.target);
         const isUserAgents = request.body?.readableAborted === true;
-        if (!isUserAgents) this.#breaker.failed(failure.code === "upstream-truncated" ? "broken" : "unreachable");
+        if (failure.code === "upstream-truncated" && !isUserAgents) this.#breaker.broke(request.target);
         attempts -= 1;
         if (attempts === 0 || failure.code !== "upstream-truncated" || giveUp.signal.aborted) throw failure;
       }
@@ -127,8 +129,13 @@ export class UpstreamClient implements AsyncDisposable {
     return new Failure("unavailable", words, { retryable: true, detail: { isDown: true, retryAfterMs } });
   }
 
+  #watched(pool: Pool): Pool {
+    return pool.on("connect", () => this.#breaker.reached());
+  }
+
   #connections(): Promise<Pool> {
-    const pool = this.#pool ?? loadConnections().then(({ openConnections }) => openConnections(this.#options));
+    const pool =
+      this.#pool ?? loadConnections().then(({ openConnections }) => this.#watched(openConnections(this.#options)));
     this.#pool = pool;
     return pool;
   }
@@ -208,14 +215,14 @@ function nameOf({ method, target }: UpstreamRequest): string {
   return `upstream ${method} ${target}`;
 }
 
-/** Proxy-Status names (RFC 9209 section 2.3) of what the system says. */
-const PROXY_ERRORS: readonly (readonly [RegExp, string])[] = [
-  [/^ECONNREFUSED$/, "connection_refused"],
-  [/^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/, "connection_terminated"],
-  [/^(UND_ERR_CONNECT_TIMEOUT|ETIMEDOUT)$/, "connection_timeout"],
-  [/^(ENOTFOUND|EAI_)/, "dns_error"],
-  [/^(EHOSTUNREACH|ENETUNREACH)$/, "destination_ip_unroutable"],
-  [/^(CERT_|ERR_TLS_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/, "tls_certificate_error"],
+/** Proxy-Status names (RFC 9209 section 2.3) of what the system says, and whether no connection was made. */
+const PROXY_ERRORS: readonly (readonly [RegExp, string, boolean])[] = [
+  [/^ECONNREFUSED$/, "connection_refused", true],
+  [/^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/, "connection_terminated", false],
+  [/^(UND_ERR_CONNECT_TIMEOUT|ETIMEDOUT)$/, "connection_timeout", true],
+  [/^(ENOTFOUND|EAI_)/, "dns_error", true],
+  [/^(EHOSTUNREACH|ENETUNREACH)$/, "destination_ip_unroutable", true],
+  [/^(CERT_|ERR_TLS_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/, "tls_certificate_error", true],
 ];
 
 function timeoutOf(request: UpstreamRequest, what: string): Failure {
@@ -226,8 +233,9 @@ function failureOf(error: unknown, request: UpstreamRequest): Failure {
   if (isFailure(error)) return error;
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   const words = `${nameOf(request)}: ${error instanceof Error ? error.message : String(error)}`;
-  const proxyError = PROXY_ERRORS.find(([pattern]) => pattern.test(code))?.[1];
-  const options = { retryable: true, cause: error, ...(proxyError === undefined ? {} : { detail: { proxyError } }) };
+  const [, proxyError, isUnreached] = PROXY_ERRORS.find(([pattern]) => pattern.test(code)) ?? [];
+  const detail = proxyError === undefined ? {} : { detail: { proxyError, isUnreached } };
+  const options = { retryable: true, cause: error, ...detail };
   if (code === "UND_ERR_CONNECT_TIMEOUT") return new Failure("upstream-timeout", words, options);
   if (code === "HPE_INVALID_EOF_STATE") return new Failure("upstream-truncated", words, options);
   if (error instanceof Error && (error.name === "HTTPParserError" || code === "UND_ERR_HEADERS_OVERFLOW"))
