@@ -17,6 +17,7 @@ import { CountedResponse } from "./counted-response.ts";
 import { FastLane, type FastLaneOptions } from "./fast-lane.ts";
 import { refuseFraming } from "./framing.ts";
 import { LaneSocket } from "./lane-socket.ts";
+import { H2Request } from "./tls/h2-request.ts";
 
 const REQUEST_HEAD_BYTES_MAX = 16 * 1024;
 /** From the first byte of a request to the last of its content. */
@@ -155,7 +156,8 @@ async function answer(
   response: ServerResponse,
 ): Promise<CacheOutcome | undefined> {
   const { method = "", url = "" } = incoming;
-  const refusal = refuseFraming(incoming);
+  // A stream of HTTP/2 ends where its frames say.
+  const refusal = incoming instanceof H2Request ? undefined : refuseFraming(incoming);
   // Where a refused one ends is in doubt; what came in one piece with an Upgrade, node:http has dropped.
   if (refusal !== undefined || incoming.headers.upgrade !== undefined) {
     if (incoming.socket instanceof LaneSocket) incoming.socket.hadLast = true;
