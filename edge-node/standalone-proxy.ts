@@ -5,7 +5,7 @@ import { type Address, formatAddress } from "#platform/address.ts";
 import type { Clock } from "#platform/clock.ts";
 import { startAdminListener } from "#platform/http/admin-listener.ts";
 import type { Logger } from "#platform/logging.ts";
-import { createMetrics } from "#platform/metrics/metrics.ts";
+import { createMetrics, type Metrics } from "#platform/metrics/metrics.ts";
 import type { Random } from "#platform/random.ts";
 import { AccessGate, type AccessRules } from "./access/access-gate.ts";
 import { createAccessEvents } from "./access/events.ts";
@@ -60,11 +60,15 @@ export interface Standalone extends AsyncDisposable {
   reopenLog(): void;
 }
 
-export async function startStandalone(options: StandaloneOptions): Promise<Standalone> {
+interface Reporting {
+  readonly metrics: Metrics;
+  readonly events: ReturnType<typeof createEdgeEvents>;
+}
+
+/** Store, upstream and what decides between them, ended with the stack. */
+async function openServing(options: StandaloneOptions, reporting: Reporting, stack: AsyncDisposableStack) {
   const { clock, logger } = options;
-  await using stack = new AsyncDisposableStack();
-  const metrics = createMetrics("edge-node");
-  const events = createEdgeEvents(logger, metrics);
+  const { metrics, events } = reporting;
   const limits = {
     connectMsMax: UPSTREAM_CONNECT_MS_MAX,
     headMsMax: UPSTREAM_HEAD_MS_MAX,
@@ -94,6 +98,16 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     clock,
     events: createAccessEvents(logger, metrics),
   });
+  return { store, compressor, loops, flow, gate, rules };
+}
+
+export async function startStandalone(options: StandaloneOptions): Promise<Standalone> {
+  const { clock, logger } = options;
+  await using stack = new AsyncDisposableStack();
+  const metrics = createMetrics("edge-node");
+  const events = createEdgeEvents(logger, metrics);
+  const serving = await openServing(options, { metrics, events }, stack);
+  const { store, compressor, loops, flow, gate, rules } = serving;
   const challenges = new HttpChallenges();
   const handle = async (incoming: IncomingMessage, response: ServerResponse): Promise<CacheOutcome | undefined> => {
     if (challenges.answer(incoming, response)) return undefined;

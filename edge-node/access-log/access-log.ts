@@ -75,10 +75,13 @@ export class AccessLog implements AsyncDisposable {
   }
 
   #write(): Promise<void> {
-    this.#written ??= this.#writeWaiting().finally(() => {
-      this.#written = undefined;
-    });
-    return this.#written;
+    const written =
+      this.#written ??
+      this.#writeWaiting().finally(() => {
+        this.#written = undefined;
+      });
+    this.#written = written;
+    return written;
   }
 
   async #writeWaiting(): Promise<void> {

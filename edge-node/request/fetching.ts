@@ -106,7 +106,7 @@ export class Fetching {
       for (const own of [name, this.keyOf(request)]) if (this.#flights.get(own) === flight) this.#flights.delete(own);
     };
     this.#flights.set(name, flight);
-    this.#fly(request, options, flight, (outcome) => {
+    void this.#fly(request, options, flight, (outcome) => {
       if (outcome.kind !== "arriving") land();
       head.resolve(outcome);
     })

@@ -121,7 +121,7 @@ export class Filling {
     for (let first = this.#window[0]; first !== undefined && isOver(); first = this.#window[0]) {
       const end = first.start + first.bytes.byteLength;
       if (end > spare) return;
-      if (end > slowest || written !== undefined) this.#file ??= written?.open();
+      if (this.#file === undefined && written !== undefined) this.#file = written.open();
       this.#window.shift();
       this.#windowStart = end;
     }

@@ -28,10 +28,13 @@ export class Sweeping implements AsyncDisposable {
 
   /** Resolves once nothing is left to sweep. */
   start(): Promise<void> {
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
-    return this.#running;
+    const running =
+      this.#running ??
+      this.#run().finally(() => {
+        this.#running = undefined;
+      });
+    this.#running = running;
+    return running;
   }
 
   /** All of it now: a pause, where marks would be too many otherwise. */

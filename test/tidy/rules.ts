@@ -29,12 +29,18 @@ interface Reserved {
 const CLOCK = [/^platform\/clock\.ts$/, /^client\/clock\.ts$/, SCRIPT, BENCHMARK];
 /** grpc-js ends a server only by a call-back; the deadline around it decides nothing. */
 const GRPC_SHUTDOWN = /^platform\/grpc\/server\.ts$/;
+/** A socket's own idle time, as node:net has it. */
+const SOCKETS = /^edge-node\/front\/(connection|lane-socket)\.ts$/;
 const RANDOM = [/^platform\/random\.ts$/, /^client\/random\.ts$/, SCRIPT, BENCHMARK];
 const ENVIRONMENT = [/(^|\/)main\.ts$/, SCRIPT, BENCHMARK, TEST];
 
 const RESERVED: readonly Reserved[] = [
   ...["Date.now", "performance.now", "new Date()"].map((what) => ({ what, allowed: CLOCK, instead: "a Clock" })),
-  ...["setTimeout", "setInterval"].map((what) => ({ what, allowed: [...CLOCK, GRPC_SHUTDOWN], instead: "a Clock" })),
+  ...["setTimeout", "setInterval"].map((what) => ({
+    what,
+    allowed: [...CLOCK, GRPC_SHUTDOWN, SOCKETS],
+    instead: "a Clock",
+  })),
   ...["Math.random", "randomUUID", "randomBytes", "getRandomValues"].map((what) => ({
     what,
     allowed: RANDOM,
