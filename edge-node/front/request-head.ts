@@ -103,9 +103,9 @@ const NAMED: readonly Named[] = [
   ...named("full", "authorization", "proxy-authorization", "cdn-loop", "max-forwards", "early-data"),
 ];
 
-const NAME_LENGTH_MAX = Math.max(...NAMED.map(({ name }) => name.byteLength));
+const LONGEST_NAME_BYTES = Math.max(...NAMED.map(({ name }) => name.byteLength));
 /** By the length of the name. */
-const NAMED_BY_LENGTH: readonly (readonly Named[])[] = Array.from({ length: NAME_LENGTH_MAX + 1 }, (_, length) =>
+const NAMED_BY_LENGTH: readonly (readonly Named[])[] = Array.from({ length: LONGEST_NAME_BYTES + 1 }, (_, length) =>
   NAMED.filter(({ name }) => name.byteLength === length),
 );
 const NOTHING: readonly Named[] = [];
