@@ -1,10 +1,16 @@
 /** Answers an authority that wants to see who controls a name (RFC 8555 section 8.3). */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
 
 const PREFIX = "/.well-known/acme-challenge/";
 /** Orders go one after the other, a name at a time. */
 const CHALLENGES_MAX = 1_000;
+
+/** As much of a response as an answer needs. */
+interface Answerable {
+  writeHead(status: number, fields: Record<string, string>): unknown;
+  end(content?: string): unknown;
+}
 
 export class HttpChallenges {
   readonly #byToken = new BoundedMap<string, string>({ entriesMax: CHALLENGES_MAX });
@@ -24,7 +30,7 @@ export class HttpChallenges {
   }
 
   /** False where it is no token of ours: a site may have authorities of its own. */
-  answer(incoming: Pick<IncomingMessage, "method" | "url">, response: ServerResponse): boolean {
+  answer(incoming: Pick<IncomingMessage, "method" | "url">, response: Answerable): boolean {
     const { method, url = "" } = incoming;
     if (!url.startsWith(PREFIX) || (method !== "GET" && method !== "HEAD")) return false;
     const keyAuthorization = this.#byToken.peek(url.slice(PREFIX.length));

@@ -1,10 +1,12 @@
 import { mkdirSync, writeFileSync } from "node:fs";
+import { connect as connectH2, type OutgoingHttpHeaders } from "node:http2";
 import { connect as connectTcp, createServer } from "node:net";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import t, { type Test } from "tap";
 import { systemClock } from "#platform/clock.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
+import { createTestAuthority } from "#test/tls/certificates.ts";
 import { findPebble, PEBBLE_MISSING, startPebble } from "#test/tls/pebble.ts";
 import { api, type Cloud, document, joinSettings, publish, startCloud, startEdgeHere } from "./edge-and-origin.ts";
 
@@ -130,5 +132,53 @@ t.test(
     await api(back, "DELETE", "/v1/resources/Site/shop");
     await untilShown(again.addresses.tls?.port ?? 0, (shown) => shown === undefined);
     t.same((await resourcesOf(back, "SiteCertificate")).items, [], "with its site it is gone");
+  },
+);
+
+t.test(
+  "an edge serves its sites inside TLS from files, by both protocols, and takes new files when told",
+  async (t) => {
+    const folder = t.testdir({ origin: {}, edges: {}, files: {} });
+    const authority = await createTestAuthority(systemClock.nowMs());
+    const writePair = async (name: string) => {
+      const { certificatePem, keyPem } = await authority.issue([name]);
+      writeFileSync(join(folder, "files", "a.crt"), certificatePem);
+      writeFileSync(join(folder, "files", "a.key"), keyPem);
+    };
+    await writePair(NAME);
+    const cloud = await startCloud(t, join(folder, "origin"));
+    const joined = await joinSettings(cloud, join(folder, "edges"), "near-1");
+    const tls = { listen: "127.0.0.1:0", folder: join(folder, "files") };
+    const edge = await startEdgeHere(t, { ...joined, settings: { ...joined.settings, tls } });
+    const port = edge.addresses.tls?.port ?? 0;
+    await api(cloud, "POST", "/v1/apply", {
+      documents: [document("Site", "shop", { hostnames: [NAME], publish: {} })],
+    });
+    await publish(cloud, "shop", { "/index.html": "hello" });
+    const first = await untilShown(port, (shown) => shown?.content.endsWith("hello") === true);
+    t.equal(first?.names, `DNS:${NAME}`);
+
+    const session = connectH2(`https://127.0.0.1:${port}`, { ca: authority.authorityPem, servername: NAME });
+    t.teardown(() => session.destroy());
+    const ask = (fields: OutgoingHttpHeaders) =>
+      new Promise((resolve, reject) => {
+        const request = session.request({ ":path": "/", ":authority": NAME, ...fields });
+        let answer = "";
+        request.on("response", ({ ":status": status }) => {
+          answer += `${status} `;
+        });
+        request.setEncoding("utf8").on("data", (chunk) => {
+          answer += chunk;
+        });
+        request.on("error", reject).on("end", () => resolve(answer));
+      });
+    t.equal(await ask({}), "200 hello");
+    t.match(await ask({ ":authority": "other.example" }), /^421 /, "another site's name on the same connection");
+    t.match(await ask({ ":path": "/nothing" }), /^404 /);
+
+    await writePair("new.example");
+    edge.reload();
+    const later = await untilShown(port, (shown) => shown?.names === "DNS:new.example");
+    t.match(later?.content, /hello$/);
   },
 );
