@@ -42,6 +42,7 @@ export interface TlsListenerOptions {
   readonly random: Random;
 }
 
+/** Disposed of, it takes no connection more and ends those of HTTP/2; those of HTTP/1.1 are whose it gave them to. */
 export interface TlsListener extends AsyncDisposable {
   readonly address: Address;
 }
@@ -73,26 +74,21 @@ export async function startTlsListener(options: TlsListenerOptions): Promise<Tls
   stack.use(certificates.onChange(useFallback));
   stack.use(clock.every(TICKET_KEY_MS, rotate));
   server.on("tlsClientError", (error) => events.handshakeFailed(reasonOf(error)));
-  const open = new Set<TLSSocket>();
+  let isStopping = false;
   server.on("secureConnection", (socket) => {
     const protocol = socket.alpnProtocol === "h2" ? "h2" : "http/1.1";
     events.handshakeDone(protocol, socket.isSessionReused());
-    open.add(socket);
-    socket.once("close", () => open.delete(socket));
-    if (protocol === "h2") sessions.serve(socket);
+    if (isStopping) socket.destroy();
+    else if (protocol === "h2") sessions.serve(socket);
     else serveHttp1(socket);
   });
   const address = await listen(server, options.address);
+  stack.defer(() => {
+    isStopping = true;
+    server.close();
+  });
   const running = stack.move();
-  return {
-    address,
-    async [Symbol.asyncDispose]() {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      await running.disposeAsync();
-      for (const socket of open) socket.destroy();
-      await closed;
-    },
-  };
+  return { address, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
 /** A handshake costs more than a request: who has too many connections gets none. */
