@@ -53,6 +53,7 @@ t.test("what is sealed to this node is in force; what is not, or is damaged, cha
   const first = await authority.issue(["a.example"]);
   sites.apply(setOf(sealedFor("near-2", other, "a.example", first)));
   t.equal(certificates.find("site:a.example"), undefined, "another's");
+  t.same(refused, [], "which is no fault");
   const good = sealedFor("near-1", own, "a.example", first);
   sites.apply(setOf(good));
   const inForce = certificates.find("site:a.example")?.fingerprint;

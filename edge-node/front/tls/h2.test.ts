@@ -385,5 +385,6 @@ t.test("heads are read as a table says", async (t) => {
     rawHeaders: ["host", "a", "x", "content-length", "transfer-encoding", "chunked"],
   });
   t.match(readH2Head(raw(":authority", "a", "x", "a".repeat(1_000)), options), { kind: "refused", status: 431 });
+  t.match(readH2Head(raw("host", "a", "host", "a"), options), { kind: "refused", status: 400 });
   t.match(readH2Head(raw(":authority", ""), options), { kind: "refused", status: 400 });
 });
