@@ -26,10 +26,10 @@ t.test("the image has every folder that the programs import, and all that it cop
   for (const folder of imported) t.ok(sourcesCopied.includes(folder), `${folder} is copied`);
 });
 
-/** Top-level folders that a folder's own modules name, those of tests left out. */
+/** Top-level folders that a folder's own modules name, those of tests and benchmarks left out. */
 function foldersImported(folder: string): ReadonlySet<string> {
   const files = readdirSync(join(ROOT, folder), { recursive: true }).map(String);
-  const sources = files.filter((file) => /\.ts$/.test(file) && !/\.(test|bench)\.ts$|^test\//.test(file));
+  const sources = files.filter((file) => /\.ts$/.test(file) && !/\.(test|bench)\.ts$|^(test|bench)\//.test(file));
   const named = sources.flatMap((file) => [
     ...readFileSync(join(ROOT, folder, file), "utf8").matchAll(/from "#([a-z-]+)\/|import\("#([a-z-]+)\//g),
   ]);

@@ -151,4 +151,5 @@ t.test("an index that is overwritten while it is used costs misses, and the next
   const again = await startEdge(t, port, folder);
   for (const path of paths) await again.untilHit(t, path);
   await until(() => filesIn(folder).length === paths.length, "what no row names is removed");
+  t.equal(filesIn(folder).length, paths.length);
 });
