@@ -21,7 +21,7 @@ import {
   startCloud,
   startEdgeHere,
   untilAnswer,
-} from "./edge-and-origin.ts";
+} from "../edge-origin/edge-and-origin.ts";
 
 const LOCAL = { host: "127.0.0.1", port: 0 };
 export const FRONT = "front.example";

@@ -19,7 +19,7 @@ import {
   startCloud,
   startEdgeHere,
   untilAnswer,
-} from "./edge-and-origin.ts";
+} from "../edge-origin/edge-and-origin.ts";
 
 const TEXT = "Perigee serves content from near its users. ".repeat(300);
 const DECODERS = { br: brotliDecompressSync, zstd: zstdDecompressSync, gzip: gunzipSync };

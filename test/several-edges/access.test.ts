@@ -15,7 +15,7 @@ import {
   startCloud,
   startEdgeHere,
   untilAnswer,
-} from "./edge-and-origin.ts";
+} from "../edge-origin/edge-and-origin.ts";
 
 async function perigee(...words: readonly string[]): Promise<string> {
   const lines: string[] = [];

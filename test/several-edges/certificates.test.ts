@@ -8,7 +8,15 @@ import { systemClock } from "#platform/clock.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
 import { createTestAuthority } from "#test/tls/certificates.ts";
 import { findPebble, PEBBLE_MISSING, startPebble } from "#test/tls/pebble.ts";
-import { api, type Cloud, document, joinSettings, publish, startCloud, startEdgeHere } from "./edge-and-origin.ts";
+import {
+  api,
+  type Cloud,
+  document,
+  joinSettings,
+  publish,
+  startCloud,
+  startEdgeHere,
+} from "../edge-origin/edge-and-origin.ts";
 
 const LOCAL = { host: "127.0.0.1", port: 0 };
 const NAME = "shop.example.com";

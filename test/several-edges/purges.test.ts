@@ -5,7 +5,7 @@ import { runCommandLine } from "#cli/program.ts";
 import { rankMembers } from "#domain/placement/bounded-load-hash.ts";
 import { formatAddress } from "#platform/address.ts";
 import { systemClock } from "#platform/clock.ts";
-import { startEdgeHere } from "./edge-and-origin.ts";
+import { startEdgeHere } from "../edge-origin/edge-and-origin.ts";
 import { FRONT, metricOf, purge, startTierWorld, type TierEdge, tierEdgeOf, untilApplied } from "./tier-world.ts";
 
 /** What the issue allows from the order to the last edge. */

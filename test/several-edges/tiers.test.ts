@@ -3,7 +3,7 @@ import { request } from "node:https";
 import { buffer } from "node:stream/consumers";
 import t from "tap";
 import type { Address } from "#platform/address.ts";
-import { type Answer, api, document, get, kill } from "./edge-and-origin.ts";
+import { type Answer, api, document, get, kill } from "../edge-origin/edge-and-origin.ts";
 import { metricOf, spawnTierEdge, startTierWorld, untilAllKnow, untilApplied } from "./tier-world.ts";
 
 const paths = (count: number) => Array.from({ length: count }, (_, index) => `/page/${index}`);
