@@ -46,11 +46,17 @@ export function accessLine(request: LoggedRequest): string {
   return `{"time":"${time}",${client},${asked}${id},${answer},"durationUs":${durationUs}${isAborted ? ',"aborted":true' : ""}}\n`;
 }
 
-/** For a method and a target that need no quotes. */
-export function plainAccessLine(request: Omit<LoggedRequest, "isAborted">): string {
-  const { time, client, method, target, requestId, answer, durationUs } = request;
-  if (target.length > TARGET_CHARACTERS_MAX || requestId !== undefined) return accessLine(request);
-  return `{"time":"${time}",${client},"method":"${method}","target":"${target}",${answer},"durationUs":${durationUs}}\n`;
+/** For a method and a target that need no quotes. What it is made of comes one by one: an object for it cost a hit 1 µs. */
+export function plainAccessLine(
+  time: string,
+  client: string,
+  method: string,
+  target: string,
+  answer: string,
+  durationUs: number,
+): string {
+  const shown = target.length > TARGET_CHARACTERS_MAX ? target.slice(0, TARGET_CHARACTERS_MAX) : target;
+  return `{"time":"${time}",${client},"method":"${method}","target":"${shown}",${answer},"durationUs":${durationUs}}\n`;
 }
 
 export function clientText({ remoteAddress, host, protocol, userAgent }: LoggedClient): string {

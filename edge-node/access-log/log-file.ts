@@ -19,10 +19,10 @@ export class LogFile implements LineSink {
     return new LogFile(path, await openToAppend(path));
   }
 
-  async write(text: string): Promise<void> {
+  async write(bytes: Uint8Array): Promise<void> {
     try {
       if (this.#isReopened || !(await this.#isInPlace())) await this.#openAnew();
-      await this.#file?.appendFile(text);
+      await this.#file?.appendFile(bytes);
     } catch (error) {
       throw new Failure("storage-failed", `the access log ${this.#path} cannot be written: ${fileReasonOf(error)}`, {
         cause: error,

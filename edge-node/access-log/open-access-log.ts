@@ -16,9 +16,9 @@ export async function openAccessLog(where: string, { clock, events }: AccessLogT
 }
 
 const standardOutput: LineSink = {
-  write: (text) =>
+  write: (bytes) =>
     new Promise((resolve) => {
-      process.stdout.write(text, () => resolve());
+      process.stdout.write(bytes, () => resolve());
     }),
   reopen: () => undefined,
   [Symbol.asyncDispose]: () => Promise.resolve(),

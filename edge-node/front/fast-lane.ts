@@ -2,7 +2,7 @@
 import type { Socket } from "node:net";
 import type { Fields } from "#domain/http/fields.ts";
 import type { Clock } from "#platform/clock.ts";
-import { clientText, type LoggedRequest, plainAccessLine } from "../access-log/access-line.ts";
+import { accessLine, clientText, type LoggedRequest, plainAccessLine } from "../access-log/access-line.ts";
 import type { AccessLog } from "../access-log/access-log.ts";
 import type { EdgeEvents } from "../events.ts";
 import { parseWebOrigin, type Scheme } from "../request/edge-request.ts";
@@ -47,47 +47,65 @@ export class FastLane {
   /** False where nothing was written. */
   answer(client: LaneClient, bytes: Buffer, head: SimpleHead): boolean {
     const { finder, clock, log } = this.#options;
-    const request = client.requestOf(bytes, head);
-    if (request === undefined) return false;
+    if (!client.take(bytes, head)) return false;
     const startedMs = log === undefined ? 0 : clock.monotonicMs();
     const nowMs = clock.nowMs();
-    const hit = finder.find(request, nowMs);
-    const answer = hit && this.#prepared.answer(hit, nowMs);
+    const hit = finder.find(client, nowMs);
+    if (hit === undefined) return false;
+    const answer = this.#prepared.answer(hit, nowMs);
     if (answer === undefined) return false;
-    const { target } = request;
-    const line = log && { time: log.timeOf(nowMs), client: client.textOf(bytes, head), method: methodOf(head), target };
-    const requestId = log && textOf(bytes, head.requestId);
-    const note = (isAborted: boolean): void => this.#note(answer, startedMs, line && { ...line, requestId, isAborted });
     if (answer.body === undefined) {
       client.socket.write(answer.bytes);
-      note(false);
-    } else writeBoth(client.socket, answer.bytes, answer.body, note);
+      this.#note(answer, log && this.#lineOf(client, answer, nowMs, startedMs));
+    } else this.#writeBoth(client, answer, answer.body, { nowMs, startedMs });
     return true;
   }
 
-  #note(
-    answer: PreparedAnswer,
-    startedMs: number,
-    line: Omit<LoggedRequest, "answer" | "durationUs"> | undefined,
-  ): void {
-    const { clock, events, log } = this.#options;
+  /** Whether a client has taken so much shows only later. */
+  #writeBoth(client: LaneClient, answer: PreparedAnswer, body: Uint8Array, times: Times): void {
+    const { log } = this.#options;
+    const asked = client.asked();
+    const { socket } = client;
+    socket.cork();
+    socket.write(answer.bytes);
+    socket.write(body, (error) => {
+      const isAborted = error !== null && error !== undefined;
+      this.#note(answer, log && this.#laterLineOf(asked, answer, times, isAborted));
+    });
+    socket.uncork();
+  }
+
+  #note(answer: PreparedAnswer, line: string | undefined): void {
+    const { events, log } = this.#options;
     events.hit(answer.status);
     events.sent(answer.contentBytes);
-    if (line === undefined) return;
+    if (line !== undefined) log?.write(line);
+  }
+
+  #lineOf(client: LaneClient, answer: PreparedAnswer, nowMs: number, startedMs: number): string {
+    const { log, clock } = this.#options;
+    const time = log?.timeOf(nowMs) ?? "";
     const durationUs = Math.round((clock.monotonicMs() - startedMs) * 1000);
-    log?.write(plainAccessLine({ ...line, answer: answer.logText, durationUs }));
+    if (client.requestId !== undefined) {
+      const asked = client.asked();
+      return accessLine({ ...asked, time, answer: answer.logText, durationUs });
+    }
+    return plainAccessLine(time, client.text, client.method, client.target, answer.logText, durationUs);
+  }
+
+  #laterLineOf(asked: Asked, answer: PreparedAnswer, { nowMs, startedMs }: Times, isAborted: boolean): string {
+    const { log, clock } = this.#options;
+    const time = log?.timeOf(nowMs) ?? "";
+    const durationUs = Math.round((clock.monotonicMs() - startedMs) * 1000);
+    return accessLine({ ...asked, time, answer: answer.logText, durationUs, isAborted });
   }
 }
 
-function methodOf({ isHead }: SimpleHead): "GET" | "HEAD" {
-  return isHead ? "HEAD" : "GET";
-}
+type Asked = Pick<LoggedRequest, "client" | "method" | "target" | "requestId">;
 
-function writeBoth(socket: Socket, head: Uint8Array, body: Uint8Array, note: (isAborted: boolean) => void): void {
-  socket.cork();
-  socket.write(head);
-  socket.write(body, (error) => note(error !== null && error !== undefined));
-  socket.uncork();
+interface Times {
+  readonly nowMs: number;
+  readonly startedMs: number;
 }
 
 /** Text that a connection repeats from request to request, with the bytes that it was made of. */
@@ -110,52 +128,72 @@ function isSame(bytes: Uint8Array, from: number, to: number, other: Uint8Array):
   return true;
 }
 
-/** The end of a connection that asks, with what it repeats. */
-export class LaneClient {
+/**
+ * The end of a connection that asks, with what it repeats; its members are of the request that it was last given. One
+ * object a connection in place of one a request.
+ */
+export class LaneClient implements LaneRequest {
   readonly socket: Socket;
-  readonly #remoteAddress: string;
+  readonly remoteAddress: string;
+  webOrigin = "";
+  target = "";
+  isHead = false;
+  ifNoneMatch: string | undefined;
+  ifModifiedSince: string | undefined;
+  requestId: string | undefined;
+  readonly fields = new HeadFields();
   readonly #scheme: Scheme;
   readonly #host = new Repeated();
   readonly #userAgent = new Repeated();
-  readonly #fields = new HeadFields();
+  #hasUserAgent = false;
   #text: string | undefined;
-  #webOrigin: string | undefined;
 
   constructor(socket: Socket, scheme: Scheme) {
     this.socket = socket;
-    this.#remoteAddress = socket.remoteAddress ?? "";
+    this.remoteAddress = socket.remoteAddress ?? "";
     this.#scheme = scheme;
   }
 
-  requestOf(bytes: Buffer, head: SimpleHead): LaneRequest | undefined {
-    if (this.#host.take(bytes, head.host)) {
-      this.#webOrigin = webOriginOf(this.#scheme, this.#host.text);
-      this.#text = undefined;
-    }
-    if (this.#webOrigin === undefined) return undefined;
-    this.#fields.set(bytes, head);
-    return {
-      remoteAddress: this.#remoteAddress,
-      webOrigin: this.#webOrigin,
-      host: this.#host.text,
-      target: bytes.toString("latin1", head.target.from, head.target.to),
-      isHead: head.isHead,
-      ifNoneMatch: textOf(bytes, head.ifNoneMatch),
-      ifModifiedSince: textOf(bytes, head.ifModifiedSince),
-      fields: this.#fields,
-    };
+  get host(): string {
+    return this.#host.text;
   }
 
-  /** For the access log: of the request that was last asked for. */
-  textOf(bytes: Buffer, { userAgent }: SimpleHead): string {
-    if (this.#userAgent.take(bytes, userAgent)) this.#text = undefined;
-    this.#text ??= clientText({
-      remoteAddress: this.#remoteAddress,
-      host: this.#host.text,
-      protocol: "HTTP/1.1",
-      userAgent: userAgent.from < 0 ? undefined : this.#userAgent.text,
-    });
+  get method(): "GET" | "HEAD" {
+    return this.isHead ? "HEAD" : "GET";
+  }
+
+  /** False where the full lane has to look at its Host. */
+  take(bytes: Buffer, head: SimpleHead): boolean {
+    if (this.#host.take(bytes, head.host)) {
+      this.webOrigin = webOriginOf(this.#scheme, this.#host.text) ?? "";
+      this.#text = undefined;
+    }
+    if (this.#userAgent.take(bytes, head.userAgent)) {
+      this.#hasUserAgent = head.userAgent.from >= 0;
+      this.#text = undefined;
+    }
+    if (this.webOrigin === "") return false;
+    this.fields.set(bytes, head);
+    this.target = bytes.toString("latin1", head.target.from, head.target.to);
+    this.isHead = head.isHead;
+    this.ifNoneMatch = textOf(bytes, head.ifNoneMatch);
+    this.ifModifiedSince = textOf(bytes, head.ifModifiedSince);
+    this.requestId = textOf(bytes, head.requestId);
+    return true;
+  }
+
+  /** For the access log. */
+  get text(): string {
+    const { remoteAddress, host } = this;
+    const userAgent = this.#hasUserAgent ? this.#userAgent.text : undefined;
+    this.#text ??= clientText({ remoteAddress, host, protocol: "HTTP/1.1", userAgent });
     return this.#text;
+  }
+
+  /** What outlives the next request. */
+  asked(): Asked {
+    const { text, method, target, requestId } = this;
+    return { client: text, method, target, requestId };
   }
 }
 

@@ -49,8 +49,8 @@ export class StoredHits implements HitFinder {
     const decision = decideLookup(stored.freshness, NOTHING_ASKED, nowMs);
     if (decision.kind !== "serve" || !admit(request)) return undefined;
     const ttl = stored.freshness.lifetimeSeconds - currentAgeSeconds(stored.freshness, nowMs);
-    const times = { ageSeconds: Math.floor(decision.ageSeconds), ttlSeconds: Math.floor(ttl) };
-    return { stored, body: stored.body, kind: kindOf(request, stored, nowMs), ...times };
+    const ageSeconds = Math.floor(decision.ageSeconds);
+    return { stored, body: stored.body, kind: kindOf(request, stored, nowMs), ageSeconds, ttlSeconds: Math.floor(ttl) };
   }
 
   #webOriginOf({ webOrigin }: LaneRequest): string {
