@@ -7,9 +7,8 @@ import { type HitHead, hitStatus, notModifiedHead, wholeHead } from "./hit-head.
 
 /** A larger body is sent from where it is: to copy it costs more than a second buffer in the write. */
 const COPIED_BODY_BYTES_MAX = 64 * 1024;
-/** What prepared answers may take of memory; when it is full all are made anew. */
-const PREPARED_BYTES_MAX = 32 * 1024 * 1024;
-const PREPARED_ENTRIES_MAX = 8_192;
+/** What prepared answers hold of memory, the bodies that they belong to included, since the store may have evicted those. */
+const PREPARED_BYTES_MAX = 8 * 1024 * 1024;
 /** What an entry takes beside its bytes: some objects and strings. */
 const ENTRY_BYTES = 1_024;
 
@@ -32,8 +31,10 @@ export interface PreparedAnswer {
   readonly body: Uint8Array | undefined;
 }
 
+type HeadTexts = Record<Hit["kind"], HeadText | undefined>;
+
 interface Prepared {
-  readonly texts: Record<Hit["kind"], HeadText | undefined>;
+  readonly texts: HeadTexts;
   ageSeconds: number;
   ttlSeconds: number;
   atSecond: number;
@@ -48,14 +49,19 @@ interface HeadText {
 }
 
 export class PreparedHits {
+  /** As long as the store has the response. */
+  readonly #texts = new WeakMap<StoredResponse, HeadTexts>();
+  /** Of this second: those of another are of no use. */
   readonly #prepared = new Map<StoredResponse, Prepared>();
   #bytes = 0;
+  #second = 0;
 
   /** `undefined` where a field has a character that no byte stands for. */
   answer(hit: Hit, nowMs: number): PreparedAnswer | undefined {
-    const prepared = this.#prepared.get(hit.stored) ?? this.#add(hit.stored);
     const { ageSeconds, ttlSeconds, kind } = hit;
     const atSecond = Math.floor(nowMs / 1000);
+    if (atSecond !== this.#second) this.#clear(atSecond);
+    const prepared = this.#prepared.get(hit.stored) ?? this.#add(hit.stored);
     if (prepared.ageSeconds !== ageSeconds || prepared.ttlSeconds !== ttlSeconds || prepared.atSecond !== atSecond) {
       Object.assign(prepared, { ageSeconds, ttlSeconds, atSecond, answers: emptyByKind() });
     }
@@ -63,15 +69,22 @@ export class PreparedHits {
   }
 
   #add(stored: StoredResponse): Prepared {
-    if (this.#prepared.size >= PREPARED_ENTRIES_MAX || this.#bytes > PREPARED_BYTES_MAX) {
-      this.#prepared.clear();
-      this.#bytes = 0;
-    }
+    const { byteLength } = stored.body;
+    const bytes = ENTRY_BYTES + byteLength + Math.min(byteLength, COPIED_BODY_BYTES_MAX);
+    if (this.#bytes + bytes > PREPARED_BYTES_MAX) this.#clear(this.#second);
+    const texts = this.#texts.get(stored) ?? emptyByKind<HeadText>();
+    this.#texts.set(stored, texts);
     const times = { ageSeconds: -1, ttlSeconds: -1, atSecond: -1 };
-    const prepared = { texts: emptyByKind<HeadText>(), ...times, answers: emptyByKind<PreparedAnswer>() };
+    const prepared = { texts, ...times, answers: emptyByKind<PreparedAnswer>() };
     this.#prepared.set(stored, prepared);
-    this.#bytes += ENTRY_BYTES + Math.min(stored.body.byteLength, COPIED_BODY_BYTES_MAX);
+    this.#bytes += bytes;
     return prepared;
+  }
+
+  #clear(second: number): void {
+    this.#prepared.clear();
+    this.#bytes = 0;
+    this.#second = second;
   }
 
   #make(prepared: Prepared, hit: Hit, nowMs: number): PreparedAnswer | undefined {
