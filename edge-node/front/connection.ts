@@ -52,7 +52,6 @@ export class Connection {
     this.#parts = parts;
     this.#socket = socket;
     this.#client = new LaneClient(socket, scheme);
-    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     socket.on("drain", () => this.#onDrain());
     socket.on("end", () => this.#onEnd());
     socket.on("timeout", () => this.#onTimeout());
@@ -88,7 +87,8 @@ export class Connection {
     this.#socket.destroy();
   }
 
-  #onData(chunk: Buffer): void {
+  /** What has been read; the bytes are another's again when it returns. */
+  receive(chunk: Buffer): void {
     switch (this.#lane) {
       case "fast":
         if (this.#waiting.byteLength === 0) this.#quietMs = 0;
@@ -99,7 +99,7 @@ export class Connection {
         if (this.#waiting.byteLength > WAITING_BYTES_MAX) this.#socket.pause();
         break;
       case "sticky":
-        if (this.#full?.push(chunk) === false) this.#socket.pause();
+        if (this.#full?.push(Buffer.from(chunk)) === false) this.#socket.pause();
     }
   }
 
@@ -157,13 +157,13 @@ export class Connection {
     this.#lane = "full";
     this.#pieces = 0;
     this.#waiting = following.byteLength === 0 ? NOTHING : Buffer.from(following);
-    this.#openFull().push(bytes);
+    this.#openFull().push(Buffer.from(bytes));
   }
 
   #stick(bytes: Buffer): void {
     this.#lane = "sticky";
     this.#waiting = NOTHING;
-    if (!this.#openFull().push(bytes)) this.#socket.pause();
+    if (!this.#openFull().push(Buffer.from(bytes))) this.#socket.pause();
   }
 
   #openFull(): LaneSocket {

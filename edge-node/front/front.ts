@@ -11,6 +11,7 @@ import { type Answering, answerLogged } from "../access-log/logged-request.ts";
 import type { CacheOutcome, EdgeEvents } from "../events.ts";
 import { sendProblem } from "../published/problems.ts";
 import type { Scheme } from "../request/edge-request.ts";
+import { SocketReader } from "./buffered-socket.ts";
 import { ClientConnections } from "./client-connections.ts";
 import { CONNECTION_IDLE_MS_MAX, Connection, REQUEST_HEAD_MS_MAX } from "./connection.ts";
 import { CountedResponse } from "./counted-response.ts";
@@ -41,6 +42,7 @@ export class Front implements AsyncDisposable {
   readonly #options: FrontOptions;
   readonly #fast: FastLane;
   readonly #full: FullLane;
+  readonly #reader = new SocketReader({ writeBufferedBytes: WRITE_BUFFERED_BYTES });
   readonly #clients = new ClientConnections();
   readonly #connections = new Set<Connection>();
   readonly #looking: Disposable;
@@ -55,6 +57,25 @@ export class Front implements AsyncDisposable {
 
   /** Takes a connection that speaks HTTP/1.1. */
   accept(socket: Socket, scheme: Scheme): void {
+    const connection = this.#take(socket, scheme);
+    if (connection !== undefined) socket.on("data", (chunk: Buffer) => connection.receive(chunk));
+  }
+
+  /** Takes a connection of a server that pauses what it accepts: HTTP/1.1 in the clear. */
+  acceptPaused(accepted: Socket): void {
+    const buffered = this.#reader.take(accepted);
+    if (buffered.onBytes === undefined) {
+      this.accept(accepted, "http");
+      accepted.resume();
+      return;
+    }
+    const connection = this.#take(buffered.socket, "http");
+    if (connection === undefined) return;
+    buffered.onBytes = (bytes) => connection.receive(bytes);
+    buffered.socket.resume();
+  }
+
+  #take(socket: Socket, scheme: Scheme): Connection | undefined {
     const { events } = this.#options;
     const client = networkOf(socket.remoteAddress ?? "");
     const refusal = this.#connections.size >= CONNECTIONS_MAX ? "connections" : undefined;
@@ -63,14 +84,16 @@ export class Front implements AsyncDisposable {
       socket.on("error", () => {});
       socket.destroy();
       events.connectionRefused(because);
-      return;
+      return undefined;
     }
     const onClosed = (connection: Connection) => {
       this.#connections.delete(connection);
       this.#clients.remove(client);
       if (this.#connections.size === 0) this.#onEmpty();
     };
-    this.#connections.add(new Connection({ fast: this.#fast, full: this.#full, onClosed }, socket, scheme));
+    const connection = new Connection({ fast: this.#fast, full: this.#full, onClosed }, socket, scheme);
+    this.#connections.add(connection);
+    return connection;
   }
 
   /** Takes no further request, and resolves when the answers that are being sent are; after `graceMs` they are cut. */
@@ -180,11 +203,9 @@ export interface FrontListener extends Disposable {
 }
 
 /** Takes connections in the clear, until it is disposed of; those that it has taken are the front's to end. */
-export async function startFrontListener(address: Address, front: Pick<Front, "accept">): Promise<FrontListener> {
-  const server = createTcpServer(
-    { allowHalfOpen: true, noDelay: true, highWaterMark: WRITE_BUFFERED_BYTES },
-    (socket) => front.accept(socket, "http"),
-  );
+export async function startFrontListener(address: Address, front: Front): Promise<FrontListener> {
+  const options = { allowHalfOpen: true, noDelay: true, pauseOnConnect: true, highWaterMark: WRITE_BUFFERED_BYTES };
+  const server = createTcpServer(options, (socket) => front.acceptPaused(socket));
   const bound = await listen(server, address);
   return { address: bound, [Symbol.dispose]: () => void server.close() };
 }
