@@ -1,7 +1,7 @@
 /** Finds in memory what the flow of a pulled site would answer a simple request with at once, as that flow decides it. */
 import type { CacheRule } from "#domain/content/site.ts";
 import type { Directives } from "#domain/http/cache-control.ts";
-import { type Fields, fieldsOf } from "#domain/http/fields.ts";
+import { type Fields, fieldsOf, fieldValue } from "#domain/http/fields.ts";
 import { currentAgeSeconds, decideLookup } from "../caching/lookup.ts";
 import { ruleFor } from "../caching/rules.ts";
 import { isNotModified } from "../request/selection.ts";
@@ -25,11 +25,14 @@ export interface StoredHitsOptions {
 
 /** A simple request has no Cache-Control. */
 const NOTHING_ASKED: Directives = new Map();
+/** Some hundred bytes each; when there are more all are decided anew. */
+const KNOWN_CONDITIONS_MAX = 1_024;
 /** Without content, or of a part, an answer is made by other rules. */
 const STATUSES: ReadonlySet<number> = new Set([200, 203, 300, 301, 302, 307, 308, 404, 410]);
 
 export class StoredHits implements HitFinder {
   readonly #options: StoredHitsOptions;
+  readonly #conditions = new KnownConditions();
   /** The last that was asked for, and its own name. */
   #asked = "";
   #webOrigin = "";
@@ -49,8 +52,10 @@ export class StoredHits implements HitFinder {
     const decision = decideLookup(stored.freshness, NOTHING_ASKED, nowMs);
     if (decision.kind !== "serve" || !admit(request)) return undefined;
     const ttl = stored.freshness.lifetimeSeconds - currentAgeSeconds(stored.freshness, nowMs);
+    const isNotModified = this.#conditions.isNotModified(request, stored, nowMs);
+    const kind = isNotModified ? "not-modified" : request.isHead ? "head" : "whole";
     const ageSeconds = Math.floor(decision.ageSeconds);
-    return { stored, body: stored.body, kind: kindOf(request, stored, nowMs), ageSeconds, ttlSeconds: Math.floor(ttl) };
+    return { stored, body: stored.body, kind, ageSeconds, ttlSeconds: Math.floor(ttl) };
   }
 
   #webOriginOf({ webOrigin }: LaneRequest): string {
@@ -61,12 +66,23 @@ export class StoredHits implements HitFinder {
   }
 }
 
-function kindOf(request: LaneRequest, stored: StoredResponse, nowMs: number): Hit["kind"] {
-  const { isHead, ifNoneMatch, ifModifiedSince } = request;
-  const isConditional = ifNoneMatch !== undefined || ifModifiedSince !== undefined;
-  if (isConditional && stored.status === 200 && isNotModified(conditionsOf(request), stored.fields, nowMs))
-    return "not-modified";
-  return isHead ? "head" : "whole";
+/** What was decided of an entity tag and an If-None-Match, which decide alone: user agents send the same ones again. */
+class KnownConditions {
+  readonly #known = new Map<string, boolean>();
+
+  isNotModified(request: LaneRequest, { status, fields }: StoredResponse, nowMs: number): boolean {
+    const { ifNoneMatch, ifModifiedSince } = request;
+    if (status !== 200 || (ifNoneMatch === undefined && ifModifiedSince === undefined)) return false;
+    if (ifNoneMatch === undefined) return isNotModified(conditionsOf(request), fields, nowMs);
+    const key = `${fieldValue(fields, "etag")}\n${ifNoneMatch}`;
+    return this.#known.get(key) ?? this.#decide(key, isNotModified(conditionsOf(request), fields, nowMs));
+  }
+
+  #decide(key: string, isSo: boolean): boolean {
+    if (this.#known.size >= KNOWN_CONDITIONS_MAX) this.#known.clear();
+    this.#known.set(key, isSo);
+    return isSo;
+  }
 }
 
 function conditionsOf({ ifNoneMatch, ifModifiedSince }: LaneRequest): Fields {
