@@ -12,7 +12,7 @@ export const BATCHES_MAX = 64;
 /** A line waits no longer, where the disk can keep up. */
 const WRITE_MS = 500;
 /** UTF-8 of a UTF-16 code unit. */
-const BYTES_OF_CHARACTER_MAX = 3;
+const UTF8_BYTES_A_UNIT = 3;
 
 export interface LineSink extends AsyncDisposable {
   /** Throws `storage-failed`. */
@@ -65,7 +65,7 @@ export class AccessLog implements AsyncDisposable {
 
   /** A line with its end; far shorter than a batch. Never waits. */
   write(line: string): void {
-    if (line.length * BYTES_OF_CHARACTER_MAX > BATCH_BYTES - this.#batch.used && !this.#begin()) {
+    if (line.length * UTF8_BYTES_A_UNIT > BATCH_BYTES - this.#batch.used && !this.#begin()) {
       this.#lost += 1;
       return;
     }
@@ -95,10 +95,13 @@ export class AccessLog implements AsyncDisposable {
   }
 
   #write(): Promise<void> {
-    this.#writing ??= this.#writeAll().finally(() => {
-      this.#writing = undefined;
-    });
-    return this.#writing;
+    const writing =
+      this.#writing ??
+      this.#writeAll().finally(() => {
+        this.#writing = undefined;
+      });
+    this.#writing = writing;
+    return writing;
   }
 
   async #writeAll(): Promise<void> {
