@@ -7,6 +7,8 @@
 import { type OnReadOpts, Socket } from "node:net";
 
 const READ_BYTES = 64 * 1024;
+/** Most heads are shorter. */
+const VIEWS_MAX = 2_048;
 
 export interface BufferedSocket {
   readonly socket: Socket;
@@ -21,6 +23,8 @@ export interface SocketReaderOptions {
 
 export class SocketReader {
   readonly #buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+  /** Of its first so many bytes: to make one costs as much as to read a short head. */
+  readonly #views: (Buffer | undefined)[] = [];
   readonly #options: SocketReaderOptions;
 
   constructor(options: SocketReaderOptions) {
@@ -38,12 +42,19 @@ export class SocketReader {
     const onread: OnReadOpts = {
       buffer: this.#buffer,
       callback: (count) => {
-        reading.onBytes?.(this.#buffer.subarray(0, count));
+        reading.onBytes?.(this.#viewOf(count));
         return true;
       },
     };
     const { writeBufferedBytes: writableHighWaterMark } = this.#options;
     const socket: Socket = Reflect.construct(Socket, [{ handle, allowHalfOpen: true, onread, writableHighWaterMark }]);
     return Object.assign(reading, { socket });
+  }
+
+  #viewOf(count: number): Buffer {
+    if (count > VIEWS_MAX) return this.#buffer.subarray(0, count);
+    const view = this.#views[count] ?? this.#buffer.subarray(0, count);
+    this.#views[count] = view;
+    return view;
   }
 }

@@ -1,7 +1,7 @@
 /** Finds in memory what the flow of a pulled site would answer a simple request with at once, as that flow decides it. */
 import type { CacheRule } from "#domain/content/site.ts";
 import type { Directives } from "#domain/http/cache-control.ts";
-import { type Fields, fieldsOf, fieldValue } from "#domain/http/fields.ts";
+import { type Fields, fieldsOf } from "#domain/http/fields.ts";
 import { currentAgeSeconds, decideLookup } from "../caching/lookup.ts";
 import { ruleFor } from "../caching/rules.ts";
 import { isNotModified } from "../request/selection.ts";
@@ -23,10 +23,9 @@ export interface StoredHitsOptions {
   readonly admit: (request: LaneRequest) => boolean;
 }
 
+const NO_RULES: readonly CacheRule[] = [];
 /** A simple request has no Cache-Control. */
 const NOTHING_ASKED: Directives = new Map();
-/** Some hundred bytes each; when there are more all are decided anew. */
-const KNOWN_CONDITIONS_MAX = 1_024;
 /** Without content, or of a part, an answer is made by other rules. */
 const STATUSES: ReadonlySet<number> = new Set([200, 203, 300, 301, 302, 307, 308, 404, 410]);
 
@@ -42,7 +41,7 @@ export class StoredHits implements HitFinder {
   }
 
   find(request: LaneRequest, nowMs: number): Hit | undefined {
-    const { store, site, rules = [], isOpen, select, admit } = this.#options;
+    const { store, site, rules = NO_RULES, isOpen, select, admit } = this.#options;
     const { target } = request;
     const webOrigin = this.#webOriginOf(request);
     if (!isOpen() || ruleFor(rules, target).bypass === true) return undefined;
@@ -66,21 +65,22 @@ export class StoredHits implements HitFinder {
   }
 }
 
-/** What was decided of an entity tag and an If-None-Match, which decide alone: user agents send the same ones again. */
+interface Decided {
+  readonly ifNoneMatch: string;
+  readonly isNotModified: boolean;
+}
+
+/** The last If-None-Match for each response and what was decided of it, which no clock changes: most send the same one. */
 class KnownConditions {
-  readonly #known = new Map<string, boolean>();
+  readonly #known = new WeakMap<StoredResponse, Decided>();
 
-  isNotModified(request: LaneRequest, { status, fields }: StoredResponse, nowMs: number): boolean {
+  isNotModified(request: LaneRequest, stored: StoredResponse, nowMs: number): boolean {
     const { ifNoneMatch, ifModifiedSince } = request;
-    if (status !== 200 || (ifNoneMatch === undefined && ifModifiedSince === undefined)) return false;
-    if (ifNoneMatch === undefined) return isNotModified(conditionsOf(request), fields, nowMs);
-    const key = `${fieldValue(fields, "etag")}\n${ifNoneMatch}`;
-    return this.#known.get(key) ?? this.#decide(key, isNotModified(conditionsOf(request), fields, nowMs));
-  }
-
-  #decide(key: string, isSo: boolean): boolean {
-    if (this.#known.size >= KNOWN_CONDITIONS_MAX) this.#known.clear();
-    this.#known.set(key, isSo);
+    if (stored.status !== 200 || (ifNoneMatch === undefined && ifModifiedSince === undefined)) return false;
+    const known = this.#known.get(stored);
+    if (ifNoneMatch !== undefined && known?.ifNoneMatch === ifNoneMatch) return known.isNotModified;
+    const isSo = isNotModified(conditionsOf(request), stored.fields, nowMs);
+    if (ifNoneMatch !== undefined) this.#known.set(stored, { ifNoneMatch, isNotModified: isSo });
     return isSo;
   }
 }
