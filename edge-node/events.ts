@@ -105,7 +105,7 @@ export function createEdgeEvents(logger: Logger, metrics: Metrics): EdgeEvents {
 export function createStoreEvents(logger: Logger, metrics: Metrics): StoreEvents {
   const lost = metrics.counter("store_lost_total", "stored responses that could not be had", ["code"]);
   const notStored = metrics.counter("store_refused_total", "responses served and not stored", ["code"]);
-  const evicted = metrics.counter("store_evicted_total", "stored responses evicted for the quota");
+  const evicted = metrics.counter("store_evicted_total", "stored responses that left for want of room", ["reason"]);
   const bytes = metrics.gauge("store_bytes", "what stored responses take on disk");
   const objects = metrics.gauge("store_objects", "stored responses on disk");
   return {
@@ -117,7 +117,7 @@ export function createStoreEvents(logger: Logger, metrics: Metrics): StoreEvents
       notStored.inc({ code: failure.code });
       logger.warn({ err: failure }, "response not stored");
     },
-    evicted: (count) => evicted.inc(count),
+    evicted: (count, because) => evicted.inc({ reason: because }, count),
     used(usage) {
       bytes.set(usage.bytes);
       objects.set(usage.objects);

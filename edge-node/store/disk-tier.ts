@@ -33,7 +33,7 @@ export interface StoreEvents {
   lost(failure: Failure): void;
   /** Served, and not stored. */
   notStored(failure: Failure): void;
-  evicted(objects: number): void;
+  evicted(objects: number, because: "memory-full" | "disk-quota"): void;
   used(usage: StoreUsage): void;
 }
 
@@ -66,7 +66,7 @@ export class DiskTier implements AsyncDisposable {
     this.#options = options;
     this.#index = index;
     this.#crash = crash;
-    this.#space = new DiskSpace({ folder, bytesMax, index, onEvicted: events.evicted });
+    this.#space = new DiskSpace({ folder, bytesMax, index, onEvicted: (count) => events.evicted(count, "disk-quota") });
     const pathOf = (file: string) => this.#space.pathOf(file);
     this.#bodies = new DiskBodies({ pathOf, onLost: (row, error) => this.#lose(row, error) });
     this.#orders = [...index.openOrders(clock.nowMs())];

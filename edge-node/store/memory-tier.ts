@@ -37,6 +37,7 @@ interface Entry {
 
 export class MemoryTier {
   readonly #bytesMax: number;
+  readonly #onEvicted: (responses: number) => void;
   readonly #marks: PurgeMarks;
   readonly #queue: EvictionQueue;
   /** By cache key and slice. */
@@ -50,7 +51,9 @@ export class MemoryTier {
   #bytes = 0;
   #objects = 0;
 
-  constructor(bytesMax: number, marks: PurgeMarks) {
+  /** `onEvicted` is told how many responses have left for want of room. */
+  constructor(bytesMax: number, marks: PurgeMarks, onEvicted: (responses: number) => void = () => undefined) {
+    this.#onEvicted = onEvicted;
     this.#bytesMax = bytesMax;
     this.#marks = marks;
     this.#queue = new EvictionQueue(new EvictionPolicy({ historyEntries: historyEntriesFor(bytesMax) }));
@@ -209,6 +212,7 @@ export class MemoryTier {
     while (this.#bytes + bytes > this.#bytesMax) {
       const entry = this.#bySlot[this.#queue.evict() ?? -1];
       if (entry === undefined) return;
+      this.#onEvicted(entry.variants.length);
       this.#forget(entry);
     }
   }

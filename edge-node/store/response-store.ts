@@ -71,7 +71,7 @@ export class ResponseStore implements AsyncDisposable {
     this.#options = options;
     this.#disk = disk;
     this.#fills = new FillBudget(options.memoryBytesMax);
-    this.#memory = new MemoryTier(memoryBytesMax, this.#marks);
+    this.#memory = new MemoryTier(memoryBytesMax, this.#marks, (count) => options.events.evicted(count, "memory-full"));
     this.#memoryBodyBytesMax = disk === undefined ? DISKLESS_BODY_BYTES_MAX : MEMORY_BODY_BYTES_MAX;
     this.bodyBytesMax = disk?.bodyBytesMax ?? Math.min(DISKLESS_BODY_BYTES_MAX, memoryBytesMax);
     this.#timer = clock.every(USES_MS, () => this.#writeUses());
