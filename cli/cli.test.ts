@@ -5,6 +5,7 @@ import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib"
 import t, { type Test } from "tap";
 import { closeServer, listen } from "#platform/http/listening.ts";
 import { seededRandom } from "#platform/random.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { EXIT } from "./exit-codes.ts";
 import { runCommandLine } from "./program.ts";
 
@@ -100,13 +101,13 @@ t.test("a wrong flag, command or kind is a usage error that says what was expect
 
 t.test("apply names file and line of every fault and sends nothing", async (t) => {
   const api = await startApi(t, {});
-  const folder = t.testdir({ "bad.yaml": `${site.replace("[shop.localhost]", "[]")}  colour: red\n` });
+  const folder = testFolder(t, { "bad.yaml": `${site.replace("[shop.localhost]", "[]")}  colour: red\n` });
   const result = await run(["--origin", api.url, "apply", "-f", join(folder, "bad.yaml")], { PERIGEE_TOKEN: "x" });
   t.equal(result.code, EXIT.usage);
   t.match(result.notes, /bad\.yaml:6: spec\.hostnames/);
   t.match(result.notes, /bad\.yaml:8: spec\.colour is not a known field/);
   t.equal(api.seen.length, 0);
-  const broken = t.testdir({ "broken.yaml": "a: [1\nb: 2\n" });
+  const broken = testFolder(t, { "broken.yaml": "a: [1\nb: 2\n" });
   t.match(await run(["apply", "-f", join(broken, "broken.yaml")]), {
     code: EXIT.usage,
     notes: /broken\.yaml:\d+: .*[^:\n]$/,
@@ -114,13 +115,13 @@ t.test("apply names file and line of every fault and sends nothing", async (t) =
 });
 
 t.test("a file that cannot be read is told by its name and the system's reason, without the call", async (t) => {
-  const absent = join(t.testdir({}), "absent");
+  const absent = join(testFolder(t), "absent");
   const told = (what: string) => ({ code: EXIT.usage, notes: `perigee: ${what}: no such file or directory` });
   const variables = { PERIGEE_TOKEN: "x" };
   t.match(await run(["apply", "-f", absent]), told(`${absent} cannot be read`));
   t.match(await run(["publish", absent, "--site", "shop"], variables), told(`${absent} cannot be read as a folder`));
   t.match(await run(["--token-file", absent, "get", "sites"]), told(`the token file ${absent} cannot be read`));
-  const folder = t.testdir({});
+  const folder = testFolder(t);
   t.match(await run(["--context", folder, "get", "sites"]), { notes: `${folder} cannot be read: illegal operation` });
 });
 
@@ -129,7 +130,7 @@ t.test("apply sends every document with the token and prints what changed", asyn
   const api = await startApi(t, {
     "POST /v1/apply?dryRun=false": { status: 200, body: { revision: 7, dryRun: false, results } },
   });
-  const folder = t.testdir({ "site.yaml": site });
+  const folder = testFolder(t, { "site.yaml": site });
   const result = await run(["--origin", api.url, "apply", "-f", folder], { PERIGEE_TOKEN: "secret" });
   t.equal(result.code, EXIT.ok, result.notes);
   t.match(result.out, /Site\/shop\s+created\s+7\s+\/spec/);
@@ -174,7 +175,7 @@ t.test("get shows of each kind what an operator looks for, with what is observed
 });
 
 t.test("publish uploads only what the origin has not, each under its digest", async (t) => {
-  const folder = t.testdir({ "index.html": "<p>hello", img: { "a.svg": "<svg/>" } });
+  const folder = testFolder(t, { "index.html": "<p>hello", img: { "a.svg": "<svg/>" } });
   const digest = (text: string) => createHash("sha256").update(text).digest("hex");
   const api = await startApi(t, {
     "POST /v1/sites/shop/missing-blobs": { status: 200, body: { digests: [digest("<svg/>")] } },
@@ -194,7 +195,7 @@ t.test("publish uploads only what the origin has not, each under its digest", as
 t.test("publish keeps compressed forms of what is worth it beside the files, unless told otherwise", async (t) => {
   const text = "Perigee serves content from near its users. ".repeat(100);
   const noise = Buffer.from(seededRandom(1).bytes(4096));
-  const folder = t.testdir({
+  const folder = testFolder(t, {
     "a.txt": text,
     "copy.txt": text,
     "small.txt": "small",
@@ -249,7 +250,7 @@ t.test("what cannot be a one-machine start is refused before anything starts", a
       notes: new RegExp(`--port-offset must be 0\\.\\.50000, got "${offset}"`),
     });
   }
-  t.match(await run(["machine", "status", "--data", t.testdir({})]), {
+  t.match(await run(["machine", "status", "--data", testFolder(t)]), {
     code: EXIT.unreachable,
     notes: /no `perigee dev` runs with the folder/,
   });

@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
+import { testFolder } from "#test/test-folder.ts";
 import { EXIT } from "./exit-codes.ts";
 import { runCommandLine } from "./program.ts";
 
@@ -18,7 +19,7 @@ async function run(...words: readonly string[]) {
 }
 
 t.test("keys are added to a file for its owner only, and nothing secret is printed", async (t) => {
-  const file = join(t.testdir(), "keys.yaml");
+  const file = join(testFolder(t), "keys.yaml");
   const first = await run("signing-key", "spring", "--key-file", file);
   t.match(first, {
     code: EXIT.ok,
@@ -36,7 +37,7 @@ t.test("keys are added to a file for its owner only, and nothing secret is print
 });
 
 t.test("what cannot be signed is told by option", async (t) => {
-  const folder = t.testdir({ "bad.yaml": "keys:\n  - keyId: a\n    algorithm: md5\n" });
+  const folder = testFolder(t, { "bad.yaml": "keys:\n  - keyId: a\n    algorithm: md5\n" });
   const file = join(folder, "keys.yaml");
   await run("signing-key", "spring", "--key-file", file);
   const sign = (...more: readonly string[]) => run("sign-url", ...more, "--key-file", file);
@@ -74,7 +75,7 @@ t.test("what cannot be signed is told by option", async (t) => {
 });
 
 t.test("an edge is not started with rules that cannot be kept", async (t) => {
-  const file = join(t.testdir(), "keys.yaml");
+  const file = join(testFolder(t), "keys.yaml");
   await run("signing-key", "spring", "--key-file", file);
   const edge = ["edge", "--listen", "127.0.0.1:0", "--upstream", "http://127.0.0.1:9"];
   for (const [words, told] of [

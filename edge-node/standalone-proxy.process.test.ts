@@ -6,6 +6,7 @@ import { createInterface } from "node:readline";
 import t, { type Test } from "tap";
 import { systemClock } from "#platform/clock.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
+import { testFolder } from "#test/test-folder.ts";
 
 const CLI = join(import.meta.dirname, "..", "cli", "main.ts");
 const START_MS_MAX = 60_000;
@@ -62,7 +63,7 @@ t.test(
     });
     const { port } = await listen(upstream, { host: "127.0.0.1", port: 0 });
     t.teardown(() => closeServer(upstream));
-    const store = t.testdir();
+    const store = testFolder(t);
     const paths = Array.from({ length: 150 }, (_, index) => `/object/${index}`);
     const before = paths.slice(0, FIRST);
     const first = await startEdge(t, port, store);

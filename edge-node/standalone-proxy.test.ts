@@ -6,6 +6,7 @@ import { createLogger } from "#platform/logging.ts";
 import { seededRandom } from "#platform/random.ts";
 import { until } from "#test/simulation/until.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { type StandaloneOptions, startStandalone } from "./standalone-proxy.ts";
 
 const LOCAL = { host: "127.0.0.1", port: 0 };
@@ -234,7 +235,7 @@ t.test("a truncated body cuts the answer and is not stored", async (t) => {
 t.test("a large body is stored while it passes and then read from disk, also by part", async (t) => {
   let asked = 0;
   const body = Buffer.from(Array.from({ length: 1_500_000 }, (_, index) => (index * 7 + (index >> 9)) & 0x7f));
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const { ask } = await start(
     t,
     (_request, response) => {

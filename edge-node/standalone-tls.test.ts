@@ -13,6 +13,7 @@ import { closeServer, listen } from "#platform/http/listening.ts";
 import { createLogger } from "#platform/logging.ts";
 import { systemRandom } from "#platform/random.ts";
 import { until } from "#test/simulation/until.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { createTestAuthority, type TestPair } from "#test/tls/certificates.ts";
 import { FRAME, frameBytes, RawH2Client } from "#test/tls/h2-frames.ts";
 import { startStandalone } from "./standalone-proxy.ts";
@@ -34,7 +35,7 @@ async function start(t: Test, upstream: RequestListener) {
   const { port } = await listen(server, LOCAL);
   t.teardown(() => closeServer(server));
   const authority = await createTestAuthority(systemClock.nowMs());
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const source = await writePair(folder, await authority.issue([NAME]));
   const edge = await startStandalone({
     listen: LOCAL,
@@ -159,7 +160,7 @@ t.test("what floods by HTTP/2 is ended and counted, and others are served", asyn
 });
 
 t.test("a file that cannot be served ends the start, by its name", async (t) => {
-  const folder = t.testdir({ "a.crt": "nothing", "a.key": "nothing" });
+  const folder = testFolder(t, { "a.crt": "nothing", "a.key": "nothing" });
   const files = { certificateFile: join(folder, "a.crt"), keyFile: join(folder, "a.key") };
   const starting = startStandalone({
     listen: LOCAL,
@@ -200,7 +201,7 @@ async function startProcess(t: Test, flags: readonly string[]): Promise<{ child:
 
 t.test("perigee edge --listen-tls reads its files again on SIGHUP", { timeout: START_MS_MAX }, async (t) => {
   const authority = await createTestAuthority(systemClock.nowMs());
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const files = await writePair(folder, await authority.issue(["old.example"]));
   const pair = ["--certificate", files.certificateFile, "--key", files.keyFile];
   const { child, port } = await startProcess(t, [

@@ -7,6 +7,7 @@ import { PURGE_RETENTION_MS } from "#domain/content/purge.ts";
 import type { Resource } from "#domain/resource.ts";
 import { generateSigningKey } from "#platform/identity/signatures.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { openFileBlobStore } from "./blob-store/file-blob-store.ts";
 import { expiredOrders, startHousekeeping } from "./housekeeping.ts";
 import { writeResource } from "./log/resources.ts";
@@ -49,7 +50,7 @@ t.test("purges are retained for thirty days, revocations for as long as their su
 
 t.test("a run compacts the log, tells nodes of what is forgotten, and collects what no release needs", async (t) => {
   const clock = new VirtualClock();
-  const folder = t.testdir();
+  const folder = testFolder(t);
   using log = openSqliteLog(":memory:");
   using records = openRecords(":memory:");
   const blobs = await openFileBlobStore(folder);

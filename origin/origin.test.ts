@@ -27,6 +27,7 @@ import {
 } from "#platform/identity/signatures.ts";
 import { createLogger } from "#platform/logging.ts";
 import { systemRandom } from "#platform/random.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { originConfigSchema } from "./config.ts";
 import { type RunningOrigin, startOrigin } from "./origin.ts";
 
@@ -43,7 +44,7 @@ const cafe = document("Site", "cafe", { hostnames: ["cafe.example"], publish: {}
 const near = (region: string) => document("NodePool", "near", { region, coordinates: { latitude: 50, longitude: 8 } });
 const steering = (pool: string) => document("SteeringTable", pool, { pool, edges: [] });
 
-async function openOrigin(t: Test, dataDir = t.testdir()) {
+async function openOrigin(t: Test, dataDir = testFolder(t)) {
   const local = "127.0.0.1:0";
   const listen = { operatorApi: local, nodeRpc: local, enrolment: local, delivery: local, admin: local };
   const text = JSON.stringify({ dataDir, listen, logLevel: "silent" });
@@ -132,7 +133,7 @@ function isCase<M extends OriginMessage | FactsMessage, C>(
 }
 
 t.test("the first token is printed once, and the state outlives a restart", async (t) => {
-  const dataDir = t.testdir();
+  const dataDir = testFolder(t);
   const first = await openOrigin(t, dataDir);
   t.match(first.printed[0], /first operator token/);
   t.equal((await first.api("POST", "/v1/apply", { documents: [shop] })).status, 200);

@@ -174,6 +174,7 @@ const tidied: readonly Breach[] = [
   tidy("sleeping-test", "platform/planted.test.ts", `${DOC}import { setTimeout } from "node:timers/promises";\n`),
   tidy("unparsed-json", "platform/planted.ts", `${DOC}export const planted = JSON.parse("1") as number;\n`),
   tidy("skipped-test", "platform/planted.test.ts", `${DOC}t.only("x");\n`),
+  tidy("test-folder", "platform/planted.test.ts", `${DOC}export const planted = (t: Test) => t.testdir();\n`),
   tidy("unfinished", "platform/planted.ts", `${DOC}// TODO later\n`),
   tidy("machine-path", "platform/planted.ts", `${DOC}export const planted = "/root/x";\n`),
   tidy("banner-comment", "platform/planted.ts", `${DOC}// ==========\n`),

@@ -6,6 +6,7 @@ import { Value } from "typebox/value";
 import { systemClock } from "#platform/clock.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
 import { seededRandom } from "#platform/random.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { controlFileSchema, startControl } from "./control.ts";
 import { startLinks } from "./links.ts";
 import type { ProgramState, SupervisedProgram } from "./supervised.ts";
@@ -41,7 +42,7 @@ async function setUp(t: Test) {
   const plan = { pool: "near", protocol: "tcp", listenPort, targetPort: port, portCount: 1, rttMs: 1 } as const;
   const links = await startLinks([plan], { clock: systemClock, random });
   const told: string[] = [];
-  const file = join(t.testdir({}), "control.json");
+  const file = join(testFolder(t), "control.json");
   const programs = [noting("origin", told), noting("near-1", told)];
   const { signal } = new AbortController();
   const control = await startControl({ port: 0, file, programs, links, random, signal });

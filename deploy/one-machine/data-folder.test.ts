@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileS
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { systemClock } from "#platform/clock.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { takeDataFolder } from "./data-folder.ts";
 
 const silent = (): void => {};
@@ -20,7 +21,7 @@ async function idle(t: Test, ...words: string[]): Promise<ChildProcess & { reado
 }
 
 t.test("a folder is its owner's while that runs, and anybody's afterwards", async (t) => {
-  const path = join(t.testdir({}), "data");
+  const path = join(testFolder(t), "data");
   const owner = await idle(t, "main.ts");
   mkdirSync(join(path, "run"), { recursive: true });
   writeFileSync(join(path, "run", "dev.pid"), `${owner.pid}\n`);
@@ -41,7 +42,7 @@ t.test("a folder is its owner's while that runs, and anybody's afterwards", asyn
 t.test(
   "what an owner that was killed left running is ended; another's process of the same number is not",
   async (t) => {
-    const path = t.testdir({ run: {} });
+    const path = testFolder(t, { run: {} });
     const left = await idle(t, join(path, "config", "near-1.json"));
     const other = await idle(t, "something else");
     writeFileSync(join(path, "run", "near-1.pid"), `${left.pid}\n`);
@@ -58,7 +59,7 @@ t.test(
 );
 
 t.test("a log that has grown large makes room for a new one", async (t) => {
-  const path = t.testdir({ logs: { "origin.log": "old", "scheduler.log": "small" } });
+  const path = testFolder(t, { logs: { "origin.log": "old", "scheduler.log": "small" } });
   truncateSync(join(path, "logs", "origin.log"), 20 * 1024 * 1024);
   using _folder = await takeDataFolder(path, systemClock, silent);
   t.notOk(existsSync(join(path, "logs", "origin.log")));

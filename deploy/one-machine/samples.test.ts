@@ -5,6 +5,7 @@ import { parseResourceInput } from "#contracts/operator-api/resources/parse.ts";
 import { parseSourceDocuments } from "#platform/yaml/documents.ts";
 import { loadNetworksTable } from "#scheduler/geo/networks-table.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { takeDataFolder } from "./data-folder.ts";
 import { LARGE_FILE_BYTES, makeSampleSite } from "./sample/site.ts";
 import {
@@ -26,7 +27,7 @@ async function setUp(t: Test) {
   const published: { readonly site: string; readonly files: readonly string[] }[] = [];
   const appTokens: AppTokenWanted[] = [];
   const page = { text: "first" };
-  const folder = await takeDataFolder(t.testdir({}), clock, () => {});
+  const folder = await takeDataFolder(testFolder(t), clock, () => {});
   t.teardown(() => folder[Symbol.dispose]());
   const parts: SampleParts = {
     folder,
@@ -84,7 +85,7 @@ t.test("the sample site is published once, the page whenever it differs", async 
 });
 
 t.test("the sample site is some megabytes and the same every time", async (t) => {
-  const folders = ["one", "two"].map((name) => join(t.testdir({ one: {}, two: {} }), name));
+  const folders = ["one", "two"].map((name) => join(testFolder(t, { one: {}, two: {} }), name));
   for (const folder of folders) makeSampleSite(folder);
   const [one = [], two = []] = folders.map((folder) =>
     readdirSync(folder, { recursive: true, withFileTypes: true })

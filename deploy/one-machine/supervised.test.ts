@@ -4,6 +4,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { type Clock, sleepBy, systemClock } from "#platform/clock.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { RESTARTS_IN_A_ROW_MAX } from "./restart.ts";
 import { type SupervisedProgram, type SupervisedSpec, superviseProgram } from "./supervised.ts";
 
@@ -41,7 +42,7 @@ async function setUp(t: Test, how: "lives" | "ends" | "faulty"): Promise<World> 
   const server = createServer();
   const { port } = await listen(server, { host: "127.0.0.1", port: 0 });
   await closeServer(server);
-  const folder = t.testdir({
+  const folder = testFolder(t, {
     "program.mjs": PROGRAM,
     "config.json": JSON.stringify({ port, how }),
     "program.env": ENVIRONMENT,

@@ -2,12 +2,13 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import t from "tap";
+import { testFolder } from "#test/test-folder.ts";
 import { bundleProgram } from "./bundle.ts";
 
 /** What the edge loads only once it serves, or when it is asked for: each is larger than the edge itself. */
 const LATE = ["@grpc/grpc-js", "undici", "@peculiar/x509", "fastify", "jose"];
 
-const outDir = t.testdir({});
+const outDir = testFolder(t);
 const main = await bundleProgram("edge-node", outDir);
 const folder = dirname(main);
 const parts = readdirSync(folder).filter((name) => name.endsWith(".mjs"));
@@ -17,7 +18,7 @@ t.test("an unchanged tree is bundled once, also by two at the same time, and one
   const madeAtMs = statSync(main).mtimeMs;
   t.same(await Promise.all([1, 2].map(() => bundleProgram("edge-node", outDir))), [main, main]);
   t.equal(statSync(main).mtimeMs, madeAtMs);
-  const fresh = t.testdir({});
+  const fresh = testFolder(t);
   const [one, other] = await Promise.all([1, 2].map(() => bundleProgram("edge-node", fresh)));
   t.equal(one, other);
   t.same(readdirSync(fresh).length, 2, "a bundle and the link to it, nothing half made");

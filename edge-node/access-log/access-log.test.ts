@@ -10,6 +10,7 @@ import { seededRandom } from "#platform/random.ts";
 import { openRaw } from "#test/front/raw-connection.ts";
 import { until } from "#test/simulation/until.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { startStandalone } from "../standalone-proxy.ts";
 import { accessLine, answerText, clientText, plainAccessLine } from "./access-line.ts";
 import { AccessLog, BATCHES_MAX } from "./access-log.ts";
@@ -123,7 +124,7 @@ t.test("a log that cannot be written is told of, its lines are counted, and it g
 });
 
 t.test("a file that was renamed is begun anew, also when told to", async (t) => {
-  const path = join(t.testdir(), "access.log");
+  const path = join(testFolder(t), "access.log");
   const file = await LogFile.open(path);
   await file.write(Buffer.from("1\n"));
   renameSync(path, `${path}.1`);
@@ -141,7 +142,7 @@ async function startLogged(t: Test, listener: RequestListener) {
   const upstream = createServer(listener);
   const { port } = await listen(upstream, { host: "127.0.0.1", port: 0 });
   t.teardown(() => closeServer(upstream));
-  const accessLog = join(t.testdir(), "access.log");
+  const accessLog = join(testFolder(t), "access.log");
   const clock = new VirtualClock(Date.UTC(2026, 10, 24));
   const edge = await startStandalone({
     listen: { host: "127.0.0.1", port: 0 },

@@ -9,6 +9,7 @@ import { closeServer, listen } from "#platform/http/listening.ts";
 import { createLogger } from "#platform/logging.ts";
 import { systemRandom } from "#platform/random.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { findPebble, freePort, PEBBLE_MISSING, startPebble } from "#test/tls/pebble.ts";
 import { Certificates } from "../front/tls/certificates.ts";
 import { startTlsListener } from "../front/tls/tls-listener.ts";
@@ -34,7 +35,7 @@ function shown(port: number, servername: string): Promise<PeerCertificate> {
 
 /** An edge's plain listener and its TLS one, and the authority that validates at the former. */
 async function start(t: Test, pebbleProgram: string) {
-  const folder = t.testdir({ pebble: {}, state: {} });
+  const folder = testFolder(t, { pebble: {}, state: {} });
   const challenges = new HttpChallenges();
   let isReachable = true;
   const plain = createServer((incoming, response) => {
@@ -145,7 +146,7 @@ t.test(
   "the stand-alone edge answers for its names itself, in front of what its upstream says there",
   { skip: program === undefined && PEBBLE_MISSING, timeout: 120_000 },
   async (t) => {
-    const folder = t.testdir({ pebble: {}, state: {} });
+    const folder = testFolder(t, { pebble: {}, state: {} });
     const port = await freePort();
     const pebble = await startPebble({
       program: program ?? "",

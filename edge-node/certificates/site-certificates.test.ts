@@ -6,6 +6,7 @@ import type { Failure } from "#domain/failure.ts";
 import { type AnyResource, API_VERSION } from "#domain/resource.ts";
 import { generateSealingKey, type SealingKey, seal } from "#platform/identity/sealing.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { createTestAuthority, type TestPair } from "#test/tls/certificates.ts";
 import { Certificates } from "../front/tls/certificates.ts";
 import { HttpChallenges } from "./http-challenges.ts";
@@ -71,7 +72,7 @@ t.test("what is sealed to this node is in force; what is not, or is damaged, cha
 });
 
 t.test("the sealing key is made once, and anew where it is damaged", async (t) => {
-  const path = join(t.testdir(), "sealing.key");
+  const path = join(testFolder(t), "sealing.key");
   const damaged: unknown[] = [];
   const publicKey = async () =>
     Buffer.from((await openSealingKey(path, (error) => damaged.push(error))).publicKey).toString("hex");

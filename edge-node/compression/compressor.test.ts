@@ -6,6 +6,7 @@ import type { ContentCoding } from "#domain/http/content-coding.ts";
 import { type Fields, fieldsOf, fieldValue } from "#domain/http/fields.ts";
 import { seededRandom } from "#platform/random.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { variantKey, varyNames } from "../caching/variants.ts";
 import { openResponseStore } from "../store/response-store.ts";
 import { cacheKeyOf, type StoredResponse } from "../store/stored-response.ts";
@@ -143,7 +144,7 @@ t.test("variants by other fields have encoded variants of their own", async (t) 
 });
 
 t.test("what is on disk from before is not made again", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   {
     const { store, compressor, put, select } = await start(t, folder);
     await put(TEXT, html);

@@ -7,6 +7,7 @@ import { isFailure } from "#domain/failure.ts";
 import type { AnyResource } from "#domain/resource.ts";
 import { generateSigningKey, signBytes } from "#platform/identity/signatures.ts";
 import { openDatabase } from "#platform/sqlite/database.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { POOL_SET_MIGRATIONS, PoolSet, SNAPSHOT_PARTS_MAX } from "./pool-set.ts";
 
 const key = generateSigningKey();
@@ -41,7 +42,7 @@ const first = batchOf(0, 1, [a], [a]);
 const second = batchOf(1, 2, [b], [a, b]);
 
 t.test("batches are kept as they were signed across a restart, and can be passed on", async (t) => {
-  using database = open(`${t.testdir()}/set.db`);
+  using database = open(`${testFolder(t)}/set.db`);
   const set = new PoolSet(database, options);
   t.equal(set.watermark, undefined);
   set.apply(signed(first));

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import t from "tap";
+import { testFolder } from "#test/test-folder.ts";
 import { BlobFolder, type OpenBlob } from "./blob-folder.ts";
 
 const BYTES_MAX = 1_000_000;
@@ -25,7 +26,7 @@ async function folderWith(path: string, ...texts: readonly string[]): Promise<Bl
 
 t.test("what a collection frees is what it removed, whatever is received meanwhile", async (t) => {
   const old = ["one", "three", "fourteen bytes"];
-  const folder = await folderWith(t.testdir(), ...old);
+  const folder = await folderWith(testFolder(t), ...old);
   const gate = Promise.withResolvers<void>();
   const large = "x".repeat(10_000);
   const received = folder.receive(digestOf(large), large.length, sending(large, gate.promise));
@@ -37,7 +38,7 @@ t.test("what a collection frees is what it removed, whatever is received meanwhi
 });
 
 t.test("what is being removed counts as gone, and stays once it is received again", async (t) => {
-  const folder = await folderWith(t.testdir(), "another", "wanted again");
+  const folder = await folderWith(testFolder(t), "another", "wanted again");
   const digest = digestOf("wanted again");
   for (const removal of [() => folder.collect(new Set()), () => folder.remove(digest)]) {
     const removed = removal();

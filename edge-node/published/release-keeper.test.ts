@@ -10,6 +10,7 @@ import { generateSigningKey, type SigningKey, signBytes } from "#platform/identi
 import { seededRandom } from "#platform/random.ts";
 import { openDatabase } from "#platform/sqlite/database.ts";
 import { until } from "#test/simulation/until.ts";
+import { testFolder } from "#test/test-folder.ts";
 import type { DesiredSite } from "../desired-state/desired-view.ts";
 import { BlobFetcher } from "../prefetch/blob-fetcher.ts";
 import { ACTIVE_RELEASES_MIGRATIONS, ActiveReleases } from "./active-releases.ts";
@@ -129,7 +130,7 @@ const WRONG: Readonly<Record<string, (cloud: Cloud) => ReleaseSpec>> = {
 
 t.test("a release that is not what an operator signed is refused, named, and changes nothing", async (t) => {
   const cloud = new Cloud();
-  const { desire, served, refused } = await openKeeper(t, cloud, t.testdir());
+  const { desire, served, refused } = await openKeeper(t, cloud, testFolder(t));
   desire(cloud.release(1, "one"));
   await until(() => served() === 1, "the first release is served");
   for (const [refusal, make] of Object.entries(WRONG)) {
@@ -146,7 +147,7 @@ t.test("a release that is not what an operator signed is refused, named, and cha
 
 t.test("a site made again while this node was away serves nothing of the one before", async (t) => {
   const cloud = new Cloud();
-  const { desire, served, keeper } = await openKeeper(t, cloud, t.testdir());
+  const { desire, served, keeper } = await openKeeper(t, cloud, testFolder(t));
   desire(cloud.release(1, "one"));
   await until(() => served() === 1, "served");
   desire(undefined);
@@ -158,7 +159,7 @@ t.test("a site made again while this node was away serves nothing of the one bef
 
 t.test("a transfer that broke off goes on where it was, and what no release needs is collected", async (t) => {
   const cloud = new Cloud();
-  const { desire, served, collected, blobs } = await openKeeper(t, cloud, t.testdir());
+  const { desire, served, collected, blobs } = await openKeeper(t, cloud, testFolder(t));
   const text = "long ".repeat(1000);
   cloud.cut.set(digestOf(text), 1234);
   desire(cloud.release(1, text));
@@ -175,7 +176,7 @@ t.test("a transfer that broke off goes on where it was, and what no release need
 
 t.test("what is not assigned is served once its manifest is verified, its objects not yet here", async (t) => {
   const cloud = new Cloud();
-  const { desire, served, keeper, blobs } = await openKeeper(t, cloud, t.testdir());
+  const { desire, served, keeper, blobs } = await openKeeper(t, cloud, testFolder(t));
   desire(cloud.release(1, "one"), false);
   await until(() => served() === 1, "served");
   t.notOk(blobs.has(digestOf("one")));
@@ -185,7 +186,7 @@ t.test("what is not assigned is served once its manifest is verified, its object
 
 t.test("who verifies a release itself gets its manifest by digest, from any offset, while it is served", async (t) => {
   const cloud = new Cloud();
-  const { desire, served, active, blobs, fetcher } = await openKeeper(t, cloud, t.testdir());
+  const { desire, served, active, blobs, fetcher } = await openKeeper(t, cloud, testFolder(t));
   const release = cloud.release(1, "one");
   desire(release);
   await until(() => served() === 1, "served");
@@ -199,7 +200,7 @@ t.test("who verifies a release itself gets its manifest by digest, from any offs
 });
 
 t.test("a release waits for its time, complete; a restart without the cloud serves what was served", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const cloud = new Cloud();
   const first = await openKeeper(t, cloud, folder);
   first.desire(cloud.release(1, "one"));
@@ -223,7 +224,7 @@ t.test("a release waits for its time, complete; a restart without the cloud serv
 });
 
 t.test("a blob that rots is found when it is read, and removed", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const blobs = await BlobFolder.open(folder, 100);
   const one = async () => ({
     offset: 0,

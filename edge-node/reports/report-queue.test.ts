@@ -1,12 +1,13 @@
 import t from "tap";
 import { openDatabase } from "#platform/sqlite/database.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { REPORT_QUEUE_MIGRATIONS, REPORTS_MAX, ReportQueue } from "./report-queue.ts";
 
 const clock = new VirtualClock();
 
 t.test("reports wait across a restart, in order, until the origin has them", async (t) => {
-  const path = `${t.testdir()}/reports.sqlite`;
+  const path = `${testFolder(t)}/reports.sqlite`;
   using database = openDatabase(path, { migrations: REPORT_QUEUE_MIGRATIONS, durability: "full" });
   const options = { clock, onDropped: () => t.fail("nothing is dropped") };
   const queue = new ReportQueue(database, options);

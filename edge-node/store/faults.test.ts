@@ -9,6 +9,7 @@ import { closeServer, listen } from "#platform/http/listening.ts";
 import { createLogger } from "#platform/logging.ts";
 import { systemRandom } from "#platform/random.ts";
 import { until } from "#test/simulation/until.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { startStandalone } from "../standalone-proxy.ts";
 
 const LOCAL = { host: "127.0.0.1", port: 0 };
@@ -123,7 +124,7 @@ t.test("a body that is gone, cut, changed or cannot be read is a miss, small or 
     },
   };
   for (const [name, damage] of Object.entries(damages)) {
-    const folder = join(t.testdir(), "store");
+    const folder = join(testFolder(t), "store");
     const { asked, port } = await startUpstream(t);
     const first = await startEdge(t, port, folder);
     for (const path of ["/small", "/large"]) await first.untilHit(t, path);
@@ -139,7 +140,7 @@ t.test("a body that is gone, cut, changed or cannot be read is a miss, small or 
 });
 
 t.test("an index that is overwritten while it is used costs misses, and the next start begins it again", async (t) => {
-  const folder = join(t.testdir(), "store");
+  const folder = join(testFolder(t), "store");
   const { port } = await startUpstream(t);
   const { ask, edge, untilHit } = await startEdge(t, port, folder);
   const paths = Array.from({ length: 60 }, (_, index) => `/small-${index}`);

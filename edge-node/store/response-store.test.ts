@@ -6,6 +6,7 @@ import { fieldsOf } from "#domain/http/fields.ts";
 import { systemRandom } from "#platform/random.ts";
 import { until } from "#test/simulation/until.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { currentAgeSeconds, decideLookup } from "../caching/lookup.ts";
 import { decideStorage } from "../caching/storage.ts";
 import { SLICE_BYTES } from "./body-file.ts";
@@ -105,7 +106,7 @@ function filesIn(folder: string): string[] {
 }
 
 t.test("what was stored is there after a restart, byte for byte, with its head", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const sizes = [0, 1, 1000, SLICE_BYTES, SLICE_BYTES + 1, MIB, 3 * MIB + 17];
   const first = await open(t, folder);
   for (const [index, size] of sizes.entries())
@@ -126,7 +127,7 @@ t.test("what was stored is there after a restart, byte for byte, with its head",
 });
 
 t.test("a file that is gone, cut or changed is a miss, counted, and its bytes are given back", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const damages: [string, (path: string) => void][] = [
     ["not-found", (path) => rmSync(path)],
     ["digest-mismatch", (path) => truncateSync(path, 10)],
@@ -152,7 +153,7 @@ t.test("a file that is gone, cut or changed is a miss, counted, and its bytes ar
 });
 
 t.test("of a large body that the disk has changed no wrong byte is given out", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const body = bodyOf(1, 5 * SLICE_BYTES);
   const { store, counted } = await open(t, folder);
   await put(store, headOf("/large"), body);
@@ -177,7 +178,7 @@ t.test("of a large body that the disk has changed no wrong byte is given out", a
 });
 
 t.test("a large body that is damaged when it is first read is a miss", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const { store, counted } = await open(t, folder);
   await put(store, headOf("/large"), bodyOf(1, 5 * SLICE_BYTES));
   const [path = ""] = filesIn(folder);
@@ -187,7 +188,7 @@ t.test("a large body that is damaged when it is first read is a miss", async (t)
 });
 
 t.test("the disk never has more than the quota, and what is used stays", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const quota = 2 * MIB;
   const { store, clock, counted } = await open(t, folder, { disk: quota, memory: 2000 });
   await put(store, headOf("/kept"), bodyOf(0, 30_000));
@@ -207,7 +208,7 @@ t.test("the disk never has more than the quota, and what is used stays", async (
 });
 
 t.test("a large response makes room before many small ones do", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const { store, counted } = await open(t, folder, { disk: 2 * MIB, memory: 2000 });
   await put(store, headOf("/large"), bodyOf(0, 400_000));
   for (let index = 0; index < 150; index += 1) await put(store, headOf(`/${index}`), bodyOf(index, 11_000));
@@ -217,7 +218,7 @@ t.test("a large response makes room before many small ones do", async (t) => {
 });
 
 t.test("where the disk takes nothing, memory does, and it is counted", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const { store, counted } = await open(t, folder);
   rmSync(join(folder, "bodies"), { recursive: true });
   await put(store, headOf("/x"), bodyOf(1, 100));
@@ -229,7 +230,7 @@ t.test("where the disk takes nothing, memory does, and it is counted", async (t)
 });
 
 t.test("an index that is none is begun again; one that is in use is refused", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const first = await open(t, folder);
   await put(first.store, headOf("/x"), bodyOf(1, 100));
   await t.rejects(open(t, folder), { code: "storage-failed" });
@@ -251,7 +252,7 @@ t.test("a purge takes what it names and nothing else, in memory, on disk and on 
     [{ kind: "tags", tags: ["apple"] }, ["/a/1"]],
     [{ kind: "tags", tags: ["round", "none"] }, ["/a/1"]],
   ];
-  const folder = t.testdir(Object.fromEntries(matches.map((_, index) => [String(index), {}])));
+  const folder = testFolder(t, Object.fromEntries(matches.map((_, index) => [String(index), {}])));
   for (const memory of [8 * MIB, 1]) {
     for (const [index, [match, gone]] of matches.entries()) {
       const { store } = await open(t, join(folder, String(index)), { memory });
@@ -280,7 +281,7 @@ t.test("a purge takes what it names and nothing else, in memory, on disk and on 
 });
 
 t.test("a soft purge leaves it stale: validated before use, served when the upstream fails", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   for (const memory of [8 * MIB, 1]) {
     const { store, clock } = await open(t, folder, { memory });
     await put(store, headOf("/x"), bodyOf(1, 10));
@@ -299,7 +300,7 @@ t.test("a soft purge leaves it stale: validated before use, served when the upst
 });
 
 t.test("a purge by a clock that is ahead is for what was asked for until it came, and not for later", async (t) => {
-  const folder = t.testdir({ hard: {}, soft: {} });
+  const folder = testFolder(t, { hard: {}, soft: {} });
   for (const memory of [8 * MIB, 1]) {
     for (const soft of [false, true]) {
       const { store, clock } = await open(t, join(folder, soft ? "soft" : "hard"), { memory });
@@ -322,7 +323,7 @@ t.test("a purge by a clock that is ahead is for what was asked for until it came
 });
 
 t.test("what is newer on disk is what is found: too large for memory, or stored while the old was read", async (t) => {
-  const { store } = await open(t, t.testdir());
+  const { store } = await open(t, testFolder(t));
   await put(store, headOf("/x"), bodyOf(1, 1000));
   const old = await store.find(cacheKey("/x"), NO_FIELDS);
   await put(store, headOf("/x", { atMs: START + 1 }), bodyOf(2, 3 * MIB));
@@ -333,7 +334,7 @@ t.test("what is newer on disk is what is found: too large for memory, or stored 
 });
 
 t.test("a response that is read from disk while another takes its place is not kept in memory", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const first = await open(t, folder);
   await put(first.store, headOf("/x"), bodyOf(1, 1000));
   await first.store[Symbol.asyncDispose]();
@@ -345,7 +346,7 @@ t.test("a response that is read from disk while another takes its place is not k
 });
 
 t.test("an index that the machine went down on is believed where it is sound, and begun again where not", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const marker = join(folder, "opened");
   for (const [damage, objects] of [
     [false, 300],
@@ -373,7 +374,7 @@ t.test("an index that the machine went down on is believed where it is sound, an
 t.test(
   "a purge that was not swept when the process ended is in effect from the next start on, and swept then",
   async (t) => {
-    const folder = t.testdir({ hard: {}, soft: {} });
+    const folder = testFolder(t, { hard: {}, soft: {} });
     for (const soft of [false, true]) {
       const path = join(folder, soft ? "soft" : "hard");
       const first = await open(t, path);
@@ -398,7 +399,7 @@ t.test(
 );
 
 t.test("a purge of a path takes all its variants and slices, under every host", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   for (const memory of [8 * MIB, 1]) {
     const { store } = await open(t, join(folder, String(memory)), { memory });
     const heads = [

@@ -4,6 +4,7 @@ import t from "tap";
 import { openManifest } from "#contracts/codec/manifest.ts";
 import { checkSignature, importPublicKey, keyIdOf } from "#platform/identity/signatures.ts";
 import { openDatabase } from "#platform/sqlite/database.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { POOL_SET_MIGRATIONS, PoolSet } from "../desired-state/pool-set.ts";
 
 const FIXTURES = new URL("../../contracts/fixtures/0.1.0/", import.meta.url);
@@ -25,7 +26,7 @@ t.test("a manifest of 0.1.0 is opened, and not when a byte of it has changed", a
 
 t.test("rows that an edge of 0.1.0 stored are loaded, under the schema they were stored in", async (t) => {
   const { spki, floor, envelope, resources } = JSON.parse(read("edge-stored-rows.json").toString());
-  const path = `${t.testdir()}/desired.sqlite`;
+  const path = `${testFolder(t)}/desired.sqlite`;
   const recorded = openDatabase(path, { migrations: POOL_SET_MIGRATIONS.slice(0, 1), durability: "full" });
   recorded.prepare("INSERT INTO floor VALUES (1, ?, ?)").run(floor.epoch, floor.revision);
   for (const row of envelope) {

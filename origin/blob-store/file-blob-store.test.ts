@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import fc from "fast-check";
 import t from "tap";
+import { testFolder } from "#test/test-folder.ts";
 import { openFileBlobStore } from "./file-blob-store.ts";
 
 const digestOf = (bytes: Uint8Array | string) => createHash("sha256").update(bytes).digest("hex");
@@ -13,7 +14,7 @@ async function* chunks(...parts: (string | Uint8Array)[]): AsyncGenerator<Uint8A
 }
 
 t.test("bytes come back whole and in any range", async (t) => {
-  const store = await openFileBlobStore(t.testdir());
+  const store = await openFileBlobStore(testFolder(t));
   await fc.assert(
     fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 300 }), fc.nat(), fc.nat(), async (bytes, a, b) => {
       const digest = digestOf(bytes);
@@ -28,7 +29,7 @@ t.test("bytes come back whole and in any range", async (t) => {
 });
 
 t.test("a blob whose digest differs is refused and leaves nothing", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const store = await openFileBlobStore(folder);
   const digest = digestOf("right");
   await t.rejects(store.put(digest, chunks("wrong")), { code: "digest-mismatch" });
@@ -37,13 +38,13 @@ t.test("a blob whose digest differs is refused and leaves nothing", async (t) =>
 });
 
 t.test("what a crash left half written is removed at the next start", async (t) => {
-  const folder = t.testdir({ ab: { ".abcd.1.1.perigee-tmp": "half" } });
+  const folder = testFolder(t, { ab: { ".abcd.1.1.perigee-tmp": "half" } });
   await openFileBlobStore(folder);
   t.same(readdirSync(join(folder, "ab")), []);
 });
 
 t.test("collection keeps what is needed and what is young", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const store = await openFileBlobStore(folder);
   const [needed, unneeded, young] = ["needed", "unneeded", "young"].map(digestOf);
   if (needed === undefined || unneeded === undefined || young === undefined) throw new Error("three digests");
@@ -57,7 +58,7 @@ t.test("collection keeps what is needed and what is young", async (t) => {
 });
 
 t.test("a blob that a release is about to need is held", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const store = await openFileBlobStore(folder);
   const digest = digestOf("again");
   t.equal(await store.hold(digest, 50_000), undefined);

@@ -9,6 +9,7 @@ import { parseCertificate } from "#platform/identity/certificates.ts";
 import { generateSigningKey, signBytes } from "#platform/identity/signatures.ts";
 import { systemRandom } from "#platform/random.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { loadOriginKeys } from "../keys/origin-keys.ts";
 import { openOwnCertificate } from "../keys/own-certificate.ts";
 import { getResource, writeResource } from "../log/resources.ts";
@@ -27,7 +28,7 @@ const POOL = {
 
 async function openService(t: Test) {
   const tools = { clock: systemClock, random: systemRandom };
-  const keys = await loadOriginKeys(t.testdir(), tools);
+  const keys = await loadOriginKeys(testFolder(t), tools);
   using certificate = await openOwnCertificate(keys.authority, tools);
   const clock = new VirtualClock(systemClock.nowMs());
   const log = openSqliteLog(":memory:");

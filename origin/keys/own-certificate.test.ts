@@ -5,6 +5,7 @@ import { startGrpcServer } from "#platform/grpc/server.ts";
 import { createAuthority, NODE_CERTIFICATE_LIFETIME_MS } from "#platform/identity/authority.ts";
 import { systemRandom } from "#platform/random.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { openFileBlobStore } from "../blob-store/file-blob-store.ts";
 import { startDelivery } from "../delivery/delivery-listener.ts";
 import { Members } from "../enrolment/members.ts";
@@ -30,7 +31,7 @@ t.test("long before it expires the certificate is issued anew, and shown without
   using certificate = await openOwnCertificate(await createAuthority("test", tools), tools);
   using log = openSqliteLog(":memory:");
   const events = { delivered: () => undefined, deliveryRefused: () => undefined };
-  const blobs = await openFileBlobStore(t.testdir());
+  const blobs = await openFileBlobStore(testFolder(t));
   await using delivery = await startDelivery({ certificate, blobs, members: new Members(log), events }, local);
   const tls = { ...certificate.tls, clientCertificate: "none" as const };
   await using rpc = await startGrpcServer({ clock, listen: local, tls, services: [] });

@@ -1,6 +1,7 @@
 /** The contract of every adapter of the log, run against SQLite. */
 import fc from "fast-check";
 import t, { type Test } from "tap";
+import { testFolder } from "#test/test-folder.ts";
 import type { LogRow, ResourceLog, WatchEvent } from "./resource-log.ts";
 import { getResource, planWrite, writeResource } from "./resources.ts";
 import { openSqliteLog } from "./sqlite-log.ts";
@@ -148,7 +149,7 @@ async function take(log: ResourceLog, from: number, count: number): Promise<Watc
 logContract("sqlite", () => openSqliteLog(":memory:"));
 
 t.test("what was written is there after the log is opened again", (t) => {
-  const path = `${t.testdir()}/log.sqlite`;
+  const path = `${testFolder(t)}/log.sqlite`;
   const first = openSqliteLog(path);
   first.write([put("a", "1")]);
   first[Symbol.dispose]();

@@ -7,6 +7,7 @@ import { createLogger } from "#platform/logging.ts";
 import { systemRandom } from "#platform/random.ts";
 import { faultsOfDocument, findPart, resolved } from "#test/openapi/served-document.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { openFileBlobStore } from "../blob-store/file-blob-store.ts";
 import { openJoinTokens } from "../enrolment/join-tokens.ts";
 import { loadOriginKeys } from "../keys/origin-keys.ts";
@@ -26,7 +27,7 @@ const site = {
 };
 
 async function openApi(t: Test) {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const tools = { clock: new VirtualClock(Date.UTC(2026, 0, 1)), random: systemRandom };
   const log = openSqliteLog(":memory:");
   const keys = await loadOriginKeys(folder, tools);

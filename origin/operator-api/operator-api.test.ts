@@ -6,6 +6,7 @@ import { generateSigningKey } from "#platform/identity/signatures.ts";
 import { createLogger } from "#platform/logging.ts";
 import { systemRandom } from "#platform/random.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { openFileBlobStore } from "../blob-store/file-blob-store.ts";
 import { openJoinTokens } from "../enrolment/join-tokens.ts";
 import { loadOriginKeys } from "../keys/origin-keys.ts";
@@ -30,7 +31,7 @@ const pool = {
 };
 
 async function openApi(t: Test) {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const clock = new VirtualClock(Date.UTC(2026, 0, 1));
   const tools = { clock, random: systemRandom };
   const log = openSqliteLog(":memory:");

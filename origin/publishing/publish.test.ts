@@ -6,6 +6,7 @@ import { parseManifest } from "#contracts/codec/manifest.ts";
 import { MANIFEST_CONTEXT } from "#domain/content/release.ts";
 import { checkSignature, generateSigningKey } from "#platform/identity/signatures.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { openFileBlobStore } from "../blob-store/file-blob-store.ts";
 import { getResource, listResources, writeResource } from "../log/resources.ts";
 import { openSqliteLog } from "../log/sqlite-log.ts";
@@ -17,7 +18,7 @@ const digestOf = (text: string) => createHash("sha256").update(text).digest("hex
 async function openParts(t: Test) {
   const log = openSqliteLog(":memory:");
   t.teardown(() => log[Symbol.dispose]());
-  const blobs = await openFileBlobStore(t.testdir());
+  const blobs = await openFileBlobStore(testFolder(t));
   const parts = { log, blobs, clock: new VirtualClock(), publishKey: generateSigningKey() };
   const metadata = { name: "shop", labels: {} };
   const publish = { keepReleases: 2, indexDocument: "index.html" };

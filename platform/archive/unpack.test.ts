@@ -5,6 +5,7 @@ import { brotliCompressSync } from "node:zlib";
 import fc from "fast-check";
 import t from "tap";
 import { isFailure } from "#domain/failure.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { parseTar } from "./tar.ts";
 import { unpackExecutable, unpackTarBrotli } from "./unpack.ts";
 
@@ -98,7 +99,7 @@ t.test("a damaged or truncated archive is refused, never read in part", async (t
 });
 
 t.test("an archive becomes a folder once, with its executables", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const archive = join(folder, "a.tar.br");
   const members = [
     { path: "lib/run", content: Buffer.from("one"), mode: 0o755 },
@@ -116,7 +117,7 @@ t.test("an archive becomes a folder once, with its executables", async (t) => {
 });
 
 t.test("an executable that somebody may run already is not replaced by who unpacks it at the same time", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const archive = join(folder, "run.br");
   await writeFile(archive, brotliCompressSync(Buffer.alloc(100_000, "x")));
   const unpacking = { archive, target: join(folder, "run"), unpackedBytesMax: 1e6 };
@@ -131,7 +132,7 @@ t.test("an executable that somebody may run already is not replaced by who unpac
 });
 
 t.test("more bytes than allowed leave nothing behind", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const archive = join(folder, "big.br");
   await writeFile(archive, brotliCompressSync(makeTar([{ path: "a", content: Buffer.alloc(100_000) }])));
   const unpacking = { archive, target: join(folder, "made"), unpackedBytesMax: 5_000 };

@@ -8,9 +8,10 @@ import {
   temporaryPath,
   writeFileDurably,
 } from "#platform/files/durable.ts";
+import { testFolder } from "#test/test-folder.ts";
 
 t.test("a file is replaced whole, with the asked mode and nothing left beside it", async (t) => {
-  const folder = t.testdir({ state: "old" });
+  const folder = testFolder(t, { state: "old" });
   const path = join(folder, "state");
   await writeFileDurably(path, new TextEncoder().encode("new"));
   t.equal(await readFile(path, "utf8"), "new");
@@ -21,21 +22,21 @@ t.test("a file is replaced whole, with the asked mode and nothing left beside it
 });
 
 t.test("a write that fails names the file, keeps the old content and removes its temporary", async (t) => {
-  const folder = t.testdir({ taken: { inside: "x" } });
+  const folder = testFolder(t, { taken: { inside: "x" } });
   await t.rejects(writeFileDurably(join(folder, "taken"), "x"), { code: "storage-failed", message: /taken/ });
   await t.rejects(writeFileDurably(join(folder, "missing", "file"), "x"), { code: "storage-failed" });
   t.strictSame(await readdir(folder), ["taken"]);
 });
 
 t.test("concurrent writers leave one of the contents", async (t) => {
-  const path = join(t.testdir(), "state");
+  const path = join(testFolder(t), "state");
   const contents = ["a".repeat(100_000), "b".repeat(100_000), "c".repeat(100_000)];
   await Promise.all(contents.map((content) => writeFileDurably(path, content)));
   t.ok(contents.includes(await readFile(path, "utf8")));
 });
 
 t.test("a caller's own temporary is moved into place and known by its name", async (t) => {
-  const path = join(t.testdir(), "blob");
+  const path = join(testFolder(t), "blob");
   const temporary = temporaryPath(path);
   t.ok(isTemporaryName(basename(temporary)));
   t.notOk(isTemporaryName(basename(path)));

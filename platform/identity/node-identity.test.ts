@@ -3,6 +3,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { Enrolment } from "#contracts/generated/perigee/v1/enrolment_pb.js";
 import { Failure, isFailure } from "#domain/failure.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { systemClock } from "../clock.ts";
 import { createGrpcClient } from "../grpc/client.ts";
 import { serviceOf, startGrpcServer } from "../grpc/server.ts";
@@ -102,7 +103,7 @@ async function codeOf(work: Promise<unknown>): Promise<string> {
 
 t.test("a node joins once by its token and is the same after a restart, without its authority", async (t) => {
   const place = await serveEnrolment(t, await createAuthority("perigee", tools));
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const first = await openNodeIdentity(optionsOf(folder, place));
   await first[Symbol.asyncDispose]();
   t.same(first.peer, edge);
@@ -121,7 +122,7 @@ t.test(
   async (t) => {
     const place = await serveEnrolment(t, await createAuthority("perigee", tools));
     const other = await createAuthority("another", tools);
-    const folder = t.testdir();
+    const folder = testFolder(t);
     const foreign = { ...place, pin: pinOf(other.certificate) };
     t.equal(await codeOf(openNodeIdentity(optionsOf(folder, foreign))), "certificate-untrusted");
     t.equal(await codeOf(openNodeIdentity(optionsOf(folder, place, "stolen"))), "join-token-unknown");
@@ -133,7 +134,7 @@ t.test(
 
 t.test("an identity of another name, and one that is damaged, are refused with what to do", async (t) => {
   const place = await serveEnrolment(t, await createAuthority("perigee", tools));
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const options = optionsOf(folder, place);
   await (await openNodeIdentity(options))[Symbol.asyncDispose]();
   t.equal(await codeOf(openNodeIdentity({ ...options, name: "near-2" })), "certificate-untrusted");
@@ -143,7 +144,7 @@ t.test("an identity of another name, and one that is damaged, are refused with w
 
 t.test("a certificate near its end is renewed by proof of the old key, and listeners learn of it", async (t) => {
   const place = await serveEnrolment(t, await createAuthority("perigee", tools), [DUE_LIFE_MS]);
-  const options = optionsOf(t.testdir(), place);
+  const options = optionsOf(testFolder(t), place);
   const renewed = Promise.withResolvers<void>();
   const identity = await openNodeIdentity(options);
   t.teardown(() => identity[Symbol.asyncDispose]());

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { until } from "#test/simulation/until.ts";
+import { testFolder } from "#test/test-folder.ts";
 
 interface Child {
   readonly process: ChildProcess;
@@ -19,7 +20,7 @@ function run(t: Test, body: string): Child {
     import { Failure } from ${JSON.stringify(failure)};
     import { runProgram } from ${JSON.stringify(program)};
     await runProgram({ name: "example", start: async (signal) => { ${body} } });`;
-  const child = spawn(process.execPath, [join(t.testdir({ "main.ts": text }), "main.ts")]);
+  const child = spawn(process.execPath, [join(testFolder(t, { "main.ts": text }), "main.ts")]);
   const exit = once(child, "exit");
   const result: Child = {
     process: child,

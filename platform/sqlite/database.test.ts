@@ -2,12 +2,13 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { isBrokenDatabase, isConstraintError, openDatabase, openOrBeginAgain } from "#platform/sqlite/database.ts";
+import { testFolder } from "#test/test-folder.ts";
 
 const FIRST = "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT";
 const SECOND = "ALTER TABLE notes ADD COLUMN stars INTEGER NOT NULL DEFAULT 0";
 
 t.test("a database is brought to the newest schema and keeps what it holds", async (t) => {
-  const path = join(t.testdir(), "notes.sqlite");
+  const path = join(testFolder(t), "notes.sqlite");
   {
     using database = openDatabase(path, { migrations: [FIRST], durability: "full" });
     database.prepare("INSERT INTO notes (text) VALUES (?)").run("hello");
@@ -26,7 +27,7 @@ t.test("a database is brought to the newest schema and keeps what it holds", asy
 });
 
 t.test("a migration that fails leaves the schema before it", async (t) => {
-  const path = join(t.testdir(), "notes.sqlite");
+  const path = join(testFolder(t), "notes.sqlite");
   const broken = "ALTER TABLE notes ADD COLUMN good INTEGER; ALTER TABLE missing ADD COLUMN bad INTEGER";
   t.throws(() => openDatabase(path, { migrations: [FIRST, broken], durability: "full" }), { code: "storage-failed" });
   using database = openDatabase(path, { migrations: [FIRST, SECOND], durability: "full" });
@@ -66,7 +67,7 @@ t.test("a transaction commits whole or not at all, and does not nest", async (t)
 });
 
 t.test("what cannot be opened or read is named with its path", async (t) => {
-  const folder = t.testdir({
+  const folder = testFolder(t, {
     "garbage.sqlite": "this is no database at all, but long enough to be looked at ".repeat(20),
   });
   for (const path of [join(folder, "missing", "x.sqlite"), join(folder, "garbage.sqlite")]) {
@@ -75,7 +76,7 @@ t.test("what cannot be opened or read is named with its path", async (t) => {
 });
 
 t.test("a statement's failure has a code, so that a full disk is no bug", async (t) => {
-  using database = openDatabase(join(t.testdir(), "notes.sqlite"), { migrations: [FIRST], durability: "full" });
+  using database = openDatabase(join(testFolder(t), "notes.sqlite"), { migrations: [FIRST], durability: "full" });
   const insert = database.prepare("INSERT INTO notes (text) VALUES (?)");
   database.exec("PRAGMA max_page_count = 4");
   t.throws(() => insert.run("x".repeat(100_000)), { code: "disk-full", retryable: true });
@@ -90,7 +91,7 @@ t.test("a broken database is set aside and begun again, whether its head or a pa
     page: (bytes: Buffer) => bytes.fill(0xff, 4096, 8192),
   };
   for (const [what, damage] of Object.entries(broken)) {
-    const path = join(t.testdir(), `${what}.sqlite`);
+    const path = join(testFolder(t), `${what}.sqlite`);
     {
       using database = openDatabase(path, options);
       database.prepare("INSERT INTO notes (text) VALUES (?)").run("hello");

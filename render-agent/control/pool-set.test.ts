@@ -8,6 +8,7 @@ import { POOL_BATCH_CONTEXT } from "#domain/desired-state.ts";
 import type { AnyResource } from "#domain/resource.ts";
 import { generateSigningKey, signBytes } from "#platform/identity/signatures.ts";
 import { openDatabase } from "#platform/sqlite/database.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { POOL_SET_MIGRATIONS, PoolSet } from "./pool-set.ts";
 
 const key = generateSigningKey();
@@ -49,7 +50,7 @@ function batchOf(
   return { payload, signature: signBytes(POOL_BATCH_CONTEXT, payload, signer), keyId: signer.keyId };
 }
 
-function openSet(t: Test, path = join(t.testdir(), "desired.sqlite")) {
+function openSet(t: Test, path = join(testFolder(t), "desired.sqlite")) {
   const database = openDatabase(path, { migrations: POOL_SET_MIGRATIONS, durability: "full" });
   t.teardown(() => database.close());
   return { database, path, set: new PoolSet(database, { pool: "near", keys: () => keys }) };

@@ -9,6 +9,7 @@ import { generateSigningKey } from "#platform/identity/signatures.ts";
 import { systemRandom } from "#platform/random.ts";
 import { patiently } from "#test/render-agent/patience.ts";
 import { digestOf, PoolWorld } from "#test/render-agent/pool-world.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { openSceneFolder } from "./scene-folder.ts";
 import { SceneKeeper } from "./scene-keeper.ts";
 
@@ -27,7 +28,7 @@ async function openWorld() {
   return world;
 }
 
-async function openKeeper(t: Test, world: PoolWorld, folder = t.testdir()) {
+async function openKeeper(t: Test, world: PoolWorld, folder = testFolder(t)) {
   const state = { isReachable: true, fetched: 0, delayed: [] as string[] };
   const resourcesOf = () =>
     new Map(
@@ -125,7 +126,7 @@ t.test("a scene that is not what was signed, or is none, is refused by name and 
   for (const [name, spoil] of Object.entries(WRONG)) {
     const world = await openWorld();
     spoil(world);
-    const { keeper, state } = await openKeeper(t, world, t.testdir({}));
+    const { keeper, state } = await openKeeper(t, world, testFolder(t));
     await patiently(() => state.delayed.length > 0, name);
     t.equal(state.delayed[0], name.split(" ", 1)[0]);
     t.equal(keeper.get("hall"), undefined, name);

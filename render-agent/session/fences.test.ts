@@ -2,10 +2,11 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { seededRandom } from "#platform/random.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { openFences } from "./fences.ts";
 
 t.test("fences grow from lease to lease, and incarnations sort by their start", async (t) => {
-  const path = join(t.testdir(), "fences");
+  const path = join(testFolder(t), "fences");
   const random = seededRandom(1);
   const first = await openFences(path, random);
   const [one, two] = await Promise.all([first.next(), first.next()]);
@@ -18,7 +19,7 @@ t.test("fences grow from lease to lease, and incarnations sort by their start", 
 });
 
 t.test("a file that is damaged begins anew, as another incarnation", async (t) => {
-  const path = join(t.testdir(), "fences");
+  const path = join(testFolder(t), "fences");
   writeFileSync(path, "nonsense");
   const random = seededRandom(2);
   const first = await openFences(path, random);

@@ -8,6 +8,7 @@ import { systemRandom } from "#platform/random.ts";
 import { patiently } from "#test/render-agent/patience.ts";
 import { FakeEdge, PoolWorld } from "#test/render-agent/pool-world.ts";
 import { connectViewer, offerViewer } from "#test/render-agent/viewer.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { startAgent } from "../agent.ts";
 import { agentConfigSchema } from "../config.ts";
 
@@ -25,7 +26,7 @@ function furnish(world: PoolWorld): void {
   world.publish("scenes", 1, { "/hall.json": hall });
 }
 
-async function startOne(t: Test, world: PoolWorld, edges: readonly FakeEdge[], dataDir = t.testdir()) {
+async function startOne(t: Test, world: PoolWorld, edges: readonly FakeEdge[], dataDir = testFolder(t)) {
   const config = loadConfig(agentConfigSchema, {
     text: JSON.stringify({
       dataDir,
@@ -100,7 +101,7 @@ t.test(
 t.test("an agent starts without its edge as it was, grants by ticket when one is back, and drains", async (t) => {
   const world = await PoolWorld.open();
   furnish(world);
-  const dataDir = t.testdir();
+  const dataDir = testFolder(t);
   const first = await FakeEdge.start("near-1", world);
   const before = await startOne(t, world, [first], dataDir);
   await patiently(() => first.status?.ready === true, "ready");

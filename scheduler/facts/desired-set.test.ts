@@ -9,6 +9,7 @@ import { type FailureCode, isFailure } from "#domain/failure.ts";
 import { type AnyResource, API_VERSION } from "#domain/resource.ts";
 import { generateSigningKey, type SigningKey, signBytes } from "#platform/identity/signatures.ts";
 import { openDatabase } from "#platform/sqlite/database.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { CHAIN_ENVELOPES_MAX, DESIRED_SET_MIGRATIONS, DesiredSet, type SignedBatch } from "./desired-set.ts";
 
 const key = generateSigningKey();
@@ -34,7 +35,7 @@ function signed(made: PoolBatch, by: SigningKey = key): SignedBatch {
   return { payload, signature: signBytes(POOL_BATCH_CONTEXT, payload, by), keyId: by.keyId };
 }
 
-function open(t: Test, folder = t.testdir()) {
+function open(t: Test, folder = testFolder(t)) {
   const database = openDatabase(join(folder, "desired.sqlite"), {
     migrations: DESIRED_SET_MIGRATIONS,
     durability: "normal",

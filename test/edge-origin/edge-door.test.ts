@@ -17,6 +17,7 @@ import { signToken } from "#platform/identity/tokens.ts";
 import { createLogger } from "#platform/logging.ts";
 import { systemRandom } from "#platform/random.ts";
 import { until } from "#test/simulation/until.ts";
+import { testFolder } from "#test/test-folder.ts";
 import {
   api,
   type Cloud,
@@ -109,7 +110,7 @@ const hasAgents = async (edge: EdgeProcess, count: number) =>
 t.test(
   "sessions are placed, resumed and ended at an edge, also with the cloud gone and the edge started anew",
   async (t) => {
-    const folder = t.testdir();
+    const folder = testFolder(t);
     const cloud = await startCloud(t, join(folder, "origin"));
     await api(cloud, "POST", "/v1/apply", { documents: [shop, hall] });
     const app = await api(cloud, "POST", "/v1/app-tokens", { app: "hall", origins: ["http://vr.test"] });

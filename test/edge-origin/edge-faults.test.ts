@@ -12,6 +12,7 @@ import { closeServer, listen } from "#platform/http/listening.ts";
 import { startTcpLink } from "#platform/links/tcp-link.ts";
 import { systemRandom } from "#platform/random.ts";
 import { openDatabase } from "#platform/sqlite/database.ts";
+import { testFolder } from "#test/test-folder.ts";
 import {
   api,
   digestOf,
@@ -32,7 +33,7 @@ const local = { host: "127.0.0.1", port: 0 };
 t.test(
   "a link that goes silent is noticed within 10 s, served through, and made again; both are reported once",
   async (t) => {
-    const folder = t.testdir();
+    const folder = testFolder(t);
     const cloud = await startCloud(t, join(folder, "origin"));
     await api(cloud, "POST", "/v1/apply", { documents: [shop] });
     await publish(cloud, "shop", { "/index.html": "one" });
@@ -79,7 +80,7 @@ t.test(
 );
 
 t.test("a pulled site is cached, purged by order, and served from disk with upstream and origin gone", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const cloud = await startCloud(t, join(folder, "origin"));
   let asked = 0;
   const upstream = createServer((_request, response) => {
@@ -115,7 +116,7 @@ t.test("a pulled site is cached, purged by order, and served from disk with upst
 });
 
 t.test("a stranger's origin with the edge's address learns nothing and changes nothing", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const cloud = await startCloud(t, join(folder, "origin"));
   await api(cloud, "POST", "/v1/apply", { documents: [shop] });
   await publish(cloud, "shop", { "/index.html": "ours" });
@@ -144,7 +145,7 @@ t.test("a stranger's origin with the edge's address learns nothing and changes n
 t.test(
   "a revoked edge gets no more from the origin, which is counted at both, and goes on with what it holds",
   async (t) => {
-    const folder = t.testdir();
+    const folder = testFolder(t);
     const cloud = await startCloud(t, join(folder, "origin"));
     await api(cloud, "POST", "/v1/apply", { documents: [shop] });
     await publish(cloud, "shop", { "/index.html": "one" });
@@ -170,7 +171,7 @@ t.test(
 t.test(
   "an edge whose databases are damaged starts, counts it, serves what verifies, and is mended by a snapshot",
   async (t) => {
-    const folder = t.testdir();
+    const folder = testFolder(t);
     const cloud = await startCloud(t, join(folder, "origin"));
     await api(cloud, "POST", "/v1/apply", { documents: [shop] });
     await publish(cloud, "shop", { "/index.html": "one" });
@@ -202,7 +203,7 @@ t.test(
 t.test(
   "the door to the agents takes its requests, gets batches and objects, and its agents are reported",
   async (t) => {
-    const folder = t.testdir();
+    const folder = testFolder(t);
     const cloud = await startCloud(t, join(folder, "origin"));
     await api(cloud, "POST", "/v1/apply", { documents: [shop] });
     const passed: number[] = [];

@@ -4,6 +4,7 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { systemClock } from "#platform/clock.ts";
+import { testFolder } from "#test/test-folder.ts";
 import {
   type Answer,
   api,
@@ -25,7 +26,7 @@ const LARGE = Buffer.alloc(700_000, (() => createHash("sha256").update("large").
 const home = "<h1>first</h1>";
 
 t.test("what is published is served byte for byte, in parts, on condition, and goes back by rollback", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const cloud = await startCloud(t, join(folder, "origin"));
   const publishSpec = { publish: { notFoundDocument: "/404.html" }, hostnames: ["shop.example"] };
   await api(cloud, "POST", "/v1/apply", { documents: [document("Site", "shop", publishSpec)] });
@@ -74,7 +75,7 @@ t.test("what is published is served byte for byte, in parts, on condition, and g
 });
 
 t.test("with the origin gone an edge goes on, starts cold within a second, and catches up", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const cloud = await startCloud(t, join(folder, "origin"));
   await api(cloud, "POST", "/v1/apply", { documents: [shop] });
   await publish(cloud, "shop", { "/index.html": home, "/big.bin": LARGE });
@@ -104,7 +105,7 @@ t.test("with the origin gone an edge goes on, starts cold within a second, and c
 });
 
 t.test("an assigned release is complete before it is served, also after kill -9 in the middle of it", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const cloud = await startCloud(t, join(folder, "origin"));
   await api(cloud, "POST", "/v1/apply", { documents: [shop] });
   const files = Object.fromEntries(
@@ -137,7 +138,7 @@ t.test("an assigned release is complete before it is served, also after kill -9 
 });
 
 t.test("a join token is good once and for one name; another authority is not joined", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const cloud = await startCloud(t, join(folder, "origin"));
   const settings = await joinSettings(cloud, folder, "near-1");
   await startEdgeHere(t, settings);
@@ -155,7 +156,7 @@ t.test("a join token is good once and for one name; another authority is not joi
 });
 
 t.test("an object that rots on disk is never served: it is fetched again", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const cloud = await startCloud(t, join(folder, "origin"));
   await api(cloud, "POST", "/v1/apply", { documents: [shop] });
   await publish(cloud, "shop", { "/index.html": home, "/big.bin": LARGE });

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { ask } from "#deploy/one-machine/ask.ts";
 import { systemClock } from "#platform/clock.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { until } from "../simulation/until.ts";
 import { freeOffset, perigee, pidsOf, startDev, stopDev } from "./dev-process.ts";
 
@@ -48,7 +49,7 @@ async function answersAll(t: Test, lines: readonly string[]): Promise<void> {
 }
 
 t.test("everything printed answers, and what was applied survives kill -9 and a restart", async (t) => {
-  const folder = t.testdir({ data: {}, content: { "index.html": "<h1>second</h1>" }, "bad.yaml": BAD_POLICY });
+  const folder = testFolder(t, { data: {}, content: { "index.html": "<h1>second</h1>" }, "bad.yaml": BAD_POLICY });
   const data = join(folder, "data");
   const offset = await freeOffset();
   const first = await startDev(t, data, offset);
@@ -98,7 +99,7 @@ t.test("everything printed answers, and what was applied survives kill -9 and a 
 });
 
 t.test("a start that is killed leaves programs, which the next start ends; two starts share no folder", async (t) => {
-  const folder = t.testdir({});
+  const folder = testFolder(t);
   const data = join(folder, "data");
   const offset = await freeOffset();
   const first = await startDev(t, data, offset);

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import type { SteerAnswer } from "#contracts/operator-api/sessions.ts";
 import { systemClock } from "#platform/clock.ts";
+import { testFolder } from "#test/test-folder.ts";
 import {
   api,
   type Cloud,
@@ -47,7 +48,7 @@ interface SteeringCloud {
 
 /** Two pools with an edge each that serve a release. */
 async function start(t: Test): Promise<SteeringCloud> {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const cloud = await startCloud(t, join(folder, "origin"));
   await api(cloud, "POST", "/v1/apply", { documents: [shop, pool("near", lisbon), pool("far", warsaw), hall] });
   await publish(cloud, "shop", { "/index.html": "hello" });
@@ -144,7 +145,7 @@ async function untilRevision(scheduler: Parameters<typeof metric>[0], revision: 
 }
 
 t.test("the origin's tokens are honoured until they are revoked, others refused and counted", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const cloud = await startCloud(t, join(folder, "origin"));
   await api(cloud, "POST", "/v1/apply", { documents: [shop, pool("near", lisbon), hall] });
   const scheduler = await startSchedulerHere(t, await schedulerSettings(cloud, folder, "s1"));
@@ -174,7 +175,7 @@ t.test("the origin's tokens are honoured until they are revoked, others refused 
 });
 
 t.test("a second scheduler decides too, and has the slow loop when the first is gone", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const cloud = await startCloud(t, join(folder, "origin"));
   await api(cloud, "POST", "/v1/apply", { documents: [shop, pool("near", lisbon)] });
   const first = await startSchedulerHere(t, await schedulerSettings(cloud, folder, "s1"));
@@ -197,7 +198,7 @@ t.test("a second scheduler decides too, and has the slow loop when the first is 
 });
 
 t.test("an origin that comes back is followed from where it was left", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const dataDir = join(folder, "origin");
   const cloud = await startCloud(t, dataDir);
   await api(cloud, "POST", "/v1/apply", { documents: [shop, pool("near", lisbon)] });

@@ -5,6 +5,7 @@ import t from "tap";
 import { parse } from "yaml";
 import { runCommandLine } from "#cli/program.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
+import { testFolder } from "#test/test-folder.ts";
 import {
   api,
   document,
@@ -45,7 +46,7 @@ async function makeKey(id: string, file: string): Promise<PublicKey> {
 const pathOf = (url: string) => url.slice("http://films.example".length);
 
 t.test("what a Site's key signs is open at every edge, pulled or published, and keys take over live", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const seen: IncomingMessage[] = [];
   const upstream = createServer((incoming, response) => {
     seen.push(incoming);
@@ -109,7 +110,7 @@ t.test("what a Site's key signs is open at every edge, pulled or published, and 
 });
 
 t.test("each edge holds each client to the rate that the Site says", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const cloud = await startCloud(t, join(folder, "origin"));
   const slow = { hostnames: ["shop.example"], publish: {}, rateLimit: { requestsPerSecond: 0.01, burst: 3 } };
   await api(cloud, "POST", "/v1/apply", { documents: [document("Site", "shop", { ...slow, rateLimit: undefined })] });

@@ -6,6 +6,7 @@ import { connect as connectTls } from "node:tls";
 import t, { type Test } from "tap";
 import { systemClock } from "#platform/clock.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { createTestAuthority } from "#test/tls/certificates.ts";
 import { findPebble, PEBBLE_MISSING, startPebble } from "#test/tls/pebble.ts";
 import {
@@ -88,7 +89,7 @@ t.test(
   "a site's certificate is ordered by the origin, proved by any edge, sealed to each, and there without the cloud",
   { skip: program === undefined && PEBBLE_MISSING, timeout: 120_000 },
   async (t) => {
-    const folder = t.testdir({ pebble: {}, origin: {}, edges: {} });
+    const folder = testFolder(t, { pebble: {}, origin: {}, edges: {} });
     const balancer = await startBalancer(t);
     const pebble = await startPebble({
       program: program ?? "",
@@ -146,7 +147,7 @@ t.test(
 t.test(
   "an edge serves its sites inside TLS from files, by both protocols, and takes new files when told",
   async (t) => {
-    const folder = t.testdir({ origin: {}, edges: {}, files: {} });
+    const folder = testFolder(t, { origin: {}, edges: {}, files: {} });
     const authority = await createTestAuthority(systemClock.nowMs());
     const writePair = async (name: string) => {
       const { certificatePem, keyPem } = await authority.issue([name]);

@@ -8,6 +8,7 @@ import t from "tap";
 import { runCommandLine } from "#cli/program.ts";
 import { formatAddress } from "#platform/address.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
+import { testFolder } from "#test/test-folder.ts";
 import {
   api,
   type Cloud,
@@ -40,7 +41,7 @@ async function publishFolder(cloud: Cloud, folder: string): Promise<void> {
 t.test(
   "a release's files come in the coding that is wanted, also cut off, and after the next release anew",
   async (t) => {
-    const folder = t.testdir({
+    const folder = testFolder(t, {
       dist: { "index.html": TEXT, "small.txt": "small", "other.txt": `${TEXT}other`, "404.html": TEXT.toUpperCase() },
     });
     const cloud = await startCloud(t, join(folder, "origin"));
@@ -100,7 +101,7 @@ t.test(
 );
 
 t.test("a pulled site is compressed where it says so", async (t) => {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const upstream = createServer((_, response) => {
     response.writeHead(200, { "content-type": "text/css", "cache-control": "max-age=600", etag: '"a"' }).end(TEXT);
   });

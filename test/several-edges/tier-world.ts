@@ -8,6 +8,7 @@ import { systemClock } from "#platform/clock.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
 import { type Link, startTcpLink } from "#platform/links/tcp-link.ts";
 import { systemRandom } from "#platform/random.ts";
+import { testFolder } from "#test/test-folder.ts";
 import {
   type Answer,
   api,
@@ -72,7 +73,7 @@ export async function startTierWorld(
   t: Test,
   pools: Readonly<Record<string, { readonly edges: number; readonly parent?: string }>>,
 ): Promise<TierWorld> {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const cloud = await startCloud(t, join(folder, "origin"));
   const upstream = await startUpstream(t);
   const front = { hostnames: [FRONT], pull: { upstream: upstream.url } };

@@ -57,6 +57,7 @@ export function findTextFaults(file: SourceFile): readonly Fault[] {
     { rule: "machine-path", pattern: /(^|[^A-Za-z0-9_.])\/(work|farm|root)\// },
     { rule: "unfinished", pattern: /\b(TODO|FIXME|XXX|HACK)\b|not implemented/, only: /\.(ts|sh|ya?ml|cjs)$/ },
     { rule: "skipped-test", pattern: /\.(only|skip|todo)\(/, only: TEST },
+    { rule: "test-folder", pattern: /\bt\.testdir\(/, only: /(?<!^test\/test-folder)\.ts$/ },
     { rule: "banner-comment", pattern: /^\s*(\/\/|#)\s*[-=*#]{8,}/, only: /\.(ts|sh|ya?ml|cjs)$/ },
   ];
   for (const [index, line] of lines.entries()) {

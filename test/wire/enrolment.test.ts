@@ -19,6 +19,7 @@ import { type NodeIdentityOptions, openNodeIdentity } from "#platform/identity/n
 import { exportPublicKey, type SigningKey, type TrustedKeys } from "#platform/identity/signatures.ts";
 import { createLogger } from "#platform/logging.ts";
 import { systemRandom } from "#platform/random.ts";
+import { testFolder } from "#test/test-folder.ts";
 
 const tools = { clock: systemClock, random: systemRandom };
 const name = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,12}[a-z0-9])?$/);
@@ -33,7 +34,7 @@ const grant: fc.Arbitrary<JoinGrant> = fc
   .map((grant) => (grant.role === "scheduler" ? { ...grant, pool: "-" } : grant));
 
 async function openOrigin(t: Test) {
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const keys = await loadOriginKeys(join(folder, "origin"), tools);
   using certificate = await openOwnCertificate(keys.authority, tools);
   const log = openSqliteLog(":memory:");

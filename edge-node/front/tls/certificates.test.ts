@@ -8,6 +8,7 @@ import type { Failure } from "#domain/failure.ts";
 import { systemRandom } from "#platform/random.ts";
 import { until } from "#test/simulation/until.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { createTestAuthority, type TestPair } from "#test/tls/certificates.ts";
 import { CertificateFiles, type CertificateSource } from "./certificate-files.ts";
 import { Certificates } from "./certificates.ts";
@@ -93,7 +94,7 @@ async function ask(port: number, ca: string, servername: string): Promise<string
 
 t.test("the certificate is the one for the server name: exact, then wildcard, then the first", async (t) => {
   const authority = await createTestAuthority(NOW_MS);
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const sources = [
     await writePair(folder, "first", await authority.issue(["first.example"])),
     await writePair(folder, "wild", await authority.issue(["*.shop.example"])),
@@ -116,7 +117,7 @@ t.test("the certificate is the one for the server name: exact, then wildcard, th
 
 t.test("a pair that changes under load is taken without a request that fails, and a bad one is not", async (t) => {
   const authority = await createTestAuthority(NOW_MS);
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const old = await authority.issue(["a.example"]);
   const source = await writePair(folder, "a", old);
   const { clock, port, happened } = await start(t, [source]);
@@ -177,7 +178,7 @@ t.test("a pair that changes under load is taken without a request that fails, an
 
 t.test("a folder's pairs are found, also behind links, and new ones taken while it runs", async (t) => {
   const authority = await createTestAuthority(NOW_MS);
-  const folder = t.testdir();
+  const folder = testFolder(t);
   for (const [version, name] of [
     ["v1", "one.example"],
     ["v2", "two.example"],
@@ -210,7 +211,7 @@ t.test("a folder's pairs are found, also behind links, and new ones taken while 
 
 t.test("a reload takes what has changed at once", async (t) => {
   const authority = await createTestAuthority(NOW_MS);
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const source = await writePair(folder, "a", await authority.issue(["a.example"]));
   const { files, port } = await start(t, [source]);
   await writePair(folder, "a", await authority.issue(["b.example"]));
@@ -223,7 +224,7 @@ t.test("a reload takes what has changed at once", async (t) => {
 
 t.test("sessions are resumed, also after a reload, and not once the ticket key was changed", async (t) => {
   const authority = await createTestAuthority(NOW_MS);
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const source = await writePair(folder, "a", await authority.issue(["a.example"]));
   const { clock, files, happened, port } = await start(t, [source]);
   for (const maxVersion of ["TLSv1.3", "TLSv1.2"] as const) {
@@ -253,7 +254,7 @@ t.test("sessions are resumed, also after a reload, and not once the ticket key w
 
 t.test("old versions and weak suites come to nothing, and are counted", async (t) => {
   const authority = await createTestAuthority(NOW_MS);
-  const folder = t.testdir();
+  const folder = testFolder(t);
   const { port, happened } = await start(t, [await writePair(folder, "a", await authority.issue(["a.example"]))]);
   await t.rejects(open(port, { minVersion: "TLSv1.1", maxVersion: "TLSv1.1", ciphers: "ALL@SECLEVEL=0" }));
   await t.rejects(open(port, { maxVersion: "TLSv1.2", ciphers: "ECDHE-ECDSA-AES128-SHA" }));
