@@ -1,13 +1,14 @@
 import { readFileSync } from "node:fs";
-import { Agent, createServer, type IncomingMessage, request } from "node:http";
+import { createServer, type IncomingMessage } from "node:http";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import t, { type Test } from "tap";
 import { formatSignature, type SignedTerms, statementOf, withSignature } from "#domain/access/signed-url.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
 import { createLogger } from "#platform/logging.ts";
 import { seededRandom } from "#platform/random.ts";
+import { askOnOneConnection } from "#test/front/one-connection.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
+import { testFolder } from "#test/test-folder.ts";
 import { type StandaloneOptions, startStandalone } from "../standalone-proxy.ts";
 import { proofOf } from "./signing-keys.ts";
 import { trustedProxiesOf } from "./trusted-proxies.ts";
@@ -52,16 +53,10 @@ async function start(
     ...more,
   });
   t.teardown(() => edge[Symbol.asyncDispose]());
-  // A connection that goes on is the one that the fast lane answers on.
-  const agent = new Agent({ keepAlive: true });
-  t.teardown(() => agent.destroy());
-  const ask = async (path: string, headers: Record<string, string> = {}, method = "GET") => {
-    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-    request({ ...edge.address, path, method, headers, agent }, resolve)
-      .once("error", reject)
-      .end();
-    const answer = await promise;
-    return { status: answer.statusCode, headers: answer.headers, body: await text(answer) };
+  const askForBytes = askOnOneConnection(t, edge.address);
+  const ask = async (...asked: Parameters<typeof askForBytes>) => {
+    const answer = await askForBytes(...asked);
+    return { ...answer, body: answer.body.toString() };
   };
   const metrics = async () => await (await fetch(`http://127.0.0.1:${edge.admin?.port}/metrics`)).text();
   return { edge, seen, clock, ask, metrics };
@@ -153,7 +148,7 @@ t.test("the rate counts what is refused for its signature too", async (t) => {
 });
 
 t.test("no signature is written down, of what was allowed or refused", async (t) => {
-  const file = join(t.testdir(), "access.log");
+  const file = join(testFolder(t), "access.log");
   const rateLimit = { requestsPerSecond: 0.01, burst: 2 };
   const { edge, ask } = await start(t, { signed: { keys, paths: ["/*"] }, rateLimit }, { accessLog: file });
   const good = withSignature("/a?x=1", sign("/a?x=1"));

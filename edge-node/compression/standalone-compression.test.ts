@@ -1,11 +1,11 @@
-import { Agent, createServer, type IncomingMessage, type RequestListener, request } from "node:http";
-import { buffer } from "node:stream/consumers";
+import { createServer, type IncomingMessage, type RequestListener } from "node:http";
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
 import t, { type Test } from "tap";
 import { systemClock } from "#platform/clock.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
 import { createLogger } from "#platform/logging.ts";
 import { seededRandom } from "#platform/random.ts";
+import { askOnOneConnection } from "#test/front/one-connection.ts";
 import { startStandalone } from "../standalone-proxy.ts";
 
 const LOCAL = { host: "127.0.0.1", port: 0 };
@@ -33,17 +33,7 @@ async function start(t: Test, listener: RequestListener, { compress = true } = {
     compress,
   });
   t.teardown(() => edge[Symbol.asyncDispose]());
-  // A connection that goes on is the one that the fast lane answers on.
-  const agent = new Agent({ keepAlive: true });
-  t.teardown(() => agent.destroy());
-  const ask = async (path: string, headers: Record<string, string> = {}, method = "GET") => {
-    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-    request({ ...edge.address, path, method, headers, agent }, resolve)
-      .once("error", reject)
-      .end();
-    const answer = await promise;
-    return { status: answer.statusCode, headers: answer.headers, body: await buffer(answer) };
-  };
+  const ask = askOnOneConnection(t, edge.address);
   /** Encoded behind the answers: asks until one has the coding. */
   const askEncoded = async (path: string, coding: string, more: Record<string, string> = {}) => {
     const limit = systemClock.deadline(ENCODED_MS_MAX);

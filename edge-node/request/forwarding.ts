@@ -28,9 +28,9 @@ export class Forwarding {
       incoming.headers["content-length"] !== undefined || incoming.headers["transfer-encoding"] !== undefined;
     // RFC 9110 section 9.3.1: an upstream that ignores the content of a GET would take it for a request.
     const isContentSent = hasContent && request.method !== "GET" && request.method !== "HEAD";
-    using tracked = this.#fetching.track(request);
     // What a HEAD says may change what is stored for all: it is asked as a GET for all would be.
     const mayFreshen = request.method === "HEAD" && stored !== undefined;
+    using tracked = mayFreshen ? this.#fetching.track(request) : undefined;
     const response = await this.#options.upstream.fetch({
       method: request.method,
       target: request.target,
@@ -42,7 +42,7 @@ export class Forwarding {
       ...(request.askedBy === undefined ? {} : { askedBy: request.askedBy }),
     });
     if (!isSafe(request)) this.#invalidate(request, response);
-    if (mayFreshen && tracked.flight.mayStore) this.#freshen(request, stored, response);
+    if (mayFreshen && tracked?.flight.mayStore === true) this.#freshen(request, stored, response);
     const arriving = this.#forLaterGets(request, response);
     const cacheStatus = `${status}; fwd-status=${response.status}${arriving === undefined ? "" : "; stored"}`;
     await this.#send(exchange, response, cacheStatus, arriving);

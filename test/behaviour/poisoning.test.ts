@@ -185,3 +185,27 @@ t.test("an answer of a target that breaks off for its leader alone comes for tho
   for (const follower of await Promise.all(followers)) t.equal(follower.text, "fine");
   await leader.answer.catch(() => undefined);
 });
+
+t.test("what a HEAD says does not bring back what was made invalid while it was asked", async (t) => {
+  const world = await startWorld(t);
+  const [asked, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let page = "old";
+  world.upstream.on("/slow-head", async (exchange) => {
+    const { request, response } = exchange;
+    if (request.method === "POST") page = "new";
+    if (request.method !== "HEAD")
+      return say(page, { "cache-control": "max-age=60", age: page === "old" ? "3600" : "0", etag: `"${page}"` })(
+        exchange,
+      );
+    asked.resolve();
+    await release.promise;
+    response.writeHead(200, { "cache-control": FRESH, etag: '"old"', "content-length": 3 }).end();
+  });
+  await world.prime("/slow-head");
+  const head = world.ask("/slow-head", { method: "HEAD" });
+  await asked.promise;
+  await world.ask("/slow-head", { method: "POST", body: "x" });
+  release.resolve();
+  await head;
+  t.equal((await world.ask("/slow-head")).text, "new");
+});
