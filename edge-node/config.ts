@@ -11,6 +11,8 @@ const address = (fallback: string, description: string) =>
 /** Named one by one; a folder may hold more. */
 const PAIRS_MAX = 100;
 const MEBIBYTE = 1024 * 1024;
+/** Of one edge, with the main one: beyond the cores of a machine they are of no use. */
+export const PROCESSES_MAX = 64;
 
 export const edgeConfigSchema = Type.Object(
   {

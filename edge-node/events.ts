@@ -29,6 +29,8 @@ export interface EdgeEvents {
   found(tier: "memory" | "disk"): void;
   /** A hit that the fast lane has answered. */
   hit(status: number): void;
+  /** Hits of another process. */
+  hits(status: number, count: number): void;
   sent(contentBytes: number): void;
   /** A response that was being stored broke off. */
   fillFailed(failure: Failure): void;
@@ -78,6 +80,7 @@ export function createEdgeEvents(logger: Logger, metrics: Metrics): EdgeEvents {
   return {
     found: (tier) => found.inc({ tier }),
     hit: (status) => void hits.set(status, (hits.get(status) ?? 0) + 1),
+    hits: (status, count) => void hits.set(status, (hits.get(status) ?? 0) + count),
     sent(contentBytes) {
       sentBytes += contentBytes;
     },

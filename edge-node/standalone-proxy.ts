@@ -18,6 +18,8 @@ import { Front, startFrontListener } from "./front/front.ts";
 import { StoredHits } from "./front/stored-hits.ts";
 import type { TlsFront, TlsOptions, TlsTools } from "./front/tls/tls-front.ts";
 import { LoopGuard } from "./pool/loop-guard.ts";
+import type { Find } from "./processes/lending.ts";
+import type { Processes, ProcessesOptions } from "./processes/start-processes.ts";
 import { RequestFlow } from "./request/flow.ts";
 import { openResponseStore } from "./store/response-store.ts";
 import { UpstreamClient } from "./upstream/upstream-client.ts";
@@ -45,6 +47,8 @@ export interface StandaloneOptions {
   readonly access?: Omit<AccessRules, "site">;
   /** `off`, `-` for standard output, or a file. */
   readonly accessLog?: string;
+  /** That answer, this one included: 1 where it is not given. */
+  readonly processes?: number;
   /** A second listener, for TLS. */
   readonly tls?: TlsOptions;
   readonly random: Random;
@@ -116,22 +120,18 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   };
   const log = await openAccessLog(options.accessLog ?? "off", { clock, events });
   if (log !== undefined) stack.use(log);
-  const front = new Front({
-    log,
-    finder: new StoredHits({
-      store,
-      site: SITE,
-      rules,
-      select: compressor && ((stored, asked) => compressor.selectInMemory(stored, asked)),
-      isOpen: () => !gate.isSigned,
-      admit: ({ remoteAddress, fields }) => gate.take(remoteAddress, fields),
-    }),
-    clock,
-    events,
-    handle,
+  const finder = new StoredHits({
+    store,
+    site: SITE,
+    rules,
+    select: compressor && ((stored, asked) => compressor.selectInMemory(stored, asked)),
+    isOpen: () => !gate.isSigned,
+    admit: ({ remoteAddress, fields }) => gate.take(remoteAddress, fields),
   });
+  const front = new Front({ log, finder, clock, events, handle });
   stack.use(front);
-  const { address } = stack.use(await startFrontListener(options.listen, front));
+  const { processes: count = 1 } = options;
+  const { address } = stack.use(await startFrontListener(options.listen, front, count > 1 ? { reusePort: true } : {}));
   const tools = {
     front,
     handle: front.answer.bind(front),
@@ -141,8 +141,12 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     logger,
     clock,
     random: options.random,
+    isShared: count > 1,
   };
   const tls = options.tls && stack.use(await startTls(options.tls, tools));
+  const find: Find = (request, nowMs) => (gate.limiter === undefined ? finder.find(request, nowMs) : undefined);
+  const parts = { ...tools, http: address, tls, store, find, accessLog: options.accessLog ?? "off", graceMs: 0 };
+  const processes = count === 1 ? undefined : stack.use(await share({ ...parts, count }));
   const readiness = () => ({ ready: true, reasons: [] });
   const admin =
     options.admin && stack.use(await startAdminListener({ address: options.admin, metrics, readiness })).address;
@@ -152,9 +156,17 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     address,
     ...(admin === undefined ? {} : { admin }),
     ...(tls === undefined ? {} : { tls }),
-    reopenLog: () => log?.reopen(),
+    reopenLog() {
+      log?.reopen();
+      processes?.reopenLog();
+    },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
+}
+
+/** Loaded where there are several. */
+async function share(options: ProcessesOptions): Promise<Processes> {
+  return (await import("./processes/start-processes.ts")).startProcesses(options);
 }
 
 /** Loaded where it is used. A file that cannot be served is a mistake of whoever starts this: it ends the start. */

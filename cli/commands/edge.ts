@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { setFlagsFromString } from "node:v8";
 import type { Command } from "commander";
 import { Failure } from "#domain/failure.ts";
+import { PROCESSES_MAX } from "#edge-node/config.ts";
 import { startStandalone } from "#edge-node/standalone-proxy.ts";
 import { formatAddress, parseAddress } from "#platform/address.ts";
 import { systemClock } from "#platform/clock.ts";
@@ -23,6 +24,7 @@ interface EdgeOptions extends AccessOptions, TlsFlags {
   readonly admin?: string;
   readonly compress?: true;
   readonly accessLog: string;
+  readonly processes: string;
 }
 
 export function addEdge(program: Command, session: CommandSession): void {
@@ -45,6 +47,7 @@ export function addEdge(program: Command, session: CommandSession): void {
     )
     .option("--compress", "compress what is worth it: br, zstd and gzip, each once")
     .option("--access-log <file>", "a JSON line a request: a file, - for standard output, or off", "off")
+    .option("--processes <count>", `that answer at the same port, over one store (1 to ${PROCESSES_MAX})`, "1")
     .option("--admin <host:port>", "/metrics, /healthz and /readyz")
     .addHelpText(
       "after",
@@ -68,6 +71,7 @@ export function addEdge(program: Command, session: CommandSession): void {
       access: accessOf(options),
       compress: options.compress === true,
       accessLog: options.accessLog,
+      processes: parseCount("--processes", options.processes, 1, PROCESSES_MAX),
       ...(tls === undefined ? {} : { tls }),
       ...(options.admin === undefined ? {} : { admin: parseAddress(options.admin) }),
       clock: systemClock,
@@ -93,8 +97,9 @@ function parseUpstream(text: string): URL {
   );
 }
 
-function parseCount(flag: string, text: string, min: number): number {
+function parseCount(flag: string, text: string, min: number, max: number = Number.MAX_SAFE_INTEGER): number {
   const count = Number(text);
-  if (/^\d+$/.test(text) && Number.isSafeInteger(count) && count >= min) return count;
-  throw new Failure("argument-invalid", `${flag} must be a whole number from ${min}, got ${JSON.stringify(text)}`);
+  if (/^\d+$/.test(text) && count >= min && count <= max) return count;
+  const bounds = max === Number.MAX_SAFE_INTEGER ? `from ${min}` : `from ${min} to ${max}`;
+  throw new Failure("argument-invalid", `${flag} must be a whole number ${bounds}, got ${JSON.stringify(text)}`);
 }

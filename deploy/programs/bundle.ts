@@ -12,6 +12,10 @@ const ROOT = join(import.meta.dirname, "..", "..");
 const PROGRAMS = {
   "edge-node": ["edge-node", "contracts", "domain", "platform"],
 } as const;
+/** What else a program starts, beside its main module: name in the bundle, and module. */
+const PARTS: Readonly<Record<BundledProgram, Readonly<Record<string, string>>>> = {
+  "edge-node": { "front-process": "edge-node/processes/main.ts" },
+};
 
 export type BundledProgram = keyof typeof PROGRAMS;
 export const BUNDLED_PROGRAMS: readonly BundledProgram[] = ["edge-node"];
@@ -80,7 +84,8 @@ export async function bundleProgram(program: BundledProgram, outDir: string): Pr
     await mkdir(outDir, { recursive: true });
     const making = await mkdtemp(join(outDir, `.${name}-`));
     try {
-      await build({ ...OPTIONS, entryPoints: [join(ROOT, program, "main.ts")], outdir: making, absWorkingDir: ROOT });
+      const entryPoints = { main: `${program}/main.ts`, ...PARTS[program] };
+      await build({ ...OPTIONS, entryPoints, outdir: making, absWorkingDir: ROOT });
       await chmod(making, 0o755);
       await renameUnlessThere(making, folder);
     } finally {

@@ -4,8 +4,8 @@
  * connection along for good, with all that follows.
  */
 import type { EventEmitter } from "node:events";
-import type { Socket } from "node:net";
 import type { Scheme } from "../request/edge-request.ts";
+import type { ClientSocket } from "./client-socket.ts";
 import { type FastLane, LaneClient } from "./fast-lane.ts";
 import { LaneSocket } from "./lane-socket.ts";
 import { FAST_HEAD_BYTES_MAX, type HeadReading, readHead } from "./request-head.ts";
@@ -25,6 +25,8 @@ export interface ConnectionParts {
   readonly fast: FastLane;
   readonly full: EventEmitter;
   readonly onClosed: (connection: Connection) => void;
+  /** All that was read is answered. Whoever wants to know reads for it, and closes it when it is idle. */
+  readonly onAnswered?: () => void;
 }
 
 /** `fast`: the fast lane reads. `full`: a request of known end is answered by node:http. `sticky`: node:http reads. */
@@ -35,7 +37,7 @@ const TOO_SLOW = "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-L
 
 export class Connection {
   readonly #parts: ConnectionParts;
-  readonly #socket: Socket;
+  readonly #socket: ClientSocket;
   readonly #client: LaneClient;
   #lane: Lane = "fast";
   #full: LaneSocket | undefined;
@@ -48,7 +50,7 @@ export class Connection {
   /** Since its last byte, or since the first of the head that waits. */
   #quietMs = 0;
 
-  constructor(parts: ConnectionParts, socket: Socket, scheme: Scheme) {
+  constructor(parts: ConnectionParts, socket: ClientSocket, scheme: Scheme) {
     this.#parts = parts;
     this.#socket = socket;
     this.#client = new LaneClient(socket, scheme);
@@ -74,7 +76,7 @@ export class Connection {
     if (isWithinHead && this.#quietMs > REQUEST_HEAD_MS_MAX) {
       this.#socket.write(TOO_SLOW);
       this.#socket.destroySoon();
-    } else if (this.#quietMs > CONNECTION_IDLE_MS_MAX) this.#socket.destroy();
+    } else if (this.#quietMs > CONNECTION_IDLE_MS_MAX && this.#parts.onAnswered === undefined) this.#socket.destroy();
   }
 
   /** Takes no further request: ends now, or after the answer that is being sent. */
@@ -116,6 +118,7 @@ export class Connection {
     }
     this.#pieces = 0;
     if (this.#socket.writableNeedDrain) this.#waitForDrain(bytes.subarray(at));
+    else this.#parts.onAnswered?.();
   }
 
   /** What the fast lane does not answer, or not yet. */

@@ -1,11 +1,11 @@
 /** The fast lane: answers a simple request at once where a fresh whole response is in memory, or leaves it. */
-import type { Socket } from "node:net";
 import type { Fields } from "#domain/http/fields.ts";
 import type { Clock } from "#platform/clock.ts";
 import { accessLine, clientText, type LoggedRequest, plainAccessLine } from "../access-log/access-line.ts";
 import type { AccessLog } from "../access-log/access-log.ts";
 import type { EdgeEvents } from "../events.ts";
 import { parseWebOrigin, type Scheme } from "../request/edge-request.ts";
+import type { ClientSocket } from "./client-socket.ts";
 import { HeadFields } from "./head-fields.ts";
 import { type Hit, type PreparedAnswer, PreparedHits } from "./prepared-hits.ts";
 import type { SimpleHead, Span } from "./request-head.ts";
@@ -133,7 +133,7 @@ function isSame(bytes: Uint8Array, from: number, to: number, other: Uint8Array):
  * object a connection in place of one a request.
  */
 export class LaneClient implements LaneRequest {
-  readonly socket: Socket;
+  readonly socket: ClientSocket;
   readonly remoteAddress: string;
   webOrigin = "";
   target = "";
@@ -148,7 +148,7 @@ export class LaneClient implements LaneRequest {
   #hasUserAgent = false;
   #text: string | undefined;
 
-  constructor(socket: Socket, scheme: Scheme) {
+  constructor(socket: ClientSocket, scheme: Scheme) {
     this.socket = socket;
     this.remoteAddress = socket.remoteAddress ?? "";
     this.#scheme = scheme;

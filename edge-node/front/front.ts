@@ -1,10 +1,12 @@
 /** The front of an edge: connections of HTTP/1.1 on two lanes, in the clear or inside TLS, and their limits. */
+import type { EventEmitter } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTcpServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { assert } from "#domain/assert.ts";
 import { Failure } from "#domain/failure.ts";
 import type { Address } from "#platform/address.ts";
-import { listen } from "#platform/http/listening.ts";
+import { listen, type PortSharing } from "#platform/http/listening.ts";
 import { networkOf } from "../access/client-address.ts";
 import { accessLine, answerText, clientText } from "../access-log/access-line.ts";
 import { type Answering, answerLogged } from "../access-log/logged-request.ts";
@@ -13,6 +15,7 @@ import { sendProblem } from "../published/problems.ts";
 import type { Scheme } from "../request/edge-request.ts";
 import { SocketReader } from "./buffered-socket.ts";
 import { ClientConnections } from "./client-connections.ts";
+import type { ClientSocket } from "./client-socket.ts";
 import { CONNECTION_IDLE_MS_MAX, Connection, REQUEST_HEAD_MS_MAX } from "./connection.ts";
 import { CountedResponse } from "./counted-response.ts";
 import { FastLane, type FastLaneOptions } from "./fast-lane.ts";
@@ -25,17 +28,26 @@ const REQUEST_HEAD_BYTES_MAX = 16 * 1024;
 const REQUEST_MS_MAX = 300_000;
 export const CONNECTIONS_MAX = 8_192;
 /** An answer waits in memory for its client up to this; then no further request of the connection is read. */
-const WRITE_BUFFERED_BYTES = 64 * 1024;
+export const WRITE_BUFFERED_BYTES = 64 * 1024;
 /** How often connections are looked at. */
 const LOOK_MS = 1_000;
 
 export type FrontEvents = Pick<EdgeEvents, "broke" | "connectionRefused" | "hit" | "malformed" | "sent" | "served">;
 
-type FullLane = Server<typeof IncomingMessage, typeof CountedResponse>;
+/** Takes connections, as LaneSockets, at "connection": what the fast lane does not answer is its to answer. */
+export interface FullLane extends EventEmitter {
+  closeIdleConnections(): void;
+  close(): void;
+}
+
+type NodeLane = Server<typeof IncomingMessage, typeof CountedResponse>;
 
 export interface FrontOptions extends Omit<FastLaneOptions, "events"> {
-  readonly handle: Answering;
+  /** Needed where node:http answers. */
+  readonly handle?: Answering;
   readonly events: FrontEvents;
+  /** In place of node:http here, which then answers nothing. */
+  readonly full?: FullLane;
 }
 
 export class Front implements AsyncDisposable {
@@ -51,13 +63,13 @@ export class Front implements AsyncDisposable {
   constructor(options: FrontOptions) {
     this.#options = options;
     this.#fast = new FastLane(options);
-    this.#full = this.#openFullLane();
+    this.#full = options.full ?? this.#openFullLane();
     this.#looking = options.clock.every(LOOK_MS, () => this.#look());
   }
 
-  /** Takes a connection that speaks HTTP/1.1. */
-  accept(socket: Socket, scheme: Scheme): void {
-    const connection = this.#take(socket, scheme);
+  /** Takes a connection that speaks HTTP/1.1. `onAnswered` as a `Connection` has it. */
+  accept(socket: ClientSocket, scheme: Scheme, onAnswered?: () => void): void {
+    const connection = this.#take(socket, scheme, onAnswered);
     if (connection !== undefined) socket.on("data", (chunk: Buffer) => connection.receive(chunk));
   }
 
@@ -75,7 +87,7 @@ export class Front implements AsyncDisposable {
     buffered.socket.resume();
   }
 
-  #take(socket: Socket, scheme: Scheme): Connection | undefined {
+  #take(socket: ClientSocket, scheme: Scheme, onAnswered?: () => void): Connection | undefined {
     const { events } = this.#options;
     const client = networkOf(socket.remoteAddress ?? "");
     const refusal = this.#connections.size >= CONNECTIONS_MAX ? "connections" : undefined;
@@ -91,7 +103,8 @@ export class Front implements AsyncDisposable {
       this.#clients.remove(client);
       if (this.#connections.size === 0) this.#onEmpty();
     };
-    const connection = new Connection({ fast: this.#fast, full: this.#full, onClosed }, socket, scheme);
+    const parts = { fast: this.#fast, full: this.#full, onClosed, ...(onAnswered && { onAnswered }) };
+    const connection = new Connection(parts, socket, scheme);
     this.#connections.add(connection);
     return connection;
   }
@@ -122,7 +135,7 @@ export class Front implements AsyncDisposable {
   }
 
   /** node:http in strict mode, which never listens: it is given connections. */
-  #openFullLane(): FullLane {
+  #openFullLane(): NodeLane {
     const { events } = this.#options;
     const strictness = { insecureHTTPParser: false, requireHostHeader: true, maxHeaderSize: REQUEST_HEAD_BYTES_MAX };
     const times = { headersTimeout: REQUEST_HEAD_MS_MAX, requestTimeout: REQUEST_MS_MAX, keepAliveTimeout: 0 };
@@ -178,6 +191,7 @@ async function answer(
   incoming: IncomingMessage,
   response: ServerResponse,
 ): Promise<CacheOutcome | undefined> {
+  assert(handle !== undefined, "what answers has been given");
   const { method = "", url = "" } = incoming;
   // A stream of HTTP/2 ends where its frames say.
   const refusal = incoming instanceof H2Request ? undefined : refuseFraming(incoming);
@@ -203,9 +217,13 @@ export interface FrontListener extends Disposable {
 }
 
 /** Takes connections in the clear, until it is disposed of; those that it has taken are the front's to end. */
-export async function startFrontListener(address: Address, front: Front): Promise<FrontListener> {
+export async function startFrontListener(
+  address: Address,
+  front: Front,
+  sharing: PortSharing = {},
+): Promise<FrontListener> {
   const options = { allowHalfOpen: true, noDelay: true, pauseOnConnect: true, highWaterMark: WRITE_BUFFERED_BYTES };
   const server = createTcpServer(options, (socket) => front.acceptPaused(socket));
-  const bound = await listen(server, address);
+  const bound = await listen(server, address, sharing);
   return { address: bound, [Symbol.dispose]: () => void server.close() };
 }

@@ -2,11 +2,11 @@
  * Stands for a connection towards node:http: it is given the bytes of the requests that the fast lane has not answered,
  * and writes to the connection. So node:http never reads more than its own requests.
  */
-import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
+import type { ClientSocket } from "./client-socket.ts";
 
 export interface LaneSocketOwner {
-  readonly socket: Socket;
+  readonly socket: ClientSocket;
   /** node:http wants more bytes. */
   readonly onWanted: () => void;
   /** An answer of node:http has gone out. */
@@ -15,7 +15,7 @@ export interface LaneSocketOwner {
 
 type Written = (error?: Error | null) => void;
 
-export class LaneSocket extends Duplex {
+export class LaneSocket extends Duplex implements ClientSocket {
   /** There only where it is true, as with node:tls: who asks whether it is `in` a socket is answered right. */
   declare encrypted?: true;
   /** Whether nothing that comes after a request on it is a request. */

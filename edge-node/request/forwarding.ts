@@ -42,6 +42,9 @@ export class Forwarding {
       ...(request.askedBy === undefined ? {} : { askedBy: request.askedBy }),
     });
     if (!isSafe(request)) this.#invalidate(request, response);
+    const { settling } = this.#options.store;
+    // Who has this answer, and asks again, gets no copy from before it.
+    if (!isSafe(request) && settling !== undefined) await settling;
     if (mayFreshen && tracked?.flight.mayStore === true) this.#freshen(request, stored, response);
     const arriving = this.#forLaterGets(request, response);
     const cacheStatus = `${status}; fwd-status=${response.status}${arriving === undefined ? "" : "; stored"}`;

@@ -89,6 +89,21 @@ export class MemoryTier {
     return found;
   }
 
+  /** Notes a use by who has a copy of it. */
+  touch(cacheKey: string): void {
+    const entry = this.#entries.get(cacheKey);
+    if (entry === undefined) return;
+    this.#queue.touch(entry.slot);
+    if (entry.uses === 0) this.#used.push(entry);
+    entry.uses += 1;
+  }
+
+  /** The fields that tell the variants of a target apart, in order. */
+  varyNamesOf(cacheKey: string): readonly string[] {
+    const variants = this.#entries.get(cacheKey)?.variants ?? [];
+    return [...new Set(variants.flatMap(({ varyNames }) => varyNames))].sort();
+  }
+
   /** Not kept where it alone is over the limit; what it replaces is gone either way. */
   put(response: StoredResponse): void {
     const cacheKey = cacheKeyOf(response);

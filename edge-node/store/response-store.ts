@@ -11,7 +11,7 @@ import { DiskTier, type DiskWriting, type StoreEvents } from "./disk-tier.ts";
 import { FillBudget } from "./fill-budget.ts";
 import { MemoryTier } from "./memory-tier.ts";
 import { asReceived, PurgeMarks, type PurgeOrder } from "./purging.ts";
-import type { ResponseHead, StoredResponse } from "./stored-response.ts";
+import { cacheKeyOf, type ResponseHead, type StoredResponse } from "./stored-response.ts";
 import { Sweeping } from "./sweeping.ts";
 import { UseLog } from "./use-log.ts";
 
@@ -32,6 +32,16 @@ export interface ResponseStoreOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly events: StoreEvents;
+}
+
+/** Whoever has copies of stored responses. */
+export interface CopyHolders {
+  /** What is stored for a target is another, or gone, other than for want of room. */
+  changed(cacheKey: string): void;
+  /** Resolves once the order is in effect on the copies. */
+  ordered(order: PurgeOrder): Promise<void>;
+  /** Resolves once no copy is left of what has changed; `undefined` where that is so already. */
+  readonly settling: Promise<void> | undefined;
 }
 
 /** A response that is stored while it arrives. */
@@ -62,6 +72,7 @@ export class ResponseStore implements AsyncDisposable {
   readonly #loads = new Map<number, Promise<StoredResponse | undefined>>();
   /** Of what is on disk alone; what is in memory counts its own. */
   readonly #uses = new UseLog();
+  #holders: CopyHolders | undefined;
   #writingUses: Promise<void> = Promise.resolve();
   /** How often something was removed: what was read from disk meanwhile may be that. */
   #removals = 0;
@@ -79,6 +90,26 @@ export class ResponseStore implements AsyncDisposable {
     this.#sweeping = new Sweeping({ ...parts, onFailed: (failure) => events.lost(failure) });
     for (const { order } of disk?.orders ?? []) this.#marks.add(order);
     if (this.#marks.latest > 0) void this.#sweeping.start();
+  }
+
+  /** Tells them from now on. */
+  lendTo(holders: CopyHolders): void {
+    this.#holders = holders;
+  }
+
+  /** Resolves once nobody answers with a copy of what was changed or removed here; `undefined` where nobody does. */
+  get settling(): Promise<void> | undefined {
+    return this.#holders?.settling;
+  }
+
+  /** Notes that a copy of it was used. */
+  touch(cacheKey: string): void {
+    this.#memory.touch(cacheKey);
+  }
+
+  /** The fields that tell what is in memory for a target apart, in order. */
+  varyNamesOf(cacheKey: string): readonly string[] {
+    return this.#memory.varyNamesOf(cacheKey);
   }
 
   /** A promise only where the disk has to be read. */
@@ -125,6 +156,7 @@ export class ResponseStore implements AsyncDisposable {
     const toMemory = () => {
       const body = joined(held.release(), bytes);
       this.#memory.put({ ...head, body });
+      this.#holders?.changed(cacheKeyOf(head));
       onDisk = this.#disk?.begin(head, isStillWanted);
       onDisk?.write(body);
     };
@@ -147,7 +179,9 @@ export class ResponseStore implements AsyncDisposable {
         if (bytes <= this.#memoryBodyBytesMax && !isStillWanted()) return held.giveUp();
         if (bytes <= this.#memoryBodyBytesMax) toMemory();
         const isStored = await onDisk?.finish();
-        if (isStored === true) this.#memory.dropOlder(head);
+        if (isStored !== true) return;
+        this.#memory.dropOlder(head);
+        if (bytes > this.#memoryBodyBytesMax) this.#holders?.changed(cacheKeyOf(head));
       },
       abandon: async () => {
         held.giveUp();
@@ -195,6 +229,7 @@ export class ResponseStore implements AsyncDisposable {
     const isInMemory = this.#memory.update(validated);
     const isStored = this.#disk === undefined || this.#disk.update(validated);
     if (!isInMemory && isStored && validated.body instanceof Uint8Array) this.#memory.put(validated);
+    this.#holders?.changed(cacheKeyOf(validated));
   }
 
   /** All variants and slices of a target. */
@@ -202,11 +237,12 @@ export class ResponseStore implements AsyncDisposable {
     this.#removals += 1;
     this.#memory.remove(cacheKey);
     this.#disk?.remove(cacheKey);
+    this.#holders?.changed(cacheKey);
   }
 
   /**
    * What was asked for before `atMs`, or before now if that is sooner, also what arrives later. In effect and durable
-   * when it returns; resolves once the tiers are swept. May be given again.
+   * when it returns; resolves once the tiers are swept, and the copies of other processes are gone. May be given again.
    */
   purge(given: PurgeSpec): Promise<void> {
     return this.#order({ kind: "purge", spec: asReceived(given, this.#options.clock.nowMs()) });
@@ -234,8 +270,10 @@ export class ResponseStore implements AsyncDisposable {
   #order(order: PurgeOrder): Promise<void> {
     if (this.#marks.isFull) this.#sweeping.finish();
     this.#marks.add(order);
+    const told = this.#holders?.ordered(order);
     this.#disk?.addOrder(order);
-    return this.#sweeping.start();
+    const swept = this.#sweeping.start();
+    return told === undefined ? swept : Promise.all([swept, told]).then(() => undefined);
   }
 
   /** One after the other; both logs are empty at once. */
@@ -258,7 +296,10 @@ export class ResponseStore implements AsyncDisposable {
       const newer = this.#memory.find(cacheKey, request, row.head.slice);
       if (newer !== undefined) return newer;
       const response = this.#marks.applyTo({ ...row.head, body });
-      if (response !== undefined && disk.isStored(row)) this.#memory.put(response);
+      if (response !== undefined && disk.isStored(row)) {
+        this.#memory.put(response);
+        this.#holders?.changed(cacheKey);
+      }
       return response;
     } finally {
       this.#loads.delete(row.id);

@@ -30,7 +30,7 @@ const CLOCK = [/^platform\/clock\.ts$/, /^client\/clock\.ts$/, SCRIPT, BENCHMARK
 /** grpc-js ends a server only by a call-back; the deadline around it decides nothing. */
 const GRPC_SHUTDOWN = /^platform\/grpc\/server\.ts$/;
 /** A socket's own idle time, as node:net has it. */
-const SOCKETS = /^edge-node\/front\/(connection|lane-socket)\.ts$/;
+const SOCKETS = /^edge-node\/(front\/(connection|lane-socket)|processes\/carried-socket)\.ts$/;
 const RANDOM = [/^platform\/random\.ts$/, /^client\/random\.ts$/, SCRIPT, BENCHMARK];
 const ENVIRONMENT = [/(^|\/)main\.ts$/, SCRIPT, BENCHMARK, TEST];
 

@@ -67,6 +67,11 @@ export class Certificates {
     return this.#bySource.get(source);
   }
 
+  /** Each with where it is from. */
+  list(): readonly (CertificatePair & { readonly source: string })[] {
+    return [...this.#bySource].map(([source, { certificatePem, keyPem }]) => ({ source, certificatePem, keyPem }));
+  }
+
   /** `undefined` only where there is none at all. */
   contextFor(serverName: string | undefined): SecureContext | undefined {
     return this.#table.choose(serverName)?.context;

@@ -1,7 +1,7 @@
 /** One HTTP/2 connection: counts what its client does, and ends it where that is a flood or a standstill. */
 import { constants, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
-import type { TLSSocket } from "node:tls";
 import type { Clock } from "#platform/clock.ts";
+import type { ClientSocket } from "../client-socket.ts";
 import { beginFloodState, type FloodState, isFlood, nextFloodState } from "./flood-budget.ts";
 import type { H2Request } from "./h2-request.ts";
 import type { H2Response } from "./h2-response.ts";
@@ -38,7 +38,7 @@ interface Watched extends Exchange {
 
 export interface H2SessionOptions {
   readonly node: ServerHttp2Session;
-  readonly socket: TLSSocket;
+  readonly socket: ClientSocket;
   readonly clock: Clock;
   readonly events: H2Events;
 }
@@ -71,7 +71,7 @@ export class H2Session {
     });
   }
 
-  get socket(): TLSSocket {
+  get socket(): ClientSocket {
     return this.#options.socket;
   }
 

@@ -1,10 +1,10 @@
 /** HTTP/2 connections: their requests go to the handler, and a connection that floods or stalls is ended. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { constants, performServerHandshake, type ServerHttp2Stream } from "node:http2";
-import type { TLSSocket } from "node:tls";
 import { Failure } from "#domain/failure.ts";
 import type { Clock } from "#platform/clock.ts";
 import { sendProblem } from "../../published/problems.ts";
+import type { ClientSocket } from "../client-socket.ts";
 import { readH2Head } from "./h2-head.ts";
 import { H2Request } from "./h2-request.ts";
 import { H2Response } from "./h2-response.ts";
@@ -84,7 +84,7 @@ export class H2Sessions implements AsyncDisposable {
   }
 
   /** Takes over a connection whose client has chosen `h2`. */
-  serve(socket: TLSSocket): void {
+  serve(socket: ClientSocket): void {
     const node = performServerHandshake(socket, SESSION_OPTIONS);
     node.setLocalWindowSize(SESSION_WINDOW_BYTES);
     const session = new H2Session({ ...this.#options, node, socket });
@@ -103,7 +103,8 @@ export class H2Sessions implements AsyncDisposable {
     const hasContent = (flags & constants.NGHTTP2_FLAG_END_STREAM) === 0;
     const head = readH2Head(raw, { hasContent, headerListBytesMax: HEADER_LIST_BYTES_MAX });
     const named = head.kind === "request" ? head : REFUSED;
-    const incoming = new H2Request(stream, session.socket, named);
+    // Of a Socket, which node:http's types ask for, it needs what a ClientSocket has.
+    const incoming: H2Request = Reflect.construct(H2Request, [stream, session.socket, named]);
     const response = new H2Response(incoming, stream, () => session.pieceBytes);
     session.began({ stream, incoming, response, raw });
     const { events, handle } = this.#options;

@@ -11,8 +11,9 @@ import type { Front } from "../front.ts";
 import { CertificateFiles, type CertificateSource } from "./certificate-files.ts";
 import { Certificates } from "./certificates.ts";
 import type { RequestHandler } from "./h2-sessions.ts";
+import { rotateTicketKeys, type TicketKeys } from "./ticket-keys.ts";
 import { createTlsEvents, type ListenerEvents } from "./tls-events.ts";
-import { startTlsListener } from "./tls-listener.ts";
+import { startTlsListener, type TlsEvents } from "./tls-listener.ts";
 
 export interface TlsOptions {
   readonly listen: Address;
@@ -26,6 +27,8 @@ export interface TlsTools {
   /** Answered by \`handle\`, and by whatever listens in the clear. */
   readonly challenges: HttpChallenges;
   readonly events: ListenerEvents;
+  /** Whether other processes listen at the same port. */
+  readonly isShared?: boolean;
   readonly metrics: Metrics;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -36,6 +39,8 @@ export interface TlsFront extends AsyncDisposable {
   readonly address: Address;
   /** For those that come from elsewhere than files. */
   readonly certificates: Certificates;
+  readonly ticketKeys: TicketKeys;
+  readonly events: TlsEvents;
   /** Of the files, at the start: the listener goes on without them, and looks at them again. */
   readonly refused: readonly Failure[];
   /** Reads all files again; resolves with what was refused. */
@@ -53,6 +58,7 @@ export async function startTlsFront(options: TlsOptions, tools: TlsTools): Promi
     const { startAcme } = await import("../../certificates/acme-certificates.ts");
     stack.use(await startAcme(options.acme, { certificates, challenges, events, clock }));
   }
+  const { keys: ticketKeys } = stack.use(rotateTicketKeys(tools));
   const listener = stack.use(
     await startTlsListener({
       address: options.listen,
@@ -62,12 +68,15 @@ export async function startTlsFront(options: TlsOptions, tools: TlsTools): Promi
       events,
       clock,
       random,
+      sharing: { ticketKeys, reusePort: tools.isShared === true },
     }),
   );
   const running = stack.move();
   return {
     address: listener.address,
     certificates,
+    ticketKeys,
+    events,
     refused,
     reload: () => files.reload(),
     [Symbol.asyncDispose]: () => running.disposeAsync(),

@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { createServer, type TLSSocket } from "node:tls";
 import type { Address } from "#platform/address.ts";
 import type { Clock } from "#platform/clock.ts";
-import { listen } from "#platform/http/listening.ts";
+import { listen, type PortSharing } from "#platform/http/listening.ts";
 import type { Random } from "#platform/random.ts";
 import { networkOf } from "../../access/client-address.ts";
 import type { ConnectionRefusal } from "../../events.ts";
@@ -11,14 +11,11 @@ import { ClientConnections } from "../client-connections.ts";
 import { CONNECTIONS_MAX } from "../front.ts";
 import { type Certificates, secureOptionsOf } from "./certificates.ts";
 import { type H2Events, H2Sessions, type RequestHandler } from "./h2-sessions.ts";
+import { rotateTicketKeys, type TicketKeys } from "./ticket-keys.ts";
 import { TLS_SETTINGS } from "./tls-settings.ts";
 
 /** Two round trips and some arithmetic. */
 const HANDSHAKE_MS_MAX = 10_000;
-/** What a ticket key opened before it, is opened by none after it; a ticket lives for a third of it (SESSION_SECONDS). */
-const TICKET_KEY_MS = 12 * 3_600_000;
-/** OpenSSL's: a name, a MAC key and an AES key of 16 bytes each. */
-const TICKET_KEY_BYTES = 48;
 
 /** Why a handshake came to nothing. */
 export type HandshakeFailure = "no-certificate" | "protocol" | "reset" | "timeout";
@@ -40,6 +37,14 @@ export interface TlsListenerOptions {
   readonly events: TlsEvents;
   readonly clock: Clock;
   readonly random: Random;
+  readonly sharing?: TlsSharing;
+}
+
+/** What several processes that listen at one port have in common. */
+export interface TlsSharing extends PortSharing {
+  readonly ticketKeys: TicketKeys;
+  /** Takes a connection that speaks HTTP/2, where that is not for this process. */
+  readonly serveHttp2?: (socket: TLSSocket) => void;
 }
 
 /** Disposed of, it takes no connection more and ends those of HTTP/2; those of HTTP/1.1 are whose it gave them to. */
@@ -48,9 +53,9 @@ export interface TlsListener extends AsyncDisposable {
 }
 
 export async function startTlsListener(options: TlsListenerOptions): Promise<TlsListener> {
-  const { certificates, clock, events, random, serveHttp1 } = options;
+  const { certificates, events, serveHttp1, sharing } = options;
   await using stack = new AsyncDisposableStack();
-  const sessions = stack.use(new H2Sessions(options));
+  const serveHttp2 = sharing?.serveHttp2 ?? serveSessions(stack.use(new H2Sessions(options)));
   const server = createServer({
     ...TLS_SETTINGS,
     ALPNProtocols: ["h2", "http/1.1"],
@@ -61,34 +66,37 @@ export async function startTlsListener(options: TlsListenerOptions): Promise<Tls
   server.maxConnections = CONNECTIONS_MAX;
   server.on("drop", () => events.connectionRefused("connections"));
   server.on("connection", boundByClient(events));
-  let ticketKeys = Buffer.from(random.bytes(TICKET_KEY_BYTES));
+  const keys = sharing?.ticketKeys ?? stack.use(rotateTicketKeys(options)).keys;
   const useFallback = (): void => {
     const { fallback } = certificates;
-    server.setSecureContext({ ...(fallback === undefined ? TLS_SETTINGS : secureOptionsOf(fallback)), ticketKeys });
-  };
-  const rotate = (): void => {
-    ticketKeys = Buffer.from(random.bytes(TICKET_KEY_BYTES));
-    server.setTicketKeys(ticketKeys);
+    const settings = fallback === undefined ? TLS_SETTINGS : secureOptionsOf(fallback);
+    server.setSecureContext({ ...settings, ticketKeys: keys.current });
   };
   useFallback();
   stack.use(certificates.onChange(useFallback));
-  stack.use(clock.every(TICKET_KEY_MS, rotate));
+  stack.use(keys.onChange(() => server.setTicketKeys(keys.current)));
   server.on("tlsClientError", (error) => events.handshakeFailed(reasonOf(error)));
   let isStopping = false;
   server.on("secureConnection", (socket) => {
     const protocol = socket.alpnProtocol === "h2" ? "h2" : "http/1.1";
     events.handshakeDone(protocol, socket.isSessionReused());
     if (isStopping) socket.destroy();
-    else if (protocol === "h2") sessions.serve(socket);
+    else if (protocol === "h2") serveHttp2(socket);
     else serveHttp1(socket);
   });
-  const address = await listen(server, options.address);
+  const address = await listen(server, options.address, portSharing(sharing));
   stack.defer(() => {
     isStopping = true;
     server.close();
   });
   const running = stack.move();
   return { address, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+const serveSessions = (sessions: H2Sessions) => (socket: TLSSocket) => sessions.serve(socket);
+
+function portSharing({ reusePort }: PortSharing = {}): PortSharing {
+  return reusePort === true ? { reusePort } : {};
 }
 
 /** A handshake costs more than a request: who has too many connections gets none. */
