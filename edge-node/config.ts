@@ -4,6 +4,7 @@ import { PEER_ADDRESS_LENGTH_MAX, PEER_ADDRESS_PATTERN } from "#contracts/operat
 import { NAME_PATTERN } from "#domain/ids.ts";
 import { LOG_LEVELS } from "#platform/logging.ts";
 import { TRUSTED_NETWORKS_MAX } from "./access/trusted-proxies.ts";
+import { PROCESSES_MAX } from "./process-count.ts";
 
 const closed = { additionalProperties: false };
 const address = (fallback: string, description: string) =>
@@ -11,8 +12,6 @@ const address = (fallback: string, description: string) =>
 /** Named one by one; a folder may hold more. */
 const PAIRS_MAX = 100;
 const MEBIBYTE = 1024 * 1024;
-/** Of one edge, with the main one: beyond the cores of a machine they are of no use. */
-export const PROCESSES_MAX = 64;
 
 export const edgeConfigSchema = Type.Object(
   {
@@ -120,6 +119,12 @@ export const edgeConfigSchema = Type.Object(
         closed,
       ),
     ),
+    processes: Type.Integer({
+      minimum: 1,
+      maximum: PROCESSES_MAX,
+      default: 1,
+      description: "that answer at the content listener and inside TLS, this one included, over one store",
+    }),
     accessLog: Type.String({
       minLength: 1,
       default: "off",

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { Failure } from "#domain/failure.ts";
 import type { Address } from "#platform/address.ts";
 import type { Clock } from "#platform/clock.ts";
+import type { PortSharing } from "#platform/http/listening.ts";
 import type { AccessLog } from "./access-log/access-log.ts";
 import type { DesiredSite } from "./desired-state/desired-view.ts";
 import type { CacheOutcome } from "./events.ts";
@@ -11,11 +12,13 @@ import { Front, type FrontEvents, startFrontListener } from "./front/front.ts";
 import { sendProblem } from "./published/problems.ts";
 
 /** Answers that are being sent when the edge is told to stop have this long. */
-const STOP_GRACE_MS = 2_000;
+export const STOP_GRACE_MS = 2_000;
 
 export interface ContentRoutes {
   /** What the fast lane may answer of pulled sites. */
   readonly hits: HitFinder;
+  /** What of it is so for every request alike: other processes may answer with it. */
+  readonly lend: HitFinder["find"];
   /** Takes what is under `/.perigee/` and, while cut off, steering; false: not its own. */
   readonly door: (incoming: IncomingMessage, response: ServerResponse) => boolean;
   readonly siteOf: (host: string | undefined) => DesiredSite | undefined;
@@ -38,17 +41,23 @@ export interface ContentListener extends AsyncDisposable {
   readonly front: Front;
 }
 
+export interface ContentListenerTools {
+  readonly clock: Clock;
+  readonly log: AccessLog | undefined;
+  readonly sharing?: PortSharing;
+}
+
 export async function startContentListener(
   address: Address,
   routes: ContentRoutes,
-  { clock, log }: { readonly clock: Clock; readonly log: AccessLog | undefined },
+  { clock, log, sharing }: ContentListenerTools,
 ): Promise<ContentListener> {
   await using stack = new AsyncDisposableStack();
   const { hits: finder, events } = routes;
   const handle = (incoming: IncomingMessage, response: ServerResponse) => answer(routes, incoming, response);
   const front = new Front({ finder, clock, events, handle, log });
   stack.defer(() => front.stop(STOP_GRACE_MS));
-  const listener = stack.use(await startFrontListener(address, front));
+  const listener = stack.use(await startFrontListener(address, front, sharing));
   const running = stack.move();
   return { address: listener.address, front, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }

@@ -24,6 +24,7 @@ import type { EdgeConfig } from "./config.ts";
 import { APPLIED_PURGES_MIGRATIONS, AppliedPurges } from "./desired-state/applied-purges.ts";
 import { isRevoked, viewOf } from "./desired-state/desired-view.ts";
 import { POOL_SET_MIGRATIONS, PoolSet } from "./desired-state/pool-set.ts";
+import { SetInForce } from "./desired-state/set-in-force.ts";
 import { createEdgeEvents, createStoreEvents } from "./events.ts";
 import { StoredHits } from "./front/stored-hits.ts";
 import { LinkState } from "./link/link-state.ts";
@@ -152,7 +153,9 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
     void store.purge(spec);
     pulls.get(spec.site)?.purged();
   };
+  const inForce = new SetInForce({ set, store, onApplied: events.applied, onLate: tellChange });
   const applySet = (): void => {
+    const before = view.sites;
     view = viewOf(set.resources, identity.peer.pool);
     hosts = hostTable(view.sites.values(), config.hostname);
     if (set.watermark !== undefined) held.purges.apply(set.watermark.epoch, view.purges, purge);
@@ -160,7 +163,7 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
     gates.update(view.sites);
     pulls.update(view.sites);
     keeper.update(view.sites, set.watermark !== undefined);
-    events.applied(set.watermark?.revision ?? 0);
+    inForce.applied(before, view.sites);
   };
   applySet();
   return {
@@ -172,6 +175,7 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
     gates,
     edgeEvents,
     applySet,
+    inForce,
     /** Durable when it returns, where the disk lets it. */
     report: (kind: string, value: object) =>
       report(held, { id: `${held.incarnation}/${kind}/${held.random.uuid()}`, kind, value }),

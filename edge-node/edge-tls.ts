@@ -15,6 +15,8 @@ export interface EdgeTlsTools {
   readonly front: Front;
   readonly challenges: HttpChallenges;
   readonly sealingKey: SealingKey;
+  /** Whether other processes listen at the same port. */
+  readonly isShared: boolean;
 }
 
 export interface EdgeTls extends TlsFront {
@@ -26,11 +28,11 @@ export interface EdgeTls extends TlsFront {
 export async function startEdgeTls(
   config: TlsConfig,
   parts: EdgeParts,
-  { front, challenges, sealingKey }: EdgeTlsTools,
+  { front, challenges, sealingKey, isShared }: EdgeTlsTools,
 ): Promise<EdgeTls> {
   const { clock, random, logger, metrics, edgeEvents: events } = parts;
   const handle = front.answer.bind(front);
-  const tools = { front, handle, challenges, events, metrics, logger, clock, random };
+  const tools = { front, handle, challenges, events, metrics, logger, clock, random, isShared };
   const tls = await startTlsFront({ listen: parseAddress(config.listen), sources: sourcesOf(config) }, tools);
   const { certificates } = tls;
   const fromOrigin = new SiteCertificates({ node: parts.identity.peer.name, sealingKey, certificates });

@@ -11,11 +11,12 @@ import { openAccessLog } from "./access-log/open-access-log.ts";
 import { HttpChallenges } from "./certificates/http-challenges.ts";
 import { openSealingKey } from "./certificates/sealing-key.ts";
 import type { EdgeConfig } from "./config.ts";
-import { type ContentRoutes, startContentListener } from "./content-listener.ts";
+import { type ContentListener, type ContentRoutes, STOP_GRACE_MS, startContentListener } from "./content-listener.ts";
 import { decideExpiry } from "./desired-state/applied-purges.ts";
 import { resourcesOf } from "./desired-state/desired-view.ts";
 import { type EdgeParts, type EdgeTools, openEdgeParts } from "./edge-parts.ts";
 import type { EdgeTls, startEdgeTls } from "./edge-tls.ts";
+import type { Processes } from "./processes/start-processes.ts";
 import { contentRoutes } from "./published/content-routes.ts";
 import { openObject } from "./published/open-object.ts";
 import { sendProblem } from "./published/problems.ts";
@@ -55,9 +56,12 @@ export async function startEdge(
   const { clock } = tools;
   const log = await openAccessLog(config.accessLog, { clock, events: parts.edgeEvents });
   if (log !== undefined) stack.use(log);
-  const content = stack.use(await startContentListener(parseAddress(config.listen.content), routes, { clock, log }));
-  const tls =
-    secrets && stack.use(await listenForTls(secrets.config, parts, { front: content.front, challenges, ...secrets }));
+  const isShared = config.processes > 1;
+  const listening = { clock, log, ...(isShared ? { sharing: { reusePort: true } } : {}) };
+  const content = stack.use(await startContentListener(parseAddress(config.listen.content), routes, listening));
+  const tlsTools = secrets && { front: content.front, challenges, isShared, ...secrets };
+  const tls = tlsTools && stack.use(await listenForTls(tlsTools.config, parts, tlsTools));
+  const processes = isShared ? stack.use(await share(config, parts, { content, tls, routes })) : undefined;
   const onApplied = (): void => {
     challenges.replace([...resourcesOf(parts.set.resources, "AcmeChallenge")].map(({ spec }) => spec));
     tls?.applySet();
@@ -73,7 +77,7 @@ export async function startEdge(
       readiness: (question) => state.readiness(question),
     }),
   );
-  await startLink(config, parts, { state, door, onApplied }, stack);
+  await startLink(config, parts, { state, door, processes, onApplied }, stack);
   await loadConnections();
   const peer = peers === undefined ? {} : { peer: peers.address };
   const secure = tls === undefined ? {} : { tls: tls.address };
@@ -84,6 +88,7 @@ export async function startEdge(
   const running = stack.move();
   const reload = (): void => {
     log?.reopen();
+    processes?.reopenLog();
     void tls?.reload();
   };
   return { addresses, reload, [Symbol.asyncDispose]: () => running.disposeAsync() };
@@ -92,6 +97,24 @@ export async function startEdge(
 /** Loaded where it is configured. */
 async function listenForTls(...options: Parameters<typeof startEdgeTls>): Promise<EdgeTls> {
   return (await import("./edge-tls.ts")).startEdgeTls(...options);
+}
+
+interface Shared {
+  readonly content: ContentListener;
+  readonly tls: EdgeTls | undefined;
+  readonly routes: ContentRoutes;
+}
+
+/** Loaded where there are several. */
+async function share(config: EdgeConfig, parts: EdgeParts, { content, tls, routes }: Shared): Promise<Processes> {
+  const { startProcesses } = await import("./processes/start-processes.ts");
+  const processes = await startProcesses({
+    ...parts,
+    ...{ count: config.processes, http: content.address, front: content.front, tls, find: routes.lend },
+    ...{ events: parts.edgeEvents, accessLog: config.accessLog, graceMs: STOP_GRACE_MS },
+  });
+  parts.inForce.shareWith(processes);
+  return processes;
 }
 
 interface Secrets {
@@ -153,7 +176,7 @@ function nodeStateOf(config: EdgeConfig, parts: EdgeParts, { agents, secrets }: 
     dataDir: config.dataDir,
     clock,
     set: () => ({
-      watermark: set.watermark,
+      watermark: parts.inForce.watermark,
       isWhole: set.damage === undefined,
       isEmpty: set.resources.size === 0 && set.watermark === undefined,
     }),
@@ -169,6 +192,7 @@ function nodeStateOf(config: EdgeConfig, parts: EdgeParts, { agents, secrets }: 
 interface LinkUsers {
   readonly state: NodeState;
   readonly door: SessionDoor | undefined;
+  readonly processes: Processes | undefined;
   /** The pool's set has changed. */
   readonly onApplied: () => void;
 }
@@ -177,7 +201,7 @@ interface LinkUsers {
 async function startLink(
   config: EdgeConfig,
   parts: EdgeParts,
-  { state, door, onApplied }: LinkUsers,
+  { state, door, processes, onApplied }: LinkUsers,
   stack: AsyncDisposableStack,
 ): Promise<void> {
   const { OriginLink } = await import("./link/origin-link.ts");
@@ -205,6 +229,8 @@ async function startLink(
       },
       onDown(reason) {
         link.set(false);
+        // Who is cut off answers by other rules, which are not the copies'.
+        void processes?.forget(undefined);
         parts.report("link-down", { code: reason.code, message: reason.message });
         events.linkDown(reason);
       },

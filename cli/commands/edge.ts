@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { setFlagsFromString } from "node:v8";
 import type { Command } from "commander";
 import { Failure } from "#domain/failure.ts";
-import { PROCESSES_MAX } from "#edge-node/config.ts";
+import { PROCESSES_MAX } from "#edge-node/process-count.ts";
 import { startStandalone } from "#edge-node/standalone-proxy.ts";
 import { formatAddress, parseAddress } from "#platform/address.ts";
 import { systemClock } from "#platform/clock.ts";

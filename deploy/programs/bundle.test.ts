@@ -1,4 +1,5 @@
-import { spawnSync } from "node:child_process";
+import { fork, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import t from "tap";
@@ -33,6 +34,18 @@ t.test("the bundle starts, and each of its parts loads", async (t) => {
   const code = `for (const part of ${JSON.stringify(late)}) await import(part);`;
   const loaded = spawnSync(process.execPath, ["--input-type=module", "-e", code], { encoding: "utf8" });
   t.match(loaded, { status: 0, stderr: "" });
+});
+
+t.test("the bundle has what a front process is started from", async (t) => {
+  const front = fork(join(folder, "front-process.mjs"), { serialization: "advanced" });
+  t.teardown(() => front.kill("SIGKILL"));
+  const http = { host: "127.0.0.1", port: 0 };
+  front.send({ kind: "start", http, carriers: join(outDir, "none", "main.sock"), accessLog: "off" });
+  const [message] = await once(front, "message");
+  t.match(message, { kind: "listening", http: { host: "127.0.0.1", port: Number } });
+  const ended = once(front, "exit");
+  front.disconnect();
+  t.same(await ended, [0, null], "it ends with who started it");
 });
 
 t.test("what serves stored content is loaded without what it can do without", async (t) => {

@@ -5,6 +5,7 @@ import type { SiteGates } from "../access/site-gates.ts";
 import type { ContentRoutes } from "../content-listener.ts";
 import type { DesiredSite } from "../desired-state/desired-view.ts";
 import type { EdgeEvents } from "../events.ts";
+import type { LaneRequest } from "../front/fast-lane.ts";
 import type { PullSites } from "../pull-sites.ts";
 import { sendProblem } from "./problems.ts";
 import type { PublishedParts } from "./published-site.ts";
@@ -26,6 +27,9 @@ export function contentRoutes(
   door: (incoming: IncomingMessage, response: ServerResponse) => boolean,
 ): ContentRoutes {
   const { keeper, pulls, link } = parts;
+  // While cut off a policy, or steering, may have a word; what begins with a dot is the door's or of certificates.
+  const siteOf = ({ target, host }: LaneRequest) =>
+    link.isUp && !target.startsWith("/.") ? parts.siteOf(host) : undefined;
   return {
     door,
     siteOf: parts.siteOf,
@@ -48,12 +52,15 @@ export function contentRoutes(
       return "failed";
     },
     hits: {
-      // While cut off a policy, or steering, may have a word; what begins with a dot is the door's or of certificates.
       find(request, nowMs) {
-        if (!link.isUp || request.target.startsWith("/.")) return undefined;
-        const site = parts.siteOf(request.host);
+        const site = siteOf(request);
         return site && pulls.get(site.name)?.hits.find(request, nowMs);
       },
+    },
+    lend(request, nowMs) {
+      const site = siteOf(request);
+      if (site === undefined || parts.gates.get(site).limiter !== undefined) return undefined;
+      return pulls.get(site.name)?.hits.find(request, nowMs);
     },
     events: { ...parts.edgeEvents, ...parts.events },
   };

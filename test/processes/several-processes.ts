@@ -53,14 +53,11 @@ async function startProcesses(
     fronts: () => childrenOf(edge.pid),
     openAt: (pid, port = edge.port) => openAt(pid, port),
     metric,
-    async untilCopied(connection, target) {
-      const before = await metric("front_hits_total");
-      for (let tries = 0; tries < TRIES_MAX; tries += 1) {
-        await get(connection, target);
-        if ((await metric("front_hits_total")) > before) return;
-      }
-      throw new Error(`${target} is not copied`);
-    },
+    untilCopied: (connection, target) =>
+      untilCopied(
+        () => get(connection, target),
+        () => metric("front_hits_total"),
+      ),
     async stop() {
       await edge[Symbol.asyncDispose]();
     },
@@ -102,12 +99,22 @@ export async function answerByPath(request: IncomingMessage, response: ServerRes
   response.writeHead(200, isStored ? STORED : { "cache-control": "no-store" }).end(body);
 }
 
+/** Asks until a front process has answered of a copy. */
+export async function untilCopied(ask: () => Promise<unknown>, frontHits: () => Promise<number>): Promise<void> {
+  const before = await frontHits();
+  for (let tries = 0; tries < TRIES_MAX; tries += 1) {
+    await ask();
+    if ((await frontHits()) > before) return;
+  }
+  throw new Error("no copy answers");
+}
+
 export async function get(connection: RawConnection, target: string, ...lines: readonly string[]): Promise<string> {
   connection.write([`GET ${target} HTTP/1.1`, "Host: edge", ...lines, "", ""].join("\r\n"));
   return (await connection.answer()).toString("latin1");
 }
 
-function childrenOf(pid: number): readonly number[] {
+export function childrenOf(pid: number): readonly number[] {
   return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number);
 }
 
@@ -115,7 +122,7 @@ export function isRunning(pid: number): boolean {
   return readdirSync("/proc").includes(String(pid));
 }
 
-async function openAt(pid: number, port: number): Promise<RawConnection> {
+export async function openAt(pid: number, port: number): Promise<RawConnection> {
   for (let tries = 0; tries < TRIES_MAX; tries += 1) {
     const connection = await openRaw(port);
     const { localPort = 0 } = connection.socket;
