@@ -61,6 +61,9 @@ t.test("what serves stored content is loaded without what it can do without", as
     [...names].some((name) => sourcesOf(name).some((source) => source.includes(`/node_modules/${library}/`)));
   t.ok(holds(early, "typebox"), "libraries are found by their name");
   for (const library of LATE) t.notOk(holds(early, library), `${library} is not among them`);
+  const isOfProcesses = (name: string) => sourcesOf(name).some((source) => source.includes("/edge-node/processes/"));
+  t.ok(parts.some(isOfProcesses), "what several processes need is there");
+  t.same([...early].filter(isOfProcesses), [], "and is loaded where there are several");
   for (const library of ["@grpc/grpc-js", "undici"]) t.ok(holds(parts, library), `${library} is in a part that is`);
 });
 

@@ -33,8 +33,10 @@ export class FrontChild implements Borrower {
     this.#options = options;
     this.#process = fork(frontModule(), { serialization: "advanced", execArgv: V8_FLAGS });
     this.#process.on("message", (message: FromFront) => this.#receive(message));
-    // What cannot be sent to a process that ends is told by its end.
-    this.#process.on("error", () => undefined);
+    // What cannot be sent to a process that ends is told by its end; one that never began has none.
+    this.#process.on("error", (error) => {
+      if (this.#process.pid === undefined) this.#onEnded(error.message);
+    });
     this.#process.once("exit", (code, signal) => this.#onEnded(signal ?? `exit code ${code}`));
   }
 

@@ -44,7 +44,7 @@ export function makeCertificate(folder: string): Pick<Ground, "certificate" | "k
   return { certificate, key };
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const free = createServer();
   const { port } = await listen(free, { host: "127.0.0.1", port: 0 });
   await closeServer(free);
