@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { mkdir, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
-import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
+import { type ConnectionOptions, connect, type SecureVersion, type TLSSocket } from "node:tls";
 import t, { type Test } from "tap";
 import type { Failure } from "#domain/failure.ts";
 import { systemRandom } from "#platform/random.ts";
@@ -260,4 +260,25 @@ t.test("old versions and weak suites come to nothing, and are counted", async (t
   await t.rejects(open(port, { maxVersion: "TLSv1.2", ciphers: "ECDHE-ECDSA-AES128-SHA" }));
   await until(() => happened.handshakes.length === 2, "both were counted");
   t.same(happened.handshakes.sort(), ["no-certificate", "protocol"]);
+});
+
+t.test("AES of 128 bits comes first; a client that puts ChaCha20 first gets that", async (t) => {
+  const authority = await createTestAuthority(NOW_MS);
+  const { port } = await start(t, [await writePair(testFolder(t), "a", await authority.issue(["a.example"]))]);
+  const agreed = async (maxVersion: SecureVersion, ...ciphers: readonly string[]) => {
+    const socket = await open(port, { maxVersion, ciphers: ciphers.join(":") });
+    const { standardName } = socket.getCipher();
+    socket.destroy();
+    return standardName;
+  };
+  const [strong, fast, chacha] = ["TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256"];
+  t.equal(await agreed("TLSv1.3", strong, chacha, fast), fast);
+  t.equal(await agreed("TLSv1.3", chacha, strong, fast), chacha);
+  t.equal(await agreed("TLSv1.3", strong), strong);
+  const [strong2, fast2] = ["ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256"];
+  t.equal(await agreed("TLSv1.2", strong2, fast2), "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256");
+  t.equal(
+    await agreed("TLSv1.2", "ECDHE-ECDSA-CHACHA20-POLY1305", fast2),
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+  );
 });

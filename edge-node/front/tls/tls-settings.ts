@@ -21,10 +21,11 @@ const CIPHERS = [
 export const TLS_SETTINGS = {
   minVersion: "TLSv1.2",
   ciphers: CIPHERS,
-  // A client without AES in hardware knows best (RFC 9325 section 4.2.1): its order counts.
-  honorCipherOrder: false,
+  // AES of 128 bits before that of 256: a quarter less work for each byte.
+  honorCipherOrder: true,
   // A client that negotiates anew in TLS 1.2 makes the server work ten times as hard as itself.
-  secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+  // A client that would rather have ChaCha20 has no AES in hardware, and gets it (RFC 9325 section 4.2.1).
+  secureOptions: constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_PRIORITIZE_CHACHA,
   sessionTimeout: SESSION_SECONDS,
   // Sessions are resumed whichever process of the same edge made them.
   sessionIdContext: "perigee-edge",
