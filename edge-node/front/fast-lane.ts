@@ -1,7 +1,7 @@
 /** The fast lane: answers a simple request at once where a fresh whole response is in memory, or leaves it. */
 import type { Fields } from "#domain/http/fields.ts";
 import type { Clock } from "#platform/clock.ts";
-import { accessLine, clientText, type LoggedRequest, plainAccessLine } from "../access-log/access-line.ts";
+import { accessLine, clientText, type LoggedRequest, plainBefore } from "../access-log/access-line.ts";
 import type { AccessLog } from "../access-log/access-log.ts";
 import type { EdgeEvents } from "../events.ts";
 import { parseWebOrigin, type Scheme } from "../request/edge-request.ts";
@@ -56,7 +56,8 @@ export class FastLane {
     if (answer === undefined) return false;
     if (answer.body === undefined) {
       client.socket.write(answer.bytes);
-      this.#note(answer, log && this.#lineOf(client, answer, nowMs, startedMs));
+      this.#count(answer);
+      if (log !== undefined) this.#log(log, client, answer, { nowMs, startedMs }, bytes, head.target);
     } else this.#writeBoth(client, answer, answer.body, { nowMs, startedMs });
     return true;
   }
@@ -66,31 +67,38 @@ export class FastLane {
     const { log } = this.#options;
     const asked = client.asked();
     const { socket } = client;
-    socket.cork();
+    // Inside TLS what is corked is copied once more, into a new piece of memory as large as the body.
+    const isCorked = !("encrypted" in socket);
+    if (isCorked) socket.cork();
     socket.write(answer.bytes);
     socket.write(body, (error) => {
       const isAborted = error !== null && error !== undefined;
-      this.#note(answer, log && this.#laterLineOf(asked, answer, times, isAborted));
+      this.#count(answer);
+      log?.write(this.#laterLineOf(asked, answer, times, isAborted));
     });
-    socket.uncork();
+    if (isCorked) socket.uncork();
   }
 
-  #note(answer: PreparedAnswer, line: string | undefined): void {
-    const { events, log } = this.#options;
+  #count(answer: PreparedAnswer): void {
+    const { events } = this.#options;
     events.hit(answer.status);
     events.sent(answer.contentBytes);
-    if (line !== undefined) log?.write(line);
   }
 
-  #lineOf(client: LaneClient, answer: PreparedAnswer, nowMs: number, startedMs: number): string {
-    const { log, clock } = this.#options;
-    const time = log?.timeOf(nowMs) ?? "";
-    const durationUs = Math.round((clock.monotonicMs() - startedMs) * 1000);
-    if (client.requestId !== undefined) {
-      const asked = client.asked();
-      return accessLine({ ...asked, time, answer: answer.logText, durationUs });
-    }
-    return plainAccessLine(time, client.text, client.method, client.target, answer.logText, durationUs);
+  #log(
+    log: AccessLog,
+    client: LaneClient,
+    answer: PreparedAnswer,
+    times: Times,
+    bytes: Uint8Array,
+    target: Span,
+  ): void {
+    const { nowMs, startedMs } = times;
+    const durationUs = Math.round((this.#options.clock.monotonicMs() - startedMs) * 1000);
+    if (client.requestId === undefined) {
+      const before = client.isHead ? client.headBefore : client.getBefore;
+      log.writePlain({ before, after: answer.logBytes }, bytes, target.from, target.to, nowMs, durationUs);
+    } else log.write(accessLine({ ...client.asked(), time: log.timeOf(nowMs), answer: answer.logText, durationUs }));
   }
 
   #laterLineOf(asked: Asked, answer: PreparedAnswer, { nowMs, startedMs }: Times, isAborted: boolean): string {
@@ -147,6 +155,8 @@ export class LaneClient implements LaneRequest {
   readonly #userAgent = new Repeated();
   #hasUserAgent = false;
   #text: string | undefined;
+  #getBefore: Uint8Array | undefined;
+  #headBefore: Uint8Array | undefined;
 
   constructor(socket: ClientSocket, scheme: Scheme) {
     this.socket = socket;
@@ -166,11 +176,11 @@ export class LaneClient implements LaneRequest {
   take(bytes: Buffer, head: SimpleHead): boolean {
     if (this.#host.take(bytes, head.host)) {
       this.webOrigin = webOriginOf(this.#scheme, this.#host.text) ?? "";
-      this.#text = undefined;
+      this.#forgetText();
     }
     if (this.#userAgent.take(bytes, head.userAgent)) {
       this.#hasUserAgent = head.userAgent.from >= 0;
-      this.#text = undefined;
+      this.#forgetText();
     }
     if (this.webOrigin === "") return false;
     this.fields.set(bytes, head);
@@ -180,6 +190,23 @@ export class LaneClient implements LaneRequest {
     this.ifModifiedSince = textOf(bytes, head.ifModifiedSince);
     this.requestId = textOf(bytes, head.requestId);
     return true;
+  }
+
+  #forgetText(): void {
+    this.#text = undefined;
+    this.#getBefore = undefined;
+    this.#headBefore = undefined;
+  }
+
+  /** For the access log: of a plain line, up to the target. */
+  get getBefore(): Uint8Array {
+    this.#getBefore ??= plainBefore(this.text, "GET");
+    return this.#getBefore;
+  }
+
+  get headBefore(): Uint8Array {
+    this.#headBefore ??= plainBefore(this.text, "HEAD");
+    return this.#headBefore;
   }
 
   /** For the access log. */

@@ -1,7 +1,7 @@
 /** Answers to hits as bytes, made once for all requests of a second: a head that only Age and ttl change, and the body. */
 import { STATUS_CODES } from "node:http";
 import { formatHttpDate } from "#domain/http/date.ts";
-import { answerText } from "../access-log/access-line.ts";
+import { answerText, plainAfter } from "../access-log/access-line.ts";
 import type { StoredResponse } from "../store/stored-response.ts";
 import { type HitHead, hitStatus, notModifiedHead, wholeHead } from "./hit-head.ts";
 
@@ -27,6 +27,7 @@ export interface PreparedAnswer {
   readonly contentBytes: number;
   /** Of the access log. */
   readonly logText: string;
+  readonly logBytes: Uint8Array;
   readonly bytes: Buffer;
   readonly body: Uint8Array | undefined;
 }
@@ -128,5 +129,6 @@ function answerOf(head: string, { kind, body, stored }: Hit): PreparedAnswer {
   bytes.write(head, "latin1");
   if (isCopied && contentBytes > 0) bytes.set(body, head.length);
   const logText = answerText({ status, bytes: contentBytes, cache: "hit" });
-  return { status, contentBytes, logText, bytes, body: isCopied ? undefined : body };
+  const logBytes = plainAfter(logText);
+  return { status, contentBytes, logText, logBytes, bytes, body: isCopied ? undefined : body };
 }
