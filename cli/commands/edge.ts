@@ -1,6 +1,5 @@
 /** `perigee edge`: a stand-alone caching reverse proxy, until it is interrupted. */
 import { once } from "node:events";
-import { setFlagsFromString } from "node:v8";
 import type { Command } from "commander";
 import { Failure } from "#domain/failure.ts";
 import { PROCESSES_MAX } from "#edge-node/process-count.ts";
@@ -54,9 +53,6 @@ export function addEdge(program: Command, session: CommandSession): void {
       "\nExample:\n  perigee edge --listen 127.0.0.1:7420 --upstream http://127.0.0.1:8080 --store ./cache",
     );
   withTlsOptions(withAccessOptions(command)).action(async (options: EdgeOptions) => {
-    // A proxy's garbage is short-lived, and V8 keeps grown space (measured: at rest 184 to 130 MB).
-    setFlagsFromString("--semi-space-growth-factor=1");
-    setFlagsFromString("--optimize-for-size");
     const logger = createLogger({ program: "edge", level: "warn", destination: { write: session.output.note } });
     const tls = tlsOf(options);
     await using edge = await startStandalone({
