@@ -15,7 +15,7 @@ import { sendProblem } from "./published/problems.ts";
 export const STOP_GRACE_MS = 2_000;
 
 export interface ContentRoutes {
-  /** What the fast lane may answer of pulled sites. */
+  /** What the fast lane may answer. */
   readonly hits: HitFinder;
   /** What of it is so for every request alike: other processes may answer with it. */
   readonly lend: HitFinder["find"];
@@ -26,7 +26,11 @@ export interface ContentRoutes {
   readonly denial: (site: DesiredSite) => Failure | undefined;
   /** Rate and signatures, before anything is looked up; false: refused. */
   readonly admit: (site: DesiredSite, incoming: IncomingMessage, response: ServerResponse) => boolean;
-  readonly servePublished: (site: DesiredSite, incoming: IncomingMessage, response: ServerResponse) => Promise<void>;
+  readonly servePublished: (
+    site: DesiredSite,
+    incoming: IncomingMessage,
+    response: ServerResponse,
+  ) => Promise<CacheOutcome | undefined>;
   readonly servePulled: (
     site: DesiredSite,
     incoming: IncomingMessage,
@@ -82,7 +86,7 @@ async function answer(
   }
   if (!routes.admit(site, incoming, response)) return "refused";
   if (site.spec.pull !== undefined) return await routes.servePulled(site, incoming, response);
-  await routes.servePublished(site, incoming, response);
+  const outcome = await routes.servePublished(site, incoming, response);
   routes.events.published(response.statusCode);
-  return undefined;
+  return outcome;
 }

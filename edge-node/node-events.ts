@@ -14,6 +14,11 @@ export function createNodeEvents(logger: Logger, metrics: Metrics) {
   const dropped = metrics.counter("reports_dropped_total", "Reports given up because their queue was full");
   const served = metrics.counter("published_requests_total", "Requests for published sites by status", ["status"]);
   const misdirected = metrics.counter("misdirected_requests_total", "Requests whose Host is no site's here");
+  const publishedNow = new Map<number, number>();
+  metrics.beforeRender(() => {
+    for (const [status, count] of publishedNow) served.inc({ status: String(status) }, count);
+    publishedNow.clear();
+  });
   return {
     ...createLinkEvents(logger, metrics),
     ...createSetEvents(logger, metrics),
@@ -27,7 +32,7 @@ export function createNodeEvents(logger: Logger, metrics: Metrics) {
       dropped.inc(count);
       logger.warn({ count }, "reports given up, their queue is full");
     },
-    published: (status: number) => served.inc({ status: String(status) }),
+    published: (status: number) => void publishedNow.set(status, (publishedNow.get(status) ?? 0) + 1),
     misdirected: () => misdirected.inc(),
     listening: (addresses: Readonly<Record<string, string>>) => logger.info({ addresses }, "edge-node listening"),
   };

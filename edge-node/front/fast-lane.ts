@@ -32,7 +32,10 @@ export interface HitFinder {
 export interface FastLaneOptions {
   readonly finder: HitFinder;
   readonly clock: Clock;
-  readonly events: Pick<EdgeEvents, "hit" | "sent">;
+  readonly events: Pick<EdgeEvents, "hit" | "sent"> & {
+    /** A file of a published site was sent, or was not modified. */
+    published?(status: number): void;
+  };
   readonly log?: AccessLog | undefined;
 }
 
@@ -81,7 +84,8 @@ export class FastLane {
 
   #count(answer: PreparedAnswer): void {
     const { events } = this.#options;
-    events.hit(answer.status);
+    if (answer.isPublished) events.published?.(answer.status);
+    else events.hit(answer.status);
     events.sent(answer.contentBytes);
   }
 

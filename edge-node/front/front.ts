@@ -32,7 +32,8 @@ export const WRITE_BUFFERED_BYTES = 64 * 1024;
 /** How often connections are looked at. */
 const LOOK_MS = 1_000;
 
-export type FrontEvents = Pick<EdgeEvents, "broke" | "connectionRefused" | "hit" | "malformed" | "sent" | "served">;
+export type FrontEvents = Pick<EdgeEvents, "broke" | "connectionRefused" | "malformed" | "served"> &
+  FastLaneOptions["events"];
 
 /** Takes connections, as LaneSockets, at "connection": what the fast lane does not answer is its to answer. */
 export interface FullLane extends EventEmitter {

@@ -3,7 +3,7 @@ import { STATUS_CODES } from "node:http";
 import { formatHttpDate } from "#domain/http/date.ts";
 import { answerText, plainAfter } from "../access-log/access-line.ts";
 import type { StoredResponse } from "../store/stored-response.ts";
-import { type HitHead, hitStatus, notModifiedHead, wholeHead } from "./hit-head.ts";
+import { hitStatus, notModifiedHead, wholeHead } from "./hit-head.ts";
 
 /** A larger body is sent from where it is: to copy it costs more than a second buffer in the write. */
 const COPIED_BODY_BYTES_MAX = 64 * 1024;
@@ -12,19 +12,38 @@ const PREPARED_BYTES_MAX = 8 * 1024 * 1024;
 /** What an entry takes beside its bytes: some objects and strings. */
 const ENTRY_BYTES = 1_024;
 
-export interface Hit {
-  readonly stored: StoredResponse;
+/** Names and values in turn, with all that the edge says itself but Date. */
+export interface PublishedHead {
+  readonly status: number;
+  readonly raw: readonly string[];
+}
+
+/** A file of a release: it has no age. One object for all hits of a representation. */
+export interface PublishedObject {
+  readonly status: number;
+  readonly body: { readonly byteLength: number };
+  readonly heads: { readonly whole: PublishedHead; readonly "not-modified": PublishedHead };
+}
+
+interface HitOf<Stored> {
+  readonly stored: Stored;
   readonly body: Uint8Array;
   readonly kind: "whole" | "head" | "not-modified";
+}
+
+export interface StoredHit extends HitOf<StoredResponse> {
   /** Whole seconds. */
   readonly ageSeconds: number;
   readonly ttlSeconds: number;
 }
 
+export type Hit = StoredHit | HitOf<PublishedObject>;
+
 /** The bytes of an answer; `body` comes after them where it is not among them. */
 export interface PreparedAnswer {
   readonly status: number;
   readonly contentBytes: number;
+  readonly isPublished: boolean;
   /** Of the access log. */
   readonly logText: string;
   readonly logBytes: Uint8Array;
@@ -45,21 +64,24 @@ interface Prepared {
 /** A head in parts: what is between and after them changes. */
 interface HeadText {
   readonly beforeTtl: string;
+  /** Whether Age and ttl come next. */
+  readonly isAged: boolean;
   /** Whether Date is ours to say. */
   readonly isUndated: boolean;
 }
 
 export class PreparedHits {
   /** As long as the store has the response. */
-  readonly #texts = new WeakMap<StoredResponse, HeadTexts>();
+  readonly #texts = new WeakMap<Hit["stored"], HeadTexts>();
   /** Of this second: those of another are of no use. */
-  readonly #prepared = new Map<StoredResponse, Prepared>();
+  readonly #prepared = new Map<Hit["stored"], Prepared>();
   #bytes = 0;
   #second = 0;
 
   /** `undefined` where a field has a character that no byte stands for. */
   answer(hit: Hit, nowMs: number): PreparedAnswer | undefined {
-    const { ageSeconds, ttlSeconds, kind } = hit;
+    const { kind } = hit;
+    const [ageSeconds, ttlSeconds] = "ageSeconds" in hit ? [hit.ageSeconds, hit.ttlSeconds] : [0, 0];
     const atSecond = Math.floor(nowMs / 1000);
     if (atSecond !== this.#second) this.#clear(atSecond);
     const prepared = this.#prepared.get(hit.stored) ?? this.#add(hit.stored);
@@ -69,7 +91,7 @@ export class PreparedHits {
     return prepared.answers[kind] ?? this.#make(prepared, hit, nowMs);
   }
 
-  #add(stored: StoredResponse): Prepared {
+  #add(stored: Hit["stored"]): Prepared {
     const { byteLength } = stored.body;
     const bytes = ENTRY_BYTES + byteLength + Math.min(byteLength, COPIED_BODY_BYTES_MAX);
     if (this.#bytes + bytes > PREPARED_BYTES_MAX) this.#clear(this.#second);
@@ -89,12 +111,11 @@ export class PreparedHits {
   }
 
   #make(prepared: Prepared, hit: Hit, nowMs: number): PreparedAnswer | undefined {
-    const { kind, stored } = hit;
-    const text =
-      prepared.texts[kind] ?? headTextOf(kind === "not-modified" ? notModifiedHead(stored) : wholeHead(stored));
+    const { kind } = hit;
+    const text = prepared.texts[kind] ?? headTextOf(hit);
     if (text === undefined) return undefined;
     prepared.texts[kind] = text;
-    const answer = answerOf(headOf(text, hit, nowMs), hit);
+    const answer = answerOf(headOf(text, prepared, nowMs), hit);
     prepared.answers[kind] = answer;
     return answer;
   }
@@ -107,18 +128,28 @@ function emptyByKind<T>(): Record<Hit["kind"], T | undefined> {
 /** What node:http would not write, or write otherwise than as one byte a character. */
 const NOT_BYTES = /[^\t\x20-\x7e\x80-\xff]/;
 
-function headTextOf({ status, raw, earlierStatus }: HitHead): HeadText | undefined {
-  const lines = raw.flatMap((name, index) => (index % 2 === 0 ? [`${name}: ${raw[index + 1]}`] : []));
+function headTextOf({ stored, kind }: Hit): HeadText | undefined {
+  const isModified = kind !== "not-modified";
+  if ("heads" in stored) return textOf(stored.heads[isModified ? "whole" : "not-modified"]);
+  const head = isModified ? wholeHead(stored) : notModifiedHead(stored);
+  return textOf(head, `cache-status: ${head.earlierStatus}${hitStatus(0).slice(0, -1)}`);
+}
+
+/** `own` is the line that Age and ttl come after. */
+function textOf({ status, raw }: PublishedHead, own?: string): HeadText | undefined {
+  const fields = raw.flatMap((name, index) => (index % 2 === 0 ? [`${name}: ${raw[index + 1]}`] : []));
+  const lines = own === undefined ? fields : [...fields, own];
   const isUndated = !raw.some((name, index) => index % 2 === 0 && name === "date");
-  const own = `cache-status: ${earlierStatus}${hitStatus(0).slice(0, -1)}`;
-  if ([...lines, own].some((line) => NOT_BYTES.test(line))) return undefined;
-  return { beforeTtl: [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...lines, own].join("\r\n"), isUndated };
+  if (lines.some((line) => NOT_BYTES.test(line))) return undefined;
+  const beforeTtl = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, ...lines].join("\r\n");
+  return { beforeTtl, isUndated, isAged: own !== undefined };
 }
 
 /** In the order and the words of node:http. */
-function headOf({ beforeTtl, isUndated }: HeadText, { ttlSeconds, ageSeconds }: Hit, nowMs: number): string {
+function headOf({ beforeTtl, isUndated, isAged }: HeadText, { ttlSeconds, ageSeconds }: Prepared, nowMs: number) {
+  const age = isAged ? `${ttlSeconds}\r\nage: ${ageSeconds}` : "";
   const date = isUndated ? `Date: ${formatHttpDate(nowMs)}\r\n` : "";
-  return `${beforeTtl}${ttlSeconds}\r\nage: ${ageSeconds}\r\n${date}Connection: keep-alive\r\n\r\n`;
+  return `${beforeTtl}${age}\r\n${date}Connection: keep-alive\r\n\r\n`;
 }
 
 function answerOf(head: string, { kind, body, stored }: Hit): PreparedAnswer {
@@ -130,5 +161,13 @@ function answerOf(head: string, { kind, body, stored }: Hit): PreparedAnswer {
   if (isCopied && contentBytes > 0) bytes.set(body, head.length);
   const logText = answerText({ status, bytes: contentBytes, cache: "hit" });
   const logBytes = plainAfter(logText);
-  return { status, contentBytes, logText, logBytes, bytes, body: isCopied ? undefined : body };
+  return {
+    status,
+    contentBytes,
+    isPublished: "heads" in stored,
+    logText,
+    logBytes,
+    bytes,
+    body: isCopied ? undefined : body,
+  };
 }

@@ -5,22 +5,26 @@ import type { SiteGates } from "../access/site-gates.ts";
 import type { ContentRoutes } from "../content-listener.ts";
 import type { DesiredSite } from "../desired-state/desired-view.ts";
 import type { EdgeEvents } from "../events.ts";
-import type { LaneRequest } from "../front/fast-lane.ts";
+import type { HitFinder, LaneRequest } from "../front/fast-lane.ts";
 import type { PullSites } from "../pull-sites.ts";
 import { sendProblem } from "./problems.ts";
+import { PublishedHits } from "./published-hits.ts";
 import type { PublishedParts } from "./published-site.ts";
 import { servePublished } from "./published-site.ts";
 import type { ReleaseKeeper } from "./release-keeper.ts";
 
 export interface RouteParts extends Omit<PublishedParts, "events"> {
   readonly siteOf: (host: string | undefined) => DesiredSite | undefined;
-  readonly keeper: ReleaseKeeper;
-  readonly pulls: PullSites;
-  readonly gates: SiteGates;
+  readonly keeper: Pick<ReleaseKeeper, "get">;
+  readonly pulls: Pick<PullSites, "get">;
+  readonly gates: Pick<SiteGates, "get">;
   readonly link: { readonly cutOffMs: number; readonly isUp: boolean };
   readonly events: PublishedParts["events"] & Pick<ContentRoutes["events"], "published" | "misdirected">;
   readonly edgeEvents: EdgeEvents;
 }
+
+/** Of a request that the fast lane may answer. */
+type SiteOfRequest = (request: Pick<LaneRequest, "target" | "host">) => DesiredSite | undefined;
 
 export function contentRoutes(
   parts: RouteParts,
@@ -28,7 +32,7 @@ export function contentRoutes(
 ): ContentRoutes {
   const { keeper, pulls, link } = parts;
   // While cut off a policy, or steering, may have a word; what begins with a dot is the door's or of certificates.
-  const siteOf = ({ target, host }: LaneRequest) =>
+  const siteOf: SiteOfRequest = ({ target, host }) =>
     link.isUp && !target.startsWith("/.") ? parts.siteOf(host) : undefined;
   return {
     door,
@@ -44,6 +48,7 @@ export function contentRoutes(
         return await servePublished(parts, { incoming, response, content: spec.publish, release });
       }
       sendProblem(response, new Failure("unavailable", `site ${name} has no release here yet`));
+      return undefined;
     },
     async servePulled({ name }, incoming, response) {
       const flow = pulls.get(name);
@@ -51,17 +56,29 @@ export function contentRoutes(
       sendProblem(response, new Failure("unavailable", `site ${name} is not set up yet`));
       return "failed";
     },
-    hits: {
-      find(request, nowMs) {
-        const site = siteOf(request);
-        return site && pulls.get(site.name)?.hits.find(request, nowMs);
-      },
-    },
+    hits: hitsOf(parts, siteOf),
     lend(request, nowMs) {
       const site = siteOf(request);
       if (site === undefined || parts.gates.get(site).limiter !== undefined) return undefined;
       return pulls.get(site.name)?.hits.find(request, nowMs);
     },
     events: { ...parts.edgeEvents, ...parts.events },
+  };
+}
+
+function hitsOf({ keeper, pulls, gates, memory }: RouteParts, siteOf: SiteOfRequest): HitFinder {
+  const published = new PublishedHits(memory);
+  return {
+    find(request, nowMs) {
+      const site = siteOf(request);
+      if (site === undefined) return undefined;
+      if (site.spec.pull !== undefined) return pulls.get(site.name)?.hits.find(request, nowMs);
+      const release = keeper.get(site.name);
+      if (release === undefined || site.spec.publish === undefined) return undefined;
+      const gate = gates.get(site);
+      if (gate.isSigned) return undefined;
+      const hit = published.find(request, site.spec.publish, release.manifest);
+      return hit !== undefined && gate.take(request.remoteAddress, request.fields) ? hit : undefined;
+    },
   };
 }

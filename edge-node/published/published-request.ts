@@ -51,6 +51,23 @@ export function decidePublished(
   return { kind: "file", file: represent(page, request.fields), status: 404 };
 }
 
+/**
+ * What answers a simple GET or HEAD, of a path without percent signs, with 200 or 304; `undefined` where another answer is
+ * due, or which one takes more to tell.
+ */
+export function simpleRepresentation(
+  target: string,
+  asked: Fields,
+  content: PublishedContent,
+  manifest: Manifest,
+): { readonly file: ManifestFile; readonly representation: Representation } | undefined {
+  const queryAt = target.indexOf("?");
+  const path = queryAt < 0 ? target : target.slice(0, queryAt);
+  if (path.includes("%")) return undefined;
+  const file = fileAt(manifest, path.endsWith("/") ? `${path}${content.indexDocument}` : path);
+  return file && { file, representation: represent(file, asked) };
+}
+
 function represent({ digest, sizeBytes, encodings, ...file }: ManifestFile, asked: Fields): Representation {
   const content = { ...file, digest, sizeBytes, isNegotiated: encodings !== undefined };
   if (encodings === undefined) return content;

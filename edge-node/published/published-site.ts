@@ -6,6 +6,7 @@ import type { Digest } from "#domain/content/release.ts";
 import type { PublishedContent } from "#domain/content/site.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
 import { type Fields, fieldsOf } from "#domain/http/fields.ts";
+import type { CacheOutcome } from "../events.ts";
 import type { BlobFetcher } from "../prefetch/blob-fetcher.ts";
 import type { ActiveRelease } from "./active-releases.ts";
 import type { BlobFolder } from "./blob-folder.ts";
@@ -16,12 +17,18 @@ import { decidePublished, entityTagOf, type PublishedAnswer, type Representation
 export interface PublishedParts {
   readonly folder: BlobFolder;
   readonly memory: ObjectMemory;
-  readonly fetcher: BlobFetcher;
+  readonly fetcher: Pick<BlobFetcher, "ensure">;
   readonly events: { blobDamaged(digest: Digest): void };
 }
 
-/** How an object got here: RFC 9211's words. */
-type Origin = "hit" | "fwd=uri-miss; stored";
+/** How an object got here. */
+type Origin = Extract<CacheOutcome, "hit" | "uri-miss">;
+
+/** RFC 9211's words. */
+const STATUS_OF = { hit: "Perigee; hit", "uri-miss": "Perigee; fwd=uri-miss; stored" } as const satisfies Record<
+  Origin,
+  string
+>;
 
 export interface PublishedExchange {
   readonly incoming: IncomingMessage;
@@ -30,18 +37,23 @@ export interface PublishedExchange {
   readonly release: ActiveRelease;
 }
 
-export async function servePublished(parts: PublishedParts, exchange: PublishedExchange): Promise<void> {
+/** Resolves to how the object that was sent got here, where one was. */
+export async function servePublished(
+  parts: PublishedParts,
+  exchange: PublishedExchange,
+): Promise<CacheOutcome | undefined> {
   const { incoming, content, release } = exchange;
   const { method = "GET", url: target = "" } = incoming;
   const request = { method, target, fields: fieldsOf(incoming.rawHeaders) };
   const decide = (fields: Fields) => decidePublished({ ...request, fields }, content, release.manifest);
   const plain = () => decide(withoutField(request.fields, "accept-encoding"));
   try {
-    await sendWhatIsHere(parts, exchange, decide(request.fields), plain);
+    return await sendWhatIsHere(parts, exchange, decide(request.fields), plain);
   } catch (error) {
     if (!isFailure(error)) throw error;
     if (exchange.response.headersSent) exchange.response.destroy();
     else sendProblem(exchange.response, error, { status: 503 });
+    return undefined;
   }
 }
 
@@ -51,21 +63,25 @@ async function sendWhatIsHere(
   exchange: PublishedExchange,
   answer: PublishedAnswer,
   plain: () => PublishedAnswer,
-): Promise<void> {
+): Promise<CacheOutcome | undefined> {
   try {
     return await send(parts, exchange, answer);
   } catch (error) {
     const isEncoded = "file" in answer && answer.file.coding !== undefined;
     if (!isEncoded || !isFailure(error) || exchange.response.headersSent) throw error;
   }
-  await send(parts, exchange, plain());
+  return await send(parts, exchange, plain());
 }
 
 function withoutField(fields: Fields, name: string): Fields {
   return new Map([...fields].filter(([other]) => other !== name));
 }
 
-async function send(parts: PublishedParts, exchange: PublishedExchange, answer: PublishedAnswer): Promise<void> {
+async function send(
+  parts: PublishedParts,
+  exchange: PublishedExchange,
+  answer: PublishedAnswer,
+): Promise<CacheOutcome | undefined> {
   const { response } = exchange;
   switch (answer.kind) {
     case "file":
@@ -81,22 +97,34 @@ async function send(parts: PublishedParts, exchange: PublishedExchange, answer: 
         "content-length": 0,
       });
       response.end();
-      return;
+      return "hit";
     case "not-modified":
       response.writeHead(304, fieldsFor(answer.file, "hit")).end();
-      return;
+      return "hit";
+    default:
+      sendElsewise(response, answer);
+      return undefined;
+  }
+}
+
+/** What is said without a file. */
+function sendElsewise(response: ServerResponse, answer: Exclude<PublishedAnswer, { readonly file: unknown }>): void {
+  switch (answer.kind) {
     case "redirect":
       response.writeHead(301, { location: answer.location, "content-length": 0 }).end();
       return;
     case "precondition-failed":
-      return sendProblem(response, new Failure("resource-conflict", "If-Match names another content"), { status: 412 });
+      sendProblem(response, new Failure("resource-conflict", "If-Match names another content"), { status: 412 });
+      return;
     case "not-found":
-      return sendProblem(response, new Failure("not-found", "the site has nothing at this path"));
+      sendProblem(response, new Failure("not-found", "the site has nothing at this path"));
+      return;
     case "bad-target":
-      return sendProblem(response, new Failure("argument-invalid", "the target must be a path, percent-encoded"));
+      sendProblem(response, new Failure("argument-invalid", "the target must be a path, percent-encoded"));
+      return;
     case "method-not-allowed":
       response.setHeader("allow", "GET, HEAD");
-      return sendProblem(response, new Failure("argument-invalid", "published content is read by GET and HEAD"), {
+      sendProblem(response, new Failure("argument-invalid", "published content is read by GET and HEAD"), {
         status: 405,
       });
   }
@@ -112,7 +140,7 @@ async function sendBytes(
   { incoming, response }: PublishedExchange,
   file: Representation,
   { status, range }: Sent,
-): Promise<void> {
+): Promise<CacheOutcome> {
   const { start, end } = range ?? { start: 0, end: file.sizeBytes - 1 };
   const isWanted = incoming.method === "GET" && file.sizeBytes > 0;
   const held = isWanted ? await bytesOf(parts, file) : { from: "hit" as const, bytes: Buffer.alloc(0) };
@@ -125,6 +153,7 @@ async function sendBytes(
   if (!isWanted) response.end();
   else if (held.bytes !== undefined) response.end(held.bytes.subarray(start, end + 1));
   else await stream(parts.folder.pathOf(file.digest), { start, end }, response);
+  return held.from;
 }
 
 /** A reader that goes away is its own affair. */
@@ -145,7 +174,7 @@ async function bytesOf(parts: PublishedParts, file: Representation): Promise<Hel
   const kept = memory.get(digest);
   if (kept !== undefined) return { from: "hit", bytes: kept };
   const isSmall = memory.takes(sizeBytes);
-  for (const from of ["hit", "fwd=uri-miss; stored"] as const) {
+  for (const from of ["hit", "uri-miss"] as const) {
     if (from !== "hit") await fetcher.ensure({ digest, sizeBytes });
     const wasHere = folder.has(digest);
     if (isSmall) {
@@ -160,7 +189,8 @@ async function bytesOf(parts: PublishedParts, file: Representation): Promise<Hel
   throw new Failure("digest-mismatch", `object ${digest} is damaged on this edge's disk`);
 }
 
-function fieldsFor(file: Representation, from: Origin): Record<string, string> {
+/** Of an answer that has a file's representation, or says that it is not modified. */
+export function fieldsFor(file: Representation, from: Origin): Record<string, string> {
   return {
     "cache-control": "no-cache",
     ...file.fields,
@@ -169,7 +199,7 @@ function fieldsFor(file: Representation, from: Origin): Record<string, string> {
     ...(file.isNegotiated ? { vary: varyOf(file) } : {}),
     etag: entityTagOf(file),
     "accept-ranges": "bytes",
-    "cache-status": `Perigee; ${from}`,
+    "cache-status": STATUS_OF[from],
   };
 }
 
