@@ -6,6 +6,7 @@ import { type ClientHttp2Session, connect as connectH2, type OutgoingHttpHeaders
 import { Agent, request as requestHttps } from "node:https";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { buffer } from "node:stream/consumers";
 import { connect as connectTls } from "node:tls";
 import t, { type Test } from "tap";
 import { systemClock } from "#platform/clock.ts";
@@ -129,6 +130,34 @@ t.test("a hit over TLS is a hit of either protocol", async (t) => {
   t.equal((await askH2(session, { ":path": "/x", range: "bytes=1-2" })).content, "el");
   t.equal((await askH2(session, { ":path": "/x", ":method": "HEAD" })).fields["content-length"], "5");
   t.equal(asked, 1);
+});
+
+t.test("large hits over TLS come whole and in order, also to a client that asks for several at once", async (t) => {
+  const sizes: Readonly<Record<string, number>> = { "/a": 1_000_003, "/b": 70_000, "/c": 131_072, "/d": 5 };
+  const contentOf = (path: string) => Buffer.alloc(sizes[path] ?? 0, `${path} ${sizes[path]} `);
+  const { tlsPort, ca } = await start(t, (request, response) => {
+    response.writeHead(200, { "cache-control": "max-age=60" }).end(contentOf(request.url ?? ""));
+  });
+  const agent = new Agent({ keepAlive: true });
+  t.teardown(() => agent.destroy());
+  for (const path of Object.keys(sizes)) await askH1(agent, tlsPort, path, ca);
+  const socket = connectTls({ host: "127.0.0.1", port: tlsPort, ca, servername: NAME });
+  t.teardown(() => socket.destroy());
+  await once(socket, "secureConnect");
+  const paths = ["/a", "/b", "/d", "/a", "/c", "/d", "/a"];
+  // The last of them is for the full lane.
+  const ask = (path: string, index: number) =>
+    `GET ${path} HTTP/1.1\r\nHost: ${NAME}\r\n${index === paths.length - 1 ? "Connection: close\r\n" : ""}\r\n`;
+  socket.write(paths.map(ask).join(""));
+  let bytes = await buffer(socket);
+  for (const path of paths) {
+    const headEnd = bytes.indexOf("\r\n\r\n") + 4;
+    const content = contentOf(path);
+    t.match(bytes.toString("latin1", 0, headEnd), /^HTTP\/1\.1 200 OK\r\n(.*\r\n)*cache-status: Perigee; hit/);
+    t.ok(bytes.subarray(headEnd, headEnd + content.byteLength).equals(content), path);
+    bytes = bytes.subarray(headEnd + content.byteLength);
+  }
+  t.equal(bytes.byteLength, 0);
 });
 
 t.test("content of an HTTP/2 request reaches the upstream whole, with and without a stated length", async (t) => {

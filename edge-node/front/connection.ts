@@ -53,7 +53,7 @@ export class Connection {
   constructor(parts: ConnectionParts, socket: ClientSocket, scheme: Scheme) {
     this.#parts = parts;
     this.#socket = socket;
-    this.#client = new LaneClient(socket, scheme);
+    this.#client = new LaneClient(socket, scheme, () => this.#onDrain());
     socket.on("drain", () => this.#onDrain());
     socket.on("end", () => this.#onEnd());
     socket.on("timeout", () => this.#onTimeout());
@@ -70,7 +70,7 @@ export class Connection {
 
   /** Called every `ms`. */
   look(ms: number): void {
-    if (this.#lane !== "fast" || this.#socket.writableNeedDrain) return;
+    if (this.#lane !== "fast" || this.#isSending) return;
     this.#quietMs += ms;
     const isWithinHead = this.#waiting.byteLength > 0;
     if (isWithinHead && this.#quietMs > REQUEST_HEAD_MS_MAX) {
@@ -82,7 +82,7 @@ export class Connection {
   /** Takes no further request: ends now, or after the answer that is being sent. */
   stop(): void {
     this.#isStopping = true;
-    if (this.#lane === "fast" && !this.#socket.writableNeedDrain) this.#socket.destroySoon();
+    if (this.#lane === "fast" && !this.#isSending) this.#socket.destroySoon();
   }
 
   destroy(): void {
@@ -108,7 +108,7 @@ export class Connection {
   #readFast(bytes: Buffer): void {
     this.#waiting = NOTHING;
     let at = 0;
-    while (at < bytes.byteLength && !this.#socket.writableNeedDrain) {
+    while (at < bytes.byteLength && !this.#isSending) {
       const head = readHead(bytes, at);
       if (head.kind !== "simple" || !this.#parts.fast.answer(this.#client, bytes, head)) {
         this.#leave(bytes, at, head);
@@ -117,7 +117,7 @@ export class Connection {
       at = head.end;
     }
     this.#pieces = 0;
-    if (this.#socket.writableNeedDrain) this.#waitForDrain(bytes.subarray(at));
+    if (this.#isSending) this.#waitForDrain(bytes.subarray(at));
     else this.#parts.onAnswered?.();
   }
 
@@ -141,8 +141,13 @@ export class Connection {
     this.#socket.setTimeout(WRITE_STALL_MS_MAX);
   }
 
+  /** Whether what was written waits for the client, or for its turn. */
+  get #isSending(): boolean {
+    return this.#socket.writableNeedDrain || this.#client.isSending;
+  }
+
   #onDrain(): void {
-    if (this.#lane === "fast") this.#goOn();
+    if (this.#lane === "fast" && !this.#isSending && !this.#socket.destroyed) this.#goOn();
   }
 
   /** With what was read while the fast lane could not write. */
@@ -150,7 +155,7 @@ export class Connection {
     this.#socket.setTimeout(0);
     this.#quietMs = 0;
     this.#readFast(this.#waiting);
-    if (this.#lane !== "fast" || this.#socket.writableNeedDrain) return;
+    if (this.#lane !== "fast" || this.#isSending) return;
     if (this.#hasEnded || this.#isStopping) this.#socket.destroySoon();
     else this.#socket.resume();
   }
@@ -183,10 +188,9 @@ export class Connection {
 
   #onEnd(): void {
     this.#hasEnded = true;
-    if (this.#lane === "fast" && this.#waiting.byteLength > 0 && !this.#socket.writableNeedDrain)
-      this.#stick(this.#waiting);
+    if (this.#lane === "fast" && this.#waiting.byteLength > 0 && !this.#isSending) this.#stick(this.#waiting);
     if (this.#lane !== "fast") this.#full?.push(null);
-    else if (!this.#socket.writableNeedDrain) this.#socket.destroySoon();
+    else if (!this.#isSending) this.#socket.destroySoon();
   }
 
   #onTimeout(): void {

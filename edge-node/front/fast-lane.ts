@@ -10,6 +10,8 @@ import { HeadFields } from "./head-fields.ts";
 import { type Hit, type PreparedAnswer, PreparedHits } from "./prepared-hits.ts";
 import type { SimpleHead, Span } from "./request-head.ts";
 
+const TLS_PART_BYTES = 128 * 1024;
+
 /** What a simple request asks for. */
 export interface LaneRequest {
   /** At the other end of the connection. */
@@ -70,16 +72,18 @@ export class FastLane {
     const { log } = this.#options;
     const asked = client.asked();
     const { socket } = client;
-    // Inside TLS what is corked is copied once more, into a new piece of memory as large as the body.
-    const isCorked = !("encrypted" in socket);
-    if (isCorked) socket.cork();
-    socket.write(answer.bytes);
-    socket.write(body, (error) => {
+    const done = (error?: Error | null) => {
       const isAborted = error !== null && error !== undefined;
       this.#count(answer);
       log?.write(this.#laterLineOf(asked, answer, times, isAborted));
-    });
-    if (isCorked) socket.uncork();
+    };
+    if ("encrypted" in socket) sendParts(client, answer.bytes, body, done);
+    else {
+      socket.cork();
+      socket.write(answer.bytes);
+      socket.write(body, done);
+      socket.uncork();
+    }
   }
 
   #count(answer: PreparedAnswer): void {
@@ -111,6 +115,29 @@ export class FastLane {
     const durationUs = Math.round((clock.monotonicMs() - startedMs) * 1000);
     return accessLine({ ...asked, time, answer: answer.logText, durationUs, isAborted });
   }
+}
+
+type Written = (error?: Error | null) => void;
+
+/**
+ * What is given to TLS is there once more, encrypted, until the client takes it, and all at once it is more than a processor's
+ * cache holds: part by part it costs a sixth less.
+ */
+function sendParts(client: LaneClient, head: Uint8Array, body: Uint8Array, done: Written): void {
+  const { socket } = client;
+  let at = 0;
+  const next: Written = (error) => {
+    const from = at;
+    at += TLS_PART_BYTES;
+    if (from < body.byteLength && (error === null || error === undefined)) socket.write(body.subarray(from, at), next);
+    else {
+      done(error);
+      client.sent();
+    }
+  };
+  client.isSending = true;
+  socket.write(head);
+  next();
 }
 
 type Asked = Pick<LoggedRequest, "client" | "method" | "target" | "requestId">;
@@ -154,7 +181,10 @@ export class LaneClient implements LaneRequest {
   ifModifiedSince: string | undefined;
   requestId: string | undefined;
   readonly fields = new HeadFields();
+  /** Whether an answer goes on that is not all with the socket yet: nothing else may be written. */
+  isSending = false;
   readonly #scheme: Scheme;
+  readonly #onSent: () => void;
   readonly #host = new Repeated();
   readonly #userAgent = new Repeated();
   #hasUserAgent = false;
@@ -162,10 +192,17 @@ export class LaneClient implements LaneRequest {
   #getBefore: Uint8Array | undefined;
   #headBefore: Uint8Array | undefined;
 
-  constructor(socket: ClientSocket, scheme: Scheme) {
+  constructor(socket: ClientSocket, scheme: Scheme, onSent: () => void) {
+    this.#onSent = onSent;
     this.socket = socket;
     this.remoteAddress = socket.remoteAddress ?? "";
     this.#scheme = scheme;
+  }
+
+  /** `onSent` is called when what was being sent is with the socket. */
+  sent(): void {
+    this.isSending = false;
+    this.#onSent();
   }
 
   get host(): string {
