@@ -54,9 +54,9 @@ export async function startEdge(
     return openDoor !== undefined && isTooEarly(incoming, response);
   });
   const { clock } = tools;
-  const log = await openAccessLog(config.accessLog, { clock, events: parts.edgeEvents });
-  if (log !== undefined) stack.use(log);
   const isShared = config.processes > 1;
+  const log = await openAccessLog(config.accessLog, { clock, events: parts.edgeEvents, isShared });
+  if (log !== undefined) stack.use(log);
   const listening = { clock, log, ...(isShared ? { sharing: { reusePort: true } } : {}) };
   const content = stack.use(await startContentListener(parseAddress(config.listen.content), routes, listening));
   const tlsTools = secrets && { front: content.front, challenges, isShared, ...secrets };

@@ -118,7 +118,8 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     if (!gate.admit(incoming, response) || loops.refuse(incoming, response)) return "refused";
     return await flow.handle(incoming, response);
   };
-  const log = await openAccessLog(options.accessLog ?? "off", { clock, events });
+  const { processes: count = 1 } = options;
+  const log = await openAccessLog(options.accessLog ?? "off", { clock, events, isShared: count > 1 });
   if (log !== undefined) stack.use(log);
   const finder = new StoredHits({
     store,
@@ -130,7 +131,6 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   });
   const front = new Front({ log, finder, clock, events, handle });
   stack.use(front);
-  const { processes: count = 1 } = options;
   const { address } = stack.use(await startFrontListener(options.listen, front, count > 1 ? { reusePort: true } : {}));
   const tools = {
     front,

@@ -80,7 +80,8 @@ export class FrontProcess {
     const { clock, send } = this.#options;
     this.#carriers = carriers;
     const accessLogFailed = ({ message }: Failure) => void send({ kind: "log-failed", message });
-    this.#log = await openAccessLog(accessLog, { clock, events: { ...this.#tally.events, accessLogFailed } });
+    const logEvents = { ...this.#tally.events, accessLogFailed };
+    this.#log = await openAccessLog(accessLog, { clock, events: logEvents, isShared: true });
     if (this.#log !== undefined) this.#behind.use(this.#log);
     const full = new RemoteLane(carriers);
     const { events } = this.#tally;
