@@ -1,9 +1,10 @@
 /** From kill -9 to the first byte of an edge that nobody helps: its bundle beside its sources, in turns on the same data. */
+
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { systemClock } from "#platform/clock.ts";
+import { parseOptions } from "#test/bench/options.ts";
 import { get, holds, NEWS, prepareEdge, SHOP, stopCloud, untilStarted } from "#test/bench/prepared-edge.ts";
 import { cpuSeconds } from "#test/bench/processes.ts";
 import { medianOf, printReport, type Row, reportOf } from "#test/bench/report.ts";
@@ -22,14 +23,12 @@ const HELP = `node edge-node/bench/cold-start.bench.ts [options]: kill -9 to fir
   --json            the last line only
   --help`;
 
-const { values: options } = parseArgs({
-  options: {
-    rounds: { type: "string", default: "15" },
-    objects: { type: "string", default: "1000" },
-    smoke: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
-  },
+const { values: options } = parseOptions(HELP, {
+  rounds: { type: "string", default: "15" },
+  objects: { type: "string", default: "1000" },
+  smoke: { type: "boolean", default: false },
+  json: { type: "boolean", default: false },
+  help: { type: "boolean", default: false },
 });
 
 interface Start {

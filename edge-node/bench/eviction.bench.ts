@@ -1,8 +1,8 @@
 /** Hit ratios of the store's eviction policy beside the field's, and beside what no policy can reach, on recorded requests. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { seededRandom } from "#platform/random.ts";
+import { parseOptions } from "#test/bench/options.ts";
 import { printReport, type Row, reportOf } from "#test/bench/report.ts";
 import { boundOf } from "./eviction/bound.ts";
 import { lruCache, s3FifoCache, sieveCache, wTinyLfuCache } from "./eviction/peers.ts";
@@ -18,13 +18,11 @@ const HELP = `node edge-node/bench/eviction.bench.ts [options]: hit ratios by ev
 const ABSENT = `is absent. The traces are those of github.com/ben-manes/caffeine (simulator/src/main/resources: adaptsize, cache2k),
 as lines "time,key,size" below a head; --traces says in which folder they are.`;
 
-const { values: options } = parseArgs({
-  options: {
-    traces: { type: "string", default: join(import.meta.dirname, "..", "..", "..", "shared", "data") },
-    smoke: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
-  },
+const { values: options } = parseOptions(HELP, {
+  traces: { type: "string", default: join(import.meta.dirname, "..", "..", "..", "shared", "data") },
+  smoke: { type: "boolean", default: false },
+  json: { type: "boolean", default: false },
+  help: { type: "boolean", default: false },
 });
 
 const PEERS: Readonly<Record<string, (capacityBytes: number) => Cache>> = {

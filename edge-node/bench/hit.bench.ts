@@ -1,11 +1,13 @@
 /** What a hit costs: this edge beside nginx `proxy_cache` and Varnish, on one core, in one run, in turns. */
+
 import { execFile, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs, promisify } from "node:util";
+import { promisify } from "node:util";
 import { closeServer, listen } from "#platform/http/listening.ts";
+import { parseOptions } from "#test/bench/options.ts";
 import { cpuSeconds } from "#test/bench/processes.ts";
 import { calibrateMs, medianOf, printReport, type Row, reportOf } from "#test/bench/report.ts";
 import { LOAD_CORE, makeCertificate, type Subject, startNginx, startPerigee, startVarnish } from "./hit/subjects.ts";
@@ -47,18 +49,16 @@ const HELP = `npm run bench:hit -- [options]: CPU microseconds and time per hit 
   --help
 The access logs of nginx and of the edge are written; Varnish's is its shared memory, without varnishncsa.`;
 
-const { values: options } = parseArgs({
-  options: {
-    only: { type: "string" },
-    rounds: { type: "string", default: "5" },
-    scale: { type: "string", default: "1" },
-    connections: { type: "string", default: "64" },
-    main: { type: "string", default: "cli/main.ts edge" },
-    "no-varnish": { type: "boolean", default: false },
-    smoke: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
-  },
+const { values: options } = parseOptions(HELP, {
+  only: { type: "string" },
+  rounds: { type: "string", default: "5" },
+  scale: { type: "string", default: "1" },
+  connections: { type: "string", default: "64" },
+  main: { type: "string", default: "cli/main.ts edge" },
+  "no-varnish": { type: "boolean", default: false },
+  smoke: { type: "boolean", default: false },
+  json: { type: "boolean", default: false },
+  help: { type: "boolean", default: false },
 });
 
 const pathOf = ({ bytes }: Work): string => `/${bytes}`;

@@ -1,9 +1,9 @@
 /** Resident memory of an edge at rest with objects cached: as it is deployed, and the stand-alone proxy from its sources. */
 import { createServer } from "node:http";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { systemClock } from "#platform/clock.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
+import { parseOptions } from "#test/bench/options.ts";
 import {
   get,
   holds,
@@ -29,14 +29,12 @@ const HELP = `node edge-node/bench/memory.bench.ts [options]: resident memory of
   --json                 the last line only
   --help`;
 
-const { values: options } = parseArgs({
-  options: {
-    objects: { type: "string", default: "1000" },
-    "idle-seconds": { type: "string", default: "10" },
-    smoke: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
-  },
+const { values: options } = parseOptions(HELP, {
+  objects: { type: "string", default: "1000" },
+  "idle-seconds": { type: "string", default: "10" },
+  smoke: { type: "boolean", default: false },
+  json: { type: "boolean", default: false },
+  help: { type: "boolean", default: false },
 });
 const objects = options.smoke ? 20 : Number(options.objects);
 

@@ -1,12 +1,14 @@
 /** What a second process is worth: hits a second of one and of two at the same port, in one run, in turns. */
+
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs, promisify } from "node:util";
+import { promisify } from "node:util";
 import { closeServer, listen } from "#platform/http/listening.ts";
 import { startEdge } from "#test/behaviour/edge-process.ts";
+import { parseOptions } from "#test/bench/options.ts";
 import { cpuSeconds } from "#test/bench/processes.ts";
 import { calibrateMs, medianOf, printReport, type Row, reportOf } from "#test/bench/report.ts";
 import { freePort, makeCertificate } from "./hit/subjects.ts";
@@ -23,14 +25,12 @@ const HELP = `npm run bench:processes -- [options]: hits a second and CPU micros
   --help
 The load takes its share of the same cores: with as many processes as cores the ratio is below their number.`;
 
-const { values: options } = parseArgs({
-  options: {
-    processes: { type: "string", default: "2" },
-    rounds: { type: "string", default: "5" },
-    requests: { type: "string", default: "100000" },
-    connections: { type: "string", default: "64" },
-    help: { type: "boolean", default: false },
-  },
+const { values: options } = parseOptions(HELP, {
+  processes: { type: "string", default: "2" },
+  rounds: { type: "string", default: "5" },
+  requests: { type: "string", default: "100000" },
+  connections: { type: "string", default: "64" },
+  help: { type: "boolean", default: false },
 });
 
 interface Subject {

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { parseOptions } from "#test/bench/options.ts";
 import { printReport, type Row, reportOf } from "#test/bench/report.ts";
 import { measureMany } from "./store/many-on-disk.ts";
 import { measureMemory } from "./store/memory-costs.ts";
@@ -17,16 +17,14 @@ const HELP = `node edge-node/bench/store.bench.ts [options]: what the response s
   --json             the last line only
   --help`;
 
-const { values: options } = parseArgs({
-  options: {
-    objects: { type: "string", default: "1000000" },
-    purged: { type: "string", default: "100000" },
-    only: { type: "string" },
-    folder: { type: "string", default: tmpdir() },
-    smoke: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
-  },
+const { values: options } = parseOptions(HELP, {
+  objects: { type: "string", default: "1000000" },
+  purged: { type: "string", default: "100000" },
+  only: { type: "string" },
+  folder: { type: "string", default: tmpdir() },
+  smoke: { type: "boolean", default: false },
+  json: { type: "boolean", default: false },
+  help: { type: "boolean", default: false },
 });
 const LOOKUPS = 3_000_000;
 const [objects, purged, lookups] = options.smoke

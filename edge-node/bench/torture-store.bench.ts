@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { parseOptions } from "#test/bench/options.ts";
 import { printReport, type Row, reportOf } from "#test/bench/report.ts";
 import { runChild } from "./torture/child.ts";
 import { killOften, type Phase, type Tally } from "./torture/killing.ts";
@@ -17,20 +17,18 @@ const HELP = `node edge-node/bench/torture-store.bench.ts [options]: the store u
   --json           the last line only
   --help`;
 
-const { values: options } = parseArgs({
-  options: {
-    kills: { type: "string", default: "1000" },
-    seed: { type: "string", default: String(Math.floor(Math.random() * 2 ** 31)) },
-    folder: { type: "string" },
-    smoke: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
-    // Of the process that is killed, which is this program too.
-    child: { type: "boolean", default: false },
-    base: { type: "string", default: "0" },
-    objects: { type: "string", default: "0" },
-    "disk-bytes": { type: "string", default: "0" },
-  },
+const { values: options } = parseOptions(HELP, {
+  kills: { type: "string", default: "1000" },
+  seed: { type: "string", default: String(Math.floor(Math.random() * 2 ** 31)) },
+  folder: { type: "string" },
+  smoke: { type: "boolean", default: false },
+  json: { type: "boolean", default: false },
+  help: { type: "boolean", default: false },
+  // Of the process that is killed, which is this program too.
+  child: { type: "boolean", default: false },
+  base: { type: "string", default: "0" },
+  objects: { type: "string", default: "0" },
+  "disk-bytes": { type: "string", default: "0" },
 });
 
 const say = (line: string) => {

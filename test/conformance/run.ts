@@ -1,16 +1,17 @@
 /** `npm run conformance`: http-cache-tests against the stand-alone edge; counts by kind and every failed test. */
+
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import Type from "typebox";
 import { Value } from "typebox/value";
 import { systemClock } from "#platform/clock.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
 import { startEdge } from "#test/behaviour/edge-process.ts";
+import { parseOptions } from "#test/bench/options.ts";
 import { type Running, startProcess } from "#test/bench/processes.ts";
 import { compareLanes } from "#test/front/compare-lanes.ts";
 import { laneCases } from "./lane-cases.ts";
@@ -32,14 +33,12 @@ const OUTCOMES = Type.Array(
   Type.Object({ id: Type.String(), kind: Type.String(), failure: Type.Optional(Type.String()) }),
 );
 
-const { values: options } = parseArgs({
-  options: {
-    suite: { type: "string" },
-    id: { type: "string" },
-    store: { type: "boolean", default: false },
-    json: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
-  },
+const { values: options } = parseOptions(HELP, {
+  suite: { type: "string" },
+  id: { type: "string" },
+  store: { type: "boolean", default: false },
+  json: { type: "boolean", default: false },
+  help: { type: "boolean", default: false },
 });
 
 async function freePort(): Promise<number> {

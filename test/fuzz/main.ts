@@ -1,6 +1,7 @@
 /** `npm run fuzz:lanes`: the fast lane beside node:http's parser, on so many requests of a seed. */
-import { parseArgs } from "node:util";
+
 import { systemClock } from "#platform/clock.ts";
+import { parseOptions } from "#test/bench/options.ts";
 import { fuzzLanes } from "./lanes.ts";
 
 const HELP = `npm run fuzz:lanes -- [options]: what the fast lane takes for a request, against node:http
@@ -8,12 +9,10 @@ const HELP = `npm run fuzz:lanes -- [options]: what the fast lane takes for a re
   --seed <number>   (1)
   --help`;
 
-const { values } = parseArgs({
-  options: {
-    cases: { type: "string", default: "100000" },
-    seed: { type: "string", default: "1" },
-    help: { type: "boolean", default: false },
-  },
+const { values } = parseOptions(HELP, {
+  cases: { type: "string", default: "100000" },
+  seed: { type: "string", default: "1" },
+  help: { type: "boolean", default: false },
 });
 
 /** Of one seed each, so that a fault is found again within minutes. */

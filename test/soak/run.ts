@@ -2,9 +2,9 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { systemClock } from "#platform/clock.ts";
 import { seededRandom } from "#platform/random.ts";
+import { parseOptions } from "#test/bench/options.ts";
 import { printReport, reportOf } from "#test/bench/report.ts";
 import { type MeasuredEdge, startMeasuredEdge } from "./measured-edge.ts";
 import { MixedLoad } from "./mixed-load.ts";
@@ -29,14 +29,12 @@ const HELP = `npm run soak -- [options]: mixed load on one edge process, what it
   --json                 the last line only
   --help`;
 
-const { values: options } = parseArgs({
-  options: {
-    minutes: { type: "string", default: "30" },
-    connections: { type: "string", default: "16" },
-    seed: { type: "string", default: "1" },
-    json: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
-  },
+const { values: options } = parseOptions(HELP, {
+  minutes: { type: "string", default: "30" },
+  connections: { type: "string", default: "16" },
+  seed: { type: "string", default: "1" },
+  json: { type: "boolean", default: false },
+  help: { type: "boolean", default: false },
 });
 
 /** Nobody asks any more: waits until nothing changes, since connections and timers end by and by. */
