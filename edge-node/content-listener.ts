@@ -36,7 +36,7 @@ export interface ContentRoutes {
     incoming: IncomingMessage,
     response: ServerResponse,
   ) => Promise<CacheOutcome>;
-  readonly events: FrontEvents & { published(status: number): void; misdirected(): void };
+  readonly events: FrontEvents & { published(status: number, count?: number): void; misdirected(): void };
 }
 
 export interface ContentListener extends AsyncDisposable {

@@ -127,15 +127,8 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
   const tellChange = (): void => {
     for (const listener of changed) listener();
   };
-  const keeper = stack.use(
-    new ReleaseKeeper({
-      ...held,
-      fetcher,
-      publishKeys: () => identity.trust.publishKeys,
-      events: { ...events, releaseRefused: (name, failure) => refuse(held, name, failure) },
-      onChange: tellChange,
-    }),
-  );
+  const inForce = new SetInForce({ set, store, onApplied: events.applied, onLate: tellChange });
+  const keeper = stack.use(openKeeper(held, fetcher, inForce, tellChange));
   let view = viewOf(set.resources, identity.peer.pool);
   let hosts = hostTable([], config.hostname);
   const edgeEvents = createEdgeEvents(held.logger, held.metrics);
@@ -153,7 +146,6 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
     void store.purge(spec);
     pulls.get(spec.site)?.purged();
   };
-  const inForce = new SetInForce({ set, store, onApplied: events.applied, onLate: tellChange });
   const applySet = (): void => {
     const before = view.sites;
     view = viewOf(set.resources, identity.peer.pool);
@@ -185,6 +177,24 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
     tellChange,
     onChange: (listener: () => void) => void changed.add(listener),
   };
+}
+
+function openKeeper(held: Held, fetcher: BlobFetcher, inForce: SetInForce, onChange: () => void): ReleaseKeeper {
+  const { events, identity } = held;
+  return new ReleaseKeeper({
+    ...held,
+    fetcher,
+    publishKeys: () => identity.trust.publishKeys,
+    events: {
+      ...events,
+      activated(site, generation) {
+        inForce.activated(site);
+        events.activated(site, generation);
+      },
+      releaseRefused: (name, failure) => refuse(held, name, failure),
+    },
+    onChange,
+  });
 }
 
 function openFetcher(config: EdgeConfig, { identity, clock, folder, events }: Held, stack: AsyncDisposableStack) {

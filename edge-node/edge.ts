@@ -111,7 +111,11 @@ async function share(config: EdgeConfig, parts: EdgeParts, { content, tls, route
   const processes = await startProcesses({
     ...parts,
     ...{ count: config.processes, http: content.address, front: content.front, tls, find: routes.lend },
-    ...{ events: parts.edgeEvents, accessLog: config.accessLog, graceMs: STOP_GRACE_MS },
+    ...{
+      events: { ...parts.edgeEvents, published: parts.events.published },
+      accessLog: config.accessLog,
+      graceMs: STOP_GRACE_MS,
+    },
   });
   parts.inForce.shareWith(processes);
   return processes;

@@ -32,7 +32,7 @@ export function createNodeEvents(logger: Logger, metrics: Metrics) {
       dropped.inc(count);
       logger.warn({ count }, "reports given up, their queue is full");
     },
-    published: (status: number) => void publishedNow.set(status, (publishedNow.get(status) ?? 0) + 1),
+    published: (status: number, count = 1) => void publishedNow.set(status, (publishedNow.get(status) ?? 0) + count),
     misdirected: () => misdirected.inc(),
     listening: (addresses: Readonly<Record<string, string>>) => logger.info({ addresses }, "edge-node listening"),
   };

@@ -38,6 +38,11 @@ export class SetInForce {
     this.#copies = copies;
   }
 
+  /** This process answers for the site with another release. */
+  activated(site: string): void {
+    void this.#copies?.forget(site);
+  }
+
   /** This process answers by the set as it is now. */
   applied(before: Sites, after: Sites): void {
     const { set, store, onLate } = this.#options;

@@ -36,7 +36,7 @@ export interface FastLaneOptions {
   readonly clock: Clock;
   readonly events: Pick<EdgeEvents, "hit" | "sent"> & {
     /** A file of a published site was sent, or was not modified. */
-    published?(status: number): void;
+    published?(status: number, count?: number): void;
   };
   readonly log?: AccessLog | undefined;
 }

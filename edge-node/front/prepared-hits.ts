@@ -22,16 +22,26 @@ export interface PublishedHead {
 export interface PublishedObject {
   readonly status: number;
   readonly body: { readonly byteLength: number };
-  readonly heads: { readonly whole: PublishedHead; readonly "not-modified": PublishedHead };
+  readonly heads: PublishedHeads;
 }
 
-interface HitOf<Stored> {
+export interface PublishedHeads {
+  readonly whole: PublishedHead;
+  readonly "not-modified": PublishedHead;
+}
+
+/** Also a file of a release that another process has lent. */
+export interface KeptResponse extends StoredResponse {
+  readonly heads?: PublishedHeads;
+}
+
+export interface HitOf<Stored> {
   readonly stored: Stored;
   readonly body: Uint8Array;
   readonly kind: "whole" | "head" | "not-modified";
 }
 
-export interface StoredHit extends HitOf<StoredResponse> {
+export interface StoredHit extends HitOf<KeptResponse> {
   /** Whole seconds. */
   readonly ageSeconds: number;
   readonly ttlSeconds: number;
@@ -128,9 +138,15 @@ function emptyByKind<T>(): Record<Hit["kind"], T | undefined> {
 /** What node:http would not write, or write otherwise than as one byte a character. */
 const NOT_BYTES = /[^\t\x20-\x7e\x80-\xff]/;
 
+function isPublished(
+  stored: Hit["stored"],
+): stored is (PublishedObject | KeptResponse) & Pick<PublishedObject, "heads"> {
+  return stored.heads !== undefined;
+}
+
 function headTextOf({ stored, kind }: Hit): HeadText | undefined {
   const isModified = kind !== "not-modified";
-  if ("heads" in stored) return textOf(stored.heads[isModified ? "whole" : "not-modified"]);
+  if (isPublished(stored)) return textOf(stored.heads[isModified ? "whole" : "not-modified"]);
   const head = isModified ? wholeHead(stored) : notModifiedHead(stored);
   return textOf(head, `cache-status: ${head.earlierStatus}${hitStatus(0).slice(0, -1)}`);
 }
@@ -164,7 +180,7 @@ function answerOf(head: string, { kind, body, stored }: Hit): PreparedAnswer {
   return {
     status,
     contentBytes,
-    isPublished: "heads" in stored,
+    isPublished: isPublished(stored),
     logText,
     logBytes,
     bytes,

@@ -4,6 +4,7 @@ import type { Address } from "#platform/address.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { AccessLogEvents } from "../access-log/access-log.ts";
 import type { EdgeEvents } from "../events.ts";
+import type { FrontEvents } from "../front/front.ts";
 import type { TlsEvents } from "../front/tls/tls-listener.ts";
 import type { ProcessEvents } from "./events.ts";
 import { FrontChild, type Told } from "./front-child.ts";
@@ -19,6 +20,7 @@ const SOUND_MS = 30_000;
 const STOP_MS_MAX = 2_000;
 
 type CountedEvents = Pick<EdgeEvents, "hits" | "sent" | "connectionRefused"> &
+  Pick<FrontEvents, "published"> &
   Pick<AccessLogEvents, "accessLinesLost"> &
   Partial<Pick<TlsEvents, "handshakeDone" | "handshakeFailed">>;
 
@@ -149,6 +151,10 @@ export class FrontProcesses implements AsyncDisposable {
     const { counted, lending, events } = this.#options;
     for (const [status, count] of counts.hits) {
       counted.hits(status, count);
+      events.frontHits(count);
+    }
+    for (const [status, count] of counts.published) {
+      counted.published?.(status, count);
       events.frontHits(count);
     }
     counted.sent(counts.sentBytes);

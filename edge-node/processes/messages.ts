@@ -44,6 +44,8 @@ export type FromMain =
 export interface Counts {
   /** Hits by status. */
   readonly hits: ReadonlyMap<number, number>;
+  /** Of files of published sites. */
+  readonly published: ReadonlyMap<number, number>;
   readonly sentBytes: number;
   readonly connectionsRefused: ReadonlyMap<ConnectionRefusal, number>;
   /** By protocol, and whether the session was resumed. */

@@ -4,7 +4,7 @@ import type { Clock } from "#platform/clock.ts";
 import type { Logger } from "#platform/logging.ts";
 import type { Metrics } from "#platform/metrics/metrics.ts";
 import type { EdgeEvents } from "../events.ts";
-import type { Front } from "../front/front.ts";
+import type { Front, FrontEvents } from "../front/front.ts";
 import type { TlsFront } from "../front/tls/tls-front.ts";
 import type { CarriedSocket } from "./carried-socket.ts";
 import { openCarriers } from "./carriers.ts";
@@ -31,7 +31,7 @@ export interface ProcessesOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  readonly events: EdgeEvents;
+  readonly events: EdgeEvents & Pick<FrontEvents, "published">;
 }
 
 export interface Processes extends AsyncDisposable {

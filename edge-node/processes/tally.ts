@@ -14,6 +14,7 @@ export class Tally {
   /** What only the main process answers, or ends, it counts itself. */
   readonly events: Counted = {
     hit: (status) => add(this.#counts.hits, status),
+    published: (status) => add(this.#counts.published, status),
     sent: (contentBytes) => {
       this.#counts.sentBytes += contentBytes;
     },
@@ -44,6 +45,7 @@ function add<K>(counts: Map<K, number>, key: K): void {
 function emptyCounts() {
   return {
     hits: new Map<number, number>(),
+    published: new Map<number, number>(),
     sentBytes: 0,
     connectionsRefused: new Map<Parameters<Counted["connectionRefused"]>[0], number>(),
     handshakes: new Map<`${"h2" | "http/1.1"} ${boolean}`, number>(),

@@ -56,29 +56,38 @@ export function contentRoutes(
       sendProblem(response, new Failure("unavailable", `site ${name} is not set up yet`));
       return "failed";
     },
-    hits: hitsOf(parts, siteOf),
-    lend(request, nowMs) {
-      const site = siteOf(request);
-      if (site === undefined || parts.gates.get(site).limiter !== undefined) return undefined;
-      return pulls.get(site.name)?.hits.find(request, nowMs);
-    },
+    ...hitsOf(parts, siteOf),
     events: { ...parts.edgeEvents, ...parts.events },
   };
 }
 
-function hitsOf({ keeper, pulls, gates, memory }: RouteParts, siteOf: SiteOfRequest): HitFinder {
+function hitsOf(
+  { keeper, pulls, gates, memory }: RouteParts,
+  siteOf: SiteOfRequest,
+): Pick<ContentRoutes, "hits" | "lend"> {
   const published = new PublishedHits(memory);
+  const find: HitFinder["find"] = (request, nowMs) => {
+    const site = siteOf(request);
+    if (site === undefined) return undefined;
+    if (site.spec.pull !== undefined) return pulls.get(site.name)?.hits.find(request, nowMs);
+    const release = keeper.get(site.name);
+    if (release === undefined || site.spec.publish === undefined) return undefined;
+    const gate = gates.get(site);
+    if (gate.isSigned) return undefined;
+    const hit = published.find(request, site.spec.publish, release.manifest);
+    return hit !== undefined && gate.take(request.remoteAddress, request.fields) ? hit : undefined;
+  };
   return {
-    find(request, nowMs) {
+    hits: { find },
+    lend(request, nowMs) {
       const site = siteOf(request);
-      if (site === undefined) return undefined;
+      const gate = site && gates.get(site);
+      if (site === undefined || gate === undefined || gate.limiter !== undefined) return undefined;
       if (site.spec.pull !== undefined) return pulls.get(site.name)?.hits.find(request, nowMs);
       const release = keeper.get(site.name);
-      if (release === undefined || site.spec.publish === undefined) return undefined;
-      const gate = gates.get(site);
-      if (gate.isSigned) return undefined;
-      const hit = published.find(request, site.spec.publish, release.manifest);
-      return hit !== undefined && gate.take(request.remoteAddress, request.fields) ? hit : undefined;
+      return release === undefined || gate.isSigned
+        ? undefined
+        : published.lend(request, site, release.manifest, nowMs);
     },
   };
 }

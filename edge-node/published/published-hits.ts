@@ -2,11 +2,17 @@
 import type { Manifest, ManifestFile } from "#domain/content/release.ts";
 import type { PublishedContent } from "#domain/content/site.ts";
 import { ifNoneMatchNames } from "#domain/http/entity-tag.ts";
+import { fieldsOf } from "#domain/http/fields.ts";
+import type { Freshness } from "../caching/storage.ts";
+import type { DesiredSite } from "../desired-state/desired-view.ts";
 import type { LaneRequest } from "../front/fast-lane.ts";
-import type { Hit, PublishedHead, PublishedObject } from "../front/prepared-hits.ts";
+import type { HitOf, PublishedHead, PublishedObject, StoredHit } from "../front/prepared-hits.ts";
 import type { ObjectMemory } from "./object-memory.ts";
 import { entityTagOf, type Representation, simpleRepresentation } from "./published-request.ts";
 import { fieldsFor } from "./published-site.ts";
+
+/** Nothing makes a release old but the next. */
+const FOREVER_SECONDS = 1e9;
 
 /** One for each coding of a file. */
 type Objects = Map<Representation["coding"], PublishedObject>;
@@ -20,7 +26,7 @@ export class PublishedHits {
     this.#memory = memory;
   }
 
-  find(request: LaneRequest, content: PublishedContent, manifest: Manifest): Hit | undefined {
+  find(request: LaneRequest, content: PublishedContent, manifest: Manifest): HitOf<PublishedObject> | undefined {
     const found = simpleRepresentation(request.target, request.fields, content, manifest);
     if (found === undefined) return undefined;
     const { file, representation } = found;
@@ -32,6 +38,23 @@ export class PublishedHits {
     return { stored: this.#objectOf(file, representation), body, kind };
   }
 
+  /** For other processes to answer with, as with a stored response, until the site has another release. */
+  lend(request: LaneRequest, site: DesiredSite, manifest: Manifest, nowMs: number): StoredHit | undefined {
+    const { publish } = site.spec;
+    const found = publish && simpleRepresentation(request.target, request.fields, publish, manifest);
+    const body = found && this.#memory.get(found.representation.digest);
+    if (found === undefined || body === undefined) return undefined;
+    const { file, representation } = found;
+    const { status, heads } = this.#objectOf(file, representation);
+    const vary = representation.isNegotiated ? ["vary", "accept-encoding"] : [];
+    const stored = {
+      ...{ site: site.name, webOrigin: request.webOrigin, key: request.target, varyNames: [], variant: "" },
+      ...{ status, heads, body, freshness: { ...ALWAYS_FRESH, receivedAtMs: nowMs }, requestedAtMs: nowMs },
+      fields: fieldsOf(["etag", entityTagOf(representation), ...vary]),
+    };
+    return { stored, body, kind: "whole", ageSeconds: 0, ttlSeconds: FOREVER_SECONDS };
+  }
+
   #objectOf(file: ManifestFile, representation: Representation): PublishedObject {
     const objects: Objects = this.#objects.get(file) ?? new Map();
     this.#objects.set(file, objects);
@@ -40,6 +63,16 @@ export class PublishedHits {
     return object;
   }
 }
+
+const ALWAYS_FRESH: Omit<Freshness, "receivedAtMs"> = {
+  initialAgeSeconds: 0,
+  lifetimeSeconds: FOREVER_SECONDS,
+  alwaysValidate: false,
+  neverStale: false,
+  hasSharedLifetime: false,
+  staleWhileRevalidateSeconds: -1,
+  staleIfErrorSeconds: -1,
+};
 
 function objectOf(representation: Representation): PublishedObject {
   const { sizeBytes } = representation;

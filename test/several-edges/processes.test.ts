@@ -9,11 +9,14 @@ import type { RawConnection } from "#test/front/raw-connection.ts";
 import { childrenOf, isRunning, openAt, untilCopied } from "#test/processes/several-processes.ts";
 import { until } from "#test/simulation/until.ts";
 import { testFolder } from "#test/test-folder.ts";
-import { api, document, joinSettings, startCloud, startEdgeHere } from "../edge-origin/edge-and-origin.ts";
+import { api, document, joinSettings, publish, startCloud, startEdgeHere } from "../edge-origin/edge-and-origin.ts";
 import { FRONT, metricOf, purge, startUpstream, type TierEdge, tierEdgeOf, untilApplied } from "./tier-world.ts";
 
 const LOCAL = { host: "127.0.0.1", port: 0 };
 const FRONTS = 2;
+const RELEASE_MS_MAX = 60_000;
+/** Copies are lent again by then. */
+const ACTIVATED_AFTER_MS = 6_000;
 
 async function startWorld(t: Test) {
   const folder = testFolder(t);
@@ -128,4 +131,46 @@ t.test("a node that is cut off answers by its policy in every process", async (t
     t.match(answer, /^HTTP\/1\.1 503 /);
   }
   link.restore();
+});
+
+t.test("a file of a release is answered by every process alike, and another release is answered by all", async (t) => {
+  const { cloud, edge, fronts, open } = await startWorld(t);
+  const host = "files.example";
+  const site = { hostnames: [host], publish: {} };
+  await api(cloud, "POST", "/v1/apply", { documents: [document("Site", "files", site)] });
+  const page = "first ".repeat(400);
+  await publish(cloud, "files", { "/index.html": page });
+  const [main, ...others] = await Promise.all([process.pid, ...fronts()].map(open));
+  const askFor = async (connection: RawConnection | undefined, method: string, ...lines: readonly string[]) => {
+    connection?.write([`${method} / HTTP/1.1`, `Host: ${host}`, ...lines, "", ""].join("\r\n"));
+    const answer = await connection?.answer({ isHead: method === "HEAD" });
+    return answer?.toString("latin1").replace(/\r\nDate: [^\r]*/, "");
+  };
+  const limit = systemClock.deadline(RELEASE_MS_MAX);
+  const untilAll = async (text: string) => {
+    for (const connection of [main, ...others])
+      while (!(await askFor(connection, "GET"))?.includes(text)) limit.throwIfAborted();
+  };
+  await untilAll("first");
+  const frontHits = () => metricOf(edge, "front_hits_total");
+  const conditions = ["GET", "HEAD"].flatMap((method) => [
+    [method],
+    [method, "Accept-Encoding: br"],
+    [method, 'If-None-Match: "other"', "Accept-Encoding: br"],
+    [method, "If-None-Match: *"],
+    [method, "If-Modified-Since: Tue, 24 Nov 2126 08:49:30 GMT"],
+  ]);
+  for (const connection of others) {
+    for (const [method = "", ...lines] of conditions) {
+      await untilCopied(() => askFor(connection, method, ...lines), frontHits);
+      t.equal(await askFor(connection, method, ...lines), await askFor(main, method, ...lines), lines.join());
+    }
+  }
+  const activateAtMs = systemClock.nowMs() + ACTIVATED_AFTER_MS;
+  await publish(cloud, "files", { "/index.html": "second" }, { activateAtMs });
+  await untilApplied(cloud, [edge]);
+  for (const connection of others) await untilCopied(() => askFor(connection, "GET"), frontHits);
+  t.ok(systemClock.nowMs() < activateAtMs, "copies of the old one are there when the new one is activated");
+  await untilAll("second");
+  for (const connection of [main, ...others]) t.match(await askFor(connection, "GET"), /second$/, "and stays so");
 });
