@@ -10,7 +10,7 @@ import { HeadFields } from "./head-fields.ts";
 import { type Hit, type PreparedAnswer, PreparedHits } from "./prepared-hits.ts";
 import type { SimpleHead, Span } from "./request-head.ts";
 
-const TLS_PART_BYTES = 128 * 1024;
+const TLS_PART_BYTES = 256 * 1024;
 
 /** What a simple request asks for. */
 export interface LaneRequest {
