@@ -121,7 +121,7 @@ type Written = (error?: Error | null) => void;
 
 /**
  * What is given to TLS is there once more, encrypted, until the client takes it, and all at once it is more than a processor's
- * cache holds: part by part it costs a sixth less.
+ * cache holds: part by part it costs a tenth less.
  */
 function sendParts(client: LaneClient, head: Uint8Array, body: Uint8Array, done: Written): void {
   const { socket } = client;

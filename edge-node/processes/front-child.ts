@@ -8,9 +8,6 @@ import type { FromFront, FromMain } from "./messages.ts";
 /** A process that takes no message for so long stands still: nobody waits for it any longer, it is killed. */
 export const ORDER_MS_MAX = 2_000;
 
-/** As `edge-node/main.ts` sets them, for the same reasons. */
-const V8_FLAGS = ["--semi-space-growth-factor=1", "--optimize-for-size"];
-
 export type Told = Exclude<FromFront, { kind: "done" }>;
 
 export interface FrontChildOptions {
@@ -31,7 +28,8 @@ export class FrontChild implements Borrower {
 
   constructor(options: FrontChildOptions) {
     this.#options = options;
-    this.#process = fork(frontModule(), { serialization: "advanced", execArgv: V8_FLAGS });
+    // None of the flags that save an edge memory: it is there for speed.
+    this.#process = fork(frontModule(), { serialization: "advanced", execArgv: [] });
     this.#process.on("message", (message: FromFront) => this.#receive(message));
     // What cannot be sent to a process that ends is told by its end; one that never began has none.
     this.#process.on("error", (error) => {
