@@ -17,3 +17,10 @@ export interface ClientSocket extends Duplex {
   /** What is written goes out first. */
   destroySoon(): void;
 }
+
+/** As of a net.Socket: what is written goes out first. */
+export function destroyAfterWrites(stream: Duplex): void {
+  if (stream.writable) stream.end();
+  if (stream.writableFinished) stream.destroy();
+  else stream.once("finish", () => stream.destroy());
+}

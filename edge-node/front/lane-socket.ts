@@ -3,7 +3,7 @@
  * and writes to the connection. So node:http never reads more than its own requests.
  */
 import { Duplex } from "node:stream";
-import type { ClientSocket } from "./client-socket.ts";
+import { type ClientSocket, destroyAfterWrites } from "./client-socket.ts";
 
 export interface LaneSocketOwner {
   readonly socket: ClientSocket;
@@ -86,11 +86,8 @@ export class LaneSocket extends Duplex implements ClientSocket {
     return this;
   }
 
-  /** As of a net.Socket: what is written goes out first. */
   destroySoon(): void {
-    if (this.writable) this.end();
-    if (this.writableFinished) this.destroy();
-    else this.once("finish", () => this.destroy());
+    destroyAfterWrites(this);
   }
 
   override _read(): void {

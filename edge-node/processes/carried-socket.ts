@@ -4,7 +4,7 @@
  */
 import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
-import type { ClientSocket } from "../front/client-socket.ts";
+import { type ClientSocket, destroyAfterWrites } from "../front/client-socket.ts";
 import { type Frame, frameHead, markFrame } from "./frames.ts";
 import type { Opening } from "./opening.ts";
 
@@ -95,9 +95,7 @@ export class CarriedSocket extends Duplex implements ClientSocket {
   }
 
   destroySoon(): void {
-    if (this.writable) this.end();
-    if (this.writableFinished) this.destroy();
-    else this.once("finish", () => this.destroy());
+    destroyAfterWrites(this);
   }
 
   override _read(): void {
