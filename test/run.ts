@@ -40,31 +40,39 @@ if (wanted.length === 0 && files.length < filesMin) {
 
 const fileTimeoutMs = isEndToEnd ? END_TO_END_FILE_TIMEOUT_MS : FILE_TIMEOUT_MS;
 process.env["TAP_TIMEOUT"] ??= String((fileTimeoutMs - TAP_BEFORE_FILE_MS) / 1000);
+/** Of an assertion or of what is thrown outside one, tap says no place: then the file that was run. */
+const fileOf = (event: { readonly file?: string | undefined; readonly entryFile?: string }): string =>
+  (event.file ?? event.entryFile)?.slice(root.length + 1) ?? "";
 const stream = run({
   files: files.map((path) => join(root, path)),
   concurrency: CONCURRENCY,
   timeout: fileTimeoutMs,
 });
-stream.on("test:fail", ({ name, file, line, details }) => {
-  // A suite only repeats that one of its own tests failed.
-  if ("failureType" in details.error && details.error.failureType === "subtestsFailed") return;
+/** A suite only repeats that one of its own tests failed; it has none where its teardown threw. */
+const isRepeated = (error: Error): boolean =>
+  "failureType" in error &&
+  error.failureType === "subtestsFailed" &&
+  !("failures" in error && Array.isArray(error.failures) && error.failures.length === 0);
+stream.on("test:fail", (event) => {
+  const { name, line, details } = event;
+  if (isRepeated(details.error)) return;
+  const file = fileOf(event);
   const error = details.error.cause ?? details.error;
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  console.log(
-    `FAIL  ${file?.slice(root.length + 1) ?? ""}:${line ?? ""} ${name}\n${message.replaceAll(/^/gm, "      ")}`,
-  );
+  console.log(`FAIL  ${file}:${line ?? ""} ${name}\n${message.replaceAll(/^/gm, "      ")}`);
 });
 // What an end-to-end test measured is a result as well.
 stream.on("test:diagnostic", ({ file, message }) => {
   if (isEndToEnd && file !== undefined) console.log(`${file.slice(root.length + 1)}: ${message}`);
 });
 let unexplained = 0;
-stream.on("test:pass", ({ name, file, line, skip }) => {
+stream.on("test:pass", (event) => {
+  const { name, line, skip } = event;
   if (skip === undefined || skip === false) return;
   // tap also calls a test skipped that has asserted nothing.
   const reason = typeof skip === "string" ? skip : "";
   if (reason === "") unexplained += 1;
-  console.log(`SKIP  ${file?.slice(root.length + 1) ?? ""}:${line ?? ""} ${name}: ${reason || "asserts nothing"}`);
+  console.log(`SKIP  ${fileOf(event)}:${line ?? ""} ${name}: ${reason || "asserts nothing"}`);
 });
 stream.on("test:summary", ({ file, success, duration_ms, counts }) => {
   if (file !== undefined) return;
