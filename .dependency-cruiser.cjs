@@ -78,7 +78,7 @@ module.exports = {
     },
     arrow("client-imports-domain-and-contracts", "^client/", "^(client|domain|contracts)/", "client → domain, contracts"),
     arrow("deploy-starts-processes", "^deploy/", "^(deploy|domain|contracts|platform)/", "deploy starts programs, it does not import them"),
-    arrow("loadtests-import-themselves", "^loadtests/", "^loadtests/", "k6 is not Node"),
+    arrow("loadtests-import-themselves", "^loadtests/(?!hollow-edges/)", "^loadtests/", "k6 is not Node"),
     {
       name: "client-has-no-node",
       comment: "the client runs in browsers",

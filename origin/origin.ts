@@ -145,6 +145,7 @@ async function startListeners(config: OriginConfig, parts: Parts, stack: AsyncDi
       onFailed: events.callFailed,
       tls: { ...certificate.tls, clientCertificate: "required" },
       services: [nodeSyncService(parts), schedulerSyncService(parts)],
+      pingsItself: true,
     }),
   );
   certificate.onRenewed((tls) => {

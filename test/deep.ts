@@ -47,6 +47,11 @@ const SUITES: Readonly<Record<string, Suite>> = {
     what: "index memory, start with a million objects, purge pauses",
   },
   "bench-memory": { script: ["bench:memory"], minutesMax: 10, what: "resident memory of an edge at rest" },
+  "bench-sync": {
+    script: ["bench:sync"],
+    minutesMax: 20,
+    what: "10,000 hollow edges on one origin: memory, idle bytes, changes, all back at once",
+  },
   "bench-cold-start": {
     script: ["bench:cold-start"],
     minutesMax: 10,

@@ -1,4 +1,5 @@
 /** The one stream to the origin: batches down, status and reports up; noticed dead in 9 s, made again with jitter. */
+import { isDeepStrictEqual } from "node:util";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { toNodeStatus } from "#contracts/codec/node-status.ts";
 import { fromUint64 } from "#contracts/codec/numbers.ts";
@@ -21,10 +22,13 @@ import type { Random } from "#platform/random.ts";
 import type { PoolSet, SignedBatch } from "../desired-state/pool-set.ts";
 import type { ReportQueue } from "../reports/report-queue.ts";
 
-/** The origin pings every 3 s: three lost ones, and it is gone. */
+/** The origin pings every 4 s: two lost ones, and it is gone. */
 export const SILENCE_MS_MAX = 9000;
 const CHECK_MS = 1000;
+/** An edge that speaks for agents says so as often: without it a scheduler gives them no session. */
 const STATUS_MS = 4000;
+/** What has not changed is said again after this. */
+const SAME_STATUS_MS = 60_000;
 /** A link that lived for so long was a good one: the next wait begins short again. */
 const LIVED_MS_MIN = 10_000;
 const RECONNECT = { attemptsMax: 1, baseMs: 500, capMs: 30_000 };
@@ -132,6 +136,7 @@ class Connection implements Disposable {
   #isUp = false;
   #isStatusQueued = false;
   #sentSequence = 0;
+  #sentStatus: { readonly status: NodeStatus; readonly atMs: number } | undefined;
   /** Why the set is not what the origin has; asked about until a snapshot fits. */
   #lacking: string | undefined;
   #mayAskAtMs = 0;
@@ -146,8 +151,8 @@ class Connection implements Disposable {
   async run(): Promise<void> {
     const { address, tls, set, incarnation, softwareVersion, clock } = this.#options;
     this.#timers.use(clock.every(CHECK_MS, () => this.#check()));
-    this.#timers.use(clock.every(STATUS_MS, () => this.sendStatus()));
-    const client = this.#timers.use(createGrpcClient(NodeSync, { address, tls: tls() }));
+    this.#timers.use(clock.every(STATUS_MS, () => this.#sendStatusIfDue()));
+    const client = this.#timers.use(createGrpcClient(NodeSync, { address, tls: tls(), pingsItself: true }));
     const { watermark } = set;
     const held = watermark === undefined ? {} : { watermark: toWatermark(watermark) };
     this.#push({ message: { case: "hello", value: { incarnation, softwareVersion, ...held } } });
@@ -164,6 +169,14 @@ class Connection implements Disposable {
     if (this.#isStatusQueued) return;
     this.#isStatusQueued = true;
     this.#push("status");
+  }
+
+  #sendStatusIfDue(): void {
+    const { clock, status } = this.#options;
+    const sent = this.#sentStatus;
+    const isRecent = sent !== undefined && clock.monotonicMs() - sent.atMs < SAME_STATUS_MS;
+    if (isRecent && sent.status.agents.length === 0 && isDeepStrictEqual(sent.status, status())) return;
+    this.sendStatus();
   }
 
   /** One batch at a time; the next when it is acknowledged. */
@@ -192,7 +205,9 @@ class Connection implements Disposable {
       const next = await this.#queue.take(this.#signal);
       if (next === "status") {
         this.#isStatusQueued = false;
-        yield { message: { case: "status", value: toNodeStatus(this.#options.status()) } };
+        const status = this.#options.status();
+        this.#sentStatus = { status, atMs: this.#options.clock.monotonicMs() };
+        yield { message: { case: "status", value: toNodeStatus(status) } };
       } else yield next;
     }
   }

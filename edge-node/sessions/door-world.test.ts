@@ -24,6 +24,7 @@ import { systemClock } from "#platform/clock.ts";
 import { BoundedQueue } from "#platform/concurrency/bounded-queue.ts";
 import { loadConfig } from "#platform/config/load.ts";
 import { createGrpcClient, type GrpcClient } from "#platform/grpc/client.ts";
+import { PING_MS } from "#platform/grpc/peer-link.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
 import {
   type Authority,
@@ -483,7 +484,7 @@ t.test("an agent of the world connects, is pinged, has the set, and is seen", as
   const agent = await FakeAgent.start(t, world, "gpu-1");
   t.equal(agent.batches.length, 1);
   await until(() => agent.pings === 1, "a ping at once");
-  await world.clock.advance(3_000);
-  await until(() => agent.pings === 2, "and then every three seconds");
+  await world.clock.advance(PING_MS);
+  await until(() => agent.pings === 2, "and then at intervals");
   t.match(world.door.agentStatuses(), [{ agent: "gpu-1", ready: true }]);
 });

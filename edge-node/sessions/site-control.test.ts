@@ -6,6 +6,7 @@ import { WatermarkSchema } from "#contracts/generated/perigee/v1/common_pb.js";
 import { SiteControl } from "#contracts/generated/perigee/v1/site_pb.js";
 import { systemClock } from "#platform/clock.ts";
 import { createGrpcClient } from "#platform/grpc/client.ts";
+import { PING_MS } from "#platform/grpc/peer-link.ts";
 import { createAuthority } from "#platform/identity/authority.ts";
 import { type PeerIdentity, serverNameOf } from "#platform/identity/peer.ts";
 import { systemRandom } from "#platform/random.ts";
@@ -62,7 +63,7 @@ t.test("an agent that is silent is dropped within ten seconds, whatever its conn
   silent.answersPings = false;
   for (let second = 1; second <= 10; second += 1) {
     await world.clock.advance(1_000);
-    await until(() => alive.pings > Math.floor(second / 3), "pings are answered");
+    await until(() => alive.pings > Math.floor((second * 1000) / PING_MS), "pings are answered");
   }
   t.match(await endOf(silent), { code: "unavailable", message: /silent/ });
   t.match(world.door.agentStatuses(), [{ agent: "gpu-1" }]);
@@ -97,7 +98,7 @@ t.test("an agent gets what it lacks of the set, each change once, and the whole 
   agent.send({ message: { case: "snapshotRequest", value: { reason: "digest-mismatch" } } });
   await until(() => agent.batches.length === 3, "the whole");
   agent.send({ message: { case: "snapshotRequest", value: { reason: "digest-mismatch" } } });
-  await world.clock.advance(3_000);
+  await world.clock.advance(PING_MS);
   await until(() => agent.pings === 2, "it is still served");
   t.equal(agent.batches.length, 3, "not again at once");
   const { epoch = 0, revision = 0, setDigest = "" } = world.set.watermark ?? {};

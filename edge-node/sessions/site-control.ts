@@ -4,7 +4,8 @@ import { fromWatermark } from "#contracts/codec/pool-batch.ts";
 import { type AgentMessage, type FetchBlobRequest, SiteControl } from "#contracts/generated/perigee/v1/site_pb.js";
 import { Failure } from "#domain/failure.ts";
 import type { Clock } from "#platform/clock.ts";
-import { listenTo, PeerLink } from "#platform/grpc/peer-link.ts";
+import { Heartbeat } from "#platform/grpc/heartbeat.ts";
+import { listenTo, PeerLink, PING_MS } from "#platform/grpc/peer-link.ts";
 import { type Call, type ServiceEntry, serviceOf } from "#platform/grpc/server.ts";
 import type { ConnectedPeer, Role } from "#platform/identity/peer.ts";
 import type { PoolSet } from "../desired-state/pool-set.ts";
@@ -34,8 +35,9 @@ export interface SiteControlParts {
 
 export function siteControlService(parts: SiteControlParts): ServiceEntry {
   let blobStreams = 0;
+  const heartbeat = new Heartbeat(parts.clock, PING_MS);
   return serviceOf(SiteControl, {
-    connect: (messages, call) => serve(parts, messages, call),
+    connect: (messages, call) => serve(parts, heartbeat, messages, call),
     fetchBlob: async function* (request, call) {
       parts.checkMember(call.peer, ["agent", "edge"]);
       if (blobStreams >= BLOB_STREAMS_MAX) {
@@ -69,12 +71,14 @@ export function bringUpToDate({ set }: Pick<SiteControlParts, "set">, agent: Con
 
 async function* serve(
   parts: SiteControlParts,
+  heartbeat: Heartbeat,
   messages: AsyncIterable<AgentMessage>,
   call: Call,
 ): AsyncGenerator<EdgeMessageInit> {
   const peer = parts.checkMember(call.peer, ["agent"]);
   using link = new PeerLink<EdgeMessageInit>({
     clock: parts.clock,
+    heartbeat,
     signal: call.signal,
     ping: (nonce, sentAtMs) => ({ message: { case: "ping", value: { nonce, sentAtMs } } }),
     check: () => void parts.checkMember(peer, ["agent"]),

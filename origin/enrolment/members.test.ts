@@ -41,12 +41,13 @@ t.test("a revocation of one certificate leaves the node's next one, a revocation
   t.end();
 });
 
-t.test("listeners hear of nodes and revocations, and of nothing else", async (t) => {
+t.test("listeners hear of their node and its revocations, and of nothing else", async (t) => {
   const { log, members, revoke } = openMembers();
   const stop = new AbortController();
   const heard = Promise.withResolvers<number>();
   const following = members.follow(stop.signal);
-  using _listening = members.onChange(() => heard.resolve(log.revision()));
+  using _listening = members.onChange("near-1", () => heard.resolve(log.revision()));
+  using _other = members.onChange("near-2", () => heard.reject(new Error("of another node")));
   const spec = { pool: "near", sites: [], apps: [] };
   writeResource(log, { kind: "Assignment", metadata: { name: "near", labels: {} }, spec }, 1);
   revoke("stolen", { name: "near-1" });

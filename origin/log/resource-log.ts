@@ -45,6 +45,8 @@ export interface ResourceLog extends Disposable {
   /** Lists at, and watches from, revisions before this one are refused. */
   compactedRevision(): number;
   find(kind: Kind, name: string): LogRow | undefined;
+  /** As it was at a revision that is not compacted; also where that was its deletion. */
+  findAt(kind: Kind, name: string, revision: number): LogRow | undefined;
   /** At the newest revision, or as it was `at` one. Throws `revision-compacted` or `argument-invalid`. */
   list(options?: { readonly kind?: Kind; readonly at?: number }): LogList;
   /** All or none with what is kept, in order, each a revision of its own. Throws `resource-conflict`; deleting what is not there is `not-found`. */

@@ -57,6 +57,12 @@ class SqliteLog implements ResourceLog {
     return row?.deleted === true ? undefined : row;
   }
 
+  findAt(kind: Kind, name: string, revision: number): LogRow | undefined {
+    this.#checkRevision(revision);
+    const found = this.#statements.findAt.get(kind, name, revision);
+    return found === undefined ? undefined : rowOf(found);
+  }
+
   list(options: { readonly kind?: Kind; readonly at?: number } = {}): LogList {
     const revision = options.at ?? this.revision();
     this.#checkRevision(revision);
@@ -196,6 +202,9 @@ function prepare(database: Database) {
     setFact: database.prepare("UPDATE facts SET value = ? WHERE name = ?"),
     keep: database.prepare("INSERT OR REPLACE INTO facts VALUES (?, ?)"),
     find: database.prepare("SELECT * FROM rows WHERE kind = ? AND name = ? ORDER BY revision DESC LIMIT 1"),
+    findAt: database.prepare(
+      "SELECT * FROM rows WHERE kind = ? AND name = ? AND revision <= ? ORDER BY revision DESC LIMIT 1",
+    ),
     list: database.prepare(
       `SELECT rows.* FROM rows JOIN (${NEWEST_AT}) AS newest USING (revision) WHERE deleted = 0 ORDER BY rows.kind, rows.name`,
     ),

@@ -1,15 +1,18 @@
-/** Distributes the log per pool: each batch is encoded and signed once for all nodes of the pool. */
+/** Distributes the log per pool: each row is parsed once for all pools, each batch encoded and signed once for all nodes of one. */
 import { encodePoolBatch } from "#contracts/codec/pool-batch.ts";
 import { POOL_BATCH_CONTEXT, type PoolBatch, type Watermark } from "#domain/desired-state.ts";
 import { isFailure } from "#domain/failure.ts";
 import { type SigningKey, signBytes } from "#platform/identity/signatures.ts";
 import type { ResourceLog } from "../log/resource-log.ts";
-import { PoolSet } from "./pool-set.ts";
+import { type Everything, keyOf, type ParsedRow, type Past, PoolSet, parseRow } from "./pool-set.ts";
 
 /** A node further behind than this gets a snapshot. */
-const CATCH_UP_ROWS_MAX = 2000;
+export const CATCH_UP_ROWS_MAX = 2000;
 /** Rows read from the log at once. */
 const ADVANCE_ROWS = 1000;
+/** A pool's newest batches, for nodes that were away shortly: what all of them lack is signed already. */
+export const RECENT_BATCHES_MAX = 64;
+const RECENT_BYTES_MAX = 256 * 1024;
 
 export interface Envelope {
   readonly payload: Uint8Array;
@@ -21,22 +24,39 @@ export interface Subscriber {
   push(envelope: Envelope): void;
 }
 
+/** A batch that was sent, and what the node it continues holds. */
+interface Recent {
+  readonly from: number;
+  readonly setDigest: string;
+  readonly envelope: Envelope;
+}
+
 interface Channel {
   set: PoolSet;
   readonly subscribers: Set<Subscriber>;
+  /** In order; each continues the one before. */
+  recent: Recent[];
   /** Of the set's revision; made when first asked for. */
   snapshot: readonly Envelope[] | undefined;
+  /** What was made last for one who was away longer: its siblings mostly lack the same. */
+  catchUp: { readonly key: string; readonly envelopes: readonly Envelope[] } | undefined;
 }
 
 export class Distribution {
   readonly #log: ResourceLog;
   readonly #streamKey: SigningKey;
+  /** All live resources at the revision. */
+  readonly #rows = new Map<string, ParsedRow>();
+  #revision = 0;
   /** One for each pool that a node of it has connected from since the start. */
   readonly #channels = new Map<string, Channel>();
 
   constructor(log: ResourceLog, streamKey: SigningKey) {
     this.#log = log;
     this.#streamKey = streamKey;
+    const { revision, rows } = log.list();
+    for (const row of rows) this.#rows.set(keyOf(row), parseRow(row));
+    this.#revision = revision;
   }
 
   /** Follows the log until the signal is aborted. */
@@ -48,7 +68,17 @@ export class Distribution {
 
   /** Brings every pool to the log's newest revision; what `run` does, and what precedes a compaction. */
   advance(): void {
-    for (const channel of this.#channels.values()) this.#advance(channel);
+    for (;;) {
+      const rows = this.#log.changesAfter(this.#revision, ADVANCE_ROWS).map(parseRow);
+      const to = rows.at(-1)?.revision;
+      if (to === undefined) return;
+      for (const row of rows) {
+        if (row.resource === undefined) this.#rows.delete(keyOf(row));
+        else this.#rows.set(keyOf(row), row);
+      }
+      this.#revision = to;
+      for (const channel of this.#channels.values()) this.#advance(channel, rows, to);
+    }
   }
 
   /** What the subscriber lacks is pushed before this returns, everything later as it comes. */
@@ -65,66 +95,85 @@ export class Distribution {
   }
 
   #channelOf(pool: string): Channel {
+    this.advance();
     const known = this.#channels.get(pool);
-    if (known !== undefined) {
-      this.#advance(known);
-      return known;
-    }
-    const set = new PoolSet(pool, this.#log.epoch, this.#log.list());
-    const channel: Channel = { set, subscribers: new Set(), snapshot: undefined };
+    if (known !== undefined) return known;
+    const set = new PoolSet(pool, this.#everything());
+    const channel: Channel = { set, subscribers: new Set(), recent: [], snapshot: undefined, catchUp: undefined };
     this.#channels.set(pool, channel);
     return channel;
   }
 
-  #advance(channel: Channel): void {
-    const { set, subscribers } = channel;
-    for (;;) {
-      const rows = this.#log.changesAfter(set.revision, ADVANCE_ROWS);
-      const to = rows.at(-1)?.revision;
-      if (to === undefined) return;
-      channel.snapshot = undefined;
-      if (set.hasOtherParent(rows)) {
-        this.#renew(channel);
-        return;
-      }
-      for (const batch of set.advance(rows, to)) {
-        const envelope = this.#sign(batch);
-        for (const subscriber of [...subscribers]) subscriber.push(envelope);
-      }
+  #everything(): Everything {
+    return { epoch: this.#log.epoch, revision: this.#revision, rows: this.#rows };
+  }
+
+  #advance(channel: Channel, rows: readonly ParsedRow[], to: number): void {
+    const { set } = channel;
+    if (set.hasOtherParent(rows)) {
+      this.#renew(channel);
+      return;
     }
+    let { revision: from, setDigest } = set;
+    for (const batch of set.advance(rows, to)) {
+      const envelope = this.#sign(batch);
+      channel.recent.push({ from, setDigest, envelope });
+      ({ to: from, setDigest } = batch);
+      channel.snapshot = undefined;
+      channel.catchUp = undefined;
+      for (const subscriber of [...channel.subscribers]) subscriber.push(envelope);
+    }
+    channel.recent = newest(channel.recent);
   }
 
   /** Everybody gets the whole: a pool gets another parent seldom. */
   #renew(channel: Channel): void {
-    channel.set = new PoolSet(channel.set.pool, this.#log.epoch, this.#log.list());
+    channel.set = new PoolSet(channel.set.pool, this.#everything());
+    channel.recent = [];
+    channel.snapshot = undefined;
+    channel.catchUp = undefined;
     for (const subscriber of [...channel.subscribers]) {
       for (const envelope of this.#snapshotOf(channel)) subscriber.push(envelope);
     }
   }
 
   #catchUp(channel: Channel, watermark: Watermark | undefined): readonly Envelope[] {
-    const { set } = channel;
+    const { set, recent } = channel;
     if (watermark === undefined || watermark.epoch !== this.#log.epoch || watermark.revision > set.revision) {
       return this.#snapshotOf(channel);
     }
-    if (watermark.revision === set.revision) {
-      return watermark.setDigest === set.setDigest ? [] : this.#snapshotOf(channel);
+    const { revision, setDigest } = watermark;
+    if (revision === set.revision) return setDigest === set.setDigest ? [] : this.#snapshotOf(channel);
+    const at = recent.findIndex((batch) => batch.from === revision && batch.setDigest === setDigest);
+    if (at >= 0) return recent.slice(at).map(({ envelope }) => envelope);
+    const key = `${revision}/${setDigest}`;
+    if (channel.catchUp?.key !== key) {
+      channel.catchUp = { key, envelopes: this.#changesSince(watermark, set) ?? this.#snapshotOf(channel) };
     }
-    return this.#changesSince(watermark, set) ?? this.#snapshotOf(channel);
+    return channel.catchUp.envelopes;
   }
 
   /** `undefined` where the past is compacted, too long ago, or not what the node holds. */
   #changesSince(watermark: Watermark, set: PoolSet): readonly Envelope[] | undefined {
     try {
-      const past = new PoolSet(set.pool, this.#log.epoch, this.#log.list({ at: watermark.revision }));
-      if (past.setDigest !== watermark.setDigest) return undefined;
-      const rows = this.#log.changesAfter(watermark.revision, CATCH_UP_ROWS_MAX + 1);
-      if (rows.length > CATCH_UP_ROWS_MAX || past.hasOtherParent(rows)) return undefined;
-      return past.advance(rows, set.revision).map((batch) => this.#sign(batch));
+      const rows = this.#log.changesAfter(watermark.revision, CATCH_UP_ROWS_MAX + 1).map(parseRow);
+      if (rows.length > CATCH_UP_ROWS_MAX) return undefined;
+      return set.changesSince(watermark, this.#pastOf(rows, watermark.revision))?.map((batch) => this.#sign(batch));
     } catch (error) {
       if (isFailure(error, "revision-compacted")) return undefined;
       throw error;
     }
+  }
+
+  #pastOf(rows: readonly ParsedRow[], revision: number): Past {
+    const past = new Map<string, { before: ParsedRow | undefined; now: ParsedRow }>();
+    for (const now of rows) {
+      const key = keyOf(now);
+      const known = past.get(key);
+      const before = known === undefined ? this.#log.findAt(now.kind, now.name, revision) : undefined;
+      past.set(key, { before: known === undefined ? before && parseRow(before) : known.before, now });
+    }
+    return past;
   }
 
   #snapshotOf(channel: Channel): readonly Envelope[] {
@@ -137,4 +186,13 @@ export class Distribution {
     const signature = signBytes(POOL_BATCH_CONTEXT, payload, this.#streamKey);
     return { payload, signature, keyId: this.#streamKey.keyId };
   }
+}
+
+function newest(recent: readonly Recent[]): Recent[] {
+  let bytes = 0;
+  const first = recent.findLastIndex(({ envelope }, index) => {
+    bytes += envelope.payload.byteLength;
+    return bytes > RECENT_BYTES_MAX || recent.length - index > RECENT_BATCHES_MAX;
+  });
+  return recent.slice(first + 1);
 }

@@ -5,7 +5,9 @@ import { fromWatermark } from "#contracts/codec/pool-batch.ts";
 import { type NodeMessage, NodeSync, type OriginMessageSchema } from "#contracts/generated/perigee/v1/node_pb.js";
 import { Failure } from "#domain/failure.ts";
 import type { Clock } from "#platform/clock.ts";
-import { listenTo, PeerLink } from "#platform/grpc/peer-link.ts";
+import { shareEncoding } from "#platform/grpc/definition.ts";
+import { Heartbeat } from "#platform/grpc/heartbeat.ts";
+import { listenTo, PeerLink, PING_MS } from "#platform/grpc/peer-link.ts";
 import { type Call, type ServiceEntry, serviceOf } from "#platform/grpc/server.ts";
 import type { PeerIdentity } from "#platform/identity/peer.ts";
 import type { Members } from "../enrolment/members.ts";
@@ -35,18 +37,20 @@ export interface NodeSyncParts {
 export function nodeSyncService(parts: NodeSyncParts): ServiceEntry {
   /** By node name: the newest connection of an identity wins. */
   const links = new Map<string, PeerLink<Outgoing>>();
-  return serviceOf(NodeSync, { connect: (messages, call) => serve(parts, links, messages, call) });
+  const heartbeat = new Heartbeat(parts.clock, PING_MS);
+  return serviceOf(NodeSync, { connect: (messages, call) => serve({ ...parts, links, heartbeat }, messages, call) });
 }
 
 async function* serve(
-  parts: NodeSyncParts,
-  links: Map<string, PeerLink<Outgoing>>,
+  parts: NodeSyncParts & { readonly links: Map<string, PeerLink<Outgoing>>; readonly heartbeat: Heartbeat },
   messages: AsyncIterable<NodeMessage>,
   call: Call,
 ): AsyncGenerator<Outgoing> {
+  const { links } = parts;
   const peer = parts.members.check(call.peer, ["edge"]);
   using link = new PeerLink<Outgoing>({
     clock: parts.clock,
+    heartbeat: parts.heartbeat,
     signal: call.signal,
     ping: (nonce, sentAtMs) => ({ message: { case: "ping", value: { nonce, sentAtMs } } }),
     check: () => void parts.members.check(peer, ["edge"]),
@@ -58,7 +62,7 @@ async function* serve(
   }
   links.set(peer.name, link);
   using cleanup = new DisposableStack();
-  cleanup.use(parts.members.onChange(() => void link.recheck()));
+  cleanup.use(parts.members.onChange(peer.name, () => void link.recheck()));
   cleanup.defer(() => {
     if (links.get(peer.name) !== link) return;
     links.delete(peer.name);
@@ -73,8 +77,19 @@ async function* serve(
   yield* link.messages();
 }
 
+/** One message for all nodes of a pool. */
+const MESSAGES = new WeakMap<Envelope, Outgoing>();
+
+function messageOf(envelope: Envelope): Outgoing {
+  const known = MESSAGES.get(envelope);
+  if (known !== undefined) return known;
+  const message = shareEncoding<Outgoing>({ message: { case: "batch", value: envelope } });
+  MESSAGES.set(envelope, message);
+  return message;
+}
+
 function subscriberOf(link: PeerLink<Outgoing>): Subscriber {
-  return { push: (value: Envelope) => link.push({ message: { case: "batch", value } }) };
+  return { push: (envelope) => link.push(messageOf(envelope)) };
 }
 
 interface Stream {

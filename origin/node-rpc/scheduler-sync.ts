@@ -15,7 +15,8 @@ import { ALL_POOLS } from "#domain/desired-state.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
 import { WRITER_BY_KIND } from "#domain/resource.ts";
 import type { Clock } from "#platform/clock.ts";
-import { listenTo, PeerLink } from "#platform/grpc/peer-link.ts";
+import { Heartbeat } from "#platform/grpc/heartbeat.ts";
+import { listenTo, PeerLink, PING_MS } from "#platform/grpc/peer-link.ts";
 import { type Call, type ServiceEntry, serviceOf } from "#platform/grpc/server.ts";
 import type { Members } from "../enrolment/members.ts";
 import type { ResourceLog } from "../log/resource-log.ts";
@@ -41,7 +42,10 @@ export interface SchedulerSyncParts {
 
 export function schedulerSyncService(parts: SchedulerSyncParts): ServiceEntry {
   const lease = new SlowLoopLease();
-  return serviceOf(SchedulerSync, { connect: (messages, call) => serve(parts, lease, messages, call) });
+  const heartbeat = new Heartbeat(parts.clock, PING_MS);
+  return serviceOf(SchedulerSync, {
+    connect: (messages, call) => serve({ ...parts, lease, heartbeat }, messages, call),
+  });
 }
 
 /** Held by the replica that has been connected longest: one slow loop writes. */
@@ -66,28 +70,28 @@ class SlowLoopLease {
 }
 
 async function* serve(
-  parts: SchedulerSyncParts,
-  lease: SlowLoopLease,
+  parts: SchedulerSyncParts & { readonly lease: SlowLoopLease; readonly heartbeat: Heartbeat },
   messages: AsyncIterable<SchedulerMessage>,
   call: Call,
 ): AsyncGenerator<Outgoing> {
   const peer = parts.members.check(call.peer, ["scheduler"]);
   using link: Link = new PeerLink<Outgoing>({
     clock: parts.clock,
+    heartbeat: parts.heartbeat,
     signal: call.signal,
     ping: (nonce, sentAtMs) => ({ message: { case: "ping", value: { nonce, sentAtMs } } }),
     check: () => void parts.members.check(peer, ["scheduler"]),
   });
   using cleanup = new DisposableStack();
-  cleanup.use(parts.members.onChange(() => void link.recheck()));
+  cleanup.use(parts.members.onChange(peer.name, () => void link.recheck()));
   cleanup.defer(() => {
-    lease.remove(link);
+    parts.lease.remove(link);
     parts.observed.setLink(peer.name, peer.pool, false, parts.clock.nowMs());
     parts.events.linkDown(peer);
   });
   parts.observed.setLink(peer.name, peer.pool, true, parts.clock.nowMs());
   parts.events.linkUp(peer);
-  listenTo(messages, link, (message) => take(parts, { link, lease, cleanup }, message));
+  listenTo(messages, link, (message) => take(parts, { link, lease: parts.lease, cleanup }, message));
   yield* link.messages();
 }
 

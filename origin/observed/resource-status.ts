@@ -1,6 +1,6 @@
 /** What is observed of a resource, joined for the API and the status page. Pure. */
 import type { AgentStatus, NodeState } from "#domain/fleet/node.ts";
-import type { AnyResource, Resource } from "#domain/resource.ts";
+import { type AnyResource, belongsToPool, type Resource } from "#domain/resource.ts";
 import type { ObservedNode } from "./observed-nodes.ts";
 
 export interface FleetFacts {
@@ -37,7 +37,7 @@ export interface PoolResourceStatus {
   readonly slotsTotal: number;
 }
 
-/** How far a change has come: edges whose set has it, of those that are enrolled. */
+/** How far a change has come: edges whose set has it, of those that are enrolled in a pool that gets it. */
 export interface AppliedStatus {
   readonly appliedBy: number;
   readonly edges: number;
@@ -108,8 +108,9 @@ function isOfflineReady(status: ObservedNode["status"]): boolean {
   return status?.conditions.some(({ type, status: holds }) => type === "OfflineReady" && holds) === true;
 }
 
-function appliedStatus({ metadata }: AnyResource, { nodes, observed }: FleetFacts): AppliedStatus {
-  const edges = nodes.filter(({ spec }) => spec.role === "edge");
+function appliedStatus(resource: AnyResource, { nodes, observed }: FleetFacts): AppliedStatus {
+  const { metadata } = resource;
+  const edges = nodes.filter(({ spec }) => spec.role === "edge" && belongsToPool(resource, spec.pool));
   const applied = edges.filter((edge) =>
     observed.some(
       ({ node, status }) => node === edge.metadata.name && (status?.appliedRevision ?? 0) >= metadata.resourceVersion,

@@ -3,7 +3,7 @@ import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { type CallOptions, Client, type ClientDuplexStream, credentials, Metadata } from "@grpc/grpc-js";
 import { type Address, formatAddress } from "../address.ts";
 import { type InputInit, MESSAGE_BYTES_MAX, methodDefinitionOf, type Output } from "./definition.ts";
-import { KEEPALIVE_MS, KEEPALIVE_TIMEOUT_MS } from "./server.ts";
+import { IDLE_KEEPALIVE_MS, KEEPALIVE_MS, KEEPALIVE_TIMEOUT_MS } from "./server.ts";
 import { toFailure } from "./status.ts";
 
 export interface ClientTls {
@@ -33,16 +33,22 @@ export type GrpcClient<S extends DescService> = {
 /** Connects when first called. Everything thrown is a Failure. */
 export function createGrpcClient<S extends DescService>(
   service: S,
-  options: { readonly address: Address; readonly tls: ClientTls },
+  options: {
+    readonly address: Address;
+    readonly tls: ClientTls;
+    /** Every call is ended by what it carries when the server is silent. */
+    readonly pingsItself?: boolean;
+  },
 ): GrpcClient<S> {
   const client = new Client(formatAddress(options.address), credentialsOf(options.tls), {
     "grpc.ssl_target_name_override": options.tls.serverName,
     "grpc.default_authority": options.tls.serverName,
     "grpc.max_receive_message_length": MESSAGE_BYTES_MAX,
     "grpc.max_send_message_length": MESSAGE_BYTES_MAX,
-    "grpc.keepalive_time_ms": KEEPALIVE_MS,
+    "grpc.keepalive_time_ms": options.pingsItself === true ? IDLE_KEEPALIVE_MS : KEEPALIVE_MS,
     "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
     "grpc.use_local_subchannel_pool": 1,
+    "grpc.enable_channelz": 0,
     "grpc.enable_http_proxy": 0,
   });
   const methods = Object.fromEntries(

@@ -34,6 +34,21 @@ export function methodDefinitionOf(service: DescService, method: DescMethod): An
   };
 }
 
+/** Messages that go to many: their bytes once they have been encoded. */
+const SHARED = new WeakMap<object, Buffer | undefined>();
+
+/** This very message is sent on many streams, and not changed: it is encoded once. */
+export function shareEncoding<T extends object>(message: T): T {
+  SHARED.set(message, undefined);
+  return message;
+}
+
 function serializerOf(schema: DescMessage): (message: object) => Buffer {
-  return (message) => Buffer.from(toBinary(schema, create(schema, { ...message })));
+  const encode = (message: object) => Buffer.from(toBinary(schema, create(schema, { ...message })));
+  return (message) => {
+    if (!SHARED.has(message)) return encode(message);
+    const bytes = SHARED.get(message) ?? encode(message);
+    SHARED.set(message, bytes);
+    return bytes;
+  };
 }

@@ -1,18 +1,21 @@
 import t from "tap";
 import { isFailure } from "#domain/failure.ts";
 import { VirtualClock } from "../../test/simulation/virtual-clock.ts";
-import { LINK_MESSAGES_MAX, listenTo, PeerLink, SILENCE_MS_MAX } from "./peer-link.ts";
+import { Heartbeat } from "./heartbeat.ts";
+import { LINK_MESSAGES_MAX, listenTo, PeerLink, PING_MS, SILENCE_MS_MAX } from "./peer-link.ts";
 
 const start = (check: () => void = () => undefined) => {
   const clock = new VirtualClock();
-  const link = new PeerLink<bigint>({ clock, signal: new AbortController().signal, ping: (nonce) => nonce, check });
+  const heartbeat = new Heartbeat(clock, PING_MS);
+  const { signal } = new AbortController();
+  const link = new PeerLink<bigint>({ clock, heartbeat, signal, ping: (nonce) => nonce, check });
   return { clock, link };
 };
 
 const codeOf = ({ signal }: PeerLink<bigint>) => (isFailure(signal.reason) ? signal.reason.code : signal.reason);
 
 t.test("a peer is pinged, and ended within ten seconds of its last word, whenever that was", async (t) => {
-  for (const lastWordMs of [0, 100, 2_999, 3_001]) {
+  for (const lastWordMs of [0, 100, 3_999, 4_001]) {
     const { clock, link } = start();
     await clock.advance(lastWordMs);
     link.heard();
@@ -34,7 +37,7 @@ t.test("a peer that is no member any more, or reads nothing, is ended", async (t
   });
   link.heard();
   isMember = false;
-  await clock.advance(3_000);
+  await clock.advance(PING_MS);
   t.match(link.signal.reason, { message: "no member" });
   const slow = start().link;
   for (let count = 0; count < LINK_MESSAGES_MAX; count += 1) slow.push(1n);

@@ -2,16 +2,18 @@
 import { Failure } from "#domain/failure.ts";
 import type { Clock } from "../clock.ts";
 import { BoundedQueue } from "../concurrency/bounded-queue.ts";
+import type { Heartbeat } from "./heartbeat.ts";
 
-export const PING_MS = 3000;
-/** Three lost pings, looked for every second: a peer is known to be gone in at most 10 s. */
+export const PING_MS = 4000;
+/** Two lost pings: a peer is known to be gone in at most 10 s. */
 export const SILENCE_MS_MAX = 9000;
-const CHECK_MS = 1000;
 /** A peer that reads slower than its state changes connects again and takes a snapshot. */
 export const LINK_MESSAGES_MAX = 1024;
 
 export interface PeerLinkOptions<T> {
   readonly clock: Clock;
+  /** Of the service, with `PING_MS`. */
+  readonly heartbeat: Heartbeat;
   readonly signal: AbortSignal;
   readonly ping: (nonce: bigint, sentAtMs: bigint) => T;
   /** Throws when the peer may no longer be served; asked at each ping. */
@@ -22,7 +24,7 @@ export class PeerLink<T> implements Disposable {
   readonly #queue = new BoundedQueue<T>(LINK_MESSAGES_MAX);
   readonly #ending = new AbortController();
   readonly #options: PeerLinkOptions<T>;
-  readonly #timers = new DisposableStack();
+  readonly #beating: Disposable;
   readonly signal: AbortSignal;
   #lastHeardMs: number;
   #nonce = 0n;
@@ -31,8 +33,10 @@ export class PeerLink<T> implements Disposable {
     this.#options = options;
     this.#lastHeardMs = options.clock.monotonicMs();
     this.signal = AbortSignal.any([options.signal, this.#ending.signal]);
-    this.#timers.use(options.clock.every(CHECK_MS, () => this.#checkSilence()));
-    this.#timers.use(options.clock.every(PING_MS, () => this.#ping()));
+    this.#beating = options.heartbeat.add({
+      beat: () => this.#ping(),
+      look: (nowMs) => this.#checkSilence(nowMs),
+    });
   }
 
   get hasRoom(): boolean {
@@ -70,13 +74,13 @@ export class PeerLink<T> implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#timers.dispose();
+    this.#beating[Symbol.dispose]();
     this.#queue.close();
     this.end(new Failure("unavailable", "the link has ended", { retryable: true }));
   }
 
-  #checkSilence(): void {
-    if (this.#options.clock.monotonicMs() - this.#lastHeardMs < SILENCE_MS_MAX) return;
+  #checkSilence(nowMs: number): void {
+    if (nowMs - this.#lastHeardMs < SILENCE_MS_MAX) return;
     this.end(new Failure("unavailable", `the peer was silent for ${SILENCE_MS_MAX} ms`, { retryable: true }));
   }
 

@@ -21,6 +21,7 @@ import { toServiceError } from "./status.ts";
 /** A peer that answers no ping for this long is gone (DESIGN: dead in at most 10 s). */
 export const KEEPALIVE_MS = 4000;
 export const KEEPALIVE_TIMEOUT_MS = 4000;
+export const IDLE_KEEPALIVE_MS = 60_000;
 /** A connection on which nobody calls is closed: a stranger, who gets no call through, holds none for longer. */
 export const CONNECTION_IDLE_MS_MAX = 60_000;
 /** A graceful stop waits this long for calls to end. */
@@ -75,16 +76,20 @@ export async function startGrpcServer(options: {
   readonly tls: ServerTls;
   readonly services: readonly ServiceEntry[];
   readonly clock: Clock;
+  /** Every call has pings of its own (`PeerLink`): those of HTTP/2 come once a minute, so that an idle link costs little. */
+  readonly pingsItself?: boolean;
   /** Told of each call that ends with an error, refused ones among them. */
   readonly onFailed?: (error: unknown) => void;
 }): Promise<GrpcServer> {
   const server = new Server({
     "grpc.max_receive_message_length": MESSAGE_BYTES_MAX,
     "grpc.max_send_message_length": MESSAGE_BYTES_MAX,
-    "grpc.keepalive_time_ms": KEEPALIVE_MS,
+    "grpc.keepalive_time_ms": options.pingsItself === true ? IDLE_KEEPALIVE_MS : KEEPALIVE_MS,
     "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
     "grpc.keepalive_permit_without_calls": 1,
     "grpc.max_connection_idle_ms": CONNECTION_IDLE_MS_MAX,
+    // Its trackers are memory for each connection and work for each message, and nobody asks for them.
+    "grpc.enable_channelz": 0,
   });
   const { onFailed = () => undefined, tls } = options;
   const reception = { isForPeers: tls.clientCertificate === "required", onFailed };

@@ -1,5 +1,6 @@
 /** Parses resources as operators write them and as the log stores them; every fault at once. */
 import Type, { type TProperties, type TSchema } from "typebox";
+import { Compile } from "typebox/compile";
 import { Value } from "typebox/value";
 import { Failure } from "#domain/failure.ts";
 import type { Labels } from "#domain/placement/labels.ts";
@@ -71,6 +72,9 @@ export function storedSchemaOf(kind: Kind, spec: TSchema = SPEC_SCHEMAS[kind], j
 
 const INPUT_SCHEMAS = new Map(KINDS.map((kind) => [kind, inputSchemaOf(kind)]));
 const STORED_SCHEMAS = new Map(KINDS.map((kind) => [kind, storedSchemaOf(kind)]));
+/** Compiling a check takes as long as this many interpreted ones (3 ms, 70 µs; then 2 µs each): a small set starts without. */
+const CHECKS_BEFORE_COMPILING = 50;
+const STORED_CHECKS = new Map(KINDS.map((kind) => [kind, storedCheckOf(kind)]));
 
 /** Applies defaults, then says everything that is wrong. `nowMs` is the time of a purge that gives none. */
 export function parseResourceInput(value: unknown, { nowMs }: { readonly nowMs?: number } = {}): ParsedInput {
@@ -139,5 +143,16 @@ function hasSpec(value: unknown): value is KindAndSpec {
 
 function isStored(value: unknown): value is AnyResource {
   const kind = kindOf(value);
-  return kind !== undefined && Value.Check(STORED_SCHEMAS.get(kind) ?? Type.Never(), value);
+  return kind !== undefined && STORED_CHECKS.get(kind)?.(value) === true;
+}
+
+function storedCheckOf(kind: Kind): (value: unknown) => boolean {
+  const schema = STORED_SCHEMAS.get(kind) ?? Type.Never();
+  let checks = 0;
+  let compiled: ReturnType<typeof Compile> | undefined;
+  return (value) => {
+    checks += 1;
+    if (checks > CHECKS_BEFORE_COMPILING) compiled ??= Compile(schema);
+    return compiled === undefined ? Value.Check(schema, value) : compiled.Check(value);
+  };
 }

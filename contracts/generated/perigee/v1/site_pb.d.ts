@@ -395,7 +395,7 @@ export declare const SessionEndedSchema: GenMessage<SessionEnded>;
 export declare const SiteControl: GenService<{
   /**
    * One stream an agent and edge. Order: the agent's hello, then what it lacks of the pool's set, then anything.
-   * The edge pings at the hello and every 3 s, and ends the stream 9 s after the agent's last word, whatever that was; an agent may do
+   * The edge pings at the hello and every 4 s, and ends the stream 9 s after the agent's last word, whatever that was; an agent may do
    * the same. What a side cannot serve it ends the stream with: a status that carries a Failure code. Of two streams
    * of one name the newer stands, and an incarnation that was replaced so is refused from then on.
    *

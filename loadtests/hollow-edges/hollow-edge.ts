@@ -1,0 +1,120 @@
+/** An edge of which only the sync client is there: the production link and set over a database in memory, no cache. */
+
+import type { NodeStatus } from "#domain/fleet/node.ts";
+import { POOL_SET_MIGRATIONS, PoolSet } from "#edge-node/desired-state/pool-set.ts";
+import { OriginLink } from "#edge-node/link/origin-link.ts";
+import { REPORT_QUEUE_MIGRATIONS, ReportQueue } from "#edge-node/reports/report-queue.ts";
+import type { Address } from "#platform/address.ts";
+import type { Clock } from "#platform/clock.ts";
+import type { ClientTls } from "#platform/grpc/client.ts";
+import type { TrustedKeys } from "#platform/identity/signatures.ts";
+import type { Random } from "#platform/random.ts";
+import { type Database, openDatabase } from "#platform/sqlite/database.ts";
+
+export interface HollowEdgeOptions {
+  readonly name: string;
+  readonly pool: string;
+  readonly address: Address;
+  readonly tls: ClientTls;
+  readonly keys: TrustedKeys;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly onApplied: (revision: number) => void;
+  /** A link that stood has ended. */
+  readonly onDown: () => void;
+  /** What went wrong with it, or with what came by it. */
+  readonly onFault: (message: string) => void;
+}
+
+export class HollowEdge implements AsyncDisposable {
+  readonly #options: HollowEdgeOptions;
+  readonly #databases = [POOL_SET_MIGRATIONS, REPORT_QUEUE_MIGRATIONS].map((migrations) =>
+    openDatabase(":memory:", { migrations, durability: "normal" }),
+  ) as [Database, Database];
+  readonly #set: PoolSet;
+  readonly #reports: ReportQueue;
+  #link: OriginLink | undefined;
+  #isUp = false;
+
+  constructor(options: HollowEdgeOptions) {
+    this.#options = options;
+    const { pool, keys, clock } = options;
+    const [desired, reports] = this.#databases;
+    this.#set = new PoolSet(desired, { pool, keys: () => keys });
+    this.#reports = new ReportQueue(reports, { clock, onDropped: () => undefined });
+  }
+
+  get name(): string {
+    return this.#options.name;
+  }
+
+  get isUp(): boolean {
+    return this.#isUp;
+  }
+
+  get revision(): number {
+    return this.#set.watermark?.revision ?? 0;
+  }
+
+  /** What was applied stays; the link is made as after a start. Resolves when it stands. */
+  connect(): Promise<void> {
+    const standing = Promise.withResolvers<void>();
+    const { address, tls, clock, random, name, onApplied, onDown, onFault } = this.#options;
+    this.#link ??= new OriginLink({
+      address,
+      tls: () => tls,
+      incarnation: `${name}-1`,
+      softwareVersion: "hollow",
+      set: this.#set,
+      reports: this.#reports,
+      status: () => this.#status(),
+      onBatch: () => onApplied(this.revision),
+      onUp: () => {
+        this.#isUp = true;
+        standing.resolve();
+      },
+      onDown: () => {
+        this.#isUp = false;
+        onDown();
+      },
+      events: {
+        batchRefused: ({ message }) => onFault(message),
+        originRefused: (_code, message) => onFault(message),
+        linkFailed: ({ message }) => onFault(message),
+      },
+      clock,
+      random,
+    });
+    return standing.promise;
+  }
+
+  async disconnect(): Promise<void> {
+    const link = this.#link;
+    this.#link = undefined;
+    await link?.[Symbol.asyncDispose]();
+    this.#isUp = false;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.disconnect();
+    for (const database of this.#databases) database.close();
+  }
+
+  #status(): NodeStatus {
+    const { name } = this.#options;
+    return {
+      incarnation: `${name}-1`,
+      softwareVersion: "hollow",
+      contentUrl: "https://192.0.2.1:443",
+      hostname: `${name}.edge.test`,
+      epoch: this.#set.watermark?.epoch ?? 0,
+      appliedRevision: this.revision,
+      storeBytesUsed: 0,
+      storeBytesMax: 1_000_000_000,
+      certificateExpiresAtMs: 0,
+      conditions: [{ type: "OfflineReady", status: true, reason: "Ready", message: "", sinceMs: 0 }],
+      sites: [],
+      agents: [],
+    };
+  }
+}
