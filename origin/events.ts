@@ -14,6 +14,7 @@ export function createEvents(logger: Logger, metrics: Metrics) {
   const apiRefused = metrics.counter("api_refusals_total", "Operator requests refused, by code", ["code"]);
   const expiry = metrics.gauge("certificate_expires_timestamp_seconds", "When the origin's own certificate expires");
   const twice = metrics.counter("identity_twice_total", "Two processes connected with one identity");
+  const putOff = metrics.counter("links_put_off_total", "Nodes told to connect later, because many did at once");
   const collected = metrics.counter("collected_bytes_total", "Bytes of blobs collected");
   return {
     enrolled(identity: PeerIdentity) {
@@ -45,6 +46,10 @@ export function createEvents(logger: Logger, metrics: Metrics) {
     identityTwice(peer: PeerIdentity) {
       twice.inc();
       logger.warn({ ...peer }, "a second process has connected with this identity, the older one is cut");
+    },
+    linkPutOff(retryAfterSeconds: number) {
+      putOff.inc();
+      logger.debug({ retryAfterSeconds }, "a node was told to connect later");
     },
     delivered: (bytes: number) => delivered.inc(bytes),
     deliveryRefused: (code: string) => refused.inc({ code }),

@@ -160,7 +160,7 @@ class Connection implements Disposable {
     this.sendReports();
     for await (const message of client.connect(this.#outgoing(), { signal: this.#signal })) {
       this.#lastHeardMs = clock.monotonicMs();
-      this.#rise();
+      if (message.message.case !== "refusal") this.#rise();
       this.#take(message);
     }
   }

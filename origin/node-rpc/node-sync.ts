@@ -14,6 +14,7 @@ import type { Members } from "../enrolment/members.ts";
 import type { PeerAddresses } from "../enrolment/peer-addresses.ts";
 import type { ObservedNodes } from "../observed/observed-nodes.ts";
 import type { Records } from "../records/records.ts";
+import { Admission } from "./admission.ts";
 import type { Distribution, Envelope, Subscriber } from "./distribution.ts";
 
 type Outgoing = MessageInitShape<typeof OriginMessageSchema>;
@@ -22,6 +23,7 @@ export interface LinkEvents {
   linkUp(peer: PeerIdentity): void;
   linkDown(peer: PeerIdentity): void;
   identityTwice(peer: PeerIdentity): void;
+  linkPutOff(retryAfterSeconds: number): void;
 }
 
 export interface NodeSyncParts {
@@ -38,7 +40,14 @@ export function nodeSyncService(parts: NodeSyncParts): ServiceEntry {
   /** By node name: the newest connection of an identity wins. */
   const links = new Map<string, PeerLink<Outgoing>>();
   const heartbeat = new Heartbeat(parts.clock, PING_MS);
-  return serviceOf(NodeSync, { connect: (messages, call) => serve({ ...parts, links, heartbeat }, messages, call) });
+  const admission = new Admission(parts.clock);
+  return serviceOf(NodeSync, {
+    connect: async function* (messages, call) {
+      const retryAfterSeconds = admission.ask();
+      if (retryAfterSeconds === 0) yield* serve({ ...parts, links, heartbeat }, messages, call);
+      else yield refusalOf(parts, retryAfterSeconds);
+    },
+  });
 }
 
 async function* serve(
@@ -75,6 +84,12 @@ async function* serve(
   const stream: Stream = { link, subscriber, cleanup, peerAddress: "unheard" };
   listenTo(messages, link, (message) => take(parts, peer, stream, message));
   yield* link.messages();
+}
+
+function refusalOf({ events }: NodeSyncParts, retryAfterSeconds: number): Outgoing {
+  events.linkPutOff(retryAfterSeconds);
+  const message = `too many nodes connect at once; try again in ${retryAfterSeconds} s`;
+  return { message: { case: "refusal", value: { code: "overloaded", message, retryAfterSeconds } } };
 }
 
 /** One message for all nodes of a pool. */
