@@ -6,6 +6,9 @@ import { type InputInit, MESSAGE_BYTES_MAX, methodDefinitionOf, type Output } fr
 import { IDLE_KEEPALIVE_MS, KEEPALIVE_MS, KEEPALIVE_TIMEOUT_MS } from "./server.ts";
 import { toFailure } from "./status.ts";
 
+/** Of the server may be under way: what is sent at once to a node that returns arrives in one round trip, not in one for each 64 KiB. */
+export const RECEIVE_WINDOW_BYTES_MAX = 2 * 1024 * 1024;
+
 export interface ClientTls {
   readonly authoritiesPem: string;
   /** Absent where the server asks for no certificate. */
@@ -46,6 +49,7 @@ export function createGrpcClient<S extends DescService>(
     "grpc.max_receive_message_length": MESSAGE_BYTES_MAX,
     "grpc.max_send_message_length": MESSAGE_BYTES_MAX,
     "grpc.keepalive_time_ms": options.pingsItself === true ? IDLE_KEEPALIVE_MS : KEEPALIVE_MS,
+    "grpc-node.flow_control_window": RECEIVE_WINDOW_BYTES_MAX,
     "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
     "grpc.use_local_subchannel_pool": 1,
     "grpc.enable_channelz": 0,

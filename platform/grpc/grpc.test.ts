@@ -1,15 +1,17 @@
+import { createSecureServer, type Settings } from "node:http2";
 import { create } from "@bufbuild/protobuf";
 import t, { type Test } from "tap";
 import { Enrolment } from "#contracts/generated/perigee/v1/enrolment_pb.js";
 import { BlobChunkSchema, SiteControl } from "#contracts/generated/perigee/v1/site_pb.js";
 import { Failure, isFailure } from "#domain/failure.ts";
 import { systemClock } from "../clock.ts";
+import { listen } from "../http/listening.ts";
 import { type Authority, createAuthority, createCertificateRequest, issueCertificate } from "../identity/authority.ts";
 import { formatPemChain } from "../identity/certificates.ts";
 import { type PeerIdentity, serverNameOf } from "../identity/peer.ts";
 import { exportPrivateKey, generateSigningKey } from "../identity/signatures.ts";
 import { systemRandom } from "../random.ts";
-import { type ClientTls, createGrpcClient } from "./client.ts";
+import { type ClientTls, createGrpcClient, RECEIVE_WINDOW_BYTES_MAX } from "./client.ts";
 import { type Implementation, type ServerTls, serviceOf, startGrpcServer } from "./server.ts";
 
 const options = { clock: systemClock, random: systemRandom, lifetimeMs: 3_600_000 };
@@ -261,3 +263,23 @@ t.test("new connections see a replaced certificate while an old one lives on", a
     "a client of another authority is refused after the change too",
   );
 });
+
+t.test(
+  "a client lets much be under way: on a long path a snapshot takes one round trip, not one for each 64 KiB",
+  async (t) => {
+    const authority = await createAuthority("authority", options);
+    const { keyPem, chainPem } = await pairFor(authority, edge);
+    const server = createSecureServer({ key: keyPem, cert: chainPem });
+    t.teardown(() => server.close());
+    const told = Promise.withResolvers<Settings>();
+    server.on("session", (session) => {
+      session.once("remoteSettings", told.resolve);
+      t.teardown(() => session.destroy());
+    });
+    const client = await connect(t, authority, await listen(server, { host: "127.0.0.1", port: 0 }));
+    const calling = collect(client.connect((async function* () {})(), limits()));
+    t.equal((await told.promise).initialWindowSize, RECEIVE_WINDOW_BYTES_MAX);
+    client[Symbol.dispose]();
+    await t.rejects(calling);
+  },
+);
