@@ -185,6 +185,7 @@ function nodeStateOf(config: EdgeConfig, parts: EdgeParts, { agents, secrets }: 
       isEmpty: set.resources.size === 0 && set.watermark === undefined,
     }),
     autonomySeconds: () => parts.view().autonomySeconds,
+    refusal: () => parts.link.refusal,
     certificateExpiresAtMs: () => identity.expiresAtMs,
     storeBytes: () => ({ used: folder.bytesUsed + store.usage().bytes, max: config.store.diskBytesMax }),
     sites: () => keeper.statuses(),
@@ -216,7 +217,15 @@ async function startLink(
       address: parseAddress(config.origin.nodeRpc),
       tls: () => identity.clientTls(ORIGIN_SERVER_NAME),
       status: () => state.status(),
+      events: {
+        ...events,
+        batchRefused(failure) {
+          link.refusal = failure;
+          events.batchRefused(failure);
+        },
+      },
       onBatch(envelope) {
+        link.refusal = undefined;
         const { mark } = parts.purges;
         parts.applySet();
         onApplied();

@@ -1,5 +1,5 @@
 /** What an edge does when its link, its upstream or a certificate fails, with a real origin. */
-import { writeFileSync } from "node:fs";
+import { cpSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
@@ -114,6 +114,44 @@ t.test("a pulled site is cached, purged by order, and served from disk with upst
   const cold = await startEdgeHere(t, settings);
   t.equal((await ask(cold)).body.toString(), "answer 2", "also the purge is not applied twice");
 });
+
+t.test(
+  "an origin restored from an older backup is refused, which status and readiness say, and the newest is served",
+  async (t) => {
+    const folder = testFolder(t);
+    const dataDir = join(folder, "origin");
+    const cloud = await startCloud(t, dataDir);
+    await api(cloud, "POST", "/v1/apply", { documents: [shop] });
+    await publish(cloud, "shop", { "/index.html": "one" });
+    const edge = await startEdgeHere(t, await joinSettings(cloud, folder, "near-1"));
+    const { content, admin } = edge.addresses;
+    await untilAnswer(() => get(content, "/"), hasBody("one"), "served");
+    await cloud.origin[Symbol.asyncDispose]();
+    const backup = join(folder, "backup");
+    cpSync(dataDir, backup, { recursive: true });
+    const second = await startCloud(t, dataDir, cloud);
+    await publish(second, "shop", { "/index.html": "two" });
+    await untilAnswer(() => get(content, "/"), hasBody("two"), "the second is served");
+    await second.origin[Symbol.asyncDispose]();
+    rmSync(dataDir, { recursive: true });
+    cpSync(backup, dataDir, { recursive: true });
+    const restored = await startCloud(t, dataDir, cloud);
+    const nodes = async () => {
+      const body = await api(restored, "GET", "/v1/nodes");
+      return { status: body.includes("BatchRefused") ? 200 : 0, headers: {}, body: Buffer.from(body) };
+    };
+    const told = await untilAnswer(nodes, ({ status }) => status === 200, "the node's status says that it refuses");
+    t.match(told.body.toString(), /refused, epoch-regressed: a batch to revision \d+, after \d+ of the same epoch/);
+    const ready = await get(admin, "/readyz");
+    t.match(
+      [ready.status, ready.body.toString()],
+      [200, /refused, epoch-regressed/],
+      "it serves, and says so there too",
+    );
+    t.match((await get(admin, "/metrics")).body.toString(), /batches_refused_total\{code="epoch-regressed"\} [1-9]/);
+    t.ok(hasBody("two")(await get(content, "/")));
+  },
+);
 
 t.test("a stranger's origin with the edge's address learns nothing and changes nothing", async (t) => {
   const folder = testFolder(t);
