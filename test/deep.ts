@@ -24,6 +24,11 @@ const SUITES: Readonly<Record<string, Suite>> = {
   conformance: { script: ["conformance"], minutesMax: 10, what: "http-cache-tests 0.4.5 against the stand-alone edge" },
   "conformance-store": { script: ["conformance", "--store"], minutesMax: 10, what: "the same, storing on disk too" },
   behaviour: { script: ["behaviour"], minutesMax: 10, what: "concurrency, outages, ranges over real sockets" },
+  faults: {
+    script: ["faults", "--kills", "1000"],
+    minutesMax: 120,
+    what: "outages, clocks, disks, backups; edge and origin killed 1,000 times",
+  },
   "torture-store": {
     script: ["torture:store", "--kills", "1000"],
     minutesMax: 30,

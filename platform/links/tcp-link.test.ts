@@ -5,9 +5,9 @@ import type { Address } from "#platform/address.ts";
 import { type Clock, systemClock } from "#platform/clock.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
 import {
-  type Link,
   startTcpLink,
   TCP_LINK_IN_FLIGHT_BYTES_MAX,
+  type TcpLink,
   type TcpLinkOptions,
 } from "#platform/links/tcp-link.ts";
 import { seededRandom } from "#platform/random.ts";
@@ -42,7 +42,7 @@ function watch(socket: Socket): Peer {
 async function setUp(t: Test, clock: Clock, path: Pick<TcpLinkOptions, "rttMs" | "lossRatio" | "rateBytesPerSecond">) {
   const accepted: Peer[] = [];
   const target = createServer({ allowHalfOpen: true }, (socket) => accepted.push(watch(socket)));
-  const link: Link = await startTcpLink({
+  const link: TcpLink = await startTcpLink({
     listen: ANY,
     target: await listen(target, ANY),
     clock,
@@ -166,6 +166,7 @@ t.test("a cut resets every connection and new ones until it is restored", async 
   const during = await dial();
   await until(() => during.closed, "a new connection is reset");
   t.equal(accepted.length, 1, "the target hears nothing of it");
+  t.equal(link.connectionsTaken, 2, "who waits for another dial sees it at the link");
   link.restore();
   const after = await dial();
   after.socket.write("b");

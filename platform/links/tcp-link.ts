@@ -31,6 +31,11 @@ export interface Link extends AsyncDisposable {
   restore(): void;
 }
 
+export interface TcpLink extends Link {
+  /** Since its start, refused ones included: who waits for a peer to dial again sees it here. */
+  readonly connectionsTaken: number;
+}
+
 type Passage =
   | { readonly kind: "open" }
   | { readonly kind: "bytes"; readonly bytes: Uint8Array }
@@ -175,7 +180,7 @@ function arrive(socket: Socket, passage: Passage, line: DelayLine<Passage>): boo
   }
 }
 
-export async function startTcpLink(options: TcpLinkOptions): Promise<Link> {
+export async function startTcpLink(options: TcpLinkOptions): Promise<TcpLink> {
   const wire: Wire = {
     forward: new LinkPath(options, options),
     backward: new LinkPath(options, options),
@@ -184,7 +189,9 @@ export async function startTcpLink(options: TcpLinkOptions): Promise<Link> {
   };
   const connections = new Set<Connection>();
   let state: LinkState = "up";
+  let connectionsTaken = 0;
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
+    connectionsTaken += 1;
     if (state === "cut" || connections.size >= TCP_LINK_CONNECTIONS_MAX) {
       client.on("error", () => undefined);
       client.resetAndDestroy();
@@ -208,6 +215,9 @@ export async function startTcpLink(options: TcpLinkOptions): Promise<Link> {
   const address = await listen(server, options.listen);
   return {
     address,
+    get connectionsTaken() {
+      return connectionsTaken;
+    },
     set: (changed) => {
       wire.forward.options = changed;
       wire.backward.options = changed;

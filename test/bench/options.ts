@@ -6,9 +6,10 @@ const MISUSED = 2;
 export function parseOptions<const Options extends NonNullable<ParseArgsConfig["options"]>>(
   help: string,
   options: Options,
+  allowPositionals = false,
 ) {
   try {
-    return parseArgs({ options });
+    return parseArgs({ options, allowPositionals });
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     console.error(`${error.message}\n\n${help}`);

@@ -27,7 +27,7 @@ export interface Prepared {
 }
 
 /** Publishes so many objects of 10 kB beside the end-to-end tests' content. */
-export async function prepareEdge(ground: Ground, objects: number): Promise<Prepared> {
+export async function prepareEdge(ground: Ground, objects: number, settings: object = {}): Promise<Prepared> {
   const upstream = await startUpstream(ground.t);
   const origin = await startOrigin(ground);
   const perigee = perigeeOf(origin);
@@ -42,7 +42,7 @@ export async function prepareEdge(ground: Ground, objects: number): Promise<Prep
   const file = join(ground.folder, "resources.yaml");
   writeFileSync(file, resources.join("\n---\n"));
   await perigee("apply", "-f", file);
-  const edge = await startEdge(ground, origin, "here");
+  const edge = await startEdge(ground, origin, "here", { settings });
   const folder = join(ground.folder, "release");
   const content = new Map([...writeContent(folder, 1), ...writeObjects(folder, objects)]);
   await perigee("publish", folder, "--site", SHOP.name);

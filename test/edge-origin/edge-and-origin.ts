@@ -38,12 +38,17 @@ export const document = (kind: string, name: string, spec: object) => ({
 });
 export const shop = document("Site", "shop", { hostnames: ["shop.example"], publish: {} });
 
-export interface Cloud {
+/** An origin as its operator reaches it. */
+export interface OperatorApi {
+  readonly origin: { readonly addresses: { readonly operatorApi: Address } };
+  readonly operatorToken: string;
+}
+
+export interface Cloud extends OperatorApi {
   readonly origin: RunningOrigin;
   readonly dataDir: string;
   /** For another start of the same origin: the addresses it had. */
   readonly listen: Record<string, string>;
-  readonly operatorToken: string;
 }
 
 /** `again`: the origin of an earlier start, at its old addresses. `more`: of its configuration. */
@@ -65,7 +70,7 @@ export async function startCloud(t: Test, dataDir: string, again?: Cloud, more: 
   return { origin, dataDir, listen, operatorToken };
 }
 
-export async function api(cloud: Cloud, method: string, path: string, body?: object | Buffer): Promise<string> {
+export async function api(cloud: OperatorApi, method: string, path: string, body?: object | Buffer): Promise<string> {
   const isRaw = Buffer.isBuffer(body);
   const type = isRaw ? "application/octet-stream" : "application/json";
   const response = await fetch(`http://${formatAddress(cloud.origin.addresses.operatorApi)}${path}`, {
@@ -85,7 +90,7 @@ export const digestOf = (bytes: string | Uint8Array) => createHash("sha256").upd
 
 /** Uploads and releases; gives the generation. */
 export async function publish(
-  cloud: Cloud,
+  cloud: OperatorApi,
   site: string,
   files: Readonly<Record<string, string | Buffer>>,
   more: object = {},
@@ -248,8 +253,12 @@ export async function untilAnswer(
 export const hasBody = (text: string | Buffer) => (answer: Answer) =>
   answer.status === 200 && answer.body.equals(Buffer.from(text));
 
+interface NodeApi extends OperatorApi {
+  readonly origin: { readonly addresses: Readonly<Record<"operatorApi" | "enrolment" | "nodeRpc", Address>> };
+}
+
 /** Writes resources as the scheduler that holds the lease. */
-export async function decide(cloud: Cloud, folder: string, resource: object): Promise<void> {
+export async function decide(cloud: NodeApi, folder: string, resource: object): Promise<void> {
   const answer: { token: string; pin: string } = JSON.parse(
     await api(cloud, "POST", "/v1/join-tokens", { role: "scheduler", name: "sched" }),
   );

@@ -11,7 +11,7 @@ import { bundleProgram } from "#deploy/programs/bundle.ts";
 import { type Address, formatAddress } from "#platform/address.ts";
 import { systemClock } from "#platform/clock.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
-import { type Link, startTcpLink } from "#platform/links/tcp-link.ts";
+import { startTcpLink, type TcpLink } from "#platform/links/tcp-link.ts";
 import { systemRandom } from "#platform/random.ts";
 
 const LOOPBACK = "127.0.0.1";
@@ -33,8 +33,9 @@ export interface Edge extends Member {
   readonly hostname: string;
   readonly content: Address;
   readonly admin: Address;
-  /** The edge's ways to the origin. */
-  readonly toCloud: readonly Link[];
+  readonly dataDir: string;
+  /** The edge's ways to the origin: enrolment, nodes, delivery. */
+  readonly toCloud: readonly TcpLink[];
 }
 
 export interface Origin extends Member {
@@ -106,14 +107,26 @@ export async function startScheduler(ground: Ground, origin: Origin, networks: s
   return Object.assign(member, { client });
 }
 
+export interface EdgeChoices {
+  /** `POOL-1` where absent. */
+  readonly name?: string;
+  /** Of its configuration, beside what every edge here has. */
+  readonly settings?: object;
+}
+
 /** One edge of the pool of that name, as it is deployed: its bundle. Its ways to the origin are links of no length. */
-export async function startEdge(ground: Ground, origin: Origin, pool: string): Promise<Edge> {
+export async function startEdge(
+  ground: Ground,
+  origin: Origin,
+  pool: string,
+  choices: EdgeChoices = {},
+): Promise<Edge> {
   const { t, folder } = ground;
-  const name = `${pool}-1`;
+  const { name = `${pool}-1` } = choices;
   const hostname = `${name}.edge.test`;
   const [content, site, siteEnrolment, admin] = await freeAddresses(4);
   const cloud: Record<string, string> = {};
-  const toCloud: Link[] = [];
+  const toCloud: TcpLink[] = [];
   for (const [part, target] of Object.entries(origin.listen)) {
     if (part === "operatorApi" || part === "admin") continue;
     const listenAt = { host: LOOPBACK, port: 0 };
@@ -131,10 +144,11 @@ export async function startEdge(ground: Ground, origin: Origin, pool: string): P
     listen: textsOf({ content, site, siteEnrolment, admin }),
     contentUrl: `http://${hostname}:${content.port}`,
     hostname,
+    ...choices.settings,
   });
   const member: Member = { spec: { ...spec, environmentFile: EDGE_ENVIRONMENT }, running: undefined };
   await start(ground, member);
-  return Object.assign(member, { name, hostname, content, admin, toCloud });
+  return Object.assign(member, { name, hostname, content, admin, toCloud, dataDir: join(folder, name) });
 }
 
 /** Waits until it is ready. */
@@ -167,7 +181,7 @@ function keep(t: Lasting, member: Member, program: RunningProgram): void {
  * For how long the machine ran others while the member's main thread was ready to run, since its start: what a busy
  * machine adds to its times. 0 where the system does not say (proc(5), schedstat).
  */
-export function withheldMs({ running }: Member): number {
+export function withheldMs({ running }: { readonly running: { readonly pid: number } | undefined }): number {
   const file = `/proc/${running?.pid}/schedstat`;
   const [, waitedNs = "0"] = existsSync(file) ? readFileSync(file, "utf8").split(" ") : [];
   return Number(waitedNs) / 1e6;
