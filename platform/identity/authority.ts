@@ -27,8 +27,8 @@ export const AUTHORITY_LIFETIME_MS = 3652 * 86_400_000;
 export const NODE_CERTIFICATE_LIFETIME_MS = 30 * 86_400_000;
 /** A scheduler's placements are trusted offline, so a stolen key must die soon. */
 export const SCHEDULER_CERTIFICATE_LIFETIME_MS = 86_400_000;
-/** Clocks of nodes may be behind by this. */
-const BACKDATE_MS = 300_000;
+/** Clocks of nodes may be behind by this: the hour of summer time, and what they drift. */
+const BACKDATE_MS = 2 * 3_600_000;
 /** RFC 5280 section 4.1.2.2: positive, at most 20 octets. */
 const SERIAL_BYTES = 16;
 

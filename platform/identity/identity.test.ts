@@ -100,6 +100,8 @@ t.test("a chain is trusted for its authority, role, pool and time only", async (
   const { chain } = await issued(authority, edge);
   const trust = { authorities: [authority.certificate], roles: ["edge"] as const };
   t.strictSame(verifyChain(chain, trust, nowMs).identity, edge);
+  const behindMs = nowMs - 3_600_000;
+  t.strictSame(verifyChain(chain, trust, behindMs).identity, edge, "also by a clock that is an hour behind");
   t.strictSame(verifyChain(parsePemChain(formatPemChain(chain)), { ...trust, pool: "near" }, nowMs).identity, edge);
   t.equal(await codeOf(() => verifyChain(chain, { ...trust, pool: "far" }, nowMs)), "certificate-untrusted");
   t.equal(await codeOf(() => verifyChain(chain, { ...trust, roles: ["agent"] }, nowMs)), "certificate-untrusted");
