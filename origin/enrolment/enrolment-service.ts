@@ -20,8 +20,11 @@ import type { JoinTokens } from "./join-tokens.ts";
 import type { Members } from "./members.ts";
 import { checkPoolToJoin } from "./pools.ts";
 
-/** A node that was off for its certificate's last days may still renew for so long by proof of the old key. */
-const RENEW_GRACE_MS = 7 * 86_400_000;
+/**
+ * A node whose certificate ran out while it was away may still renew for so long by proof of the old key: an outage of 30
+ * days that began when renewal was due. A key that is stolen is revoked, not waited out.
+ */
+const RENEW_GRACE_MS = 30 * 86_400_000;
 const RENEW_CONTEXT = "perigee/renew/1";
 
 export interface EnrolmentParts {
