@@ -28,6 +28,7 @@ import { SetInForce } from "./desired-state/set-in-force.ts";
 import { createEdgeEvents, createStoreEvents } from "./events.ts";
 import { StoredHits } from "./front/stored-hits.ts";
 import { LinkState } from "./link/link-state.ts";
+import { OriginTime } from "./link/origin-time.ts";
 import { createNodeEvents, type DamagedState, type NodeEvents } from "./node-events.ts";
 import { createTierEvents } from "./pool/events.ts";
 import { Tiers } from "./pool/tiers.ts";
@@ -94,7 +95,8 @@ export async function openEdgeParts(config: EdgeConfig, tools: EdgeTools, stack:
       events: createStoreEvents(tools.logger, metrics),
     }),
   );
-  const held = { ...tools, identity, metrics, events, set, reports, link, store };
+  const originTime = new OriginTime(tools.clock);
+  const held = { ...tools, identity, metrics, events, set, reports, link, originTime, store };
   const memory = new ObjectMemory(half(config.store.memoryBytesMax));
   const folder = await BlobFolder.open(join(dataDir, "objects"), half(config.store.diskBytesMax));
   const { publishKeys } = identity.trust;
@@ -111,6 +113,7 @@ interface Held extends EdgeTools {
   readonly set: PoolSet;
   readonly reports: ReportQueue;
   readonly link: LinkState;
+  readonly originTime: OriginTime;
   readonly store: ResponseStore;
   readonly memory: ObjectMemory;
   readonly folder: BlobFolder;
@@ -180,9 +183,10 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
 }
 
 function openKeeper(held: Held, fetcher: BlobFetcher, inForce: SetInForce, onChange: () => void): ReleaseKeeper {
-  const { events, identity } = held;
+  const { events, identity, originTime } = held;
   return new ReleaseKeeper({
     ...held,
+    nowMs: () => originTime.nowMs(),
     fetcher,
     publishKeys: () => identity.trust.publishKeys,
     events: {

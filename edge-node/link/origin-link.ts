@@ -57,6 +57,7 @@ export interface OriginLinkOptions {
   readonly softwareVersion: string;
   readonly set: PoolSet;
   readonly reports: ReportQueue;
+  readonly originTime: { heard(originMs: number): void };
   readonly status: () => NodeStatus;
   /** The set has changed by this batch, which is durable. */
   readonly onBatch: (envelope: SignedBatch) => void;
@@ -241,6 +242,7 @@ class Connection implements Disposable {
         break;
       case "ping": {
         const { nonce, sentAtMs } = message.value;
+        this.#options.originTime.heard(fromUint64(sentAtMs, "sentAtMs"));
         this.#push({ message: { case: "pong", value: { nonce, sentAtMs } } });
         break;
       }

@@ -65,7 +65,7 @@ class Cloud {
   }
 }
 
-async function openKeeper(t: Test, cloud: Cloud, folder: string) {
+async function openKeeper(t: Test, cloud: Cloud, folder: string, nowMs: () => number = systemClock.nowMs) {
   const database = openDatabase(`${folder}/releases.sqlite`, {
     migrations: ACTIVE_RELEASES_MIGRATIONS,
     durability: "full",
@@ -90,6 +90,7 @@ async function openKeeper(t: Test, cloud: Cloud, folder: string) {
     fetcher,
     publishKeys: () => keys,
     clock: systemClock,
+    nowMs,
     random: seededRandom(1),
     events,
     onChange() {},
@@ -197,6 +198,17 @@ t.test("who verifies a release itself gets its manifest by digest, from any offs
   t.equal(object.sizeBytes, sizeBytes);
   await t.rejects(openObject(parts, digest, sizeBytes + 1), { code: "argument-invalid" });
   await t.rejects(openObject(parts, digestOf("other"), 0), { code: "not-found" });
+});
+
+t.test("a release's time is the origin's, not that of an edge whose clock is behind", async (t) => {
+  const cloud = new Cloud();
+  let originMs = 1_000;
+  const keeper = await openKeeper(t, cloud, testFolder(t), () => originMs);
+  keeper.desire(cloud.release(1, "one", { activateAtMs: 2_000 }));
+  await until(() => keeper.blobs.has(digestOf("one")), "prefetched");
+  t.equal(keeper.served(), 0, "by the own clock its time has long come");
+  originMs = 2_000;
+  await until(() => keeper.served() === 1, "served");
 });
 
 t.test("a release waits for its time, complete; a restart without the cloud serves what was served", async (t) => {

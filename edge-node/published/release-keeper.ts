@@ -27,6 +27,8 @@ export interface ReleaseKeeperOptions {
   readonly fetcher: BlobFetcher;
   readonly publishKeys: () => TrustedKeys;
   readonly clock: Clock;
+  /** By the origin's clock, which activation times are told in. */
+  readonly nowMs: () => number;
   readonly random: Random;
   readonly events: {
     activated(site: string, generation: number): void;
@@ -158,7 +160,7 @@ export class ReleaseKeeper implements Disposable {
   }
 
   #stepOf(pending: Pending) {
-    const { active, clock } = this.#options;
+    const { active, nowMs } = this.#options;
     const { name, release, isAssigned } = pending.site;
     return decideReleaseStep({
       release,
@@ -167,7 +169,7 @@ export class ReleaseKeeper implements Disposable {
       floor: active.floorOf(name),
       manifest: pending.manifest?.parsed,
       missing: this.#missing(pending).length,
-      nowMs: clock.nowMs(),
+      nowMs: nowMs(),
     });
   }
 
