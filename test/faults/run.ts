@@ -8,13 +8,28 @@ import { printReport, type Row, reportOf } from "#test/bench/report.ts";
 import { makeGround } from "#test/end-to-end/fleet.ts";
 import { appliedOnce } from "./applied-once.ts";
 import { changesWhileAway } from "./changes-while-away.ts";
+import { clocks } from "./clocks.ts";
 import { coldStarts } from "./cold-start.ts";
+import { corruptStore } from "./corrupt-store.ts";
+import { diskFull } from "./disk-full.ts";
 import { describeFinding, type Fault, type Finding, isWithin } from "./fault.ts";
 import { kills } from "./kills.ts";
 import { linksLost } from "./link-lost.ts";
 import { oldBackup } from "./old-backup.ts";
+import { relayKilled } from "./relay-killed.ts";
 
-const FAULTS: readonly Fault[] = [...coldStarts, ...linksLost, changesWhileAway, appliedOnce, kills, oldBackup];
+const FAULTS: readonly Fault[] = [
+  ...coldStarts,
+  ...linksLost,
+  changesWhileAway,
+  appliedOnce,
+  kills,
+  oldBackup,
+  corruptStore,
+  diskFull,
+  ...clocks,
+  relayKilled,
+];
 const MISUSED = 2;
 const LOG_LINES_SHOWN = 12;
 
