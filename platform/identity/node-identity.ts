@@ -33,6 +33,8 @@ const RENEW_LIFE_RATIO_MIN = 0.7;
 const RENEW_LIFE_RATIO_SPREAD = 0.2;
 /** A node that was cut off renews within this of being back. */
 const RENEW_CHECK_MS = 60_000;
+/** What makes a request is a large library: users of a node that starts with an expired certificate are served before it is loaded. */
+const FIRST_RENEW_MS = 1_000;
 const CALL_MS_MAX = 10_000;
 /** A first start waits for its origin for as long as it takes. */
 const JOIN_BACKOFF = { attemptsMax: 1, baseMs: 500, capMs: 10_000 };
@@ -143,8 +145,8 @@ export async function openNodeIdentity(options: NodeIdentityOptions): Promise<No
     options.logger.info({ expiresAt: held.leaf.validTo }, "certificate renewed");
     for (const listener of listeners) listener();
   };
-  // A certificate that ran out while the node was off is renewed at once, beside the start.
-  const early = options.clock.timer(0, () => void turn());
+  // A certificate that ran out while the node was off is renewed beside the start.
+  const early = options.clock.timer(FIRST_RENEW_MS, () => void turn());
   const renewing = options.clock.every(RENEW_CHECK_MS, turn);
   return {
     peer: held.peer,
