@@ -6,8 +6,10 @@ export interface Finding {
   /** Words for people, also the row's name. */
   readonly what: string;
   readonly value: number;
-  readonly unit: "ms" | "count" | "s";
+  readonly unit: "ms" | "count";
   readonly bound: number;
+  /** Taken off the value: the machine gave this time to others, at each of its tries. */
+  readonly withheldMs?: number;
 }
 
 export interface Trial extends Ground {
@@ -27,9 +29,11 @@ export interface Fault {
   readonly run: (trial: Trial) => Promise<readonly Finding[]>;
 }
 
-export function describeFinding({ what, value, unit, bound }: Finding): string {
+export function describeFinding({ what, value, unit, bound, withheldMs }: Finding): string {
   const of = unit === "count" ? "" : ` ${unit}`;
-  return `${what} ${Math.round(value)}${of} (bound ${bound}${of})`;
+  const without =
+    withheldMs === undefined ? "" : ` without the ${Math.round(withheldMs)} ms that a busy machine withheld`;
+  return `${what} ${Math.round(value)}${of}${without} (bound ${bound}${of})`;
 }
 
 export const isWithin = ({ value, bound }: Finding): boolean => value <= bound;

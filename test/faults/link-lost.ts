@@ -69,7 +69,9 @@ async function run(trial: Trial, lose: Lose): Promise<readonly Finding[]> {
     { host: SHOP.host, path: "/files/1.bin", isRight: holds(prepared.content.get("/files/1.bin")) },
     { host: NEWS.host, path, isRight: holds(bytes) },
   ];
-  const lost = await fairly(trial, "answers slower by", SLOWER_MS_MAX, () => loseOnce(prepared, requests, lose));
+  const lost = await fairly(trial, { what: "answers slower by", boundMs: SLOWER_MS_MAX }, () =>
+    loseOnce(prepared, requests, lose),
+  );
   await untilLink(prepared.edge, 1);
   return [
     { what: "noticed by the edge", value: lost.detectedMs, unit: "ms", bound: DETECTED_MS_MAX },
