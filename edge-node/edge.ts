@@ -209,13 +209,18 @@ async function startLink(
   { state, door, processes, onApplied }: LinkUsers,
   stack: AsyncDisposableStack,
 ): Promise<void> {
-  const { OriginLink } = await import("./link/origin-link.ts");
+  const [{ OriginLink }, { connectByGrpc }] = await Promise.all([
+    import("./link/origin-link.ts"),
+    import("./link/grpc-origin.ts"),
+  ]);
   const { identity, keeper, link, events } = parts;
   const origin = stack.use(
     new OriginLink({
       ...parts,
-      address: parseAddress(config.origin.nodeRpc),
-      tls: () => identity.clientTls(ORIGIN_SERVER_NAME),
+      connect: connectByGrpc({
+        address: parseAddress(config.origin.nodeRpc),
+        tls: () => identity.clientTls(ORIGIN_SERVER_NAME),
+      }),
       status: () => state.status(),
       events: {
         ...events,

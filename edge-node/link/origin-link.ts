@@ -5,19 +5,12 @@ import { toNodeStatus } from "#contracts/codec/node-status.ts";
 import { fromUint64 } from "#contracts/codec/numbers.ts";
 import { toWatermark } from "#contracts/codec/pool-batch.ts";
 import { toReportBatch } from "#contracts/codec/reports.ts";
-import {
-  type NodeMessageSchema,
-  NodeSync,
-  type OriginMessage,
-  type Refusal,
-} from "#contracts/generated/perigee/v1/node_pb.js";
+import type { NodeMessageSchema, OriginMessage, Refusal } from "#contracts/generated/perigee/v1/node_pb.js";
 import { Failure, type FailureCode, isFailure } from "#domain/failure.ts";
 import type { NodeStatus } from "#domain/fleet/node.ts";
-import type { Address } from "#platform/address.ts";
 import type { Clock } from "#platform/clock.ts";
 import { BoundedQueue } from "#platform/concurrency/bounded-queue.ts";
 import { backoffMs } from "#platform/concurrency/retry.ts";
-import { type ClientTls, createGrpcClient } from "#platform/grpc/client.ts";
 import type { Random } from "#platform/random.ts";
 import type { PoolSet, SignedBatch } from "../desired-state/pool-set.ts";
 import type { ReportQueue } from "../reports/report-queue.ts";
@@ -50,9 +43,11 @@ const MENDED_BY_SNAPSHOT: ReadonlySet<FailureCode> = new Set([
 
 type Outgoing = MessageInitShape<typeof NodeMessageSchema>;
 
+/** One stream to the origin, which ends by the signal's abort; everything thrown is a Failure. */
+export type ConnectOrigin = (messages: AsyncIterable<Outgoing>, signal: AbortSignal) => AsyncIterable<OriginMessage>;
+
 export interface OriginLinkOptions {
-  readonly address: Address;
-  readonly tls: () => ClientTls;
+  readonly connect: ConnectOrigin;
   readonly incarnation: string;
   readonly softwareVersion: string;
   readonly set: PoolSet;
@@ -150,16 +145,15 @@ class Connection implements Disposable {
   }
 
   async run(): Promise<void> {
-    const { address, tls, set, incarnation, softwareVersion, clock } = this.#options;
+    const { connect, set, incarnation, softwareVersion, clock } = this.#options;
     this.#timers.use(clock.every(CHECK_MS, () => this.#check()));
     this.#timers.use(clock.every(STATUS_MS, () => this.#sendStatusIfDue()));
-    const client = this.#timers.use(createGrpcClient(NodeSync, { address, tls: tls(), pingsItself: true }));
     const { watermark } = set;
     const held = watermark === undefined ? {} : { watermark: toWatermark(watermark) };
     this.#push({ message: { case: "hello", value: { incarnation, softwareVersion, ...held } } });
     this.sendStatus();
     this.sendReports();
-    for await (const message of client.connect(this.#outgoing(), { signal: this.#signal })) {
+    for await (const message of connect(this.#outgoing(), this.#signal)) {
       this.#lastHeardMs = clock.monotonicMs();
       if (message.message.case !== "refusal") this.#rise();
       this.#take(message);

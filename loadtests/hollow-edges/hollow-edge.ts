@@ -2,6 +2,7 @@
 
 import type { NodeStatus } from "#domain/fleet/node.ts";
 import { POOL_SET_MIGRATIONS, PoolSet } from "#edge-node/desired-state/pool-set.ts";
+import { connectByGrpc } from "#edge-node/link/grpc-origin.ts";
 import { OriginLink } from "#edge-node/link/origin-link.ts";
 import { REPORT_QUEUE_MIGRATIONS, ReportQueue } from "#edge-node/reports/report-queue.ts";
 import type { Address } from "#platform/address.ts";
@@ -61,8 +62,7 @@ export class HollowEdge implements AsyncDisposable {
     const standing = Promise.withResolvers<void>();
     const { address, tls, clock, random, name, onApplied, onDown, onFault } = this.#options;
     this.#link ??= new OriginLink({
-      address,
-      tls: () => tls,
+      connect: connectByGrpc({ address, tls: () => tls }),
       incarnation: `${name}-1`,
       softwareVersion: "hollow",
       set: this.#set,

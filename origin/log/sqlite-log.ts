@@ -8,7 +8,7 @@ import type { Kept, LogList, LogRow, ResourceLog, WatchEvent, Write } from "./re
 /** Rows a watcher reads at once: a slow one holds no more than this in memory. */
 const WATCH_PAGE_ROWS = 256;
 
-const MIGRATIONS = [
+export const SQLITE_LOG_MIGRATIONS = [
   `CREATE TABLE rows (
      revision INTEGER PRIMARY KEY AUTOINCREMENT,
      kind TEXT NOT NULL,
@@ -27,7 +27,12 @@ const KEPT = "kept/";
 const NEWEST_AT = "SELECT kind, name, max(revision) AS revision FROM rows WHERE revision <= ? GROUP BY kind, name";
 
 export function openSqliteLog(path: string): ResourceLog {
-  return new SqliteLog(openDatabase(path, { migrations: MIGRATIONS, durability: "full" }));
+  return sqliteLogOn(openDatabase(path, { migrations: SQLITE_LOG_MIGRATIONS, durability: "full" }));
+}
+
+/** The database is the log's to close. */
+export function sqliteLogOn(database: Database): ResourceLog {
+  return new SqliteLog(database);
 }
 
 class SqliteLog implements ResourceLog {

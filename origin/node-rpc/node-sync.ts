@@ -37,17 +37,22 @@ export interface NodeSyncParts {
 }
 
 export function nodeSyncService(parts: NodeSyncParts): ServiceEntry {
+  return serviceOf(NodeSync, { connect: serveNodes(parts) });
+}
+
+/** Without a transport: what each edge's stream is answered with. */
+export function serveNodes(
+  parts: NodeSyncParts,
+): (messages: AsyncIterable<NodeMessage>, call: Call) => AsyncGenerator<Outgoing> {
   /** By node name: the newest connection of an identity wins. */
   const links = new Map<string, PeerLink<Outgoing>>();
   const heartbeat = new Heartbeat(parts.clock, PING_MS);
   const admission = new Admission(parts.clock);
-  return serviceOf(NodeSync, {
-    connect: async function* (messages, call) {
-      const retryAfterSeconds = admission.ask();
-      if (retryAfterSeconds === 0) yield* serve({ ...parts, links, heartbeat }, messages, call);
-      else yield refusalOf(parts, retryAfterSeconds);
-    },
-  });
+  return async function* (messages, call) {
+    const retryAfterSeconds = admission.ask();
+    if (retryAfterSeconds === 0) yield* serve({ ...parts, links, heartbeat }, messages, call);
+    else yield refusalOf(parts, retryAfterSeconds);
+  };
 }
 
 async function* serve(

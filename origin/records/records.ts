@@ -2,7 +2,7 @@
 
 import { fromUint64 } from "#contracts/codec/numbers.ts";
 import type { Report } from "#contracts/generated/perigee/v1/node_pb.js";
-import { openDatabase } from "#platform/sqlite/database.ts";
+import { type Database, openDatabase } from "#platform/sqlite/database.ts";
 
 /** How long records are kept. */
 export const RECORD_RETENTION_MS = 30 * 86_400_000;
@@ -15,7 +15,7 @@ export interface Records extends Disposable {
   prune(beforeMs: number): void;
 }
 
-const MIGRATIONS = [
+export const RECORDS_MIGRATIONS = [
   `CREATE TABLE records (
      node TEXT NOT NULL, id TEXT NOT NULL, kind TEXT NOT NULL, at_ms INTEGER NOT NULL, json TEXT NOT NULL,
      PRIMARY KEY (node, id)
@@ -24,7 +24,11 @@ const MIGRATIONS = [
 ];
 
 export function openRecords(path: string): Records {
-  const database = openDatabase(path, { migrations: MIGRATIONS, durability: "full" });
+  return recordsOn(openDatabase(path, { migrations: RECORDS_MIGRATIONS, durability: "full" }));
+}
+
+/** The database is the records' to close. */
+export function recordsOn(database: Database): Records {
   const insert = database.prepare("INSERT OR IGNORE INTO records VALUES (?, ?, ?, ?, ?)");
   const count = database.prepare("SELECT count(*) AS count FROM records");
   const prune = database.prepare("DELETE FROM records WHERE at_ms < ?");
