@@ -42,7 +42,9 @@ export class AppliedPurges {
    * changes nothing.
    */
   apply(epoch: number, purges: readonly Resource<"Purge">[], purge: (spec: PurgeSpec) => void): void {
-    for (const { metadata, spec } of purges) {
+    // A set's own order is not the log's: a resource that is written again keeps its place, a snapshot goes by names.
+    const inOrder = [...purges].sort((a, b) => a.metadata.resourceVersion - b.metadata.resourceVersion);
+    for (const { metadata, spec } of inOrder) {
       const { name, resourceVersion } = metadata;
       if (this.#applied.get(name) === resourceVersion) continue;
       purge(spec);

@@ -69,6 +69,28 @@ t.test("a purge is applied once, also across a restart, and again when it is wri
   t.equal(applied.length, 3);
 });
 
+/** In the order of a set, which is that of its Map. */
+function purgesOf(...atRevisions: readonly [name: string, resourceVersion: number][]) {
+  const spec = { site: "shop", match: { kind: "all" }, soft: false, atMs: 5 } as const;
+  return atRevisions.map(([name, resourceVersion]) => {
+    const metadata = { name, labels: {}, generation: 1, resourceVersion, createdAtMs: 1 };
+    return {
+      apiVersion: "perigee.dev/v1",
+      kind: "Purge",
+      metadata,
+      spec: { ...spec, site: `${name}@${resourceVersion}` },
+    } as const;
+  });
+}
+
+t.test("purges are applied in the log's order, whatever the set's own is", async (t) => {
+  using database = openDatabase(":memory:", { migrations: APPLIED_PURGES_MIGRATIONS, durability: "full" });
+  const applied: string[] = [];
+  const purges = new AppliedPurges(database);
+  purges.apply(1, purgesOf(["b", 9], ["a", 7], ["c", 8]), ({ site }) => void applied.push(site));
+  t.same(applied, ["a@7", "c@8", "b@9"]);
+});
+
 t.test("how far purges are applied only grows, over restarts, forgotten purges and epochs", async (t) => {
   using database = openDatabase(":memory:", { migrations: APPLIED_PURGES_MIGRATIONS, durability: "full" });
   const spec = { site: "shop", match: { kind: "all" }, soft: false, atMs: 5 } as const;
