@@ -102,7 +102,11 @@ export async function openEdgeParts(config: EdgeConfig, tools: EdgeTools, stack:
   const { publishKeys } = identity.trust;
   const active = load("releases", ACTIVE_RELEASES_MIGRATIONS, (database) => new ActiveReleases(database, publishKeys));
   for (const failure of active.damaged) events.storedDamaged("releases", failure);
-  const purges = load("purges", APPLIED_PURGES_MIGRATIONS, (database) => new AppliedPurges(database));
+  const purges = load(
+    "purges",
+    APPLIED_PURGES_MIGRATIONS,
+    (database) => new AppliedPurges(database, events.storageFailed),
+  );
   return assemble(config, { ...held, memory, folder, active, purges, incarnation: tools.random.uuid() }, stack);
 }
 

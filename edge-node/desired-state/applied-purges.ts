@@ -1,5 +1,6 @@
 /** Which purges were applied to the store: each once, also across restarts; forgotten with their resource. */
 import { PURGE_RETENTION_MS, type PurgeSpec } from "#domain/content/purge.ts";
+import { type Failure, isFailure } from "#domain/failure.ts";
 import type { Resource } from "#domain/resource.ts";
 import type { Database } from "#platform/sqlite/database.ts";
 
@@ -8,7 +9,7 @@ export const APPLIED_PURGES_MIGRATIONS = [
   "CREATE TABLE mark (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, revision INTEGER NOT NULL) STRICT",
 ];
 
-/** How far purges are applied: everything up to it, in the order of the log. */
+/** A place in the log's order; as a mark, how far purges are applied: everything up to it. */
 export interface PurgeMark {
   readonly epoch: number;
   /** Of the newest purge that ever was; 0 before the first. */
@@ -21,15 +22,21 @@ export function isBehind(own: PurgeMark, other: PurgeMark): boolean {
 
 export class AppliedPurges {
   readonly #database: Database;
+  readonly #onWriteFailed: (failure: Failure) => void;
   readonly #applied: Map<string, number>;
+  /** Names that the disk knows otherwise. */
+  readonly #unwritten = new Set<string>();
   #mark: PurgeMark = { epoch: 0, revision: 0 };
+  #writtenMark = this.#mark;
 
-  constructor(database: Database) {
+  constructor(database: Database, onWriteFailed: (failure: Failure) => void) {
     this.#database = database;
+    this.#onWriteFailed = onWriteFailed;
     const rows = database.prepare("SELECT name, resource_version FROM applied").all();
     this.#applied = new Map(rows.map((row) => [String(row["name"]), Number(row["resource_version"])]));
     const mark = database.prepare("SELECT epoch, revision FROM mark").get();
     if (mark !== undefined) this.#mark = { epoch: Number(mark["epoch"]), revision: Number(mark["revision"]) };
+    this.#writtenMark = this.#mark;
   }
 
   /** Outlives the purges that it counts: a node is not behind because a purge was forgotten. */
@@ -39,7 +46,7 @@ export class AppliedPurges {
 
   /**
    * All of the set of an epoch of the log. Marked after it was applied: a crash between the two applies it again, which
-   * changes nothing.
+   * changes nothing. What the disk does not take is written with the next.
    */
   apply(epoch: number, purges: readonly Resource<"Purge">[], purge: (spec: PurgeSpec) => void): void {
     // A set's own order is not the log's: a resource that is written again keeps its place, a snapshot goes by names.
@@ -48,23 +55,43 @@ export class AppliedPurges {
       const { name, resourceVersion } = metadata;
       if (this.#applied.get(name) === resourceVersion) continue;
       purge(spec);
-      this.#database.prepare("INSERT OR REPLACE INTO applied VALUES (?, ?)").run(name, resourceVersion);
       this.#applied.set(name, resourceVersion);
+      this.#unwritten.add(name);
     }
     const retained = new Set(purges.map(({ metadata }) => metadata.name));
     for (const name of [...this.#applied.keys()]) if (!retained.has(name)) this.#forget(name);
-    this.#raise({ epoch, revision: Math.max(0, ...purges.map(({ metadata }) => metadata.resourceVersion)) });
-  }
-
-  #raise(mark: PurgeMark): void {
-    if (!isBehind(this.#mark, mark)) return;
-    this.#database.prepare("INSERT OR REPLACE INTO mark VALUES (1, ?, ?)").run(mark.epoch, mark.revision);
-    this.#mark = mark;
+    const mark = { epoch, revision: inOrder.at(-1)?.metadata.resourceVersion ?? 0 };
+    if (isBehind(this.#mark, mark)) this.#mark = mark;
+    this.#write();
   }
 
   #forget(name: string): void {
-    this.#database.prepare("DELETE FROM applied WHERE name = ?").run(name);
     this.#applied.delete(name);
+    this.#unwritten.add(name);
+  }
+
+  #write(): void {
+    if (this.#unwritten.size === 0 && this.#writtenMark === this.#mark) return;
+    try {
+      this.#database.transaction(() => this.#writeAll());
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      this.#onWriteFailed(error);
+      return;
+    }
+    this.#unwritten.clear();
+    this.#writtenMark = this.#mark;
+  }
+
+  #writeAll(): void {
+    const insert = this.#database.prepare("INSERT OR REPLACE INTO applied VALUES (?, ?)");
+    const forget = this.#database.prepare("DELETE FROM applied WHERE name = ?");
+    for (const name of this.#unwritten) {
+      const applied = this.#applied.get(name);
+      if (applied === undefined) forget.run(name);
+      else insert.run(name, applied);
+    }
+    this.#database.prepare("INSERT OR REPLACE INTO mark VALUES (1, ?, ?)").run(this.#mark.epoch, this.#mark.revision);
   }
 }
 

@@ -1,6 +1,7 @@
 import t from "tap";
 import { parseStoredResource } from "#contracts/operator-api/resources/parse.ts";
 import { PURGE_RETENTION_MS } from "#domain/content/purge.ts";
+import { Failure } from "#domain/failure.ts";
 import { openDatabase } from "#platform/sqlite/database.ts";
 import { APPLIED_PURGES_MIGRATIONS, AppliedPurges, decideExpiry, isBehind } from "./applied-purges.ts";
 import { isRevoked, viewOf } from "./desired-view.ts";
@@ -58,7 +59,8 @@ t.test("a purge is applied once, also across a restart, and again when it is wri
     "near",
   );
   const applied: string[] = [];
-  const apply = (list = purges) => new AppliedPurges(database).apply(1, list, (spec) => void applied.push(spec.site));
+  const apply = (list = purges) =>
+    new AppliedPurges(database, () => undefined).apply(1, list, (spec) => void applied.push(spec.site));
   apply();
   apply();
   t.same(applied, ["shop"]);
@@ -86,9 +88,35 @@ function purgesOf(...atRevisions: readonly [name: string, resourceVersion: numbe
 t.test("purges are applied in the log's order, whatever the set's own is", async (t) => {
   using database = openDatabase(":memory:", { migrations: APPLIED_PURGES_MIGRATIONS, durability: "full" });
   const applied: string[] = [];
-  const purges = new AppliedPurges(database);
+  const purges = new AppliedPurges(database, () => t.fail("the disk takes all"));
   purges.apply(1, purgesOf(["b", 9], ["a", 7], ["c", 8]), ({ site }) => void applied.push(site));
   t.same(applied, ["a@7", "c@8", "b@9"]);
+});
+
+t.test("a purge is in effect although the disk is full, and is marked when there is room again", async (t) => {
+  using database = openDatabase(":memory:", { migrations: APPLIED_PURGES_MIGRATIONS, durability: "full" });
+  let isFull = true;
+  const disk: typeof database = {
+    prepare: (sql) => database.prepare(sql),
+    exec: (sql) => database.exec(sql),
+    transaction(work) {
+      if (isFull) throw new Failure("disk-full", "no space is left");
+      return database.transaction(work);
+    },
+    close: () => database.close(),
+    [Symbol.dispose]: () => undefined,
+  };
+  const applied: string[] = [];
+  const failures: string[] = [];
+  const purges = new AppliedPurges(disk, ({ code }) => void failures.push(code));
+  const apply = (to: AppliedPurges, list = purgesOf(["a", 7])) =>
+    to.apply(1, list, ({ site }) => void applied.push(site));
+  apply(purges);
+  t.same([applied, failures, purges.mark], [["a@7"], ["disk-full"], { epoch: 1, revision: 7 }]);
+  isFull = false;
+  apply(purges, purgesOf(["a", 7], ["b", 8]));
+  apply(new AppliedPurges(database, () => undefined), purgesOf(["a", 7], ["b", 8]));
+  t.same(applied, ["a@7", "b@8"], "neither again, also after a restart");
 });
 
 t.test("how far purges are applied only grows, over restarts, forgotten purges and epochs", async (t) => {
@@ -105,8 +133,8 @@ t.test("how far purges are applied only grows, over restarts, forgotten purges a
     [2, at(4), { epoch: 2, revision: 4 }],
   ];
   for (const [epoch, list, mark] of steps) {
-    new AppliedPurges(database).apply(epoch, list, () => undefined);
-    t.same(new AppliedPurges(database).mark, mark, JSON.stringify(mark));
+    new AppliedPurges(database, () => undefined).apply(epoch, list, () => undefined);
+    t.same(new AppliedPurges(database, () => undefined).mark, mark, JSON.stringify(mark));
   }
   t.ok(isBehind({ epoch: 1, revision: 9 }, { epoch: 2, revision: 0 }));
   t.notOk(isBehind({ epoch: 2, revision: 0 }, { epoch: 1, revision: 9 }));

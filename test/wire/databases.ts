@@ -82,7 +82,7 @@ async function recordEdge(folder: string): Promise<void> {
   {
     using database = edgeDatabase(folder, "purges", APPLIED_PURGES_MIGRATIONS);
     const purges = SAMPLE_RESOURCES.filter((resource) => resource.kind === "Purge");
-    new AppliedPurges(database).apply(1, purges, () => undefined);
+    new AppliedPurges(database, () => undefined).apply(1, purges, () => undefined);
   }
   {
     using database = edgeDatabase(folder, "reports", REPORT_QUEUE_MIGRATIONS);
@@ -169,7 +169,7 @@ async function readEdge(folder: string) {
   const active = new ActiveReleases(releases, keys);
   let appliedAgain = 0;
   const known = SAMPLE_RESOURCES.filter((resource) => resource.kind === "Purge");
-  new AppliedPurges(purges).apply(1, known, () => {
+  new AppliedPurges(purges, () => undefined).apply(1, known, () => {
     appliedAgain += 1;
   });
   const found = await store.find(cacheKeyOf(HEAD), new Map([["accept-language", ["en"]]]));
