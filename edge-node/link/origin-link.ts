@@ -63,6 +63,7 @@ export interface OriginLinkOptions {
     originRefused(code: string, message: string): void;
     /** Each time, also where it never stood. */
     linkFailed(failure: Failure): void;
+    storageFailed(failure: Failure): void;
   };
   readonly clock: Clock;
   readonly random: Random;
@@ -147,7 +148,7 @@ class Connection implements Disposable {
   async run(): Promise<void> {
     const { connect, set, incarnation, softwareVersion, clock } = this.#options;
     this.#timers.use(clock.every(CHECK_MS, () => this.#check()));
-    this.#timers.use(clock.every(STATUS_MS, () => this.#sendStatusIfDue()));
+    this.#timers.use(clock.every(STATUS_MS, () => this.#sendDue()));
     const { watermark } = set;
     const held = watermark === undefined ? {} : { watermark: toWatermark(watermark) };
     this.#push({ message: { case: "hello", value: { incarnation, softwareVersion, ...held } } });
@@ -181,6 +182,11 @@ class Connection implements Disposable {
     if (batch === undefined) return;
     this.#sentSequence = batch.sequence;
     this.#push({ message: { case: "reports", value: toReportBatch(batch) } });
+  }
+
+  #sendDue(): void {
+    this.#sendStatusIfDue();
+    this.sendReports();
   }
 
   ended(reason: Failure): Failure {
@@ -241,15 +247,26 @@ class Connection implements Disposable {
         break;
       }
       case "reportAck":
-        this.#options.reports.acknowledge(fromUint64(message.value.sequence, "sequence"));
-        this.#sentSequence = 0;
-        this.sendReports();
+        this.#acknowledge(fromUint64(message.value.sequence, "sequence"));
         break;
       case "refusal":
         throw this.#refusalOf(message.value);
       case undefined:
         break;
     }
+  }
+
+  /** Reports that the disk does not let go now are sent again with a later status: the origin keeps each once. */
+  #acknowledge(sequence: number): void {
+    this.#sentSequence = 0;
+    try {
+      this.#options.reports.acknowledge(sequence);
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      this.#options.events.storageFailed(error);
+      return;
+    }
+    this.sendReports();
   }
 
   #refusalOf({ code, message, retryAfterSeconds }: Refusal): Failure {
