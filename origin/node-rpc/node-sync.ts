@@ -70,12 +70,14 @@ async function* serve(
     check: () => void parts.members.check(peer, ["edge"]),
   });
   const older = links.get(peer.name);
+  links.set(peer.name, link);
   if (older !== undefined) {
     parts.events.identityTwice(peer);
     older.end(new Failure("unavailable", `a newer process has connected as ${peer.name}`));
   }
-  links.set(peer.name, link);
   using cleanup = new DisposableStack();
+  // Not only when the generator is resumed: what it gave last may wait for the transport long after the link has ended.
+  link.signal.addEventListener("abort", () => cleanup.dispose(), { once: true });
   cleanup.use(parts.members.onChange(peer.name, () => void link.recheck()));
   cleanup.defer(() => {
     if (links.get(peer.name) !== link) return;

@@ -83,6 +83,8 @@ async function* serve(
     check: () => void parts.members.check(peer, ["scheduler"]),
   });
   using cleanup = new DisposableStack();
+  // Not only when the generator is resumed: what it gave last may wait for the transport long after the link has ended.
+  link.signal.addEventListener("abort", () => cleanup.dispose(), { once: true });
   cleanup.use(parts.members.onChange(peer.name, () => void link.recheck()));
   cleanup.defer(() => {
     parts.lease.remove(link);
