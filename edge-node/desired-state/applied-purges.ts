@@ -2,11 +2,13 @@
 import { PURGE_RETENTION_MS, type PurgeSpec } from "#domain/content/purge.ts";
 import { type Failure, isFailure } from "#domain/failure.ts";
 import type { Resource } from "#domain/resource.ts";
-import type { Database } from "#platform/sqlite/database.ts";
+import type { Database, Row } from "#platform/sqlite/database.ts";
 
 export const APPLIED_PURGES_MIGRATIONS = [
   "CREATE TABLE applied (name TEXT PRIMARY KEY, resource_version INTEGER NOT NULL) STRICT",
   "CREATE TABLE mark (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, revision INTEGER NOT NULL) STRICT",
+  `ALTER TABLE applied ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
+   UPDATE applied SET epoch = coalesce((SELECT epoch FROM mark), 0)`,
 ];
 
 /** A place in the log's order; as a mark, how far purges are applied: everything up to it. */
@@ -23,7 +25,8 @@ export function isBehind(own: PurgeMark, other: PurgeMark): boolean {
 export class AppliedPurges {
   readonly #database: Database;
   readonly #onWriteFailed: (failure: Failure) => void;
-  readonly #applied: Map<string, number>;
+  /** By name, of which epoch's log; a log that was restored may give a revision to another purge of the same name. */
+  readonly #applied: Map<string, PurgeMark>;
   /** Names that the disk knows otherwise. */
   readonly #unwritten = new Set<string>();
   #mark: PurgeMark = { epoch: 0, revision: 0 };
@@ -32,8 +35,9 @@ export class AppliedPurges {
   constructor(database: Database, onWriteFailed: (failure: Failure) => void) {
     this.#database = database;
     this.#onWriteFailed = onWriteFailed;
-    const rows = database.prepare("SELECT name, resource_version FROM applied").all();
-    this.#applied = new Map(rows.map((row) => [String(row["name"]), Number(row["resource_version"])]));
+    const rows = database.prepare("SELECT name, resource_version, epoch FROM applied").all();
+    const appliedIn = (row: Row) => ({ epoch: Number(row["epoch"]), revision: Number(row["resource_version"]) });
+    this.#applied = new Map(rows.map((row) => [String(row["name"]), appliedIn(row)]));
     const mark = database.prepare("SELECT epoch, revision FROM mark").get();
     if (mark !== undefined) this.#mark = { epoch: Number(mark["epoch"]), revision: Number(mark["revision"]) };
     this.#writtenMark = this.#mark;
@@ -53,9 +57,10 @@ export class AppliedPurges {
     const inOrder = [...purges].sort((a, b) => a.metadata.resourceVersion - b.metadata.resourceVersion);
     for (const { metadata, spec } of inOrder) {
       const { name, resourceVersion } = metadata;
-      if (this.#applied.get(name) === resourceVersion) continue;
+      const applied = this.#applied.get(name);
+      if (applied?.epoch === epoch && applied.revision === resourceVersion) continue;
       purge(spec);
-      this.#applied.set(name, resourceVersion);
+      this.#applied.set(name, { epoch, revision: resourceVersion });
       this.#unwritten.add(name);
     }
     const retained = new Set(purges.map(({ metadata }) => metadata.name));
@@ -84,12 +89,14 @@ export class AppliedPurges {
   }
 
   #writeAll(): void {
-    const insert = this.#database.prepare("INSERT OR REPLACE INTO applied VALUES (?, ?)");
+    const insert = this.#database.prepare(
+      "INSERT OR REPLACE INTO applied (name, resource_version, epoch) VALUES (?, ?, ?)",
+    );
     const forget = this.#database.prepare("DELETE FROM applied WHERE name = ?");
     for (const name of this.#unwritten) {
       const applied = this.#applied.get(name);
       if (applied === undefined) forget.run(name);
-      else insert.run(name, applied);
+      else insert.run(name, applied.revision, applied.epoch);
     }
     this.#database.prepare("INSERT OR REPLACE INTO mark VALUES (1, ?, ?)").run(this.#mark.epoch, this.#mark.revision);
   }

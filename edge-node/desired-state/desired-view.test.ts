@@ -119,6 +119,14 @@ t.test("a purge is in effect although the disk is full, and is marked when there
   t.same(applied, ["a@7", "b@8"], "neither again, also after a restart");
 });
 
+t.test("a log that was restored may give a revision to another purge of the same name, which is applied", async (t) => {
+  using database = openDatabase(":memory:", { migrations: APPLIED_PURGES_MIGRATIONS, durability: "full" });
+  const applied: number[] = [];
+  for (const epoch of [1, 2, 2])
+    new AppliedPurges(database, () => undefined).apply(epoch, purgesOf(["a", 7]), () => void applied.push(epoch));
+  t.same(applied, [1, 2]);
+});
+
 t.test("how far purges are applied only grows, over restarts, forgotten purges and epochs", async (t) => {
   using database = openDatabase(":memory:", { migrations: APPLIED_PURGES_MIGRATIONS, durability: "full" });
   const spec = { site: "shop", match: { kind: "all" }, soft: false, atMs: 5 } as const;
