@@ -70,6 +70,7 @@ t.test("a disk too full to forget reports does not end the link; they are sent a
     ...{ connect, reports, clock, random: seededRandom(1), incarnation: "i", softwareVersion: "1" },
     set: new PoolSet(desired, { pool: "near", keys: () => new Map() }),
     status: () => status,
+    originTime: { heard: () => undefined },
     onBatch: () => undefined,
     onUp: () => undefined,
     onDown: ({ message }) => void downs.push(message),

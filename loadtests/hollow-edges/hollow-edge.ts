@@ -67,6 +67,7 @@ export class HollowEdge implements AsyncDisposable {
       softwareVersion: "hollow",
       set: this.#set,
       reports: this.#reports,
+      originTime: { heard: () => undefined },
       status: () => this.#status(),
       onBatch: () => onApplied(this.revision),
       onUp: () => {
@@ -81,6 +82,7 @@ export class HollowEdge implements AsyncDisposable {
         batchRefused: ({ message }) => onFault(message),
         originRefused: (_code, message) => onFault(message),
         linkFailed: ({ message }) => onFault(message),
+        storageFailed: ({ message }) => onFault(message),
       },
       clock,
       random,
