@@ -78,6 +78,7 @@ t.test("--help says what there is, each command has an example, and both exit wi
     "get",
     "describe",
     "delete",
+    "tombstone",
     "publish",
     "rollback",
     "join-token",
@@ -124,6 +125,26 @@ t.test("a file that cannot be read is told by its name and the system's reason, 
   const folder = testFolder(t);
   t.match(await run(["--context", folder, "get", "sites"]), { notes: `${folder} cannot be read: illegal operation` });
 });
+
+t.test(
+  "tombstone says of one name or of all of a kind that it is gone, and of nothing that needs no such word",
+  async (t) => {
+    const api = await startApi(t, { "POST *": { status: 200, body: {} } });
+    const bury = (...words: string[]) => run(["--origin", api.url, "tombstone", ...words], { PERIGEE_TOKEN: "x" });
+    t.match(await bury("sites", "old-shop"), { code: EXIT.ok, out: /Tombstone\/site\.old-shop of Site old-shop/ });
+    t.match(await bury("site", "--all"), { code: EXIT.ok, out: /Tombstone\/site\.every\.name of Site \*/ });
+    t.same(
+      api.seen.map(({ body }) => JSON.parse(body.toString()).documents[0].spec),
+      [
+        { kind: "Site", name: "old-shop" },
+        { kind: "Site", name: "*" },
+      ],
+    );
+    for (const words of [["site"], ["site", "a", "--all"], ["purge", "a"], ["site", "No_Name"]]) {
+      t.equal((await bury(...words)).code, EXIT.usage, words.join(" "));
+    }
+  },
+);
 
 t.test("apply sends every document with the token and prints what changed", async (t) => {
   const results = [{ kind: "Site", name: "shop", action: "created", resourceVersion: 7, changed: ["/spec"] }];

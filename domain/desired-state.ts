@@ -7,6 +7,19 @@ export const ALL_POOLS = "*";
 /** Keeps a batch's signature from being taken for that of anything else. */
 export const POOL_BATCH_CONTEXT = "perigee/pool-batch/1";
 
+/** Keeps what mints an epoch from being taken for anything else. */
+export const EPOCH_CONTEXT = "perigee/epoch/1";
+
+/** Of a log that was never restored. */
+export const FIRST_EPOCH = 1;
+
+/** What the authority's key signs of an epoch. */
+export function epochBytes(epoch: number): Uint8Array {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(epoch));
+  return bytes;
+}
+
 /** How far a node's copy is, and a digest of what it holds: equal watermarks mean equal sets. */
 export interface Watermark {
   readonly epoch: number;
@@ -23,6 +36,14 @@ export interface DesiredRow {
   readonly resource: AnyResource | undefined;
 }
 
+/** A resource that is gone on purpose, or with the name `*` every one of the kind that the set does not have. */
+export interface Tombstone {
+  /** Of the log, when it was said: what was written later is not meant. */
+  readonly revision: number;
+  readonly kind: Kind;
+  readonly name: string;
+}
+
 /** One step of one pool's set, signed once for all its nodes. */
 export interface PoolBatch {
   readonly epoch: number;
@@ -37,4 +58,8 @@ export interface PoolBatch {
   readonly rows: readonly DesiredRow[];
   /** Of the whole set after the last part, hexadecimal; empty on the others. */
   readonly setDigest: string;
+  /** Of a snapshot, on its last part. */
+  readonly tombstones?: readonly Tombstone[];
+  /** Of a snapshot after the first epoch: the authority's signature. */
+  readonly epochProof?: Uint8Array;
 }

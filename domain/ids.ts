@@ -4,7 +4,7 @@ import { Failure } from "./failure.ts";
 /** A DNS label (RFC 1123 section 2.1): resource names become host names and paths. */
 const NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
 
-/** Names of releases are `SITE.GENERATION`, of purges and revocations a label with dots. */
+/** Names of releases are `SITE.GENERATION`, of purges, revocations and tombstones a label with dots. */
 const DOTTED_NAME = /^[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?$/;
 
 /** RFC 1035 section 2.3.4. */

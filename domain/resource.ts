@@ -6,6 +6,7 @@ import type { AcmeChallengeSpec, SiteCertificateSpec } from "./content/site-cert
 import type { NodeSpec } from "./fleet/node.ts";
 import type { NodePoolSpec } from "./fleet/node-pool.ts";
 import type { RevocationSpec } from "./fleet/revocation.ts";
+import type { TombstoneSpec } from "./fleet/tombstone.ts";
 import type { AssignmentSpec } from "./placement/assignment.ts";
 import type { Labels } from "./placement/labels.ts";
 import type { SteeringTableSpec } from "./placement/steering-table.ts";
@@ -30,6 +31,7 @@ export interface SpecByKind {
   readonly Revocation: RevocationSpec;
   readonly SiteCertificate: SiteCertificateSpec;
   readonly AcmeChallenge: AcmeChallengeSpec;
+  readonly Tombstone: TombstoneSpec;
 }
 
 export type Kind = keyof SpecByKind;
@@ -72,6 +74,7 @@ export const WRITER_BY_KIND: Readonly<Record<Kind, Writer>> = {
   Revocation: "operator",
   SiteCertificate: "origin",
   AcmeChallenge: "origin",
+  Tombstone: "operator",
 };
 
 export const KINDS: readonly Kind[] = [
@@ -88,6 +91,7 @@ export const KINDS: readonly Kind[] = [
   "Revocation",
   "SiteCertificate",
   "AcmeChallenge",
+  "Tombstone",
 ];
 
 export function isKind(text: string): text is Kind {

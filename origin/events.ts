@@ -1,4 +1,5 @@
 /** What happens in the origin, as log records and metrics together. */
+import type { Watermark } from "#domain/desired-state.ts";
 import { isFailure } from "#domain/failure.ts";
 import type { PeerIdentity } from "#platform/identity/peer.ts";
 import type { Logger } from "#platform/logging.ts";
@@ -15,6 +16,10 @@ export function createEvents(logger: Logger, metrics: Metrics) {
   const expiry = metrics.gauge("certificate_expires_timestamp_seconds", "When the origin's own certificate expires");
   const twice = metrics.counter("identity_twice_total", "Two processes connected with one identity");
   const putOff = metrics.counter("links_put_off_total", "Nodes told to connect later, because many did at once");
+  const behind = metrics.counter(
+    "log_behind_total",
+    "Nodes that connected with a later state of the log than this one",
+  );
   const collected = metrics.counter("collected_bytes_total", "Bytes of blobs collected");
   return {
     enrolled(identity: PeerIdentity) {
@@ -50,6 +55,13 @@ export function createEvents(logger: Logger, metrics: Metrics) {
     linkPutOff(retryAfterSeconds: number) {
       putOff.inc();
       logger.debug({ retryAfterSeconds }, "a node was told to connect later");
+    },
+    logBehind(peer: PeerIdentity, { epoch, revision }: Watermark) {
+      behind.inc();
+      logger.error(
+        { ...peer, nodeEpoch: epoch, nodeRevision: revision },
+        "the log is older than what a node holds, which refuses it: after a backup was put back, restore it (node origin/main.ts restore --epoch ABOVE-THE-NODES)",
+      );
     },
     delivered: (bytes: number) => delivered.inc(bytes),
     deliveryRefused: (code: string) => refused.inc({ code }),

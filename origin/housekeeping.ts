@@ -1,6 +1,7 @@
 /** What the origin forgets in time: old revisions, records, blobs that no release needs, orders that have had their effect. */
 import { PURGE_RETENTION_MS } from "#domain/content/purge.ts";
 import { isFailure } from "#domain/failure.ts";
+import { TOMBSTONE_RETENTION_MS } from "#domain/fleet/tombstone.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { BlobStore, CollectResult } from "./blob-store/file-blob-store.ts";
 import type { ResourceLog, Write } from "./log/resource-log.ts";
@@ -49,11 +50,12 @@ async function keepHouse(parts: HousekeepingParts, limits: HousekeepingLimits): 
   events.collected(await blobs.collect(await neededBlobs(log, blobs), uploadedBeforeMs));
 }
 
-/** Deletions of purges past their retention, and of revocations whose subject has expired by itself. */
+/** Deletions of purges and tombstones past their retention, and of revocations whose subject has expired by itself. */
 export function expiredOrders(log: ResourceLog, nowMs: number): readonly Write[] {
   const purges = listResources(log, "Purge").filter(({ spec }) => spec.atMs < nowMs - PURGE_RETENTION_MS);
   const revocations = listResources(log, "Revocation").filter(({ spec }) => spec.subjectExpiresAtMs < nowMs);
-  return [...purges, ...revocations].map(({ kind, metadata }) => ({
+  const tombstones = listResources(log, "Tombstone").filter(({ spec }) => spec.atMs < nowMs - TOMBSTONE_RETENTION_MS);
+  return [...purges, ...revocations, ...tombstones].map(({ kind, metadata }) => ({
     kind,
     name: metadata.name,
     expectedRevision: metadata.resourceVersion,

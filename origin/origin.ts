@@ -24,6 +24,7 @@ import { Members } from "./enrolment/members.ts";
 import { PeerAddresses } from "./enrolment/peer-addresses.ts";
 import { createEvents } from "./events.ts";
 import { startHousekeeping } from "./housekeeping.ts";
+import { readEpochProof } from "./keys/epoch-proof.ts";
 import { loadOriginKeys } from "./keys/origin-keys.ts";
 import { openOwnCertificate } from "./keys/own-certificate.ts";
 import { listResources } from "./log/resources.ts";
@@ -103,7 +104,8 @@ async function openParts(config: OriginConfig, tools: OriginTools, stack: AsyncD
   const metrics = createMetrics("origin");
   const events = createEvents(tools.logger, metrics);
   const observed = new ObservedNodes();
-  const distribution = new Distribution(log, keys.stream);
+  const epochProof = await readEpochProof(dataDir, keys.authority, log.epoch);
+  const distribution = new Distribution(log, keys.stream, epochProof);
   const members = new Members(log);
   const certificate = stack.use(await openOwnCertificate(keys.authority, tools));
   events.certificateIssued(certificate.expiresAtMs);

@@ -48,7 +48,8 @@ const COLUMNS: Readonly<Record<Kind, readonly Column[]>> = {
     at("POOL", "spec", "pool"),
     { head: "STATE", cell: stateOf },
     at("APPLIED", "status", "status", "appliedRevision"),
-    { head: "OFFLINE READY", cell: offlineReadyOf },
+    { head: "SYNCED", cell: (item) => conditionOf(item, "Synced") },
+    { head: "OFFLINE READY", cell: (item) => conditionOf(item, "OfflineReady") },
     at("CONTENT URL", "status", "status", "contentUrl"),
   ],
   PlacementPolicy: [list("APPS", "spec", "apps"), list("SITES", "spec", "sites"), applied],
@@ -73,6 +74,7 @@ const COLUMNS: Readonly<Record<Kind, readonly Column[]>> = {
     applied,
   ],
   AcmeChallenge: [at("HOST NAME", "spec", "hostname"), applied],
+  Tombstone: [at("KIND", "spec", "kind"), at("OF", "spec", "name"), applied],
 };
 
 export function headsOf(kind: Kind): readonly string[] {
@@ -107,9 +109,10 @@ function stateOf(item: unknown): string {
   return [textOf(fieldOf(item, "status", "liveness")), ...marks].join(",");
 }
 
-function offlineReadyOf(item: unknown): string {
+/** Of an edge that says it; others and earlier versions do not. */
+function conditionOf(item: unknown, type: string): string {
   const conditions = arrayOf(fieldOf(item, "status", "status", "conditions"));
-  const condition = conditions.find((candidate) => fieldOf(candidate, "type") === "OfflineReady");
+  const condition = conditions.find((candidate) => fieldOf(candidate, "type") === type);
   if (condition === undefined) return "";
   return fieldOf(condition, "status") === true ? "yes" : `no: ${textOf(fieldOf(condition, "reason"))}`;
 }

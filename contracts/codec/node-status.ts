@@ -1,6 +1,5 @@
 /** What a node says of itself, wire ↔ domain. */
 import { create } from "@bufbuild/protobuf";
-import { Failure } from "#domain/failure.ts";
 import type { AgentStatus, Condition, NodeStatus, SessionStatus } from "#domain/fleet/node.ts";
 import {
   type AgentStatus as AgentStatusMessage,
@@ -12,7 +11,12 @@ import {
 } from "../generated/perigee/v1/node_pb.js";
 import { fromUint64, toUint64 } from "./numbers.ts";
 
-const CONDITION_TYPES = ["OfflineReady", "StoreHealthy", "Ready"] as const satisfies readonly Condition["type"][];
+const CONDITION_TYPES = [
+  "OfflineReady",
+  "StoreHealthy",
+  "Ready",
+  "Synced",
+] as const satisfies readonly Condition["type"][];
 
 export function toNodeStatus(status: NodeStatus): NodeStatusMessage {
   return create(NodeStatusSchema, {
@@ -33,7 +37,7 @@ export function toNodeStatus(status: NodeStatus): NodeStatusMessage {
   });
 }
 
-/** Throws `argument-invalid` for numbers out of range or an unknown condition. */
+/** Throws `argument-invalid` for numbers out of range. */
 export function fromNodeStatus(message: NodeStatusMessage): NodeStatus {
   return {
     incarnation: message.incarnation,
@@ -47,7 +51,7 @@ export function fromNodeStatus(message: NodeStatusMessage): NodeStatus {
     storeBytesUsed: fromUint64(message.storeBytesUsed, "storeBytesUsed"),
     storeBytesMax: fromUint64(message.storeBytesMax, "storeBytesMax"),
     certificateExpiresAtMs: fromUint64(message.certificateExpiresAtMs, "certificateExpiresAtMs"),
-    conditions: message.conditions.map(fromCondition),
+    conditions: message.conditions.flatMap(fromCondition),
     sites: message.sites.map((site) => ({
       site: site.site,
       activeGeneration: fromUint64(site.activeGeneration, "activeGeneration"),
@@ -58,11 +62,11 @@ export function fromNodeStatus(message: NodeStatusMessage): NodeStatus {
   };
 }
 
-function fromCondition({ type, status, reason, message, sinceMs }: ConditionMessage): Condition {
+/** One that a later version says is left out: no node is cut for saying more. */
+function fromCondition({ type, status, reason, message, sinceMs }: ConditionMessage): readonly Condition[] {
   const known = CONDITION_TYPES.find((candidate) => candidate === type);
-  if (known === undefined)
-    throw new Failure("argument-invalid", `a condition must be one of ${CONDITION_TYPES.join(", ")}, got ${type}`);
-  return { type: known, status, reason, message, sinceMs: fromUint64(sinceMs, "sinceMs") };
+  if (known === undefined) return [];
+  return [{ type: known, status, reason, message, sinceMs: fromUint64(sinceMs, "sinceMs") }];
 }
 
 export function toAgentStatus(status: AgentStatus): AgentStatusMessage {

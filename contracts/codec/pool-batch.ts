@@ -1,6 +1,6 @@
 /** Batches and watermarks of the desired state, wire ↔ domain. */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import type { DesiredRow, PoolBatch, Watermark } from "#domain/desired-state.ts";
+import type { DesiredRow, PoolBatch, Tombstone, Watermark } from "#domain/desired-state.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
 import { isKind } from "#domain/resource.ts";
 import {
@@ -25,6 +25,8 @@ export function encodePoolBatch(batch: PoolBatch): Uint8Array {
     last: batch.last,
     rows: batch.rows.map(toRow),
     setDigest: Buffer.from(batch.setDigest, "hex"),
+    tombstones: (batch.tombstones ?? []).map(toTombstone),
+    epochProof: batch.epochProof ?? new Uint8Array(),
   });
   return toBinary(PoolBatchSchema, message);
 }
@@ -42,6 +44,8 @@ export function decodePoolBatch(bytes: Uint8Array): PoolBatch {
     last: message.last,
     rows: message.rows.map(fromRow),
     setDigest: Buffer.from(message.setDigest).toString("hex"),
+    ...(message.tombstones.length === 0 ? {} : { tombstones: message.tombstones.flatMap(fromTombstone) }),
+    ...(message.epochProof.byteLength === 0 ? {} : { epochProof: message.epochProof }),
   };
 }
 
@@ -57,6 +61,15 @@ function readMessage(bytes: Uint8Array): PoolBatchMessage {
 function toRow({ revision, kind, name, resource }: DesiredRow) {
   const json = resource === undefined ? "" : JSON.stringify(resource);
   return { revision: toUint64(revision), kind, name, deleted: resource === undefined, resource: Buffer.from(json) };
+}
+
+function toTombstone({ revision, kind, name }: Tombstone) {
+  return { revision: toUint64(revision), kind, name, deleted: true };
+}
+
+/** Of a kind that is not known here nothing is held that could be gone. */
+function fromTombstone({ revision, kind, name }: Row): readonly Tombstone[] {
+  return isKind(kind) ? [{ revision: fromUint64(revision, "tombstone revision"), kind, name }] : [];
 }
 
 function fromRow(row: Row): DesiredRow {

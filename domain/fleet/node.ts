@@ -19,7 +19,8 @@ export interface NodeSpec {
 export type NodeState = "connected" | "cut-off" | "dead";
 
 export interface Condition {
-  readonly type: "OfflineReady" | "StoreHealthy" | "Ready";
+  /** `Synced`: what the origin distributes is taken. */
+  readonly type: "OfflineReady" | "StoreHealthy" | "Ready" | "Synced";
   readonly status: boolean;
   /** A word in CamelCase a program can test. */
   readonly reason: string;

@@ -1,7 +1,7 @@
 /** Pools and their members: nodes join a pool that is there, and a pool that has nodes is not deleted. */
 import { Failure } from "#domain/failure.ts";
 import type { NodeRole } from "#domain/fleet/node.ts";
-import type { ResourceLog } from "../log/resource-log.ts";
+import type { ResourceLog, Write } from "../log/resource-log.ts";
 import { getResource, listResources } from "../log/resources.ts";
 
 /** Nodes named in a message; how many there are is always there. */
@@ -13,8 +13,8 @@ export function checkPoolToJoin(log: ResourceLog, { role, pool }: { role: NodeRo
   throw new Failure("not-found", `NodePool ${pool} does not exist: apply it, then let nodes join it`);
 }
 
-/** Throws `not-found`, or `resource-conflict` where it has nodes. */
-export function deletePool(log: ResourceLog, name: string): void {
+/** With what is said of its end. Throws `not-found`, or `resource-conflict` where it has nodes. */
+export function deletePool(log: ResourceLog, name: string, said: readonly Write[] = []): void {
   const { metadata } = getResource(log, "NodePool", name);
   const nodes = listResources(log, "Node").filter(({ spec }) => spec.role !== "scheduler" && spec.pool === name);
   if (nodes.length > 0) {
@@ -26,5 +26,6 @@ export function deletePool(log: ResourceLog, name: string): void {
       { detail: { nodes: nodes.length } },
     );
   }
-  log.write([{ kind: "NodePool", name, expectedRevision: metadata.resourceVersion, render: () => undefined }]);
+  const { resourceVersion: expectedRevision } = metadata;
+  log.write([{ kind: "NodePool", name, expectedRevision, render: () => undefined }, ...said]);
 }

@@ -35,6 +35,23 @@ export function sqliteLogOn(database: Database): ResourceLog {
   return new SqliteLog(database);
 }
 
+/**
+ * Of a log that nobody has open: revisions go on after as many that are left out, and what a node held of the log
+ * before is no place to go on from. Gives the revision that it is at.
+ */
+export function raiseEpoch(path: string, epoch: number, revisionsSkipped: number): number {
+  using database = openDatabase(path, { migrations: SQLITE_LOG_MIGRATIONS, durability: "full" });
+  const { newest, fact, setFact } = prepare(database);
+  const compacted = integerOf(fact.get("compacted"), "value");
+  const revision = Math.max(integerOf(newest.get(), "revision"), compacted) + revisionsSkipped;
+  assert(epoch > integerOf(fact.get("epoch"), "value"), "an epoch only grows");
+  database.transaction(() => {
+    setFact.run(epoch, "epoch");
+    setFact.run(revision, "compacted");
+  });
+  return revision;
+}
+
 class SqliteLog implements ResourceLog {
   readonly epoch: number;
   readonly #database: Database;

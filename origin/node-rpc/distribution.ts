@@ -48,15 +48,18 @@ export class Distribution {
   /** All live resources at the revision. */
   readonly #rows = new Map<string, ParsedRow>();
   #revision = 0;
+  readonly #epochProof: Uint8Array | undefined;
   /** One for each pool that a node of it has connected from since the start. */
   readonly #channels = new Map<string, Channel>();
 
-  constructor(log: ResourceLog, streamKey: SigningKey) {
+  /** `epochProof` mints the log's epoch, where that is not the first. */
+  constructor(log: ResourceLog, streamKey: SigningKey, epochProof?: Uint8Array) {
     this.#log = log;
     this.#streamKey = streamKey;
     const { revision, rows } = log.list();
     for (const row of rows) this.#rows.set(keyOf(row), parseRow(row));
     this.#revision = revision;
+    this.#epochProof = epochProof;
   }
 
   /** Follows the log until the signal is aborted. */
@@ -87,6 +90,11 @@ export class Distribution {
     for (const envelope of this.#catchUp(channel, watermark)) subscriber.push(envelope);
     channel.subscribers.add(subscriber);
     return { [Symbol.dispose]: () => void channel.subscribers.delete(subscriber) };
+  }
+
+  /** Whether a node holds what this log has never been at: it is an older state of the log that the node knows. */
+  isBehind({ epoch, revision }: Watermark): boolean {
+    return epoch > this.#log.epoch || (epoch === this.#log.epoch && revision > this.#log.revision());
   }
 
   /** For a node whose copy did not fit. */
@@ -182,7 +190,8 @@ export class Distribution {
   }
 
   #sign(batch: PoolBatch): Envelope {
-    const payload = encodePoolBatch(batch);
+    const epochProof = batch.snapshot ? this.#epochProof : undefined;
+    const payload = encodePoolBatch(epochProof === undefined ? batch : { ...batch, epochProof });
     const signature = signBytes(POOL_BATCH_CONTEXT, payload, this.#streamKey);
     return { payload, signature, keyId: this.#streamKey.keyId };
   }

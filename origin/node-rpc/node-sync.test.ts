@@ -27,6 +27,7 @@ function origin() {
     linkUp: () => void told.push("up"),
     linkDown: () => void told.push("down"),
     identityTwice: () => void told.push("twice"),
+    logBehind: () => void told.push("behind"),
     linkPutOff: () => void told.push("put off"),
   };
   const connect = serveNodes({

@@ -3,6 +3,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { fromNodeStatus } from "#contracts/codec/node-status.ts";
 import { fromWatermark } from "#contracts/codec/pool-batch.ts";
 import { type NodeMessage, NodeSync, type OriginMessageSchema } from "#contracts/generated/perigee/v1/node_pb.js";
+import type { Watermark } from "#domain/desired-state.ts";
 import { Failure } from "#domain/failure.ts";
 import type { Clock } from "#platform/clock.ts";
 import { shareEncoding } from "#platform/grpc/definition.ts";
@@ -26,6 +27,11 @@ export interface LinkEvents {
   linkPutOff(retryAfterSeconds: number): void;
 }
 
+export interface NodeLinkEvents extends LinkEvents {
+  /** The node holds a later state of the log than this origin has. */
+  logBehind(peer: PeerIdentity, watermark: Watermark): void;
+}
+
 export interface NodeSyncParts {
   readonly members: Members;
   readonly distribution: Distribution;
@@ -33,7 +39,7 @@ export interface NodeSyncParts {
   readonly peerAddresses: PeerAddresses;
   readonly records: Records;
   readonly clock: Clock;
-  readonly events: LinkEvents;
+  readonly events: NodeLinkEvents;
 }
 
 export function nodeSyncService(parts: NodeSyncParts): ServiceEntry {
@@ -127,6 +133,8 @@ function take(parts: NodeSyncParts, peer: PeerIdentity, stream: Stream, { messag
     case "hello": {
       const { watermark } = message.value;
       const held = watermark === undefined ? undefined : fromWatermark(watermark);
+      // The snapshot that it gets is older than what it holds: it says so in its status, and goes on as it is.
+      if (held !== undefined && parts.distribution.isBehind(held)) parts.events.logBehind(peer, held);
       stream.cleanup.use(parts.distribution.subscribe(peer.pool, held, stream.subscriber));
       return;
     }

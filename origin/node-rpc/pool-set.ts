@@ -2,12 +2,14 @@
 
 import { createSetDigest, type SetDigest } from "#contracts/codec/set-digest.ts";
 import { parseStoredResource } from "#contracts/operator-api/resources/parse.ts";
-import { ALL_POOLS, type DesiredRow, type PoolBatch } from "#domain/desired-state.ts";
+import { ALL_POOLS, type DesiredRow, type PoolBatch, type Tombstone } from "#domain/desired-state.ts";
 import { type AnyResource, belongsToPool } from "#domain/resource.ts";
 import type { LogRow } from "../log/resource-log.ts";
 
 /** Resources of one message, as JSON: far under the message limit, however long a single one is. */
 const BATCH_JSON_BYTES_MAX = 1024 * 1024;
+/** Of one message, with its last rows: some 100 bytes each. */
+const TOMBSTONES_MAX = 20_000;
 /** What does not concern a pool is told to it together, when it has come to so many revisions. */
 export const BOOKMARK_REVISIONS = 64;
 
@@ -34,6 +36,8 @@ export class PoolSet {
   readonly pool: string;
   readonly #epoch: number;
   readonly #rows = new Map<string, ParsedRow>();
+  /** By their own name; said to nodes that get the whole set. */
+  readonly #tombstones = new Map<string, ParsedRow>();
   readonly #digest = createSetDigest();
   readonly #parent: string | undefined;
   #revision: number;
@@ -89,7 +93,9 @@ export class PoolSet {
   /** The whole set in parts. */
   snapshot(): PoolBatch[] {
     const position = { ...this.#position(0, this.#revision), snapshot: true };
-    return inParts(this.#rows.values(), position);
+    const parts = inParts(this.#rows.values(), position);
+    const tombstones = this.#newestTombstones();
+    return parts.map((part) => (part.last ? { ...part, tombstones } : part));
   }
 
   /**
@@ -102,6 +108,7 @@ export class PoolSet {
     const digest = createSetDigest(this.setDigest);
     const changed: ParsedRow[] = [];
     for (const [key, { before, now }] of past) {
+      if (now.kind === "Tombstone") continue;
       const row = this.#rows.get(key);
       const wasOurs = before?.resource !== undefined && this.#isOurs(before.resource);
       if (row?.resource !== undefined) digest.remove(row.resource);
@@ -123,8 +130,21 @@ export class PoolSet {
     return this.pool === ALL_POOLS || belongsToPool(resource, this.pool, this.#parent);
   }
 
+  #newestTombstones(): readonly Tombstone[] {
+    const newest = [...this.#tombstones.values()].sort((a, b) => b.revision - a.revision).slice(0, TOMBSTONES_MAX);
+    return newest.flatMap(({ revision, resource }) => {
+      return resource?.kind === "Tombstone" ? { revision, kind: resource.spec.kind, name: resource.spec.name } : [];
+    });
+  }
+
+  #bury(row: ParsedRow): undefined {
+    if (row.resource === undefined) this.#tombstones.delete(row.name);
+    else this.#tombstones.set(row.name, row);
+  }
+
   /** A row that leaves the pool is a deletion here; one that never concerned it is `undefined`. */
   #take(row: ParsedRow): DesiredRow | undefined {
+    if (row.kind === "Tombstone") return this.#bury(row);
     const key = keyOf(row);
     const before = this.#rows.get(key);
     const isOurs = row.resource !== undefined && this.#isOurs(row.resource);

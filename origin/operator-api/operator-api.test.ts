@@ -90,7 +90,13 @@ t.test("documents are applied all or none, with every fault of each", async (t) 
   const one = await server.inject({ url: "/v1/resources/Site/shop", headers: admin });
   t.match(one.json(), { metadata: { generation: 2, resourceVersion: 2 } });
   const removed = await server.inject({ method: "DELETE", url: "/v1/resources/Site/shop", headers: admin });
-  t.match(removed.json(), { revision: 3 });
+  t.match(removed.json(), { revision: 4 });
+  const buried = await server.inject({ url: "/v1/resources/Tombstone/site.shop", headers: admin });
+  t.match(buried.json(), { metadata: { resourceVersion: 4 }, spec: { kind: "Site", name: "shop" } });
+  await apply([site("shop")]);
+  await server.inject({ method: "DELETE", url: "/v1/resources/Site/shop", headers: admin });
+  const again = await server.inject({ url: "/v1/resources/Tombstone/site.shop", headers: admin });
+  t.match(again.json(), { metadata: { resourceVersion: 7 } }, "another deletion is a later word");
   t.equal((await server.inject({ url: "/v1/resources/Site/shop", headers: admin })).statusCode, 404);
 });
 

@@ -41,6 +41,7 @@ import { checkPoolToJoin, deletePool } from "../enrolment/pools.ts";
 import type { OriginKeys } from "../keys/origin-keys.ts";
 import type { ResourceLog } from "../log/resource-log.ts";
 import { getResource, listResources } from "../log/resources.ts";
+import { tombstoneWrites } from "../log/tombstones.ts";
 import type { ObservedNodes } from "../observed/observed-nodes.ts";
 import { type FleetFacts, nodeStatus, resourceStatus } from "../observed/resource-status.ts";
 import { type PublishingParts, publishRelease, rollbackRelease } from "../publishing/publish.ts";
@@ -142,9 +143,10 @@ function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
       );
     }
     const { name } = request.params;
-    if (kind === "Site") deleteSite(log, name);
-    else if (kind === "NodePool") deletePool(log, name);
-    else log.write([{ kind, name, render: () => undefined }]);
+    const said = tombstoneWrites(log, kind, name, clock.nowMs());
+    if (kind === "Site") deleteSite(log, name, said);
+    else if (kind === "NodePool") deletePool(log, name, said);
+    else log.write([{ kind, name, render: () => undefined }, ...said]);
     if (kind === "Node") observed.forget(name);
     return { revision: log.revision() };
   });

@@ -77,7 +77,7 @@ async function recordEdge(folder: string): Promise<void> {
     using database = edgeDatabase(folder, "releases", ACTIVE_RELEASES_MIGRATIONS);
     const manifest = openManifest(bytes, claim, (signed) => checkSignature(signed, keys));
     const release = { ...claim, manifest: { ...claim.manifest, sizeBytes: bytes.length }, activateAtMs: 1 };
-    new ActiveReleases(database, keys).activate(release, bytes, manifest);
+    new ActiveReleases(database, () => keys).activate(release, bytes, manifest);
   }
   {
     using database = edgeDatabase(folder, "purges", APPLIED_PURGES_MIGRATIONS);
@@ -166,7 +166,7 @@ async function readEdge(folder: string) {
   using purges = edgeDatabase(folder, "purges", APPLIED_PURGES_MIGRATIONS);
   using reports = edgeDatabase(folder, "reports", REPORT_QUEUE_MIGRATIONS);
   await using store = await openStore(join(folder, "responses"));
-  const active = new ActiveReleases(releases, keys);
+  const active = new ActiveReleases(releases, () => keys);
   let appliedAgain = 0;
   const known = SAMPLE_RESOURCES.filter((resource) => resource.kind === "Purge");
   new AppliedPurges(purges, () => undefined).apply(1, known, () => {

@@ -77,6 +77,7 @@ const SPECS: { readonly [K in keyof SpecByKind]: SpecByKind[K] } = {
     keys: [{ node: "near-1", sealedTo: "AAAA", sealed: "AAAA" }],
   },
   AcmeChallenge: { hostname: "shop.example", token: "a_b-c", keyAuthorization: "a_b-c.d_e-f" },
+  Tombstone: { kind: "Site", name: "shop", atMs: 1_790_000_000_000 },
 };
 
 function envelope<K extends Kind>(kind: K, resourceVersion: number) {
@@ -98,4 +99,5 @@ export const SAMPLE_RESOURCES: readonly AnyResource[] = [
   { ...envelope("Revocation", 11), spec: SPECS.Revocation },
   { ...envelope("SiteCertificate", 12), spec: SPECS.SiteCertificate },
   { ...envelope("AcmeChallenge", 13), spec: SPECS.AcmeChallenge },
+  { ...envelope("Tombstone", 14), spec: SPECS.Tombstone },
 ];

@@ -76,13 +76,13 @@ const STORED_SCHEMAS = new Map(KINDS.map((kind) => [kind, storedSchemaOf(kind)])
 const CHECKS_BEFORE_COMPILING = 50;
 const STORED_CHECKS = new Map(KINDS.map((kind) => [kind, storedCheckOf(kind)]));
 
-/** Applies defaults, then says everything that is wrong. `nowMs` is the time of a purge that gives none. */
+/** Applies defaults, then says everything that is wrong. `nowMs` is the time of a purge or tombstone that gives none. */
 export function parseResourceInput(value: unknown, { nowMs }: { readonly nowMs?: number } = {}): ParsedInput {
   const kind = kindOf(value);
   if (kind === undefined) return { kind: "invalid", faults: [kindFault(value)] };
   const schema = INPUT_SCHEMAS.get(kind);
   const document: unknown = Value.Default(schema ?? Type.Never(), structuredClone(value));
-  if (kind === "Purge" && nowMs !== undefined) setPurgeTime(document, nowMs);
+  if ((kind === "Purge" || kind === "Tombstone") && nowMs !== undefined) setOrderTime(document, nowMs);
   const faults = faultsOf(Value.Errors(schema ?? Type.Never(), document), value);
   // Where the spec is well formed, what it contradicts is said together with what is wrong around it.
   const contradictions = hasSpec(document) ? findContradictions(document) : [];
@@ -118,7 +118,7 @@ function kindOf(value: unknown): Kind | undefined {
   return typeof value.kind === "string" && isKind(value.kind) ? value.kind : undefined;
 }
 
-function setPurgeTime(document: unknown, nowMs: number): void {
+function setOrderTime(document: unknown, nowMs: number): void {
   if (typeof document !== "object" || document === null || !("spec" in document)) return;
   const { spec } = document;
   if (typeof spec === "object" && spec !== null && !("atMs" in spec)) Object.assign(spec, { atMs: nowMs });

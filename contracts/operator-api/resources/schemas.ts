@@ -2,6 +2,7 @@
 import Type, { type Static, type TSchema } from "typebox";
 import { DIGEST_PATTERN } from "#domain/content/release.ts";
 import { NODE_ROLES } from "#domain/fleet/node.ts";
+import { EVERY_NAME, TOMBSTONE_KINDS } from "#domain/fleet/tombstone.ts";
 import { DOTTED_NAME_PATTERN, HOST_NAME_LENGTH_MAX, NAME_PATTERN } from "#domain/ids.ts";
 import { LATENCY_BUDGET_MS_MAX, LATENCY_BUDGET_MS_MIN, NO_FIT_ACTIONS } from "#domain/policy/placement-policy.ts";
 import type { Kind, SpecByKind } from "#domain/resource.ts";
@@ -378,6 +379,20 @@ const acmeChallenge = specSchema<"AcmeChallenge">()(
   ),
 );
 
+const tombstone = specSchema<"Tombstone">()(
+  Type.Object(
+    {
+      kind: Type.Enum([...TOMBSTONE_KINDS]),
+      name: Type.String({
+        pattern: `^(\\${EVERY_NAME}|${NAME_PATTERN.slice(1, -1)})$`,
+        description: "of the resource that is gone on purpose; * is every one of the kind that the log does not have",
+      }),
+      atMs: { ...epochMs, description: "the origin's now where it is not given" },
+    },
+    closed,
+  ),
+);
+
 export const SPEC_SCHEMAS = {
   Site: site,
   Release: release,
@@ -392,9 +407,12 @@ export const SPEC_SCHEMAS = {
   Revocation: revocation,
   SiteCertificate: siteCertificate,
   AcmeChallenge: acmeChallenge,
+  Tombstone: tombstone,
 } as const satisfies Record<Kind, TSchema>;
 
-/** Names of releases, purges and revocations have dots; all others are host labels. */
+const DOTTED: ReadonlySet<Kind> = new Set(["Release", "Purge", "Revocation", "Tombstone"]);
+
+/** Names of releases, purges, revocations and tombstones have dots; all others are host labels. */
 export function namePatternOf(kind: Kind): string {
-  return kind === "Release" || kind === "Purge" || kind === "Revocation" ? DOTTED_NAME_PATTERN : NAME_PATTERN;
+  return DOTTED.has(kind) ? DOTTED_NAME_PATTERN : NAME_PATTERN;
 }

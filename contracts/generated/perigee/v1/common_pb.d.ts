@@ -134,6 +134,22 @@ export declare type PoolBatch = Message<"perigee.v1.PoolBatch"> & {
    * @generated from field: bytes set_digest = 9;
    */
   setDigest: Uint8Array;
+
+  /**
+   * Of a snapshot: what is gone from the log on purpose (kind and name, "*" for every name of the kind that it does not
+   * have), at the revision that said so. On the last part.
+   *
+   * @generated from field: repeated perigee.v1.Row tombstones = 10;
+   */
+  tombstones: Row[];
+
+  /**
+   * Of a snapshot: by the authority's key over "perigee/epoch/1" || 0x00 || the epoch, eight bytes, big-endian. Empty in
+   * the first epoch.
+   *
+   * @generated from field: bytes epoch_proof = 11;
+   */
+  epochProof: Uint8Array;
 };
 
 /**

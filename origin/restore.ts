@@ -1,0 +1,44 @@
+/** Makes a restored backup the log of the fleet: a new epoch, minted, and revisions that no node has seen. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { Failure } from "#domain/failure.ts";
+import type { Clock } from "#platform/clock.ts";
+import type { Random } from "#platform/random.ts";
+import { mintEpoch } from "./keys/epoch-proof.ts";
+import { loadOriginKeys } from "./keys/origin-keys.ts";
+import { openSqliteLog, raiseEpoch } from "./log/sqlite-log.ts";
+
+/** As many commits are never lost with what came after a backup; etcd restores by this number. */
+const REVISIONS_SKIPPED = 1_000_000_000;
+
+export interface Restored {
+  readonly epoch: number;
+  readonly revision: number;
+}
+
+/**
+ * With the origin stopped. `epoch` where nodes have been in a higher one than the backup's next. Throws `config-invalid`
+ * where the folder holds no origin's log and keys, or the epoch is not higher.
+ */
+export async function restoreOrigin(
+  dataDir: string,
+  tools: { readonly clock: Clock; readonly random: Random },
+  epoch?: number,
+): Promise<Restored> {
+  const path = join(dataDir, "log.sqlite");
+  for (const needed of [path, join(dataDir, "identity", "authority.key"), join(dataDir, "identity", "authority.crt")]) {
+    if (existsSync(needed)) continue;
+    throw new Failure("config-invalid", `${needed} is not there: put the backup's files in place first`);
+  }
+  const { authority } = await loadOriginKeys(dataDir, tools);
+  const next = nextEpoch(path, epoch);
+  await mintEpoch(dataDir, authority, next);
+  return { epoch: next, revision: raiseEpoch(path, next, REVISIONS_SKIPPED) };
+}
+
+function nextEpoch(path: string, wanted: number | undefined): number {
+  using log = openSqliteLog(path);
+  const next = wanted ?? log.epoch + 1;
+  if (Number.isSafeInteger(next) && next > log.epoch) return next;
+  throw new Failure("config-invalid", `--epoch must be a number above ${log.epoch}, which the backup has, got ${next}`);
+}
