@@ -25,6 +25,7 @@ import { APPLIED_PURGES_MIGRATIONS, AppliedPurges } from "./desired-state/applie
 import { isRevoked, viewOf } from "./desired-state/desired-view.ts";
 import { POOL_SET_MIGRATIONS, PoolSet } from "./desired-state/pool-set.ts";
 import { SetInForce } from "./desired-state/set-in-force.ts";
+import { Trial, type TrialOutcome } from "./desired-state/trial.ts";
 import { createEdgeEvents, createStoreEvents } from "./events.ts";
 import { StoredHits } from "./front/stored-hits.ts";
 import { LinkState } from "./link/link-state.ts";
@@ -43,11 +44,14 @@ import { type PullFlow, PullSites } from "./pull-sites.ts";
 import { REPORT_QUEUE_MIGRATIONS, ReportQueue } from "./reports/report-queue.ts";
 import { RequestFlow } from "./request/flow.ts";
 import { siteWebOrigin } from "./request/site-web-origin.ts";
+import { SyncState } from "./status/sync-state.ts";
 import { openResponseStore, type ResponseStore } from "./store/response-store.ts";
 import { UpstreamClient } from "./upstream/upstream-client.ts";
 
 /** Between two parts of an upstream's body; a person has given up by then. */
 const UPSTREAM_IDLE_MS_MAX = 10_000;
+/** Of what was new in a set that crashed. */
+const REPORTED_MAX = 50;
 const ORIGIN_SERVER_NAME = serverNameOf({ role: "origin", name: "origin" });
 
 export interface EdgeTools {
@@ -61,7 +65,13 @@ export interface EdgeTools {
 
 export type EdgeParts = Awaited<ReturnType<typeof openEdgeParts>>;
 
-export async function openEdgeParts(config: EdgeConfig, tools: EdgeTools, stack: AsyncDisposableStack) {
+/** `onTrial` is called before anything of the set is read: who ends this start in order says so to the trial. */
+export async function openEdgeParts(
+  config: EdgeConfig,
+  tools: EdgeTools,
+  stack: AsyncDisposableStack,
+  onTrial: (trial: Trial) => void,
+) {
   const { dataDir } = config;
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const identity = stack.use(await openIdentity(config, tools));
@@ -79,8 +89,16 @@ export async function openEdgeParts(config: EdgeConfig, tools: EdgeTools, stack:
       (failure) => events.storedDamaged(name, failure),
     );
   const { pool } = identity.peer;
-  const trustedKeys = { pool, keys: () => identity.trust.streamKeys };
-  const set = load("desired", POOL_SET_MIGRATIONS, (database) => new PoolSet(database, trustedKeys));
+  const setTrust = {
+    ...{ pool, keys: () => identity.trust.streamKeys, epoch: () => identity.trust.epoch },
+    mints: () => identity.trust.authorities.map(({ publicKey }) => publicKey),
+  };
+  const { set, trial, outcome } = load("desired", POOL_SET_MIGRATIONS, (database) => {
+    const counted = new Trial(database);
+    const begun = counted.begin(events.storageFailed);
+    onTrial(counted);
+    return { set: new PoolSet(database, setTrust, counted), trial: counted, outcome: begun };
+  });
   if (set.damage !== undefined) events.storedDamaged("desired", set.damage);
   const queue = { clock: tools.clock, onDropped: events.reportsDropped };
   const reports = load("reports", REPORT_QUEUE_MIGRATIONS, (database) => new ReportQueue(database, queue));
@@ -99,15 +117,27 @@ export async function openEdgeParts(config: EdgeConfig, tools: EdgeTools, stack:
   const held = { ...tools, identity, metrics, events, set, reports, link, originTime, store };
   const memory = new ObjectMemory(half(config.store.memoryBytesMax));
   const folder = await BlobFolder.open(join(dataDir, "objects"), half(config.store.diskBytesMax));
-  const { publishKeys } = identity.trust;
-  const active = load("releases", ACTIVE_RELEASES_MIGRATIONS, (database) => new ActiveReleases(database, publishKeys));
+  const publishKeys = () => identity.trust.publishKeys;
+  const onRelease = {
+    goBack: outcome.kind === "went-back" ? outcome.to : undefined,
+    beforeChange: () => trial.open(),
+  };
+  const active = load(
+    "releases",
+    ACTIVE_RELEASES_MIGRATIONS,
+    (database) => new ActiveReleases(database, publishKeys, onRelease),
+  );
+  if (outcome.kind === "went-back") inStorage(events, () => trial.settle());
   for (const failure of active.damaged) events.storedDamaged("releases", failure);
   const purges = load(
     "purges",
     APPLIED_PURGES_MIGRATIONS,
     (database) => new AppliedPurges(database, events.storageFailed),
   );
-  return assemble(config, { ...held, memory, folder, active, purges, incarnation: tools.random.uuid() }, stack);
+  const incarnation = tools.random.uuid();
+  const opened = { ...held, trial, memory, folder, active, purges, incarnation };
+  tellOutcome(opened, outcome);
+  return assemble(config, opened, stack);
 }
 
 interface Held extends EdgeTools {
@@ -115,6 +145,7 @@ interface Held extends EdgeTools {
   readonly metrics: ReturnType<typeof createMetrics>;
   readonly events: NodeEvents;
   readonly set: PoolSet;
+  readonly trial: Trial;
   readonly reports: ReportQueue;
   readonly link: LinkState;
   readonly originTime: OriginTime;
@@ -131,6 +162,8 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
   const { set, identity, events, store } = held;
   const fetcher = openFetcher(config, held, stack);
   const changed = new Set<() => void>();
+  const sync = new SyncState({ quarantine: () => held.trial.quarantine, damage: () => set.damage });
+  held.metrics.beforeRender(() => events.synced(sync.now().status));
   const tellChange = (): void => {
     for (const listener of changed) listener();
   };
@@ -167,6 +200,7 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
   applySet();
   return {
     ...held,
+    sync,
     fetcher,
     keeper,
     pulls,
@@ -245,16 +279,37 @@ function refuse(held: Held, release: string, failure: Failure): void {
   });
 }
 
+function tellOutcome(held: Held, outcome: TrialOutcome): void {
+  const { events, trial, incarnation } = held;
+  if (outcome.kind === "crashed") events.crashedOnTrial(outcome.crashes);
+  if (outcome.kind !== "went-back") return;
+  const { quarantine } = trial;
+  events.returnedToProven(outcome.to, quarantine);
+  report(held, {
+    id: `returned-to-proven/${incarnation}`,
+    kind: "returned-to-proven",
+    value: {
+      what: outcome.to,
+      ...(quarantine && { ...quarantine, suspects: quarantine.suspects.slice(0, REPORTED_MAX) }),
+    },
+  });
+}
+
 /** A report that cannot be kept is counted as a storage failure: what it is about goes on. */
 function report(
   { events, reports }: Pick<Held, "events" | "reports">,
   { id, kind, value }: { readonly id: string; readonly kind: string; readonly value: object },
 ): void {
+  inStorage(events, () => reports.push({ id, kind, json: JSON.stringify(value) }));
+}
+
+/** What the disk refuses is told: nobody who is served waits for it. */
+export function inStorage({ storageFailed }: Pick<NodeEvents, "storageFailed">, work: () => void): void {
   try {
-    reports.push({ id, kind, json: JSON.stringify(value) });
+    work();
   } catch (error) {
     if (!isFailure(error)) throw error;
-    events.storageFailed(error);
+    storageFailed(error);
   }
 }
 

@@ -1,7 +1,7 @@
 /** Puts an edge-node together: it serves what it holds first, then opens to its agents, then connects to the origin. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { join } from "node:path";
-import { Failure } from "#domain/failure.ts";
+import { Failure, isFailure } from "#domain/failure.ts";
 import type { AgentStatus } from "#domain/fleet/node.ts";
 import { type Address, formatAddress, parseAddress } from "#platform/address.ts";
 import { startAdminListener } from "#platform/http/admin-listener.ts";
@@ -14,6 +14,8 @@ import type { EdgeConfig } from "./config.ts";
 import { type ContentListener, type ContentRoutes, STOP_GRACE_MS, startContentListener } from "./content-listener.ts";
 import { decideExpiry } from "./desired-state/applied-purges.ts";
 import { resourcesOf } from "./desired-state/desired-view.ts";
+import { Proof } from "./desired-state/proof.ts";
+import type { Trial } from "./desired-state/trial.ts";
 import { type EdgeParts, type EdgeTools, openEdgeParts } from "./edge-parts.ts";
 import type { EdgeTls, startEdgeTls } from "./edge-tls.ts";
 import type { Processes } from "./processes/start-processes.ts";
@@ -43,7 +45,30 @@ export async function startEdge(
   openDoor?: OpenSessionDoor,
 ): Promise<RunningEdge> {
   await using stack = new AsyncDisposableStack();
-  const parts = await openEdgeParts(config, tools, stack);
+  let trial: Trial | undefined;
+  try {
+    const parts = await openEdgeParts(config, tools, stack, (begun) => {
+      trial = begun;
+    });
+    return await serve(config, tools, parts, { openDoor, stack });
+  } catch (error) {
+    // What the machine or the configuration refuses is no crash that the set could be the reason of.
+    if (isFailure(error)) trial?.close();
+    throw error;
+  }
+}
+
+interface Serving {
+  readonly openDoor: OpenSessionDoor | undefined;
+  readonly stack: AsyncDisposableStack;
+}
+
+async function serve(
+  config: EdgeConfig,
+  tools: EdgeTools,
+  parts: EdgeParts,
+  { openDoor, stack }: Serving,
+): Promise<RunningEdge> {
   let door: SessionDoor | undefined;
   const secrets = config.tls && (await openSecrets(config, parts));
   const state = stack.use(nodeStateOf(config, parts, { agents: () => door?.agentStatuses() ?? [], secrets }));
@@ -61,6 +86,7 @@ export async function startEdge(
   const content = stack.use(await startContentListener(parseAddress(config.listen.content), routes, listening));
   const tlsTools = secrets && { front: content.front, challenges, isShared, ...secrets };
   const tls = tlsTools && stack.use(await listenForTls(tlsTools.config, parts, tlsTools));
+  const proof = stack.use(proofOf(parts));
   const processes = isShared ? stack.use(await share(config, parts, { content, tls, routes })) : undefined;
   const onApplied = (): void => {
     challenges.replace([...resourcesOf(parts.set.resources, "AcmeChallenge")].map(({ spec }) => spec));
@@ -91,7 +117,16 @@ export async function startEdge(
     processes?.reopenLog();
     void tls?.reload();
   };
-  return { addresses, reload, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  const stop = (): Promise<void> => {
+    proof.close();
+    return running.disposeAsync();
+  };
+  return { addresses, reload, [Symbol.asyncDispose]: stop };
+}
+
+function proofOf({ clock, trial, set, active, events }: EdgeParts): Proof {
+  const told = { onProven: events.proven, onFailed: events.storageFailed };
+  return new Proof({ clock, trial, set, releases: active, ...told });
 }
 
 /** Loaded where it is configured. */
@@ -184,8 +219,8 @@ function nodeStateOf(config: EdgeConfig, parts: EdgeParts, { agents, secrets }: 
       isWhole: set.damage === undefined,
       isEmpty: set.resources.size === 0 && set.watermark === undefined,
     }),
+    synced: () => parts.sync.now(),
     autonomySeconds: () => parts.view().autonomySeconds,
-    refusal: () => parts.link.refusal,
     certificateExpiresAtMs: () => identity.expiresAtMs,
     storeBytes: () => ({ used: folder.bytesUsed + store.usage().bytes, max: config.store.diskBytesMax }),
     sites: () => keeper.statuses(),
@@ -225,13 +260,14 @@ async function startLink(
       events: {
         ...events,
         batchRefused(failure) {
-          link.refusal = failure;
+          parts.sync.refused(failure);
           events.batchRefused(failure);
+          origin.sendNow();
         },
       },
       onBatch(envelope) {
-        link.refusal = undefined;
         const { mark } = parts.purges;
+        parts.sync.cleared();
         parts.applySet();
         onApplied();
         door?.passOn(envelope);
@@ -239,6 +275,7 @@ async function startLink(
         if (parts.purges.mark !== mark) origin.sendNow();
       },
       onUp() {
+        parts.sync.cleared();
         expireMissed(parts);
         parts.report("link-up", { cutOffMs: link.cutOffMs });
         link.set(true);

@@ -1,6 +1,6 @@
 /** What happens in an edge-node beside its cache: one method an event, the log record and the metrics together. */
 import type { Digest } from "#domain/content/release.ts";
-import { type Failure, isFailure } from "#domain/failure.ts";
+import { type Failure, type FailureCode, isFailure } from "#domain/failure.ts";
 import type { Logger } from "#platform/logging.ts";
 import type { Metrics } from "#platform/metrics/metrics.ts";
 
@@ -59,18 +59,44 @@ function createLinkEvents(logger: Logger, metrics: Metrics) {
   };
 }
 
+/** No snapshot mends these: somebody has to look. */
+const HELD_BACK: ReadonlySet<FailureCode> = new Set(["epoch-regressed", "revision-quarantined", "shrink-refused"]);
+
 function createSetEvents(logger: Logger, metrics: Metrics) {
   const revision = metrics.gauge("applied_revision", "Revision of the pool's set that is durable here");
   const batches = metrics.counter("batches_refused_total", "Batches of desired state refused by reason", ["code"]);
   const damaged = metrics.counter("stored_state_damaged_total", "Stored state that did not verify at load", ["what"]);
+  const crashes = metrics.counter(
+    "crashes_on_trial_total",
+    "Starts after a crash within a minute of a change or start",
+  );
+  const returns = metrics.counter("returns_to_proven_total", "Starts that went back to what was proven", ["what"]);
+  const proven = metrics.gauge("proven_revision", "Newest revision that has served for a minute");
+  const synced = metrics.gauge("synced", "1 while what the origin distributes is taken");
+  synced.set(1);
   return {
+    crashedOnTrial(count: number) {
+      crashes.inc();
+      logger.warn({ crashes: count }, "the last process ended out of order, what is on trial is tried again");
+    },
+    returnedToProven(what: "set" | "releases", quarantine: object | undefined) {
+      crashes.inc();
+      returns.inc({ what });
+      logger.error({ what, quarantine }, "three crashes, serving what was proven before");
+    },
+    proven(to: number) {
+      proven.set(to);
+      logger.debug({ revision: to }, "desired state proven");
+    },
+    synced: (isSynced: boolean) => synced.set(isSynced ? 1 : 0),
     applied(to: number) {
       revision.set(to);
       logger.debug({ revision: to }, "desired state applied");
     },
     batchRefused(failure: Failure) {
       batches.inc({ code: failure.code });
-      logger.warn({ err: failure }, "batch refused, the set stays as it was");
+      const level = HELD_BACK.has(failure.code) ? "error" : "warn";
+      logger[level]({ err: failure }, "batch refused, the set stays as it was");
     },
     storedDamaged(what: DamagedState, failure: Failure) {
       damaged.inc({ what });

@@ -1,4 +1,5 @@
 /** The pool's desired state on disk, as the signed envelopes that made it: verified on receipt and again at each load. */
+import type { KeyObject } from "node:crypto";
 import { decodePoolBatch } from "#contracts/codec/pool-batch.ts";
 import {
   advance,
@@ -8,10 +9,23 @@ import {
   type SetState,
   withPart,
 } from "#contracts/codec/set-state.ts";
-import { POOL_BATCH_CONTEXT, type PoolBatch, type Watermark } from "#domain/desired-state.ts";
+import {
+  EPOCH_CONTEXT,
+  epochBytes,
+  FIRST_EPOCH,
+  POOL_BATCH_CONTEXT,
+  type PoolBatch,
+  type Watermark,
+} from "#domain/desired-state.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
-import { checkSignature, type TrustedKeys } from "#platform/identity/signatures.ts";
+import { checkSignature, isSignedBy, type TrustedKeys } from "#platform/identity/signatures.ts";
 import { type Database, isBrokenDatabase } from "#platform/sqlite/database.ts";
+import { ENVELOPE_CHAIN_MIGRATION, EnvelopeChain, type SignedBatch } from "./envelope-chain.ts";
+import { findShrink, SHRINK_PERCENT_MAX, type Shrink } from "./shrink.ts";
+import { changedSubjects } from "./subjects.ts";
+import { type Position, TRIAL_MIGRATION, Trial } from "./trial.ts";
+
+export type { SignedBatch } from "./envelope-chain.ts";
 
 export const POOL_SET_MIGRATIONS = [
   `CREATE TABLE floor (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, revision INTEGER NOT NULL) STRICT;
@@ -19,6 +33,7 @@ export const POOL_SET_MIGRATIONS = [
      position INTEGER PRIMARY KEY, continues INTEGER NOT NULL,
      payload BLOB NOT NULL, signature BLOB NOT NULL, key_id TEXT NOT NULL
    ) STRICT`,
+  `${ENVELOPE_CHAIN_MIGRATION};${TRIAL_MIGRATION}`,
 ];
 
 /** Verified in a tenth of a second at load; a longer chain is replaced by a snapshot. */
@@ -26,12 +41,8 @@ export const CHAIN_ENVELOPES_MAX = 512;
 /** Parts of one snapshot that wait for its last one. */
 export const SNAPSHOT_PARTS_MAX = 256;
 export const SNAPSHOT_BYTES_MAX = 64 * 1024 * 1024;
-
-export interface SignedBatch {
-  readonly payload: Uint8Array;
-  readonly signature: Uint8Array;
-  readonly keyId: string;
-}
+/** A message names so many, and says how many there are. */
+const NAMES_SHOWN_MAX = 5;
 
 interface Part {
   readonly batch: PoolBatch;
@@ -41,11 +52,17 @@ interface Part {
 export interface PoolSetOptions {
   readonly pool: string;
   readonly keys: () => TrustedKeys;
+  /** The origin's when the certificate was issued: nothing older is taken. */
+  readonly epoch?: () => number;
+  /** Who mints epochs: the authorities that this node has pinned. Without any, none after the first is taken. */
+  readonly mints?: () => readonly KeyObject[];
 }
 
 export class PoolSet {
   readonly #database: Database;
   readonly #options: PoolSetOptions;
+  readonly #chain: EnvelopeChain;
+  readonly #trial: Trial;
   /** What was acknowledged as durable: nothing older is taken, whatever happened to the disk. */
   #floor: Pick<Watermark, "epoch" | "revision"> = { epoch: 0, revision: 0 };
   #state: SetState = EMPTY_SET;
@@ -54,9 +71,11 @@ export class PoolSet {
   #damage: Failure | undefined;
 
   /** What is stored is replayed as far as it verifies; the rest counts as damage, and only a snapshot mends it. */
-  constructor(database: Database, options: PoolSetOptions) {
+  constructor(database: Database, options: PoolSetOptions, trial = new Trial(database)) {
     this.#database = database;
     this.#options = options;
+    this.#chain = new EnvelopeChain(database);
+    this.#trial = trial;
     this.#load();
   }
 
@@ -76,6 +95,12 @@ export class PoolSet {
     return this.#damage;
   }
 
+  /** Of the set as it is; `undefined` where nothing whole is held. */
+  get position(): Position | undefined {
+    const end = this.watermark === undefined ? undefined : this.#chain.end();
+    return end && { ...end, epoch: this.#state.epoch, revision: this.#state.revision };
+  }
+
   /** The chain has become long, or is damaged. */
   get needsSnapshot(): boolean {
     return this.#damage !== undefined || this.#chainLength > CHAIN_ENVELOPES_MAX;
@@ -83,21 +108,25 @@ export class PoolSet {
 
   /**
    * False where further parts of a snapshot are awaited. Throws `signature-invalid`, `argument-invalid` (another pool,
-   * unreadable, too large), `resource-invalid`, `epoch-regressed`, and `revision-compacted` or `digest-mismatch`: ask
-   * for a snapshot. A refusal changes nothing.
+   * unreadable, too large), `resource-invalid`, `epoch-regressed`, `shrink-refused`, `revision-quarantined`, and
+   * `revision-compacted` or `digest-mismatch`: ask for a snapshot. A refusal changes nothing.
    */
   apply(envelope: SignedBatch): boolean {
-    const batch = this.#open(envelope);
-    checkContinues(this.#floor, batch);
+    const batch = this.#open(envelope, this.#options.keys());
+    this.#checkNotOlder(batch);
     if (!batch.snapshot && this.#damage !== undefined) {
       throw new Failure("revision-compacted", "what is stored is damaged: only a snapshot mends it");
     }
+    checkContinues(this.#state, batch);
     const parts = withPart(this.#parts, { batch, envelope });
     checkSize(parts);
     this.#parts = batch.last ? [] : parts;
     if (!batch.last) return false;
     const batches = parts.map((part) => part.batch);
+    this.#checkEpoch(batch);
     const state = advance(this.#state, batches);
+    this.#checkShrink(state, batches);
+    this.#checkSuspects(state);
     this.#store(parts, state);
     this.#state = state;
     this.#floor = { epoch: state.epoch, revision: state.revision };
@@ -110,59 +139,92 @@ export class PoolSet {
     const own = this.watermark;
     if (own === undefined) return [];
     if (watermark?.epoch === own.epoch && watermark.revision === own.revision) {
-      return watermark.setDigest === own.setDigest ? [] : this.#envelopes(undefined);
+      return watermark.setDigest === own.setDigest ? [] : this.#chain.read();
     }
-    const later = watermark?.epoch === own.epoch ? this.#envelopes(watermark.revision) : [];
-    return later.length > 0 ? later : this.#envelopes(undefined);
+    const later = watermark?.epoch === own.epoch ? this.#chain.read(watermark.revision) : [];
+    return later.length > 0 ? later : this.#chain.read();
   }
 
-  #open({ payload, signature, keyId }: SignedBatch): PoolBatch {
-    checkSignature({ context: POOL_BATCH_CONTEXT, bytes: payload, signature, keyId }, this.#options.keys());
+  #open({ payload, signature, keyId }: SignedBatch, keys: TrustedKeys): PoolBatch {
+    checkSignature({ context: POOL_BATCH_CONTEXT, bytes: payload, signature, keyId }, keys);
     const batch = decodePoolBatch(payload);
     const { pool } = this.#options;
     if (batch.pool !== pool) throw new Failure("argument-invalid", `a batch of pool ${batch.pool}, not ${pool}`);
     return batch;
   }
 
-  #store(parts: readonly Part[], { epoch, revision }: SetState): void {
-    const isSnapshot = parts[0]?.batch.snapshot === true;
-    this.#database.transaction(() => {
-      if (isSnapshot) this.#database.exec("DELETE FROM envelope");
-      const insert = this.#database.prepare(
-        "INSERT INTO envelope (continues, payload, signature, key_id) VALUES (?, ?, ?, ?)",
-      );
-      for (const { batch, envelope } of parts) {
-        insert.run(batch.snapshot ? -1 : batch.from, envelope.payload, envelope.signature, envelope.keyId);
-      }
-      this.#database.prepare("INSERT OR REPLACE INTO floor VALUES (1, ?, ?)").run(epoch, revision);
-    });
-    this.#chainLength = parts.length + (isSnapshot ? 0 : this.#chainLength);
+  #checkNotOlder({ epoch, to }: PoolBatch): void {
+    const certified = this.#options.epoch?.() ?? 0;
+    if (epoch < certified) {
+      throw new Failure("epoch-regressed", `a batch of epoch ${epoch}, and this node's certificate is of ${certified}`);
+    }
+    const { quarantine } = this.#trial;
+    if (quarantine?.epoch === epoch && to <= quarantine.revision) {
+      throw new Failure("revision-quarantined", `revision ${to} is not taken: ${quarantine.revision} has crashed here`);
+    }
+    const { epoch: heldEpoch, revision } = this.#floor;
+    if (epoch < heldEpoch) throw new Failure("epoch-regressed", `a batch of epoch ${epoch}, after ${heldEpoch}`);
+    if (epoch > heldEpoch || to >= revision) return;
+    throw new Failure("epoch-regressed", `a batch to revision ${to}, after ${revision} of the same epoch`);
   }
 
-  /** The whole chain, or the end of it that continues a revision: empty where none does. */
-  #envelopes(fromRevision: number | undefined): readonly SignedBatch[] {
-    const chain = "SELECT payload, signature, key_id FROM envelope";
-    const rows =
-      fromRevision === undefined
-        ? this.#database.prepare(`${chain} ORDER BY position`).all()
-        : this.#database
-            .prepare(
-              `${chain} WHERE position >= (SELECT min(position) FROM envelope WHERE continues = ?) ORDER BY position`,
-            )
-            .all(fromRevision);
-    return rows.map(envelopeOf);
+  /** A higher epoch overrules all that is held: only who certifies nodes may begin one. */
+  #checkEpoch({ epoch, epochProof }: PoolBatch): void {
+    const { epoch: certified = () => 0, mints = () => [] } = this.#options;
+    if (epoch <= Math.max(FIRST_EPOCH, this.#floor.epoch, certified())) return;
+    const isMinted = mints().some((key) => isSignedBy(EPOCH_CONTEXT, epochBytes(epoch), epochProof ?? EMPTY, key));
+    if (isMinted) return;
+    throw new Failure("signature-invalid", `epoch ${epoch} is not signed by an authority that this node has pinned`);
+  }
+
+  #checkShrink({ resources: after, revision }: SetState, batches: readonly PoolBatch[]): void {
+    const shrink = findShrink({
+      before: this.#state.resources,
+      after,
+      rows: batches.flatMap(({ rows }) => rows),
+      tombstones: batches.flatMap(({ tombstones = [] }) => tombstones),
+    });
+    if (shrink !== undefined) throw shrinkRefused(shrink, revision);
+  }
+
+  #checkSuspects({ resources, revision }: SetState): void {
+    const { quarantine } = this.#trial;
+    if (quarantine === undefined || !this.#trial.isSuspect(resources)) return;
+    const names = shown(quarantine.suspects.map(({ subject }) => subject));
+    throw new Failure(
+      "revision-quarantined",
+      `revision ${revision} has in it what ${quarantine.revision} crashed with: change one of ${names}`,
+    );
+  }
+
+  #store(parts: readonly Part[], state: SetState): void {
+    const isSnapshot = parts[0]?.batch.snapshot === true;
+    const envelopes = parts.map(({ batch, envelope }) => ({
+      ...envelope,
+      from: batch.snapshot ? undefined : batch.from,
+    }));
+    this.#database.transaction(() => {
+      this.#chain.append(envelopes, this.#trial.proven, this.#options.keys());
+      this.#database.prepare("INSERT OR REPLACE INTO floor VALUES (1, ?, ?)").run(state.epoch, state.revision);
+      this.#trial.take(state.resources, changedSubjects(this.#state.resources, state.resources), state.revision);
+    });
+    this.#trial.took();
+    this.#chainLength = parts.length + (isSnapshot ? 0 : this.#chainLength);
   }
 
   #load(): void {
     const floor = this.#database.prepare("SELECT epoch, revision FROM floor").get();
     if (floor === undefined) return;
     this.#floor = { epoch: Number(floor["epoch"]), revision: Number(floor["revision"]) };
+    const { quarantine, proven } = this.#trial;
+    const end = quarantine === undefined ? this.#floor : (proven ?? EMPTY_SET);
     try {
-      const chain = this.#envelopes(undefined);
+      const keys = new Map([...this.#chain.verifiers(), ...this.#options.keys()]);
+      const chain = this.#chain.read();
       this.#chainLength = chain.length;
-      for (const envelope of chain) this.#replay(envelope);
-      if (this.#state.revision === this.#floor.revision && this.#state.epoch === this.#floor.epoch) return;
-      throw new Failure("storage-failed", `the stored set ends before revision ${this.#floor.revision}`);
+      for (const envelope of chain) this.#replay(envelope, keys);
+      if (this.#state.revision === end.revision && this.#state.epoch === end.epoch) return;
+      throw new Failure("storage-failed", `the stored set ends before revision ${end.revision}`);
     } catch (error) {
       if (!isFailure(error) || isBrokenDatabase(error)) throw error;
       this.#damage = error;
@@ -170,8 +232,8 @@ export class PoolSet {
     this.#parts = [];
   }
 
-  #replay(envelope: SignedBatch): void {
-    const batch = this.#open(envelope);
+  #replay(envelope: SignedBatch, keys: TrustedKeys): void {
+    const batch = this.#open(envelope, keys);
     checkContinues(this.#state, batch);
     const parts = withPart(this.#parts, { batch, envelope });
     this.#parts = batch.last ? [] : parts;
@@ -183,6 +245,8 @@ export class PoolSet {
   }
 }
 
+const EMPTY = new Uint8Array();
+
 function checkSize(parts: readonly Part[]): void {
   const bytes = parts.reduce((sum, { envelope }) => sum + envelope.payload.byteLength, 0);
   if (parts.length <= SNAPSHOT_PARTS_MAX && bytes <= SNAPSHOT_BYTES_MAX) return;
@@ -192,10 +256,17 @@ function checkSize(parts: readonly Part[]): void {
   );
 }
 
-function envelopeOf(row: Record<string, unknown>): SignedBatch {
-  const { payload, signature, key_id: keyId } = row;
-  if (payload instanceof Uint8Array && signature instanceof Uint8Array && typeof keyId === "string") {
-    return { payload, signature, keyId };
-  }
-  throw new Failure("storage-failed", "a stored envelope cannot be read");
+function shrinkRefused({ kind, lost, held }: Shrink, revision: number): Failure {
+  const what =
+    kind === "Release" ? `sites of ${held} would have no release any more` : `of ${held} ${kind}s are not in it`;
+  return new Failure(
+    "shrink-refused",
+    `revision ${revision} is not taken: ${lost.length} ${what} (${shown(lost)}), more than ${SHRINK_PERCENT_MAX} %, and no tombstone says so`,
+    { detail: { kind, lost: lost.length, held } },
+  );
+}
+
+export function shown(names: readonly string[]): string {
+  const more = names.length > NAMES_SHOWN_MAX ? ` and ${names.length - NAMES_SHOWN_MAX} more` : "";
+  return `${names.slice(0, NAMES_SHOWN_MAX).join(", ")}${more}`;
 }

@@ -1,6 +1,5 @@
 /** Whether the origin is there, and since when not: kept on disk, so that a restart does not begin the outage anew. */
 import { readFile } from "node:fs/promises";
-import type { Failure } from "#domain/failure.ts";
 import type { Clock } from "#platform/clock.ts";
 import { writeFileDurably } from "#platform/files/durable.ts";
 
@@ -12,8 +11,6 @@ export class LinkState implements Disposable {
   readonly #clock: Clock;
   readonly #onError: (error: unknown) => void;
   readonly #writing: Disposable;
-  /** Why the origin's last batch was refused; `undefined` once one is taken. */
-  refusal: Failure | undefined;
   #isUp = false;
   #lastUpMs: number;
 

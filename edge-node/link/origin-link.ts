@@ -41,6 +41,9 @@ const MENDED_BY_SNAPSHOT: ReadonlySet<FailureCode> = new Set([
   "storage-failed",
 ]);
 
+/** No snapshot mends these: asked for again only when the log has gone on, and then soon. */
+const HELD_BACK: ReadonlySet<FailureCode> = new Set(["revision-quarantined", "shrink-refused"]);
+
 type Outgoing = MessageInitShape<typeof NodeMessageSchema>;
 
 /** One stream to the origin, which ends by the signal's abort; everything thrown is a Failure. */
@@ -286,6 +289,10 @@ class Connection implements Disposable {
       if (!isFailure(error)) throw error;
       events.batchRefused(error);
       if (MENDED_BY_SNAPSHOT.has(error.code)) this.#lacking = error.code;
+      else if (HELD_BACK.has(error.code)) {
+        this.#lacking = undefined;
+        this.#askAgainMs = SNAPSHOT_ASK_MS;
+      }
       return;
     }
     this.#lacking = set.needsSnapshot ? "long chain" : undefined;

@@ -70,7 +70,7 @@ async function openKeeper(t: Test, cloud: Cloud, folder: string, nowMs: () => nu
     migrations: ACTIVE_RELEASES_MIGRATIONS,
     durability: "full",
   });
-  const active = new ActiveReleases(database, keys);
+  const active = new ActiveReleases(database, () => keys);
   const blobs = await BlobFolder.open(`${folder}/objects`, 10_000_000);
   const refused: string[] = [];
   const collected: number[] = [];

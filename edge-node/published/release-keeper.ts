@@ -167,6 +167,7 @@ export class ReleaseKeeper implements Disposable {
       isAssigned,
       active: active.get(name)?.generation ?? 0,
       floor: active.floorOf(name),
+      quarantined: active.quarantinedOf(name),
       manifest: pending.manifest?.parsed,
       missing: this.#missing(pending).length,
       nowMs: nowMs(),

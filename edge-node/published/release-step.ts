@@ -9,6 +9,8 @@ export interface ReleaseFacts {
   readonly active: number;
   /** Highest generation that was ever served. */
   readonly floor: number;
+  /** Highest generation that crashed here. */
+  readonly quarantined: number;
   /** Of `release`, verified. */
   readonly manifest: Manifest | undefined;
   /** Objects of `manifest` that are not here. */
@@ -27,8 +29,8 @@ export type ReleaseStep =
 
 /** An assigned release is served once it is complete, another one once its manifest is verified. */
 export function decideReleaseStep(facts: ReleaseFacts): ReleaseStep {
-  const { release, isAssigned, active, floor, manifest, missing, nowMs } = facts;
-  if (release === undefined) return { kind: "none" };
+  const { release, isAssigned, active, floor, quarantined, manifest, missing, nowMs } = facts;
+  if (release === undefined || release.generation <= quarantined) return { kind: "none" };
   if (release.generation < floor) return { kind: "refuse-older" };
   if (release.generation === active) return { kind: isAssigned && missing > 0 ? "prefetch" : "none" };
   if (manifest === undefined) return { kind: "fetch-manifest" };

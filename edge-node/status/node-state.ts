@@ -1,7 +1,6 @@
 /** What the edge says of itself: status for the origin, readiness for who runs it. */
 import { statfs } from "node:fs/promises";
 import type { Watermark } from "#domain/desired-state.ts";
-import type { Failure } from "#domain/failure.ts";
 import type { AgentStatus, Condition, NodeStatus, SiteStatus } from "#domain/fleet/node.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { Readiness } from "#platform/http/admin-listener.ts";
@@ -28,8 +27,7 @@ export interface NodeFacts {
     readonly isWhole: boolean;
     readonly isEmpty: boolean;
   };
-  /** Why the origin's last batch was refused. */
-  readonly refusal: () => Failure | undefined;
+  readonly synced: () => Pick<Condition, "status" | "reason" | "message">;
   readonly autonomySeconds: () => number | undefined;
   readonly certificateExpiresAtMs: () => number;
   readonly storeBytes: () => { readonly used: number; readonly max: number };
@@ -77,8 +75,8 @@ export class NodeState implements Disposable {
   readiness(question: "now" | "offline"): Readiness {
     const reasons = this.#offlineReasons().map(({ reason, message }) => `${reason}: ${message}`);
     if (question === "offline") return { ready: reasons.length === 0, reasons };
-    const refused = this.#refused();
-    return { ready: !this.#facts.set().isEmpty, reasons: refused === "" ? reasons : [...reasons, refused] };
+    const { status, reason, message } = this.#facts.synced();
+    return { ready: !this.#facts.set().isEmpty, reasons: status ? reasons : [...reasons, `${reason}: ${message}`] };
   }
 
   [Symbol.dispose](): void {
@@ -103,21 +101,10 @@ export class NodeState implements Disposable {
         reason: isDiskLow ? "DiskLow" : "Writable",
         message: against.find(({ reason }) => reason === "DiskLow")?.message ?? "",
       },
-      { type: "Ready" as const, status: isReady, ...this.#readyWords(isReady) },
+      { type: "Ready" as const, status: isReady, reason: isReady ? "Serving" : "NoDesiredState", message: "" },
+      { type: "Synced" as const, ...this.#facts.synced() },
     ];
     return said.map((condition) => this.#conditions.set(condition, nowMs));
-  }
-
-  /** What is refused does not keep it from serving, and an operator has to know. */
-  #readyWords(isReady: boolean): Pick<Condition, "reason" | "message"> {
-    const message = this.#refused();
-    if (!isReady) return { reason: "NoDesiredState", message };
-    return { reason: message === "" ? "Serving" : "BatchRefused", message };
-  }
-
-  #refused(): string {
-    const refusal = this.#facts.refusal();
-    return refusal === undefined ? "" : `what the origin sends is refused, ${refusal.code}: ${refusal.message}`;
   }
 
   #offlineReasons(): readonly OfflineReason[] {

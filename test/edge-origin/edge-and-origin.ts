@@ -178,8 +178,8 @@ export interface EdgeProcess {
   readonly siteEnrolment: Address;
 }
 
-/** `node edge-node/main.ts` with ports that were free a moment ago; clients reach it where it listens. */
-export async function spawnEdge(t: Test, { settings, dataDir }: EdgeSettings): Promise<EdgeProcess> {
+/** `node edge-node/main.ts` with ports that were free a moment ago; clients reach it where it listens. `preload`: before. */
+export async function spawnEdge(t: Test, { settings, dataDir }: EdgeSettings, preload?: string): Promise<EdgeProcess> {
   const [content, admin, site, siteEnrolment] = await Promise.all(Array.from({ length: 4 }, freeAddress));
   if (content === undefined || admin === undefined || site === undefined || siteEnrolment === undefined) {
     throw new Error("four addresses");
@@ -191,7 +191,8 @@ export async function spawnEdge(t: Test, { settings, dataDir }: EdgeSettings): P
   const file = `${dataDir}.yaml`;
   const contentUrl = `http://${formatAddress(content)}`;
   writeFileSync(file, JSON.stringify({ ...settings, listen: listenAt, contentUrl, logLevel: "silent" }));
-  const child = spawn(process.execPath, [join(ROOT, "edge-node", "main.ts"), "--config", file], {
+  const before = preload === undefined ? [] : ["--import", preload];
+  const child = spawn(process.execPath, [...before, join(ROOT, "edge-node", "main.ts"), "--config", file], {
     stdio: ["ignore", "inherit", "inherit"],
   });
   t.teardown(() => kill(child));

@@ -1,0 +1,215 @@
+/**
+ * What has not served for a minute yet is on trial: starts after a crash are counted on disk before anything of the set
+ * is read, and too many of them go back to the set that was proven. Which revision it was is kept, and what was new in it.
+ */
+import type { Resources } from "#contracts/codec/set-state.ts";
+import { type Failure, isFailure } from "#domain/failure.ts";
+import { type Database, isBrokenDatabase, type Row } from "#platform/sqlite/database.ts";
+import { versionOf } from "./subjects.ts";
+
+export const TRIAL_MIGRATION = `
+  CREATE TABLE proven (
+    one INTEGER PRIMARY KEY CHECK (one = 1), chain INTEGER NOT NULL, position INTEGER NOT NULL,
+    epoch INTEGER NOT NULL, revision INTEGER NOT NULL
+  ) STRICT;
+  CREATE TABLE trial (one INTEGER PRIMARY KEY CHECK (one = 1), crashes INTEGER NOT NULL, is_open INTEGER NOT NULL) STRICT;
+  CREATE TABLE quarantine (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, revision INTEGER NOT NULL) STRICT;
+  CREATE TABLE suspect (
+    subject TEXT PRIMARY KEY, version INTEGER NOT NULL, revision INTEGER NOT NULL, quarantines INTEGER NOT NULL
+  ) STRICT`;
+
+/** Of a process, each within a minute of the last start or change. A fault of the machine seldom comes three times. */
+export const CRASHES_MAX = 3;
+
+/** A revision of the set, and where its last envelope is stored. */
+export interface Position {
+  readonly epoch: number;
+  readonly revision: number;
+  readonly chain: number;
+  readonly position: number;
+}
+
+export interface Quarantine {
+  readonly epoch: number;
+  readonly revision: number;
+  /** What a newer revision has to change before it is taken; empty where nothing is known. */
+  readonly suspects: readonly Suspect[];
+}
+
+export interface Suspect {
+  readonly subject: string;
+  /** Its `resourceVersion` in the set that crashed; 0: it was gone there. */
+  readonly version: number;
+}
+
+/** How this start came about, where the last one did not end in order. */
+export type TrialOutcome =
+  | { readonly kind: "none" }
+  | { readonly kind: "crashed"; readonly crashes: number }
+  /** With the set as it was proven; `releases`: the set was, and what it activated was not. */
+  | { readonly kind: "went-back"; readonly to: "set" | "releases" };
+
+export class Trial {
+  readonly #database: Database;
+  #proven: Position | undefined;
+  #quarantine: Quarantine | undefined;
+  #isOpen = false;
+
+  constructor(database: Database) {
+    this.#database = database;
+    this.#proven = positionOf(database.prepare("SELECT * FROM proven").get());
+    this.#quarantine = this.#readQuarantine();
+  }
+
+  /** Once a process, before the set is read. A start that cannot be counted goes on: a full disk keeps no edge down. */
+  begin(onFailed: (failure: Failure) => void): TrialOutcome {
+    try {
+      return this.#begin();
+    } catch (error) {
+      if (!isFailure(error) || isBrokenDatabase(error)) throw error;
+      onFailed(error);
+      return { kind: "none" };
+    }
+  }
+
+  get proven(): Position | undefined {
+    return this.#proven;
+  }
+
+  /** `undefined` where the newest set is the one served. */
+  get quarantine(): Quarantine | undefined {
+    return this.#quarantine;
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Durable when it returns: before what may crash. */
+  open(): void {
+    if (this.#isOpen) return;
+    this.#writeOpen();
+    this.#isOpen = true;
+  }
+
+  /** Within the transaction that stores another set; `took` is told once that is committed. */
+  take(resources: Resources, changed: Iterable<string>, revision: number): void {
+    this.#database.exec("DELETE FROM quarantine");
+    this.#writeOpen();
+    const known = this.#database.prepare("SELECT subject FROM suspect").all();
+    const write = this.#database.prepare(
+      `INSERT INTO suspect VALUES (?1, ?2, ?3, 0) ON CONFLICT (subject) DO UPDATE
+         SET version = ?2, revision = ?3, quarantines = 0 WHERE version <> ?2`,
+    );
+    for (const subject of new Set([...known.map((row) => String(row["subject"])), ...changed])) {
+      write.run(subject, versionOf(resources, subject), revision);
+    }
+  }
+
+  took(): void {
+    this.#isOpen = true;
+    this.#quarantine = undefined;
+  }
+
+  /** True where a set says of every suspect what the one said that crashed. */
+  isSuspect(resources: Resources): boolean {
+    const suspects = this.#quarantine?.suspects ?? [];
+    return suspects.length > 0 && suspects.every(({ subject, version }) => versionOf(resources, subject) === version);
+  }
+
+  /** The revision has served for long enough. `isAll`: nothing that is newer is on trial. */
+  prove(proven: Position, isAll: boolean): void {
+    this.#database.transaction(() => {
+      const { chain, position, epoch, revision } = proven;
+      this.#database
+        .prepare("INSERT OR REPLACE INTO proven VALUES (1, ?, ?, ?, ?)")
+        .run(chain, position, epoch, revision);
+      this.#database.prepare("DELETE FROM envelope WHERE chain < ?").run(chain);
+      this.#database.prepare("DELETE FROM suspect WHERE revision <= ?").run(revision);
+      this.#database.exec(isAll ? "DELETE FROM trial" : "UPDATE trial SET crashes = 0");
+    });
+    this.#proven = proven;
+    this.#isOpen = !isAll;
+  }
+
+  /** Nothing is on trial: what went back with the set has done so. */
+  settle(): void {
+    this.#database.exec("DELETE FROM trial");
+    this.#isOpen = false;
+  }
+
+  /** The process ends in order: its next start is none after a crash. Idempotent. */
+  close(): void {
+    if (!this.#isOpen) return;
+    this.#database.exec("UPDATE trial SET is_open = 0");
+    this.#isOpen = false;
+  }
+
+  #begin(): TrialOutcome {
+    const row = this.#database.prepare("SELECT crashes, is_open FROM trial").get();
+    if (row === undefined) {
+      // As a version that proved nothing has left it.
+      if (this.#proven === undefined && this.#floor() !== undefined && !this.#isQuarantined()) this.open();
+      return { kind: "none" };
+    }
+    const crashes = Number(row["crashes"]) + Number(row["is_open"]);
+    if (crashes >= CRASHES_MAX) return { kind: "went-back", to: this.#goBack() };
+    this.#database.prepare("UPDATE trial SET crashes = ?, is_open = 1").run(crashes);
+    this.#isOpen = true;
+    return crashes === Number(row["crashes"]) ? { kind: "none" } : { kind: "crashed", crashes };
+  }
+
+  /** Reads nothing of what may have been the reason. The trial is over when `settle` says so. */
+  #goBack(): "set" | "releases" {
+    const floor = this.#floor();
+    const proven = this.#proven;
+    const isProven = floor?.epoch === proven?.epoch && floor?.revision === proven?.revision;
+    if (floor === undefined || isProven || this.#isQuarantined()) return "releases";
+    this.#database.transaction(() => {
+      this.#database.prepare("INSERT INTO quarantine VALUES (1, ?, ?)").run(floor.epoch, floor.revision);
+      this.#database.exec("UPDATE suspect SET quarantines = quarantines + 1");
+      this.#database
+        .prepare("DELETE FROM envelope WHERE NOT (chain = ? AND position <= ?)")
+        .run(proven?.chain ?? 0, proven?.position ?? 0);
+      this.#database.prepare("UPDATE trial SET crashes = ?, is_open = 0").run(CRASHES_MAX);
+    });
+    this.#quarantine = this.#readQuarantine();
+    return "set";
+  }
+
+  #floor(): { readonly epoch: number; readonly revision: number } | undefined {
+    const row = this.#database.prepare("SELECT epoch, revision FROM floor").get();
+    return row && { epoch: Number(row["epoch"]), revision: Number(row["revision"]) };
+  }
+
+  #isQuarantined(): boolean {
+    return this.#database.prepare("SELECT 1 FROM quarantine").get() !== undefined;
+  }
+
+  /** Of several sets that crashed, the suspects are what was in all of them. */
+  #readQuarantine(): Quarantine | undefined {
+    const row = this.#database.prepare("SELECT epoch, revision FROM quarantine").get();
+    if (row === undefined) return undefined;
+    const suspects = this.#database
+      .prepare(
+        `SELECT subject, version FROM suspect
+         WHERE quarantines > 0 AND quarantines = (SELECT max(quarantines) FROM suspect) ORDER BY subject`,
+      )
+      .all()
+      .map((found) => ({ subject: String(found["subject"]), version: Number(found["version"]) }));
+    return { epoch: Number(row["epoch"]), revision: Number(row["revision"]), suspects };
+  }
+
+  #writeOpen(): void {
+    this.#database.exec("INSERT INTO trial VALUES (1, 0, 1) ON CONFLICT (one) DO UPDATE SET is_open = 1");
+  }
+}
+
+function positionOf(row: Row | undefined): Position | undefined {
+  if (row === undefined) return undefined;
+  const [epoch, revision, chain, position] = ["epoch", "revision", "chain", "position"].map((name) =>
+    Number(row[name]),
+  );
+  if (epoch === undefined || revision === undefined || chain === undefined || position === undefined) return undefined;
+  return { epoch, revision, chain, position };
+}
