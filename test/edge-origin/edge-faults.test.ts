@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import t from "tap";
 import { decodePoolBatch } from "#contracts/codec/pool-batch.ts";
+import { POOL_SET_MIGRATIONS } from "#edge-node/desired-state/pool-set.ts";
 import type { SessionPorts } from "#edge-node/session-port.ts";
 import { formatAddress } from "#platform/address.ts";
 import { systemClock } from "#platform/clock.ts";
@@ -220,7 +221,8 @@ t.test(
     for (const name of ["reports", "purges", "releases"]) {
       writeFileSync(join(settings.dataDir, `${name}.sqlite`), "not a database ".repeat(1000));
     }
-    const desired = openDatabase(join(settings.dataDir, "desired.sqlite"), { migrations: [""], durability: "full" });
+    const options = { migrations: POOL_SET_MIGRATIONS, durability: "full" } as const;
+    const desired = openDatabase(join(settings.dataDir, "desired.sqlite"), options);
     desired.exec("UPDATE envelope SET payload = x'00' WHERE position = (SELECT max(position) FROM envelope)");
     desired.close();
     const again = await startEdgeHere(t, settings);
