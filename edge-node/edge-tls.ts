@@ -1,7 +1,10 @@
 /** The TLS listener of an edge-node: what its content listener answers, with the certificates of its configuration. */
+import { join } from "node:path";
 import { parseAddress } from "#platform/address.ts";
 import type { SealingKey } from "#platform/identity/sealing.ts";
+import { openOrBeginAgain } from "#platform/sqlite/database.ts";
 import type { HttpChallenges } from "./certificates/http-challenges.ts";
+import { LAST_CERTIFICATES_MIGRATIONS, LastCertificates } from "./certificates/last-certificates.ts";
 import { SiteCertificates } from "./certificates/site-certificates.ts";
 import type { EdgeConfig } from "./config.ts";
 import type { EdgeParts } from "./edge-parts.ts";
@@ -15,6 +18,7 @@ export interface EdgeTlsTools {
   readonly front: Front;
   readonly challenges: HttpChallenges;
   readonly sealingKey: SealingKey;
+  readonly dataDir: string;
   /** Whether other processes listen at the same port. */
   readonly isShared: boolean;
 }
@@ -28,15 +32,34 @@ export interface EdgeTls extends TlsFront {
 export async function startEdgeTls(
   config: TlsConfig,
   parts: EdgeParts,
-  { front, challenges, sealingKey, isShared }: EdgeTlsTools,
+  { front, challenges, sealingKey, dataDir, isShared }: EdgeTlsTools,
 ): Promise<EdgeTls> {
   const { clock, random, logger, metrics, edgeEvents: events } = parts;
   const handle = front.answer.bind(front);
   const tools = { front, handle, challenges, events, metrics, logger, clock, random, isShared };
   const tls = await startTlsFront({ listen: parseAddress(config.listen), sources: sourcesOf(config) }, tools);
   const { certificates } = tls;
-  const fromOrigin = new SiteCertificates({ node: parts.identity.peer.name, sealingKey, certificates });
-  return { ...tls, applySet: () => fromOrigin.apply(parts.set.resources) };
+  const { set, identity, events: told } = parts;
+  const { database, last } = openLast(join(dataDir, "certificates.sqlite"), told);
+  const taking = { node: identity.peer.name, sealingKey, certificates, last, onStorageFailed: told.storageFailed };
+  const fromOrigin = new SiteCertificates(taking);
+  return {
+    ...tls,
+    applySet: () => fromOrigin.apply(set.resources, set.watermark !== undefined),
+    [Symbol.asyncDispose]: async () => {
+      await tls[Symbol.asyncDispose]();
+      database.close();
+    },
+  };
+}
+
+function openLast(path: string, events: EdgeParts["events"]) {
+  return openOrBeginAgain(
+    path,
+    { migrations: LAST_CERTIFICATES_MIGRATIONS, durability: "full" },
+    (database) => ({ database, last: new LastCertificates(database) }),
+    (failure) => events.storedDamaged("certificates", failure),
+  );
 }
 
 function sourcesOf({ certificates, folder }: TlsConfig): readonly CertificateSource[] {

@@ -84,7 +84,7 @@ async function serve(
   if (log !== undefined) stack.use(log);
   const listening = { clock, log, ...(isShared ? { sharing: { reusePort: true } } : {}) };
   const content = stack.use(await startContentListener(parseAddress(config.listen.content), routes, listening));
-  const tlsTools = secrets && { front: content.front, challenges, isShared, ...secrets };
+  const tlsTools = secrets && { front: content.front, challenges, isShared, dataDir: config.dataDir, ...secrets };
   const tls = tlsTools && stack.use(await listenForTls(tlsTools.config, parts, tlsTools));
   const proof = stack.use(proofOf(parts));
   const processes = isShared ? stack.use(await share(config, parts, { content, tls, routes })) : undefined;

@@ -5,7 +5,7 @@ import type { Logger } from "#platform/logging.ts";
 import type { Metrics } from "#platform/metrics/metrics.ts";
 
 /** The databases of `dataDir`. */
-export type DamagedState = "desired" | "releases" | "purges" | "reports";
+export type DamagedState = "desired" | "releases" | "purges" | "reports" | "certificates";
 
 export type NodeEvents = ReturnType<typeof createNodeEvents>;
 
