@@ -123,6 +123,8 @@ t.test(
     const { items }: { items: unknown[] } = JSON.parse(await api(cloud, "GET", "/v1/resources/Tombstone"));
     t.equal(items.length, names.length, "a tombstone each");
     const compacted = async (): Promise<Answer> => {
+      // The origin of this process keeps house between two looks.
+      await api(cloud, "GET", "/v1/resources/Site/shop");
       using log = openSqliteLog(join(cloud.dataDir, "log.sqlite"));
       return { status: log.compactedRevision(), headers: {}, body: Buffer.from("compacted") };
     };
