@@ -7,8 +7,9 @@ import type { Database, Row } from "#platform/sqlite/database.ts";
 export const APPLIED_PURGES_MIGRATIONS = [
   "CREATE TABLE applied (name TEXT PRIMARY KEY, resource_version INTEGER NOT NULL) STRICT",
   "CREATE TABLE mark (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, revision INTEGER NOT NULL) STRICT",
-  `ALTER TABLE applied ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;
-   UPDATE applied SET epoch = coalesce((SELECT epoch FROM mark), 0)`,
+  // Where no mark says it, the epoch is that of a log which was never restored.
+  `ALTER TABLE applied ADD COLUMN epoch INTEGER NOT NULL DEFAULT 1;
+   UPDATE applied SET epoch = coalesce((SELECT epoch FROM mark), 1)`,
 ];
 
 /** A place in the log's order; as a mark, how far purges are applied: everything up to it. */
