@@ -29,6 +29,11 @@ const SUITES: Readonly<Record<string, Suite>> = {
     minutesMax: 120,
     what: "outages, clocks, disks, backups; edge and origin killed 1,000 times",
   },
+  simulate: {
+    script: ["simulate", "--seeds", "1000"],
+    minutesMax: 20,
+    what: "1,000 seeds of faults between an origin and its edges, on a virtual clock",
+  },
   "torture-store": {
     script: ["torture:store", "--kills", "1000"],
     minutesMax: 30,

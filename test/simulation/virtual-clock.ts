@@ -8,21 +8,19 @@ interface Pending {
   readonly run: () => void;
 }
 
-/** Turns of the event loop given to promises and streams after each timer. */
+/** Turns of the event loop given to promises and streams after each timer; where nothing but promises is at work, one will do. */
 const SETTLING_TURNS = 3;
-
-async function settle(): Promise<void> {
-  for (let turn = 0; turn < SETTLING_TURNS; turn += 1) await nextTurn();
-}
 
 export class VirtualClock implements Clock {
   readonly #startMs: number;
+  readonly #settlingTurns: number;
   #elapsedMs = 0;
   #order = 0;
   readonly #pending = new Set<Pending>();
 
-  constructor(startMs = 1_700_000_000_000) {
+  constructor(startMs = 1_700_000_000_000, settlingTurns = SETTLING_TURNS) {
     this.#startMs = startMs;
+    this.#settlingTurns = settlingTurns;
   }
 
   nowMs(): number {
@@ -60,14 +58,24 @@ export class VirtualClock implements Clock {
   /** Moves time on by `ms`, running every timer that falls due on the way and letting promises settle after each. */
   async advance(ms: number): Promise<void> {
     const untilMs = this.#elapsedMs + ms;
-    await settle();
-    for (let next = this.#nextDue(untilMs); next !== undefined; next = this.#nextDue(untilMs)) {
-      this.#pending.delete(next);
-      this.#elapsedMs = Math.max(this.#elapsedMs, next.dueMs);
-      next.run();
-      await settle();
-    }
+    await this.settle();
+    while (await this.runNext(untilMs));
     this.#elapsedMs = untilMs;
+  }
+
+  /** Moves time on to the next timer due by then and runs it; false where there is none, and time stands. */
+  async runNext(untilMs: number): Promise<boolean> {
+    const next = this.#nextDue(untilMs);
+    if (next === undefined) return false;
+    this.#pending.delete(next);
+    this.#elapsedMs = Math.max(this.#elapsedMs, next.dueMs);
+    next.run();
+    await this.settle();
+    return true;
+  }
+
+  async settle(): Promise<void> {
+    for (let turn = 0; turn < this.#settlingTurns; turn += 1) await nextTurn();
   }
 
   #nextDue(untilMs: number): Pending | undefined {

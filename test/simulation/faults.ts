@@ -1,0 +1,252 @@
+/** The faults of a simulated run: which kinds there are, what each does, and which of them a seed chooses. */
+import { CHAIN_ENVELOPES_MAX } from "#edge-node/desired-state/pool-set.ts";
+import { writeResource } from "#origin/log/resources.ts";
+import type { Random } from "#platform/random.ts";
+import { SET_FILE, type SimulatedEdge } from "./simulated-edge.ts";
+import { LOG_FILE } from "./simulated-origin.ts";
+import type { World } from "./world.ts";
+
+export const FAULT_KINDS = [
+  "delay",
+  "loss",
+  "cut",
+  "half-open",
+  "black-hole",
+  "slow-disk",
+  "full-disk",
+  "edge-crash",
+  "origin-crash",
+  "crash-at-commit",
+  "clock-skew",
+  "restore",
+  "churn",
+] as const;
+
+export type FaultKind = (typeof FAULT_KINDS)[number];
+
+/** Tells what is wrong from now on; `end` mends it. `undefined` where it is not possible now. */
+interface Fault {
+  readonly what: string;
+  /** Where the plan's would be too short for it. */
+  readonly durationMs?: number;
+  readonly end: () => void;
+}
+
+type Begin = (world: World, random: Random) => Fault | undefined;
+
+export interface PlannedFault {
+  readonly atMs: number;
+  readonly durationMs: number;
+  readonly kind: FaultKind;
+}
+
+const DELAY_MS_MAX = 900;
+const JITTER_MS_MAX = 400;
+/** Far below a ping's period: a disk that takes longer makes a process that is as good as dead. */
+const COMMIT_MS_MAX = 120;
+const SKEW_MS_MAX = 3_600_000;
+const COMMITS_MAX = 6;
+const DURATION_MS_MIN = 300;
+const DURATION_MS_MAX = 25_000;
+const FAULTS_MIN = 2;
+const FAULTS_MAX = 9;
+/** Long enough for an edge to come back and say what it refuses. */
+const STALE_MS = 30_000;
+
+/** It takes as long as ten other runs. */
+const CHURN_RATIO = 0.02;
+/** Longer than the chain of batches that an edge keeps: it must ask for a snapshot instead. */
+const CHURN_WRITES = CHAIN_ENVELOPES_MAX + 40;
+const CHURN_PAUSE_MS = 4;
+
+/** Some kinds, some of each, spread over the time. */
+export function planFaults(random: Random, kinds: readonly FaultKind[], spanMs: number): readonly PlannedFault[] {
+  const isChurned = kinds.includes("churn") && random.ratio() < CHURN_RATIO;
+  const churn: readonly PlannedFault[] = isChurned
+    ? [{ kind: "churn", atMs: random.ratio() * spanMs, durationMs: 0 }]
+    : [];
+  const others = kinds.filter((kind) => kind !== "churn");
+  if (others.length === 0) return churn;
+  const chosen = others.filter(() => random.ratio() < 0.5);
+  const from = chosen.length > 0 ? chosen : others;
+  const count = FAULTS_MIN + random.integer(FAULTS_MAX - FAULTS_MIN + 1);
+  const planned = Array.from({ length: count }, (): PlannedFault => {
+    const kind = from[random.integer(from.length)] ?? "delay";
+    const atMs = random.ratio() * spanMs;
+    // Short ones are as likely as long ones, on a scale of doublings.
+    const durationMs = DURATION_MS_MIN * (DURATION_MS_MAX / DURATION_MS_MIN) ** random.ratio();
+    return { kind, atMs, durationMs: Math.min(durationMs, spanMs - atMs) };
+  });
+  return [...churn, ...planned];
+}
+
+/** What has begun and not ended is ended by disposing. */
+export function startFaults(world: World, plan: readonly PlannedFault[]): Disposable {
+  const running = new Set<Fault>();
+  const end = (fault: Fault): void => {
+    if (!running.delete(fault)) return;
+    world.tell(`mended: ${fault.what}`);
+    fault.end();
+  };
+  const timers = plan.map(({ kind, atMs, durationMs }) =>
+    world.time.timer(atMs, () => {
+      const fault = BEGIN[kind](world, world.random);
+      if (fault === undefined) return;
+      const lastsMs = Math.round(fault.durationMs ?? durationMs);
+      world.tell(`fault: ${fault.what}, ${lastsMs} ms`);
+      running.add(fault);
+      world.time.timer(lastsMs, () => end(fault));
+    }),
+  );
+  return {
+    [Symbol.dispose]: () => {
+      for (const timer of timers) timer[Symbol.dispose]();
+      for (const fault of [...running]) end(fault);
+    },
+  };
+}
+
+const BEGIN: Readonly<Record<FaultKind, Begin>> = {
+  delay(world, random) {
+    const edge = edgeFrom(world, random);
+    const path = world.network.pathOf(edge.name);
+    const before = path.delay;
+    path.delay = { delayMs: random.ratio() * DELAY_MS_MAX, jitterMs: random.ratio() * JITTER_MS_MAX };
+    return { what: `${edge.name} is ${Math.round(path.delay.delayMs)} ms away`, end: () => (path.delay = before) };
+  },
+  loss(world, random) {
+    const edge = edgeFrom(world, random);
+    for (const connection of world.connectionsOf(edge)) connection.reset("too much was lost");
+    return { what: `the connection of ${edge.name} breaks`, end: () => undefined };
+  },
+  cut(world, random) {
+    const edge = edgeFrom(world, random);
+    const path = world.network.pathOf(edge.name);
+    path.state = "refusing";
+    for (const connection of world.connectionsOf(edge)) connection.reset("cut");
+    return { what: `${edge.name} is cut off`, end: () => (path.state = "open") };
+  },
+  "half-open"(world, random) {
+    const edge = edgeFrom(world, random);
+    const way = (["up", "down", "both"] as const)[random.integer(3)] ?? "both";
+    for (const connection of world.connectionsOf(edge)) connection.set(way, "swallowing", "half-open");
+    return { what: `${edge.name} is half-open, ${way}`, end: () => undefined };
+  },
+  "black-hole"(world, random) {
+    const edge = edgeFrom(world, random);
+    const path = world.network.pathOf(edge.name);
+    path.state = "stalled";
+    for (const connection of world.connectionsOf(edge)) connection.set("both", "stalled", "black hole");
+    const end = (): void => {
+      path.state = "open";
+      for (const connection of world.connectionsOf(edge)) connection.set("both", "flowing", "black hole");
+    };
+    return { what: `${edge.name} is in a black hole`, end };
+  },
+  "slow-disk"(world, random) {
+    const machine = machineFrom(world, random);
+    machine.disk.commitMs = 1 + random.ratio() * COMMIT_MS_MAX;
+    return { what: `a slow disk, ${Math.round(machine.disk.commitMs)} ms`, end: () => (machine.disk.commitMs = 0) };
+  },
+  "full-disk"(world, random) {
+    const edge = edgeFrom(world, random);
+    const ratio = 0.4 + 0.6 * random.ratio();
+    edge.disk.isFull = () => random.ratio() < ratio;
+    return { what: `the disk of ${edge.name} is full`, end: () => (edge.disk.isFull = () => false) };
+  },
+  "edge-crash"(world, random) {
+    const edge = edgeFrom(world, random);
+    const isPower = random.integer(2) === 0;
+    if (isPower) for (const connection of world.connectionsOf(edge)) connection.set("both", "swallowing", "power cut");
+    edge.kill();
+    return { what: `${edge.name} ${isPower ? "loses its power" : "is killed"}`, end: () => startIfDown(edge) };
+  },
+  "origin-crash"(world, random) {
+    const isPower = random.integer(2) === 0;
+    if (isPower) for (const connection of world.network.connections) connection.set("both", "swallowing", "power cut");
+    world.origin.kill();
+    return { what: `the origin ${isPower ? "loses its power" : "is killed"}`, end: () => startIfDown(world.origin) };
+  },
+  "crash-at-commit"(world, random) {
+    const machine = machineFrom(world, random);
+    const when = random.integer(2) === 0 ? "before" : "after";
+    machine.disk.crashAt({ commits: 1 + random.integer(COMMITS_MAX), when });
+    const end = (): void => {
+      machine.disk.heal();
+      startIfDown(machine);
+    };
+    return { what: `a crash ${when} a commit to come`, end };
+  },
+  "clock-skew"(world, random) {
+    const machine = machineFrom(world, random);
+    machine.skewMs = Math.round((random.ratio() * 2 - 1) * SKEW_MS_MAX);
+    return { what: `a clock is ${machine.skewMs} ms off`, end: () => (machine.skewMs = 0) };
+  },
+  restore: beginRestore,
+  churn(world) {
+    let [count, pending]: [number, Disposable | undefined] = [0, undefined];
+    const next = (): void => {
+      writeAgain(world, count);
+      count += 1;
+      pending = count < CHURN_WRITES ? world.time.timer(CHURN_PAUSE_MS, next) : undefined;
+    };
+    next();
+    const what = `one resource is written ${CHURN_WRITES} times`;
+    return { what, end: () => pending?.[Symbol.dispose](), durationMs: CHURN_WRITES * CHURN_PAUSE_MS };
+  },
+};
+
+function writeAgain(world: World, count: number): void {
+  const spec = { sites: [`site-${count}`], prefetch: "none" } as const;
+  const written = { kind: "ContentPolicy", metadata: { name: "policy-churn", labels: {} }, spec } as const;
+  world.operate((log, nowMs) => [writeResource(log, written, nowMs)]);
+}
+
+/** The log is put back to a backup; at once with another epoch, or first without, which edges that hold more must refuse. */
+function beginRestore(world: World, random: Random): Fault | undefined {
+  const { origin, backup, history } = world;
+  if (backup === undefined || world.stale !== undefined) return undefined;
+  origin.kill();
+  origin.disk.restore(LOG_FILE, backup.contents);
+  const isStaleFirst = random.integer(2) === 0;
+  const ahead = world.edges.filter((edge) => isAhead(edge, backup.revision, history.epoch));
+  world.stale = { sinceMs: world.nowMs, revision: backup.revision, ahead: new Set(ahead) };
+  if (isStaleFirst) origin.start();
+  const end = (): void => {
+    origin.kill();
+    history.raise(backup.revision);
+    origin.disk.change(LOG_FILE, `UPDATE facts SET value = ${history.epoch} WHERE name = 'epoch'`);
+    world.stale = undefined;
+    world.backup = undefined;
+    origin.start();
+  };
+  const what = `the log is restored to ${backup.revision}${isStaleFirst ? " without another epoch" : ""}`;
+  return isStaleFirst ? { what, end, durationMs: STALE_MS } : { what, end };
+}
+
+/** By what it has on its disk, whether it runs or not. */
+function isAhead(edge: SimulatedEdge, revision: number, epoch: number): boolean {
+  const [floor] = edge.disk.read(SET_FILE, "SELECT epoch, revision FROM floor");
+  return floor?.["epoch"] === epoch && Number(floor["revision"]) > revision;
+}
+
+interface Machine {
+  readonly disk: SimulatedEdge["disk"];
+  readonly running: object | undefined;
+  skewMs: number;
+  start(): void;
+}
+
+function startIfDown(machine: Pick<Machine, "running" | "start">): void {
+  if (machine.running === undefined) machine.start();
+}
+
+function edgeFrom({ edges }: World, random: Random): SimulatedEdge {
+  const edge = edges[random.integer(edges.length)];
+  if (edge === undefined) throw new Error("a world has edges");
+  return edge;
+}
+
+function machineFrom(world: World, random: Random): Machine {
+  return random.integer(3) === 0 ? world.origin : edgeFrom(world, random);
+}
