@@ -52,6 +52,8 @@ import { UpstreamClient } from "./upstream/upstream-client.ts";
 const UPSTREAM_IDLE_MS_MAX = 10_000;
 /** Of what was new in a set that crashed. */
 const REPORTED_MAX = 50;
+/** A queue of reports that cannot be written would end each link; what is told of purges is told again. */
+const LOST_SOONER_THAN_STUCK: ReadonlySet<DamagedState> = new Set(["reports", "purges"]);
 const ORIGIN_SERVER_NAME = serverNameOf({ role: "origin", name: "origin" });
 
 export interface EdgeTools {
@@ -80,7 +82,7 @@ export async function openEdgeParts(
   const load = <T>(name: DamagedState, migrations: readonly string[], build: (database: Database) => T): T =>
     openOrBeginAgain(
       join(dataDir, `${name}.sqlite`),
-      { migrations, durability: "full" },
+      { migrations, durability: "full", isChecked: LOST_SOONER_THAN_STUCK.has(name) },
       (database) => {
         const built = build(database);
         stack.use(database);

@@ -4,6 +4,7 @@ import t from "tap";
 import { isBrokenDatabase, isConstraintError, openDatabase, openOrBeginAgain } from "#platform/sqlite/database.ts";
 import { testFolder } from "#test/test-folder.ts";
 
+const PAGE_BYTES = 4096;
 const FIRST = "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE) STRICT";
 const SECOND = "ALTER TABLE notes ADD COLUMN stars INTEGER NOT NULL DEFAULT 0";
 
@@ -116,4 +117,36 @@ t.test("a broken database is set aside and begun again, whether its head or a pa
     t.ok(readFileSync(`${path}.damaged`).equals(bytes), `${what}: kept for who looks into it`);
     t.equal(opened, what === "head" ? 1 : 2, what);
   }
+});
+
+t.test("where it is asked for, damage that no read has met is found before a write fails by it", (t) => {
+  const path = join(testFolder(t), "notes.sqlite");
+  const options = { migrations: [FIRST], durability: "full" } as const;
+  {
+    using database = openDatabase(path, options);
+    const insert = database.prepare("INSERT INTO notes (text) VALUES (?)");
+    database.transaction(() => {
+      for (let note = 0; note < 500; note += 1) insert.run(`${note}`.padEnd(400, "."));
+    });
+  }
+  const bytes = readFileSync(path);
+  bytes.fill(0xff, PAGE_BYTES * 20, PAGE_BYTES * 21);
+  writeFileSync(path, bytes);
+  const damages: string[] = [];
+  const open = (isChecked: boolean): number =>
+    openOrBeginAgain(
+      path,
+      { ...options, isChecked },
+      (database) => {
+        const { id } = database.prepare("SELECT min(id) AS id FROM notes").get() ?? {};
+        database.close();
+        return Number(id);
+      },
+      ({ code }) => void damages.push(code),
+    );
+  t.equal(open(false), 1);
+  t.same(damages, [], "the first page is whole");
+  t.equal(open(true), 0, "begun again");
+  t.same(damages, ["storage-failed"]);
+  t.end();
 });

@@ -166,19 +166,35 @@ export function openDatabase(
   }
 }
 
+/** Throws `storage-failed` as SQLite does for a broken file: what reading has not met, a later write would. */
+function checkSound(database: Database, path: string): void {
+  const found = database.prepare("PRAGMA quick_check(1)").get()?.["quick_check"];
+  if (found === "ok") return;
+  const cause = Object.assign(new Error(String(found)), { errcode: SQLITE_CORRUPT });
+  throw new Failure("storage-failed", `${path}: ${found}`, { cause });
+}
+
+export interface BeginAgainOptions {
+  readonly migrations: readonly string[];
+  readonly durability: Durability;
+  /** Read through before it is used: for what is small, and what may be lost sooner than fail at some later write. */
+  readonly isChecked?: boolean;
+}
+
 /**
  * Opens, and builds what reads the database; a broken file is set aside under `.damaged`, told of, and begun again,
  * empty. The database is the builder's to close, once it has returned.
  */
 export function openOrBeginAgain<T>(
   path: string,
-  options: { readonly migrations: readonly string[]; readonly durability: Durability },
+  options: BeginAgainOptions,
   build: (database: Database) => T,
   onDamage: (failure: Failure) => void,
 ): T {
   const open = (): T => {
     const database = openDatabase(path, options);
     try {
+      if (options.isChecked === true) checkSound(database, path);
       return build(database);
     } catch (error) {
       database.close();
