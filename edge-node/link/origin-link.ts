@@ -44,6 +44,9 @@ const MENDED_BY_SNAPSHOT: ReadonlySet<FailureCode> = new Set([
 /** No snapshot mends these: asked for again only when the log has gone on, and then soon. */
 const HELD_BACK: ReadonlySet<FailureCode> = new Set(["revision-quarantined", "shrink-refused"]);
 
+/** In place of a sequence that is awaited: none will come. */
+const REPORTS_BROKEN = -1;
+
 type Outgoing = MessageInitShape<typeof NodeMessageSchema>;
 
 /** One stream to the origin, which ends by the signal's abort; everything thrown is a Failure. */
@@ -64,6 +67,8 @@ export interface OriginLinkOptions {
   readonly events: {
     batchRefused(failure: Failure): void;
     originRefused(code: string, message: string): void;
+    /** Reports could not be read or forgotten. */
+    storageFailed(error: unknown): void;
     /** Each time, also where it never stood. */
     linkFailed(failure: Failure): void;
     storageFailed(failure: Failure): void;
@@ -181,10 +186,23 @@ class Connection implements Disposable {
   /** One batch at a time; the next when it is acknowledged. */
   sendReports(): void {
     if (this.#sentSequence !== 0) return;
-    const batch = this.#options.reports.next();
-    if (batch === undefined) return;
-    this.#sentSequence = batch.sequence;
-    this.#push({ message: { case: "reports", value: toReportBatch(batch) } });
+    this.#withReports((reports) => {
+      const batch = reports.next();
+      if (batch === undefined) return;
+      this.#sentSequence = batch.sequence;
+      this.#push({ message: { case: "reports", value: toReportBatch(batch) } });
+    });
+  }
+
+  /** A queue that cannot be read or written is told of, and left alone while this link stands, or until there is room again: the link is for more. */
+  #withReports(use: (reports: ReportQueue) => void): void {
+    try {
+      use(this.#options.reports);
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      this.#sentSequence = error.retryable ? 0 : REPORTS_BROKEN;
+      this.#options.events.storageFailed(error);
+    }
   }
 
   #sendDue(): void {
@@ -250,7 +268,7 @@ class Connection implements Disposable {
         break;
       }
       case "reportAck":
-        this.#acknowledge(fromUint64(message.value.sequence, "sequence"));
+        this.#acknowledged(fromUint64(message.value.sequence, "sequence"));
         break;
       case "refusal":
         throw this.#refusalOf(message.value);
@@ -260,15 +278,14 @@ class Connection implements Disposable {
   }
 
   /** Reports that the disk does not let go now are sent again with a later status: the origin keeps each once. */
-  #acknowledge(sequence: number): void {
-    this.#sentSequence = 0;
-    try {
-      this.#options.reports.acknowledge(sequence);
-    } catch (error) {
-      if (!isFailure(error)) throw error;
-      this.#options.events.storageFailed(error);
-      return;
-    }
+  #acknowledged(sequence: number): void {
+    let isForgotten = false;
+    this.#withReports((reports) => {
+      reports.acknowledge(sequence);
+      this.#sentSequence = 0;
+      isForgotten = true;
+    });
+    if (!isForgotten) return;
     this.sendReports();
   }
 

@@ -240,6 +240,25 @@ t.test(
   },
 );
 
+t.test("reports that cannot be read any more cost the edge neither its link nor its life", async (t) => {
+  const folder = testFolder(t);
+  const cloud = await startCloud(t, join(folder, "origin"));
+  await api(cloud, "POST", "/v1/apply", { documents: [shop] });
+  await publish(cloud, "shop", { "/index.html": "one" });
+  const settings = await joinSettings(cloud, folder, "near-1");
+  const edge = await startEdgeHere(t, settings);
+  const { content, admin } = edge.addresses;
+  await untilAnswer(() => get(content, "/"), hasBody("one"), "served");
+  const reports = openDatabase(join(settings.dataDir, "reports.sqlite"), { migrations: [""], durability: "full" });
+  reports.exec("DROP TABLE report");
+  reports.close();
+  await publish(cloud, "shop", { "/index.html": "two" });
+  await untilAnswer(() => get(content, "/"), hasBody("two"), "the next release is served");
+  const metrics = (await get(admin, "/metrics")).body.toString();
+  t.match(metrics, /storage_failures_total\{code="storage-failed"\} [1-9]/);
+  t.match(metrics, new RegExp(`${LINK_UP} 1`));
+});
+
 t.test(
   "the door to the agents takes its requests, gets batches and objects, and its agents are reported",
   async (t) => {
