@@ -252,7 +252,9 @@ t.test("reports that cannot be read any more cost the edge neither its link nor 
   const reports = openDatabase(join(settings.dataDir, "reports.sqlite"), { migrations: [""], durability: "full" });
   reports.exec("DROP TABLE report");
   reports.close();
-  await publish(cloud, "shop", { "/index.html": "two" });
+  await cloud.origin[Symbol.asyncDispose]();
+  const again = await startCloud(t, cloud.dataDir, cloud);
+  await publish(again, "shop", { "/index.html": "two" });
   await untilAnswer(() => get(content, "/"), hasBody("two"), "the next release is served");
   const metrics = (await get(admin, "/metrics")).body.toString();
   t.match(metrics, /storage_failures_total\{code="storage-failed"\} [1-9]/);
