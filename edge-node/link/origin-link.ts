@@ -67,10 +67,9 @@ export interface OriginLinkOptions {
   readonly events: {
     batchRefused(failure: Failure): void;
     originRefused(code: string, message: string): void;
-    /** Reports could not be read or forgotten. */
-    storageFailed(error: unknown): void;
     /** Each time, also where it never stood. */
     linkFailed(failure: Failure): void;
+    /** Reports could not be read or forgotten. */
     storageFailed(failure: Failure): void;
   };
   readonly clock: Clock;

@@ -1,6 +1,9 @@
 /** The faults of a simulated run: which kinds there are, what each does, and which of them a seed chooses. */
+
+import { EVERY_NAME, TOMBSTONE_KINDS } from "#domain/fleet/tombstone.ts";
 import { CHAIN_ENVELOPES_MAX } from "#edge-node/desired-state/pool-set.ts";
 import { writeResource } from "#origin/log/resources.ts";
+import { tombstoneWrites } from "#origin/log/tombstones.ts";
 import type { Random } from "#platform/random.ts";
 import { SET_FILE, type SimulatedEdge } from "./simulated-edge.ts";
 import { LOG_FILE } from "./simulated-origin.ts";
@@ -214,14 +217,28 @@ function beginRestore(world: World, random: Random): Fault | undefined {
   if (isStaleFirst) origin.start();
   const end = (): void => {
     origin.kill();
-    history.raise(backup.revision);
+    const beginsAt = backup.revision + REVISIONS_SKIPPED;
+    history.raise(backup.revision, beginsAt);
+    // What `raiseEpoch` does to a file.
     origin.disk.change(LOG_FILE, `UPDATE facts SET value = ${history.epoch} WHERE name = 'epoch'`);
+    origin.disk.change(LOG_FILE, `UPDATE facts SET value = ${beginsAt} WHERE name = 'compacted'`);
     world.stale = undefined;
     world.backup = undefined;
     origin.start();
+    giveUpLost(world);
   };
   const what = `the log is restored to ${backup.revision}${isStaleFirst ? " without another epoch" : ""}`;
   return isStaleFirst ? { what, end, durationMs: STALE_MS } : { what, end };
+}
+
+/** More than a run writes: what a node holds of the epoch before is older than whatever is said in the next. */
+const REVISIONS_SKIPPED = 100_000;
+
+/** As `perigee tombstone --all` says it: what was written after the backup may go. */
+function giveUpLost(world: World): void {
+  world.operate((log, nowMs) =>
+    log.write(TOMBSTONE_KINDS.flatMap((kind) => tombstoneWrites(log, kind, EVERY_NAME, nowMs))),
+  );
 }
 
 /** By what it has on its disk, whether it runs or not. */

@@ -13,6 +13,8 @@ interface PoolStates {
 
 export class History {
   #epoch = 1;
+  /** Of an epoch after the first: at which revision it begins, with how many rows of the one before. */
+  readonly #begins = new Map<number, { readonly revision: number; readonly rows: number }>();
   /** By epoch, in the order of their revisions. */
   readonly #rows = new Map<number, LogRow[]>([[1, []]]);
   readonly #states = new Map<string, PoolStates>();
@@ -24,7 +26,7 @@ export class History {
   }
 
   get revision(): number {
-    return this.rows().at(-1)?.revision ?? 0;
+    return Math.max(this.rows().at(-1)?.revision ?? 0, this.#begins.get(this.#epoch)?.revision ?? 0);
   }
 
   rows(epoch = this.#epoch): readonly LogRow[] {
@@ -36,11 +38,12 @@ export class History {
     for (const row of rows) take(this.#live, row, !row.deleted);
   }
 
-  /** The log was restored as it was at a revision, and its epoch raised. */
-  raise(revision: number): void {
+  /** The log was restored as it was at a revision, and begins another epoch at a later one. */
+  raise(revision: number, beginsAt: number): void {
     const kept = this.rows().filter((row) => row.revision <= revision);
     this.#epoch += 1;
     this.#rows.set(this.#epoch, kept);
+    this.#begins.set(this.#epoch, { revision: beginsAt, rows: kept.length });
     this.#live.clear();
     for (const row of kept) take(this.#live, row, !row.deleted);
   }
@@ -58,10 +61,13 @@ export class History {
       states = { live: new Map(), prints: new Map(), revision: 0 };
       this.#states.set(key, states);
     }
+    const begin = this.#begins.get(epoch);
     for (const row of this.rows(epoch).slice(states.revision)) {
-      take(states.live, row, !row.deleted && belongsToPool(this.#resourceOf(row), pool));
+      const isHeld = !row.deleted && row.kind !== "Tombstone" && belongsToPool(this.#resourceOf(row), pool);
+      take(states.live, row, isHeld);
       states.revision += 1;
       states.prints.set(row.revision, printOf(states.live.values()));
+      if (states.revision === begin?.rows) states.prints.set(begin.revision, printOf(states.live.values()));
     }
     return states.prints.get(revision);
   }

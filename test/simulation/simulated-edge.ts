@@ -138,7 +138,11 @@ export class SimulatedEdge {
     const { plants, connect, events, random } = this.#options;
     const { clock } = process;
     const open = (name: string, migrations: readonly string[]) => this.disk.open(process, name, migrations);
-    const trusted = { pool: this.peer.pool, keys: () => new Map([[STREAM_KEY.keyId, STREAM_KEY.publicKey]]) };
+    const trusted = {
+      pool: this.peer.pool,
+      keys: () => new Map([[STREAM_KEY.keyId, STREAM_KEY.publicKey]]),
+      mints: () => [STREAM_KEY.publicKey],
+    };
     const stored = new PoolSet(open(SET_FILE, POOL_SET_MIGRATIONS), trusted);
     const set = plants.set?.(stored) ?? stored;
     const purges = new AppliedPurges(open(PURGES_FILE, APPLIED_PURGES_MIGRATIONS), () => undefined);
@@ -161,6 +165,7 @@ export class SimulatedEdge {
     const link = new OriginLink({
       ...{ set, reports, clock, random, incarnation },
       connect: connect(process, this.peer),
+      originTime: { heard: () => undefined },
       softwareVersion: "simulated",
       status: () => this.#status(incarnation, inForce.watermark),
       onBatch: (_envelope: SignedBatch) => applySet(),

@@ -1,20 +1,21 @@
 /** A simulated origin: the production log, records, distribution and NodeSync on a simulated disk; killed and started again. */
+import { EPOCH_CONTEXT, epochBytes } from "#domain/desired-state.ts";
 import { Failure } from "#domain/failure.ts";
 import { Members } from "#origin/enrolment/members.ts";
 import { PeerAddresses } from "#origin/enrolment/peer-addresses.ts";
 import type { ResourceLog } from "#origin/log/resource-log.ts";
 import { SQLITE_LOG_MIGRATIONS, sqliteLogOn } from "#origin/log/sqlite-log.ts";
 import { Distribution } from "#origin/node-rpc/distribution.ts";
-import { type LinkEvents, serveNodes } from "#origin/node-rpc/node-sync.ts";
+import { type NodeLinkEvents, serveNodes } from "#origin/node-rpc/node-sync.ts";
 import { ObservedNodes } from "#origin/observed/observed-nodes.ts";
 import { RECORDS_MIGRATIONS, type Records, recordsOn } from "#origin/records/records.ts";
-import { importPrivateKey } from "#platform/identity/signatures.ts";
+import { importPrivateKey, signBytes } from "#platform/identity/signatures.ts";
 import { SimulatedDisk } from "./simulated-disk.ts";
 import type { Listener } from "./simulated-network.ts";
 import { type ClockFaults, ProcessKilled, SimulatedProcess } from "./simulated-process.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
-/** The same in every run: a signature, and so each byte, is told by the seed. */
+/** The same in every run: a signature, and so each byte, is told by the seed. It mints epochs as well. */
 export const STREAM_KEY = importPrivateKey(`-----BEGIN PRIVATE KEY-----
 MC4CAQAwBQYDK2VwBCIEIHNpbXVsYXRlZC1zdHJlYW0ta2V5LW9mLTMyLWJ5dGVz
 -----END PRIVATE KEY-----
@@ -36,7 +37,7 @@ export interface OriginPlants {
 
 export interface OriginOptions {
   readonly time: VirtualClock;
-  readonly events: LinkEvents;
+  readonly events: NodeLinkEvents;
   readonly plants: OriginPlants;
 }
 
@@ -82,7 +83,7 @@ export class SimulatedOrigin {
     const [members, observed, distribution] = [
       new Members(log),
       new ObservedNodes(),
-      new Distribution(log, STREAM_KEY),
+      new Distribution(log, STREAM_KEY, signBytes(EPOCH_CONTEXT, epochBytes(log.epoch), STREAM_KEY)),
     ];
     const peerAddresses = new PeerAddresses(log, clock);
     const serve = serveNodes({ members, distribution, observed, peerAddresses, records, clock, events });

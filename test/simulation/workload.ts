@@ -1,6 +1,7 @@
 /** What operators and users of the simulated installation do: writes of several kinds, purges, compaction, backups, reports. */
 import type { LogRow, ResourceLog } from "#origin/log/resource-log.ts";
 import { type Written, writeResource } from "#origin/log/resources.ts";
+import { tombstoneWrites } from "#origin/log/tombstones.ts";
 import type { Random } from "#platform/random.ts";
 import { LOG_FILE } from "./simulated-origin.ts";
 import { POOLS, type World } from "./world.ts";
@@ -102,9 +103,10 @@ function remove(world: World): void {
   const [kind, prefix] =
     random.integer(2) === 0 ? (["ContentPolicy", "policy"] as const) : (["Assignment", "assignment"] as const);
   const name = nameFrom(random, prefix);
-  world.operate((log) =>
-    log.find(kind, name) === undefined ? [] : log.write([{ kind, name, render: () => undefined }]),
-  );
+  world.operate((log, nowMs) => {
+    if (log.find(kind, name) === undefined) return [];
+    return log.write([{ kind, name, render: () => undefined }, ...tombstoneWrites(log, kind, name, nowMs)]);
+  });
 }
 
 /** No two are of one path: what an edge has purged is told by it. */

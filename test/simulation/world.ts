@@ -74,6 +74,8 @@ export class World {
       linkUp: (peer: PeerIdentity) => this.tell(`origin: link of ${peer.name} is up`),
       linkDown: (peer: PeerIdentity) => this.#downAtOrigin(peer),
       identityTwice: (peer: PeerIdentity) => this.#replacedAtOrigin(peer),
+      linkPutOff: (seconds: number) => this.tell(`origin: a node is to come back in ${seconds} s`),
+      logBehind: (peer: PeerIdentity) => this.tell(`origin: its log is older than what ${peer.name} holds`),
     };
     this.origin = new SimulatedOrigin({ time, events, plants: plants.origin ?? {} });
     const listener = () => this.origin.running;
