@@ -23,7 +23,7 @@ import { createCompressionEvents } from "./compression/events.ts";
 import type { EdgeConfig } from "./config.ts";
 import { APPLIED_PURGES_MIGRATIONS, AppliedPurges } from "./desired-state/applied-purges.ts";
 import { isRevoked, viewOf } from "./desired-state/desired-view.ts";
-import { POOL_SET_MIGRATIONS, PoolSet } from "./desired-state/pool-set.ts";
+import { POOL_SET_MIGRATIONS, PoolSet, type PoolSetOptions } from "./desired-state/pool-set.ts";
 import { SetInForce } from "./desired-state/set-in-force.ts";
 import { Trial, type TrialOutcome } from "./desired-state/trial.ts";
 import { createEdgeEvents, createStoreEvents } from "./events.ts";
@@ -90,16 +90,11 @@ export async function openEdgeParts(
       },
       (failure) => events.storedDamaged(name, failure),
     );
-  const { pool } = identity.peer;
-  const setTrust = {
-    ...{ pool, keys: () => identity.trust.streamKeys, epoch: () => identity.trust.epoch },
-    mints: () => identity.trust.authorities.map(({ publicKey }) => publicKey),
-  };
   const { set, trial, outcome } = load("desired", POOL_SET_MIGRATIONS, (database) => {
     const counted = new Trial(database);
     const begun = counted.begin(events.storageFailed);
     onTrial(counted);
-    return { set: new PoolSet(database, setTrust, counted), trial: counted, outcome: begun };
+    return { set: new PoolSet(database, setTrustOf(identity), counted), trial: counted, outcome: begun };
   });
   if (set.damage !== undefined) events.storedDamaged("desired", set.damage);
   const queue = { clock: tools.clock, onDropped: events.reportsDropped };
@@ -140,6 +135,16 @@ export async function openEdgeParts(
   const opened = { ...held, trial, memory, folder, active, purges, incarnation };
   tellOutcome(opened, outcome);
   return assemble(config, opened, stack);
+}
+
+/** Whose batches and epochs are believed: as it is when they are read. */
+function setTrustOf(identity: NodeIdentity): PoolSetOptions {
+  return {
+    pool: identity.peer.pool,
+    keys: () => identity.trust.streamKeys,
+    epoch: () => identity.trust.epoch,
+    mints: () => identity.trust.authorities.map(({ publicKey }) => publicKey),
+  };
 }
 
 interface Held extends EdgeTools {

@@ -16,10 +16,7 @@ export function createEvents(logger: Logger, metrics: Metrics) {
   const expiry = metrics.gauge("certificate_expires_timestamp_seconds", "When the origin's own certificate expires");
   const twice = metrics.counter("identity_twice_total", "Two processes connected with one identity");
   const putOff = metrics.counter("links_put_off_total", "Nodes told to connect later, because many did at once");
-  const behind = metrics.counter(
-    "log_behind_total",
-    "Nodes that connected with a later state of the log than this one",
-  );
+  const behind = metrics.counter("log_behind_total", "Nodes that connected with a later state of the log");
   const collected = metrics.counter("collected_bytes_total", "Bytes of blobs collected");
   return {
     enrolled(identity: PeerIdentity) {

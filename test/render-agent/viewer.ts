@@ -17,8 +17,8 @@ export interface Received {
 
 export interface Viewer extends AsyncDisposable {
   readonly received: Received;
-  /** Looks there from the next pose on; 0 is ahead, positive turns to the left. */
-  turnTo(yawDegrees: number): void;
+  /** Looks there from the next pose on; 0 is ahead, positive turns to the left. Gives the last pose before. */
+  turnTo(yawDegrees: number): number;
   say(message: ControlMessage): void;
   /** Resolves once the agent's side has closed. */
   readonly closed: Promise<void>;
@@ -120,6 +120,7 @@ function sendPoses(send: (bytes: Uint8Array<ArrayBuffer>) => void) {
   return {
     turnTo(degrees: number) {
       yawDegrees = degrees;
+      return poseId;
     },
     stop: () => sending[Symbol.dispose](),
   };
