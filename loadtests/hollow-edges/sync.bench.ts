@@ -129,10 +129,11 @@ async function untilCurrent({ fleet }: World, revision: number): Promise<number>
 
 /** Bytes of the TCP payload, TLS records whole, of the origin's established connections. */
 function socketBytes(port: number): { readonly sent: number; readonly received: number } {
-  const { stdout } = spawnSync("ss", ["-tinH", "state", "established", `sport = :${port}`], {
+  const { stdout, error } = spawnSync("ss", ["-tinH", "state", "established", `sport = :${port}`], {
     encoding: "utf8",
     maxBuffer: 1 << 28,
   });
+  if (error !== undefined) throw new Error("ss counts the bytes of connections: install iproute2", { cause: error });
   const sum = (field: string) =>
     [...stdout.matchAll(new RegExp(`\\b${field}:(\\d+)`, "g"))].reduce((total, [, count]) => total + Number(count), 0);
   return { sent: sum("bytes_acked"), received: sum("bytes_received") };
