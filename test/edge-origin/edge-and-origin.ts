@@ -1,6 +1,6 @@
 /** A real origin in this process, its operator API, and edges joined to it, in this process or as processes of their own. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
@@ -27,6 +27,7 @@ import { createLogger } from "#platform/logging.ts";
 import { systemRandom } from "#platform/random.ts";
 
 const LOCAL = "127.0.0.1:0";
+const MARK_KEPT_MS = 3_600_000;
 const EVENT_MS_MAX = 20_000;
 const ROOT = join(import.meta.dirname, "..", "..");
 
@@ -84,6 +85,16 @@ export async function api(cloud: OperatorApi, method: string, path: string, body
   const text = await response.text();
   if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
   return text;
+}
+
+/** A change that every pool gets at once: whoever has its revision has all that was written before. */
+export async function markForAll(cloud: OperatorApi): Promise<number> {
+  const name = `mark-${randomUUID()}`;
+  const subject = { kind: "token", id: name };
+  const spec = { subject, reason: "nobody has it", subjectExpiresAtMs: systemClock.nowMs() + MARK_KEPT_MS };
+  const text = await api(cloud, "POST", "/v1/apply", { documents: [document("Revocation", name, spec)] });
+  const { revision }: { revision: number } = JSON.parse(text);
+  return revision;
 }
 
 export const digestOf = (bytes: string | Uint8Array) => createHash("sha256").update(bytes).digest("hex");

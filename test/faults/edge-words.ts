@@ -1,6 +1,6 @@
 /** What an edge and its origin say while a fault is on: metrics, link, applied revision, log records. */
 import { readFileSync } from "node:fs";
-import { api, type OperatorApi } from "#test/edge-origin/edge-and-origin.ts";
+import { api, markForAll, type OperatorApi } from "#test/edge-origin/edge-and-origin.ts";
 import type { Edge, Member, Origin } from "#test/end-to-end/fleet.ts";
 import { ask } from "#test/end-to-end/http-client.ts";
 import { type Patience, untilSo } from "#test/end-to-end/waiting.ts";
@@ -39,7 +39,7 @@ export async function revisionOf(origin: Origin): Promise<number> {
 
 /** The edge has all of the log as it is now. */
 export async function untilApplied(edge: Edge, origin: Origin): Promise<void> {
-  const revision = await revisionOf(origin);
+  const revision = await markForAll(operatorOf(origin));
   await untilSo(
     `${edge.name} has revision ${revision}`,
     () => metricOf(edge, "applied_revision"),

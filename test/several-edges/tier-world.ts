@@ -18,6 +18,7 @@ import {
   type EdgeSettings,
   get,
   joinSettings,
+  markForAll,
   spawnEdge,
   startCloud,
   startEdgeHere,
@@ -133,7 +134,7 @@ export async function untilAllKnow(cloud: Cloud, edges: readonly TierEdge[], cou
 
 /** Every edge holds all that the log has now. */
 export async function untilApplied(cloud: Cloud, edges: readonly TierEdge[]): Promise<void> {
-  const { revision }: { revision: number } = JSON.parse(await api(cloud, "GET", "/v1/resources/Node"));
+  const revision = await markForAll(cloud);
   await Promise.all(edges.map((edge) => untilMetric(edge.running.addresses.admin, "applied_revision", revision)));
 }
 
