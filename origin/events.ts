@@ -57,7 +57,7 @@ export function createEvents(logger: Logger, metrics: Metrics) {
       behind.inc();
       logger.error(
         { ...peer, nodeEpoch: epoch, nodeRevision: revision },
-        "the log is older than what a node holds, which refuses it: after a backup was put back, restore it (node origin/main.ts restore --epoch ABOVE-THE-NODES)",
+        "the log is older than what a node holds, which refuses it: after a backup was put back, restore it (node origin/main.ts restore EPOCH-ABOVE-THE-NODES)",
       );
     },
     delivered: (bytes: number) => delivered.inc(bytes),

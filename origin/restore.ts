@@ -40,5 +40,8 @@ function nextEpoch(path: string, wanted: number | undefined): number {
   using log = openSqliteLog(path);
   const next = wanted ?? log.epoch + 1;
   if (Number.isSafeInteger(next) && next > log.epoch) return next;
-  throw new Failure("config-invalid", `--epoch must be a number above ${log.epoch}, which the backup has, got ${next}`);
+  throw new Failure(
+    "config-invalid",
+    `the epoch must be a number above ${log.epoch}, which the backup has, got ${next}`,
+  );
 }

@@ -10,7 +10,7 @@ import type { Clock } from "#platform/clock.ts";
 import type { ClientTls } from "#platform/grpc/client.ts";
 import type { TrustedKeys } from "#platform/identity/signatures.ts";
 import type { Random } from "#platform/random.ts";
-import { type Database, openDatabase } from "#platform/sqlite/database.ts";
+import { openDatabase } from "#platform/sqlite/database.ts";
 
 export interface HollowEdgeOptions {
   readonly name: string;
@@ -29,9 +29,8 @@ export interface HollowEdgeOptions {
 
 export class HollowEdge implements AsyncDisposable {
   readonly #options: HollowEdgeOptions;
-  readonly #databases = [POOL_SET_MIGRATIONS, REPORT_QUEUE_MIGRATIONS].map((migrations) =>
-    openDatabase(":memory:", { migrations, durability: "normal" }),
-  ) as [Database, Database];
+  readonly #desired = openDatabase(":memory:", { migrations: POOL_SET_MIGRATIONS, durability: "normal" });
+  readonly #queued = openDatabase(":memory:", { migrations: REPORT_QUEUE_MIGRATIONS, durability: "normal" });
   readonly #set: PoolSet;
   readonly #reports: ReportQueue;
   #link: OriginLink | undefined;
@@ -40,9 +39,8 @@ export class HollowEdge implements AsyncDisposable {
   constructor(options: HollowEdgeOptions) {
     this.#options = options;
     const { pool, keys, clock } = options;
-    const [desired, reports] = this.#databases;
-    this.#set = new PoolSet(desired, { pool, keys: () => keys });
-    this.#reports = new ReportQueue(reports, { clock, onDropped: () => undefined });
+    this.#set = new PoolSet(this.#desired, { pool, keys: () => keys });
+    this.#reports = new ReportQueue(this.#queued, { clock, onDropped: () => undefined });
   }
 
   get name(): string {
@@ -99,7 +97,7 @@ export class HollowEdge implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.disconnect();
-    for (const database of this.#databases) database.close();
+    for (const database of [this.#desired, this.#queued]) database.close();
   }
 
   #status(): NodeStatus {
