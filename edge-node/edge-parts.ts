@@ -22,6 +22,7 @@ import { Compressor } from "./compression/compressor.ts";
 import { createCompressionEvents } from "./compression/events.ts";
 import type { EdgeConfig } from "./config.ts";
 import { APPLIED_PURGES_MIGRATIONS, AppliedPurges } from "./desired-state/applied-purges.ts";
+import { keepCrashEvidence } from "./desired-state/crash-evidence.ts";
 import { isRevoked, viewOf } from "./desired-state/desired-view.ts";
 import { POOL_SET_MIGRATIONS, PoolSet, type PoolSetOptions } from "./desired-state/pool-set.ts";
 import { SetInForce } from "./desired-state/set-in-force.ts";
@@ -91,7 +92,7 @@ export async function openEdgeParts(
       (failure) => events.storedDamaged(name, failure),
     );
   const { set, trial, outcome } = load("desired", POOL_SET_MIGRATIONS, (database) => {
-    const counted = new Trial(database);
+    const counted = new Trial(database, keepCrashEvidence(dataDir));
     const begun = counted.begin(events.storageFailed);
     onTrial(counted);
     return { set: new PoolSet(database, setTrustOf(identity), counted), trial: counted, outcome: begun };

@@ -49,11 +49,13 @@ export async function startEdge(
   try {
     const parts = await openEdgeParts(config, tools, stack, (begun) => {
       trial = begun;
+      stack.use(noteCrash(begun));
     });
     return await serve(config, tools, parts, { openDoor, stack });
   } catch (error) {
     // What the machine or the configuration refuses is no crash that the set could be the reason of.
     if (isFailure(error)) trial?.close();
+    else trial?.crashed();
     throw error;
   }
 }
@@ -122,6 +124,13 @@ async function serve(
     return running.disposeAsync();
   };
   return { addresses, reload, [Symbol.asyncDispose]: stop };
+}
+
+/** Until it is disposed: a process that exits before that was not stopped in order. */
+function noteCrash(trial: Trial): Disposable {
+  const note = (): void => trial.crashed();
+  process.once("exit", note);
+  return { [Symbol.dispose]: () => process.off("exit", note) };
 }
 
 function proofOf({ clock, trial, set, active, events }: EdgeParts): Proof {

@@ -10,17 +10,24 @@ import { Trial } from "./trial.ts";
 
 const open = () => openDatabase(":memory:", { migrations: POOL_SET_MIGRATIONS, durability: "full" });
 
-/** Starts of one edge's process, each of which ends as the test says; what is not told to end is a crash. */
+/** Starts of one edge's process, each of which ends as the test says; what is not told to end crashes with an error. */
 class Starts {
   readonly origin = new SignedSets();
   readonly clock = new VirtualClock();
   readonly #database: Database = open();
   readonly proven: number[] = [];
   #proof: Proof | undefined;
+  #trial: Trial | undefined;
+  #memoryKills = 7;
+  #wasFatal = false;
 
   start() {
     this.#proof?.[Symbol.dispose]();
-    const trial = new Trial(this.#database);
+    this.#trial?.crashed();
+    const wasFatal = this.#wasFatal;
+    this.#wasFatal = false;
+    const trial = new Trial(this.#database, { memoryKills: () => this.#memoryKills, takeFatalReport: () => wasFatal });
+    this.#trial = trial;
     const fail = (error: unknown) => {
       throw error;
     };
@@ -40,6 +47,13 @@ class Starts {
 
   endInOrder(): void {
     this.#proof?.close();
+  }
+
+  /** Without a word: `kill -9`, a power cut; or with what the kernel, or Node, has written about it. */
+  endBy(what: "kill" | "memory killer" | "full heap"): void {
+    if (what === "memory killer") this.#memoryKills += 1;
+    if (what === "full heap") this.#wasFatal = true;
+    this.#trial = undefined;
   }
 
   /** A set that has served for long enough, and another that was taken after it and crashed the process. */
@@ -136,6 +150,33 @@ t.test("starts that end in order, and crashes of what is proven, are not counted
   }
   await starts.serve(70);
   for (let start = 0; start < 5; start += 1) t.same(starts.start().outcome, { kind: "none" }, `proven, start ${start}`);
+});
+
+t.test("a process that was killed is no crash; one that ran out of memory is", async (t) => {
+  const outcomes = (starts: Starts, end: Parameters<Starts["endBy"]>[0]) => {
+    const { set } = starts.start();
+    set.apply(starts.origin.put("Site/s0").snapshot());
+    return Array.from({ length: 4 }, () => {
+      starts.endBy(end);
+      return starts.start().outcome;
+    });
+  };
+  t.same(
+    outcomes(new Starts(), "kill"),
+    Array.from({ length: 4 }, () => ({ kind: "none" })),
+  );
+  for (const end of ["memory killer", "full heap"] as const) {
+    t.same(
+      outcomes(new Starts(), end),
+      [
+        { kind: "crashed", crashes: 1 },
+        { kind: "crashed", crashes: 2 },
+        { kind: "went-back", to: "set" },
+        { kind: "none" },
+      ],
+      end,
+    );
+  }
 });
 
 t.test(

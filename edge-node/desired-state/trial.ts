@@ -1,10 +1,12 @@
 /**
  * What has not served for a minute yet is on trial: starts after a crash are counted on disk before anything of the set
  * is read, and too many of them go back to the set that was proven. Which revision it was is kept, and what was new in it.
+ * An end that nothing says to be a crash of the process's own (`kill -9`, a power cut) is not counted.
  */
 import type { Resources } from "#contracts/codec/set-state.ts";
 import { type Failure, isFailure } from "#domain/failure.ts";
 import { type Database, isBrokenDatabase, type Row } from "#platform/sqlite/database.ts";
+import { type CrashEvidence, NO_EVIDENCE } from "./crash-evidence.ts";
 import { versionOf } from "./subjects.ts";
 
 export const TRIAL_MIGRATION = `
@@ -12,7 +14,10 @@ export const TRIAL_MIGRATION = `
     one INTEGER PRIMARY KEY CHECK (one = 1), chain INTEGER NOT NULL, position INTEGER NOT NULL,
     epoch INTEGER NOT NULL, revision INTEGER NOT NULL
   ) STRICT;
-  CREATE TABLE trial (one INTEGER PRIMARY KEY CHECK (one = 1), crashes INTEGER NOT NULL, is_open INTEGER NOT NULL) STRICT;
+  CREATE TABLE trial (
+    one INTEGER PRIMARY KEY CHECK (one = 1), crashes INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('open', 'crashed', 'closed')), memory_kills INTEGER NOT NULL
+  ) STRICT;
   CREATE TABLE quarantine (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, revision INTEGER NOT NULL) STRICT;
   CREATE TABLE suspect (
     subject TEXT PRIMARY KEY, version INTEGER NOT NULL, revision INTEGER NOT NULL, quarantines INTEGER NOT NULL
@@ -51,12 +56,15 @@ export type TrialOutcome =
 
 export class Trial {
   readonly #database: Database;
+  readonly #evidence: CrashEvidence;
   #proven: Position | undefined;
   #quarantine: Quarantine | undefined;
   #isOpen = false;
+  #hasEnded = false;
 
-  constructor(database: Database) {
+  constructor(database: Database, evidence: CrashEvidence = NO_EVIDENCE) {
     this.#database = database;
+    this.#evidence = evidence;
     this.#proven = positionOf(database.prepare("SELECT * FROM proven").get());
     this.#quarantine = this.#readQuarantine();
   }
@@ -89,7 +97,7 @@ export class Trial {
   open(): void {
     if (this.#isOpen) return;
     this.#writeOpen();
-    this.#isOpen = true;
+    this.#isOpen = !this.#hasEnded;
   }
 
   /** Within the transaction that stores another set; `took` is told once that is committed. */
@@ -107,7 +115,7 @@ export class Trial {
   }
 
   took(): void {
-    this.#isOpen = true;
+    this.#isOpen = !this.#hasEnded;
     this.#quarantine = undefined;
   }
 
@@ -140,23 +148,37 @@ export class Trial {
 
   /** The process ends in order: its next start is none after a crash. Idempotent. */
   close(): void {
+    this.#end("closed");
+  }
+
+  /** The process ends, and not in order: by an error of its own that it can still write down. */
+  crashed(): void {
+    this.#end("crashed");
+  }
+
+  #end(state: "closed" | "crashed"): void {
+    this.#hasEnded = true;
     if (!this.#isOpen) return;
-    this.#database.exec("UPDATE trial SET is_open = 0");
+    this.#database.prepare("UPDATE trial SET state = ?").run(state);
     this.#isOpen = false;
   }
 
   #begin(): TrialOutcome {
-    const row = this.#database.prepare("SELECT crashes, is_open FROM trial").get();
+    const wasFatal = this.#evidence.takeFatalReport();
+    const row = this.#database.prepare("SELECT * FROM trial").get();
     if (row === undefined) {
       // As a version that proved nothing has left it.
       if (this.#proven === undefined && this.#floor() !== undefined && !this.#isQuarantined()) this.open();
       return { kind: "none" };
     }
-    const crashes = Number(row["crashes"]) + Number(row["is_open"]);
+    const wasKilledForMemory = this.#evidence.memoryKills() > Number(row["memory_kills"]);
+    const wasOpen = row["state"] === "open";
+    const isCrash = row["state"] === "crashed" || (wasOpen && (wasFatal || wasKilledForMemory));
+    const crashes = Number(row["crashes"]) + Number(isCrash);
     if (crashes >= CRASHES_MAX) return { kind: "went-back", to: this.#goBack() };
-    this.#database.prepare("UPDATE trial SET crashes = ?, is_open = 1").run(crashes);
-    this.#isOpen = true;
-    return crashes === Number(row["crashes"]) ? { kind: "none" } : { kind: "crashed", crashes };
+    this.#database.prepare("UPDATE trial SET crashes = ?").run(crashes);
+    this.open();
+    return isCrash ? { kind: "crashed", crashes } : { kind: "none" };
   }
 
   /** Reads nothing of what may have been the reason. The trial is over when `settle` says so. */
@@ -171,7 +193,7 @@ export class Trial {
       this.#database
         .prepare("DELETE FROM envelope WHERE NOT (chain = ? AND position <= ?)")
         .run(proven?.chain ?? 0, proven?.position ?? 0);
-      this.#database.prepare("UPDATE trial SET crashes = ?, is_open = 0").run(CRASHES_MAX);
+      this.#database.prepare("UPDATE trial SET crashes = ?, state = 'closed'").run(CRASHES_MAX);
     });
     this.#quarantine = this.#readQuarantine();
     return "set";
@@ -201,7 +223,10 @@ export class Trial {
   }
 
   #writeOpen(): void {
-    this.#database.exec("INSERT INTO trial VALUES (1, 0, 1) ON CONFLICT (one) DO UPDATE SET is_open = 1");
+    if (this.#isOpen) return;
+    this.#database
+      .prepare("INSERT INTO trial VALUES (1, 0, ?1, ?2) ON CONFLICT (one) DO UPDATE SET state = ?1, memory_kills = ?2")
+      .run(this.#hasEnded ? "closed" : "open", this.#evidence.memoryKills());
   }
 }
 
