@@ -22,7 +22,7 @@ import { checkSignature, isSignedBy, type TrustedKeys } from "#platform/identity
 import { type Database, isBrokenDatabase } from "#platform/sqlite/database.ts";
 import { ENVELOPE_CHAIN_MIGRATION, EnvelopeChain, type SignedBatch } from "./envelope-chain.ts";
 import { findShrink, SHRINK_PERCENT_MAX, type Shrink } from "./shrink.ts";
-import { changedSubjects } from "./subjects.ts";
+import { changedSubjects, subjectOf } from "./subjects.ts";
 import { type Position, TRIAL_MIGRATION, Trial } from "./trial.ts";
 
 export type { SignedBatch } from "./envelope-chain.ts";
@@ -178,12 +178,12 @@ export class PoolSet {
   }
 
   #checkShrink({ resources: after, revision }: SetState, batches: readonly PoolBatch[]): void {
-    const shrink = findShrink({
-      before: this.#state.resources,
-      after,
-      rows: batches.flatMap(({ rows }) => rows),
-      tombstones: batches.flatMap(({ tombstones = [] }) => tombstones),
-    });
+    const rows = batches.flatMap((batch) => batch.rows);
+    const isSnapshot = batches[0]?.snapshot === true;
+    // Most batches delete nothing, and a look at the whole set is not free.
+    if (!isSnapshot && rows.every(({ resource }) => resource !== undefined)) return;
+    const tombstones = batches.flatMap((batch) => batch.tombstones ?? []);
+    const shrink = findShrink({ before: this.#state.resources, after, rows, tombstones });
     if (shrink !== undefined) throw shrinkRefused(shrink, revision);
   }
 
@@ -203,10 +203,12 @@ export class PoolSet {
       ...envelope,
       from: batch.snapshot ? undefined : batch.from,
     }));
+    const rows = parts.flatMap(({ batch }) => batch.rows);
+    const changed = isSnapshot ? changedSubjects(this.#state.resources, state.resources) : new Set(rows.map(subjectOf));
     this.#database.transaction(() => {
       this.#chain.append(envelopes, this.#trial.proven, this.#options.keys());
       this.#database.prepare("INSERT OR REPLACE INTO floor VALUES (1, ?, ?)").run(state.epoch, state.revision);
-      this.#trial.take(state.resources, changedSubjects(this.#state.resources, state.resources), state.revision);
+      this.#trial.take(state.resources, changed, state.revision);
     });
     this.#trial.took();
     this.#chainLength = parts.length + (isSnapshot ? 0 : this.#chainLength);

@@ -102,9 +102,11 @@ export class Trial {
 
   /** Within the transaction that stores another set; `took` is told once that is committed. */
   take(resources: Resources, changed: Iterable<string>, revision: number): void {
-    this.#database.exec("DELETE FROM quarantine");
+    // After going back, what crashed is not in the set that this one takes the place of.
+    const isBack = this.#quarantine !== undefined;
+    if (isBack) this.#database.exec("DELETE FROM quarantine");
     this.#writeOpen();
-    const known = this.#database.prepare("SELECT subject FROM suspect").all();
+    const known = isBack ? this.#database.prepare("SELECT subject FROM suspect").all() : [];
     const write = this.#database.prepare(
       `INSERT INTO suspect VALUES (?1, ?2, ?3, 0) ON CONFLICT (subject) DO UPDATE
          SET version = ?2, revision = ?3, quarantines = 0 WHERE version <> ?2`,

@@ -58,6 +58,8 @@ export class ReportQueue {
 
   /** The oldest that wait; `undefined` where none does. */
   next(): NodeReportBatch | undefined {
+    // Asked every second.
+    if (this.#count === 0) return undefined;
     const rows = this.#database
       .prepare("SELECT sequence, id, kind, at_ms, json FROM report ORDER BY sequence LIMIT ?")
       .all(BATCH_REPORTS_MAX);

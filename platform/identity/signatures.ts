@@ -41,8 +41,13 @@ export function importPrivateKey(pem: string): SigningKey {
   return signingKeyOf(key);
 }
 
+/** By key: each batch that is stored names the key that it was verified with. */
+const EXPORTED = new WeakMap<KeyObject, Uint8Array>();
+
 export function exportPublicKey(publicKey: KeyObject): Uint8Array {
-  return publicKey.export({ type: "spki", format: "der" });
+  const known = EXPORTED.get(publicKey) ?? publicKey.export({ type: "spki", format: "der" });
+  EXPORTED.set(publicKey, known);
+  return known;
 }
 
 export function importPublicKey(spki: Uint8Array): KeyObject {

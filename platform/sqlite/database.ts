@@ -11,6 +11,8 @@ export type Durability = "full" | "normal";
 export const SQLITE_BUSY_TIMEOUT_MS = 5_000;
 /** What the write-ahead log is cut back to after a checkpoint, so that one large transaction does not keep its disk. */
 export const SQLITE_WAL_BYTES_MAX = 16 * 1024 * 1024;
+/** Kept compiled. Texts are constants of the program, and no database has so many. */
+const STATEMENTS_MAX = 256;
 
 /** SQLite's primary result codes (sqlite.org/rescode.html). */
 const SQLITE_BUSY = 5;
@@ -30,6 +32,7 @@ export interface Statement {
 }
 
 export interface Database extends Disposable {
+  /** Compiled once for each text, which must not be made of values. */
   prepare(sql: string): Statement;
   /** Runs statements that bind nothing. */
   exec(sql: string): void;
@@ -81,6 +84,7 @@ function translating<T>(path: string, work: () => T): T {
 class OpenDatabase implements Database {
   readonly #path: string;
   readonly #connection: DatabaseSync;
+  readonly #statements = new Map<string, Statement>();
 
   constructor(path: string, connection: DatabaseSync) {
     this.#path = path;
@@ -88,6 +92,15 @@ class OpenDatabase implements Database {
   }
 
   prepare(sql: string): Statement {
+    const known = this.#statements.get(sql);
+    if (known !== undefined) return known;
+    if (this.#statements.size >= STATEMENTS_MAX) this.#statements.clear();
+    const statement = this.#compile(sql);
+    this.#statements.set(sql, statement);
+    return statement;
+  }
+
+  #compile(sql: string): Statement {
     const path = this.#path;
     const statement: StatementSync = translating(path, () => this.#connection.prepare(sql));
     return {
