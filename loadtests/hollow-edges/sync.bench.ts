@@ -182,17 +182,22 @@ async function measureChanges({ fleet, origin, change }: World): Promise<readonl
 }
 
 async function measureReturn(world: World): Promise<readonly Row[]> {
-  const { fleet, change } = world;
+  const { fleet, change, origin } = world;
   await fleet.tell({ do: "disconnect" });
   let revision = 0;
   for (let count = 0; count < changes; count += 1) revision = await change();
+  const fleetSeconds = () => fleet.pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0);
+  const before = { origin: cpuSeconds(origin.pid), fleet: fleetSeconds() };
   await fleet.tell({ do: "connect" });
   const returnedMs = await untilCurrent(world, revision);
+  const spent = { origin: cpuSeconds(origin.pid) - before.origin, fleet: fleetSeconds() - before.fleet };
   await systemClock.sleep(options.smoke ? 0 : 2 * SETTLE_MS);
   const { downs } = await fleet.tell({ do: "tell" });
   return [
     row("all return at once, all current", returnedMs / 1000, "s", 60),
     row("links lost while or after all returned", downs, "links", 0),
+    row("all return at once, origin's processor", (spent.origin * 1000) / edges, "ms per edge", null),
+    row("all return at once, hollow edges' processor", (spent.fleet * 1000) / edges, "ms per edge", null),
   ];
 }
 
