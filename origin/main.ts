@@ -22,6 +22,10 @@ Keys: ${Object.keys(originConfigSchema.properties).join(", ")}
 Example: node origin/main.ts --set dataDir=/var/lib/perigee/origin --set listen.operatorApi=127.0.0.1:7400
 `;
 
+/** Node keeps a few bytes of the common pool for each TLS connection; as many as there are links would keep 64 KiB each. */
+const BUFFER_POOL_BYTES = 2048;
+Buffer.poolSize = BUFFER_POOL_BYTES;
+
 const [first = "", ...others] = process.argv.slice(2);
 const isRestore = first === "restore";
 const epochText = isRestore && /^\d+$/.test(others[0] ?? "") ? others.shift() : undefined;
