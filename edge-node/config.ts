@@ -102,6 +102,17 @@ export const edgeConfigSchema = Type.Object(
       },
       { ...closed, default: {} },
     ),
+    reports: Type.Object(
+      {
+        diskBytesMax: Type.Integer({
+          minimum: MEBIBYTE,
+          maximum: 1024 * MEBIBYTE,
+          default: 64 * MEBIBYTE,
+          description: "records on disk that the origin does not have yet; past it the least important are given up",
+        }),
+      },
+      { ...closed, default: {} },
+    ),
     trustedProxies: Type.Optional(
       Type.Object(
         {

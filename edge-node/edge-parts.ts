@@ -42,7 +42,7 @@ import { hostTable } from "./published/hosts.ts";
 import { ObjectMemory } from "./published/object-memory.ts";
 import { ReleaseKeeper } from "./published/release-keeper.ts";
 import { type PullFlow, PullSites } from "./pull-sites.ts";
-import { REPORT_QUEUE_MIGRATIONS, ReportQueue } from "./reports/report-queue.ts";
+import { REPORT_QUEUE_MIGRATIONS, type Report, ReportQueue } from "./reports/report-queue.ts";
 import { RequestFlow } from "./request/flow.ts";
 import { siteWebOrigin } from "./request/site-web-origin.ts";
 import { SyncState } from "./status/sync-state.ts";
@@ -98,8 +98,8 @@ export async function openEdgeParts(
     return { set: new PoolSet(database, setTrustOf(identity), counted), trial: counted, outcome: begun };
   });
   if (set.damage !== undefined) events.storedDamaged("desired", set.damage);
-  const queue = { clock: tools.clock, onDropped: events.reportsDropped };
-  const reports = load("reports", REPORT_QUEUE_MIGRATIONS, (database) => new ReportQueue(database, queue));
+  const queue = { ...tools, bytesMax: config.reports.diskBytesMax, events };
+  const reports = stack.use(load("reports", REPORT_QUEUE_MIGRATIONS, (database) => new ReportQueue(database, queue)));
   const link = stack.use(await LinkState.open(join(dataDir, "last-linked"), tools.clock, events.storageFailed));
   const half = (bytes: number) => Math.floor(bytes / 2);
   const store = stack.use(
@@ -217,9 +217,7 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
     edgeEvents,
     applySet,
     inForce,
-    /** Durable when it returns, where the disk lets it. */
-    report: (kind: string, value: object) =>
-      report(held, { id: `${held.incarnation}/${kind}/${held.random.uuid()}`, kind, value }),
+    note: (report: Report) => note(held, report),
     view: () => view,
     siteOf: (host: string | undefined) => view.sites.get(hosts.siteOf(host) ?? ""),
     isRevoked: (subject: RevocationSpec["subject"]) => isRevoked(set.resources, subject),
@@ -280,20 +278,18 @@ function openTiers({ hostname }: EdgeConfig, held: Held): Tiers {
 function refuse(held: Held, release: string, failure: Failure): void {
   held.events.releaseRefused(release, failure);
   const { code, message } = failure;
-  report(held, {
-    id: `release-refused/${release}/${code}`,
-    kind: "release-refused",
-    value: { release, code, message },
-  });
+  const id = `release-refused/${release}/${code}`;
+  note(held, { id, kind: "release-refused", value: { release, code, message } });
 }
 
+/** Durable before anything is read that could end this start too. */
 function tellOutcome(held: Held, outcome: TrialOutcome): void {
   const { events, trial, incarnation } = held;
   if (outcome.kind === "crashed") events.crashedOnTrial(outcome.crashes);
   if (outcome.kind !== "went-back") return;
   const { quarantine } = trial;
   events.returnedToProven(outcome.to, quarantine);
-  report(held, {
+  note(held, {
     id: `returned-to-proven/${incarnation}`,
     kind: "returned-to-proven",
     value: {
@@ -301,18 +297,19 @@ function tellOutcome(held: Held, outcome: TrialOutcome): void {
       ...(quarantine && { ...quarantine, suspects: quarantine.suspects.slice(0, REPORTED_MAX) }),
     },
   });
+  held.reports.commit();
 }
 
-/** A report that cannot be kept is counted as a storage failure: what it is about goes on. */
-function report(
-  { events, reports }: Pick<Held, "events" | "reports">,
-  { id, kind, value }: { readonly id: string; readonly kind: string; readonly value: object },
-): void {
-  inStorage(events, () => reports.push({ id, kind, json: JSON.stringify(value) }));
+/** Of what goes on whether it is reported or not: a report that cannot be kept is counted as a storage failure. */
+function note({ events, reports }: Pick<Held, "events" | "reports">, report: Report): void {
+  reports.push(report).catch((error: unknown) => {
+    if (!isFailure(error)) throw error;
+    events.storageFailed(error);
+  });
 }
 
 /** What the disk refuses is told: nobody who is served waits for it. */
-export function inStorage({ storageFailed }: Pick<NodeEvents, "storageFailed">, work: () => void): void {
+function inStorage({ storageFailed }: Pick<NodeEvents, "storageFailed">, work: () => void): void {
   try {
     work();
   } catch (error) {

@@ -286,7 +286,7 @@ async function startLink(
       onUp() {
         parts.sync.cleared();
         expireMissed(parts);
-        parts.report("link-up", { cutOffMs: link.cutOffMs });
+        parts.note({ kind: "link-up", value: { cutOffMs: link.cutOffMs } });
         link.set(true);
         events.linkUp();
         keeper.retryNow();
@@ -295,13 +295,14 @@ async function startLink(
         link.set(false);
         // Who is cut off answers by other rules, which are not the copies'.
         void processes?.forget(undefined);
-        parts.report("link-down", { code: reason.code, message: reason.message });
+        parts.note({ kind: "link-down", value: { code: reason.code, message: reason.message } });
         events.linkDown(reason);
       },
     }),
   );
   stack.use(identity.onRenewed(() => keeper.reconsider()));
   parts.onChange(() => origin.sendNow());
+  parts.reports.onCommitted(() => origin.sendReports());
 }
 
 /** Before the set arrives whose purges are all that the origin still knows. */

@@ -11,7 +11,10 @@ export type NodeEvents = ReturnType<typeof createNodeEvents>;
 
 export function createNodeEvents(logger: Logger, metrics: Metrics) {
   const storage = metrics.counter("storage_failures_total", "What the disk refused, by code", ["code"]);
-  const dropped = metrics.counter("reports_dropped_total", "Reports given up because their queue was full");
+  const dropped = metrics.counter("reports_dropped_total", "Reports given up because their queue was full", ["kind"]);
+  const reports = metrics.counter("reports_total", "Reports made durable");
+  const commits = metrics.counter("report_commits_total", "Transactions that made reports durable, an fsync each");
+  const waiting = metrics.gauge("reports_waiting", "Records that the origin does not have yet");
   const served = metrics.counter("published_requests_total", "Requests for published sites by status", ["status"]);
   const misdirected = metrics.counter("misdirected_requests_total", "Requests whose Host is no site's here");
   const publishedNow = new Map<number, number>();
@@ -28,10 +31,16 @@ export function createNodeEvents(logger: Logger, metrics: Metrics) {
       storage.inc({ code });
       logger.error({ err: error, code }, "storage failed");
     },
-    reportsDropped(count: number) {
-      dropped.inc(count);
-      logger.warn({ count }, "reports given up, their queue is full");
+    reportsDropped(kind: string, count: number) {
+      dropped.inc({ kind }, count);
+      logger.warn({ kind, count }, "reports given up, their queue is full");
     },
+    reportsCommitted(count: number, waitingNow: number) {
+      reports.inc(count);
+      commits.inc();
+      waiting.set(waitingNow);
+    },
+    reportsDelivered: (waitingNow: number) => waiting.set(waitingNow),
     published: (status: number, count = 1) => void publishedNow.set(status, (publishedNow.get(status) ?? 0) + count),
     misdirected: () => misdirected.inc(),
     listening: (addresses: Readonly<Record<string, string>>) => logger.info({ addresses }, "edge-node listening"),

@@ -6,6 +6,7 @@ import type { EdgeConfig } from "./config.ts";
 import type { SignedBatch } from "./desired-state/pool-set.ts";
 import type { EdgeParts } from "./edge-parts.ts";
 import type { OpenObject } from "./published/open-object.ts";
+import type { ReportQueue } from "./reports/report-queue.ts";
 
 export interface SessionDoor extends AsyncDisposable {
   readonly addresses: Readonly<Record<"site" | "siteEnrolment", Address>>;
@@ -30,9 +31,10 @@ export interface SessionPorts
     | "view"
     | "siteOf"
     | "isRevoked"
-    | "report"
+    | "note"
   > {
   readonly config: EdgeConfig;
+  readonly reports: Pick<ReportQueue, "push">;
   readonly isCutOff: () => boolean;
   /** Whether the site can be answered here: it has a release, or is pulled. */
   readonly isServed: (site: string) => boolean;

@@ -39,6 +39,11 @@ const SUITES: Readonly<Record<string, Suite>> = {
     minutesMax: 30,
     what: "the store, killed 1,000 times",
   },
+  "torture-reports": {
+    script: ["torture:reports"],
+    minutesMax: 40,
+    what: "100,000 records upward, the edge killed 100 times",
+  },
   fuzz: { script: ["fuzz:lanes", "--cases", "10000000"], minutesMax: 90, what: "10 million requests, both lanes" },
   soak: {
     script: ["soak", "--minutes", "30"],

@@ -10,10 +10,11 @@ import { POOL_SET_MIGRATIONS, PoolSet } from "../desired-state/pool-set.ts";
 import { REPORT_QUEUE_MIGRATIONS, ReportQueue } from "../reports/report-queue.ts";
 import { type ConnectOrigin, OriginLink } from "./origin-link.ts";
 
-/** Acknowledges whatever is reported; gives the ids in the order of their arrival. */
+/** Speaks first, as one that pings does, and acknowledges whatever is reported; gives the ids in the order of their arrival. */
 function acknowledgingOrigin() {
   const ids: string[] = [];
   const connect: ConnectOrigin = async function* (messages) {
+    yield create(OriginMessageSchema, { message: { case: "ping", value: { nonce: 1n, sentAtMs: 1n } } });
     for await (const { message } of messages) {
       const value = reportsIn(message);
       if (value === undefined) continue;
@@ -57,17 +58,28 @@ t.test("a disk too full to forget reports does not end the link; they are sent a
   const open = (migrations: readonly string[]) => openDatabase(":memory:", { migrations, durability: "normal" });
   using disk = fullWhile(open(REPORT_QUEUE_MIGRATIONS), () => isFull);
   using desired = open(POOL_SET_MIGRATIONS);
-  const reports = new ReportQueue(disk, { clock, onDropped: () => t.fail("nothing is dropped") });
-  for (const id of ["a", "b"]) reports.push({ id, kind: "test", json: "{}" });
   const { connect, ids } = acknowledgingOrigin();
   const [failures, downs]: [string[], string[]] = [[], []];
+  const random = seededRandom(1);
+  const reports = new ReportQueue(disk, {
+    ...{ clock, random, bytesMax: 1024 * 1024 },
+    events: {
+      reportsDropped: () => t.fail("nothing is dropped"),
+      reportsCommitted: () => undefined,
+      reportsDelivered: () => undefined,
+      storageFailed: () => t.fail("what is handed out is marked"),
+    },
+  });
+  const pushing = ["a", "b"].map((id) => reports.push({ id, kind: "session-ended", value: {} }));
+  reports.commit();
+  await Promise.all(pushing);
   const status = {
     ...{ incarnation: "i", softwareVersion: "1", contentUrl: "http://edge.example", hostname: "edge.example" },
     ...{ epoch: 0, appliedRevision: 0, storeBytesUsed: 0, storeBytesMax: 0, certificateExpiresAtMs: 0 },
     ...{ conditions: [], sites: [], agents: [] },
   };
   await using _link = new OriginLink({
-    ...{ connect, reports, clock, random: seededRandom(1), incarnation: "i", softwareVersion: "1" },
+    ...{ connect, reports, clock, random, incarnation: "i", softwareVersion: "1" },
     set: new PoolSet(desired, { pool: "near", keys: () => new Map() }),
     status: () => status,
     originTime: { heard: () => undefined },

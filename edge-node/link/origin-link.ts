@@ -93,6 +93,10 @@ export class OriginLink implements AsyncDisposable {
     this.#current?.sendReports();
   }
 
+  sendReports(): void {
+    this.#current?.sendReports();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort(new Failure("unavailable", "the edge is stopping"));
     await this.#ended;
@@ -160,7 +164,6 @@ class Connection implements Disposable {
     const held = watermark === undefined ? {} : { watermark: toWatermark(watermark) };
     this.#push({ message: { case: "hello", value: { incarnation, softwareVersion, ...held } } });
     this.sendStatus();
-    this.sendReports();
     for await (const message of connect(this.#outgoing(), this.#signal)) {
       this.#lastHeardMs = clock.monotonicMs();
       if (message.message.case !== "refusal") this.#rise();
@@ -182,9 +185,9 @@ class Connection implements Disposable {
     this.sendStatus();
   }
 
-  /** One batch at a time; the next when it is acknowledged. */
+  /** One batch at a time; the next when it is acknowledged. What is handed out stays as it is: not before somebody is there. */
   sendReports(): void {
-    if (this.#sentSequence !== 0) return;
+    if (!this.#isUp || this.#sentSequence !== 0) return;
     this.#withReports((reports) => {
       const batch = reports.next();
       if (batch === undefined) return;
@@ -251,6 +254,7 @@ class Connection implements Disposable {
     if (this.#isUp) return;
     this.#isUp = true;
     this.#options.onUp();
+    this.sendReports();
     if (this.#options.set.needsSnapshot && this.#options.set.watermark !== undefined)
       this.#askForSnapshot("long chain");
   }

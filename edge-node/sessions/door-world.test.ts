@@ -83,6 +83,8 @@ export class World {
   readonly set: PoolSet;
   metrics = createMetrics("edge-node");
   readonly reports: { kind: string; value: object }[] = [];
+  /** What the disk says to a report. */
+  reportFailure: Failure | undefined;
   isCutOff = false;
   changes = 0;
   #door: SessionDoor | undefined;
@@ -257,7 +259,13 @@ export class World {
       isRevoked: (subject: RevocationSpec["subject"]) => isRevoked(set.resources, subject),
       isCutOff: () => this.isCutOff,
       isServed: (site) => site === "served",
-      report: (kind, value) => void reports.push({ kind, value }),
+      note: ({ kind, value }) => void reports.push({ kind, value }),
+      reports: {
+        push: async ({ kind, value }) => {
+          if (this.reportFailure !== undefined) throw this.reportFailure;
+          reports.push({ kind, value });
+        },
+      },
       openObject: async (digest, offset) => {
         if (digest !== "a".repeat(64)) throw new Failure("not-found", "no such object");
         const bytes = Buffer.from("a scene of some bytes").subarray(offset);

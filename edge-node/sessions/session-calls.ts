@@ -9,6 +9,7 @@ import type {
 } from "#contracts/operator-api/sessions.ts";
 import { Failure } from "#domain/failure.ts";
 import type { ProvenKey } from "#platform/identity/dpop.ts";
+import type { ReportQueue } from "../reports/report-queue.ts";
 import { type DirectPorts, DirectSessions } from "./direct-admission.ts";
 import { type SessionGrant, signTicket, verifyPlacement, verifyShownTicket, verifyTicket } from "./grants.ts";
 import { type PlacedSession, type PlacePorts, placeSession } from "./place-session.ts";
@@ -22,8 +23,7 @@ export const REPORT_EVERY_SECONDS = 10;
 const REPORT_MS_MIN = 4_000;
 
 export interface SessionCallPorts extends DirectPorts, PlacePorts {
-  /** Durable when it returns, where the disk lets it. */
-  readonly report: (kind: string, value: object) => void;
+  readonly reports: Pick<ReportQueue, "push">;
   readonly onAgentsChanged: () => void;
 }
 
@@ -90,6 +90,7 @@ export class SessionCalls {
     });
   }
 
+  /** Durable when it returns. Throws what the queue of reports says. */
   async report(call: ProvenCall, session: string, body: QualityReport): Promise<void> {
     const proven = await this.#proofs.verify(body.proof, call);
     const record = this.#find(session);
@@ -100,10 +101,11 @@ export class SessionCalls {
     }
     const { proof: _, ...quality } = body;
     const { attempt, app, tier, renderClass } = record;
-    this.#ports.report("session-quality", { session, attempt, app, tier, renderClass, ...quality });
     const { remotePathMsP50, remotePathMsP95 } = quality;
     this.records.set({ ...record, quality: { remotePathMsP50, remotePathMsP95, atMs } });
     this.#ports.onAgentsChanged();
+    const value = { session, attempt, app, tier, renderClass, ...quality };
+    await this.#ports.reports.push({ kind: "session-quality", subject: `${session}/${attempt}`, value });
   }
 
   async end(call: ProvenCall, session: string, body: Static<typeof endSessionSchema>): Promise<void> {

@@ -59,7 +59,7 @@ async function listenForAgents(
   parts: DoorParts,
   stack: AsyncDisposableStack,
 ): Promise<SessionDoor["addresses"]> {
-  const { config, identity, clock, set, isRevoked, onAgentsChanged, report } = ports;
+  const { config, identity, clock, set, isRevoked, onAgentsChanged, note } = ports;
   const { directory, calls, events } = parts;
   const { pool } = identity.peer;
   const control = siteControlService({
@@ -70,7 +70,7 @@ async function listenForAgents(
     clock,
     onChange: onAgentsChanged,
     onSessionEnded(ended) {
-      report("session-ended", ended);
+      note({ kind: "session-ended", value: ended });
       calls.ended(ended.session);
       events.sessionEnded(ended);
     },

@@ -23,6 +23,8 @@ export const BODY_BYTES_MAX = 256 * 1024;
 export const BODY_MS_MAX = 5_000;
 /** A browser asks again after this. */
 const PREFLIGHT_SECONDS = 600;
+/** A report is durable here and not at the origin yet (RFC 9110 section 15.3.3). */
+const ACCEPTED = 202;
 const SESSIONS = "/.perigee/v1/sessions";
 const SESSION_PATH = /^\/\.perigee\/v1\/sessions\/(?<session>[A-Za-z0-9_-]{8,64})(?:\/(?<part>ticket|reports))?$/;
 
@@ -66,7 +68,8 @@ export async function answerSessionCall(
     const urls = urlsOf(path, incoming.headers.host, ports);
     const answer = await perform(ports, route, { method: incoming.method ?? "", urls }, body);
     ports.events.called(route.operation);
-    sendJson(response, answer);
+    if (route.operation === "report") response.writeHead(ACCEPTED, { "cache-control": "no-store" }).end();
+    else sendJson(response, answer);
   } catch (error) {
     if (!isFailure(error)) ports.events.broke(error);
     const failure = isFailure(error)
@@ -120,8 +123,8 @@ async function checkOrigin(ports: GrantPorts, headers: IncomingMessage["headers"
 }
 
 async function readJson(incoming: IncomingMessage, clock: Clock): Promise<unknown> {
-  const late = new Failure("deadline-exceeded", `the body did not come within ${BODY_MS_MAX} ms`);
-  using _ = clock.timer(BODY_MS_MAX, () => incoming.destroy(late));
+  const late = () => new Failure("deadline-exceeded", `the body did not come within ${BODY_MS_MAX} ms`);
+  using _ = clock.timer(BODY_MS_MAX, () => incoming.destroy(late()));
   const chunks: Buffer[] = [];
   let bytes = 0;
   // Not destroyed with the loop: who sent too much is told so.

@@ -3,6 +3,7 @@ import t from "tap";
 import { Value } from "typebox/value";
 import { connectedSessionSchema } from "#contracts/operator-api/sessions.ts";
 import { parseClaims, TOKEN_TYPES } from "#contracts/tokens/claims.ts";
+import { Failure } from "#domain/failure.ts";
 import { createAuthority } from "#platform/identity/authority.ts";
 import { generateSigningKey } from "#platform/identity/signatures.ts";
 import { signToken, verifyToken } from "#platform/identity/tokens.ts";
@@ -323,16 +324,20 @@ t.test("quality is queued for the origin, joined to the agent's status, and take
     ...{ remotePathMsP50: 14, remotePathMsP95: 22.5, networkMsP95: 5, renderEncodeMsP95: 9, decodeMsP95: 3 },
     ...{ jitterMsP95: 1, framesDecoded: 720, framesLost: 2 },
   };
-  t.equal((await world.callSession(client, ID, "reports", quality)).status, 204);
+  t.equal((await world.callSession(client, ID, "reports", quality)).status, 202);
   t.match(world.reports, [{ kind: "session-quality", value: { session: ID, attempt: 1, app: "hall", ...quality } }]);
   t.match(world.door.agentStatuses()[0]?.sessions, [{ session: ID, remotePathMsP50: 14, remotePathMsP95: 22.5 }]);
   t.match((await world.callSession(client, ID, "reports", quality)).body, { code: "overloaded" });
   await world.clock.advance(10_000);
-  t.equal((await world.callSession(client, ID, "reports", quality)).status, 204);
+  t.equal((await world.callSession(client, ID, "reports", quality)).status, 202);
   t.match((await world.callSession(client, ID, "reports", { ...quality, framesLost: -1 })).body, {
     code: "argument-invalid",
   });
   t.equal(world.reports.length, 2);
+  await world.clock.advance(10_000);
+  world.reportFailure = new Failure("disk-full", "no space is left", { retryable: true });
+  t.match(await world.callSession(client, ID, "reports", quality), { status: 507, body: { code: "disk-full" } });
+  t.equal(world.reports.length, 2, "what is not durable is not acknowledged");
 });
 
 t.test("a client ends its session at the agent; an agent's end is a record", async (t) => {

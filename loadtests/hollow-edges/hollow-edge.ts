@@ -12,6 +12,9 @@ import type { TrustedKeys } from "#platform/identity/signatures.ts";
 import type { Random } from "#platform/random.ts";
 import { openDatabase } from "#platform/sqlite/database.ts";
 
+/** It reports nothing. */
+const REPORTS_BYTES_MAX = 1024;
+
 export interface HollowEdgeOptions {
   readonly name: string;
   readonly pool: string;
@@ -38,9 +41,18 @@ export class HollowEdge implements AsyncDisposable {
 
   constructor(options: HollowEdgeOptions) {
     this.#options = options;
-    const { pool, keys, clock } = options;
+    const { pool, keys, clock, random } = options;
     this.#set = new PoolSet(this.#desired, { pool, keys: () => keys });
-    this.#reports = new ReportQueue(this.#queued, { clock, onDropped: () => undefined });
+    const nothing = (): void => undefined;
+    this.#reports = new ReportQueue(this.#queued, {
+      ...{ clock, random, bytesMax: REPORTS_BYTES_MAX },
+      events: {
+        reportsDropped: nothing,
+        reportsCommitted: nothing,
+        reportsDelivered: nothing,
+        storageFailed: nothing,
+      },
+    });
   }
 
   get name(): string {

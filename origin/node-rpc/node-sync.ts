@@ -147,7 +147,7 @@ function take(parts: NodeSyncParts, peer: PeerIdentity, stream: Stream, { messag
       return;
     }
     case "reports":
-      parts.records.append(peer.name, message.value.reports);
+      parts.records.append(peer.name, message.value.reports, parts.clock.nowMs());
       stream.link.push({ message: { case: "reportAck", value: { sequence: message.value.sequence } } });
       return;
     case "snapshotRequest":

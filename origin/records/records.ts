@@ -4,14 +4,14 @@ import { fromUint64 } from "#contracts/codec/numbers.ts";
 import type { Report } from "#contracts/generated/perigee/v1/node_pb.js";
 import { type Database, openDatabase } from "#platform/sqlite/database.ts";
 
-/** How long records are kept. */
+/** How long records are kept, from when they came: the outage that they are of may have been longer. */
 export const RECORD_RETENTION_MS = 30 * 86_400_000;
 
 export interface Records extends Disposable {
   /** In one transaction; a report whose id is known changes nothing. Gives how many were new. */
-  append(node: string, reports: readonly Pick<Report, "id" | "kind" | "atMs" | "json">[]): number;
+  append(node: string, reports: readonly Pick<Report, "id" | "kind" | "atMs" | "json">[], nowMs: number): number;
   count(): number;
-  /** Forgets what was recorded before the time. */
+  /** Forgets what came before the time. */
   prune(beforeMs: number): void;
 }
 
@@ -21,6 +21,10 @@ export const RECORDS_MIGRATIONS = [
      PRIMARY KEY (node, id)
    ) STRICT, WITHOUT ROWID;
    CREATE INDEX records_by_time ON records (at_ms);`,
+  `ALTER TABLE records ADD COLUMN received_at_ms INTEGER NOT NULL DEFAULT 0;
+   UPDATE records SET received_at_ms = at_ms;
+   DROP INDEX records_by_time;
+   CREATE INDEX records_by_receipt ON records (received_at_ms);`,
 ];
 
 export function openRecords(path: string): Records {
@@ -29,16 +33,16 @@ export function openRecords(path: string): Records {
 
 /** The database is the records' to close. */
 export function recordsOn(database: Database): Records {
-  const insert = database.prepare("INSERT OR IGNORE INTO records VALUES (?, ?, ?, ?, ?)");
+  const insert = database.prepare("INSERT OR IGNORE INTO records VALUES (?, ?, ?, ?, ?, ?)");
   const count = database.prepare("SELECT count(*) AS count FROM records");
-  const prune = database.prepare("DELETE FROM records WHERE at_ms < ?");
+  const prune = database.prepare("DELETE FROM records WHERE received_at_ms < ?");
   return {
-    append: (node, reports) =>
+    append: (node, reports, nowMs) =>
       database.transaction(() => {
         let added = 0;
         for (const { id, kind, atMs, json } of reports) {
           const text = Buffer.from(json).toString();
-          added += Number(insert.run(node, id, kind, fromUint64(atMs, "report time"), text).changes);
+          added += Number(insert.run(node, id, kind, fromUint64(atMs, "report time"), text, Math.floor(nowMs)).changes);
         }
         return added;
       }),

@@ -6,7 +6,9 @@ import { buffer } from "node:stream/consumers";
 import t from "tap";
 import { decodePoolBatch } from "#contracts/codec/pool-batch.ts";
 import { POOL_SET_MIGRATIONS } from "#edge-node/desired-state/pool-set.ts";
+import { REPORT_QUEUE_MIGRATIONS } from "#edge-node/reports/report-queue.ts";
 import type { SessionPorts } from "#edge-node/session-port.ts";
+import { RECORDS_MIGRATIONS } from "#origin/records/records.ts";
 import { formatAddress } from "#platform/address.ts";
 import { systemClock } from "#platform/clock.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
@@ -67,7 +69,10 @@ t.test(
     await publish(cloud, "shop", { "/index.html": "two" });
     await untilAnswer(() => get(content, "/"), hasBody("two"), "what was published meanwhile is served");
     await isLink(1);
-    const records = openDatabase(join(cloud.dataDir, "records.sqlite"), { migrations: [""], durability: "normal" });
+    const records = openDatabase(join(cloud.dataDir, "records.sqlite"), {
+      migrations: RECORDS_MIGRATIONS,
+      durability: "normal",
+    });
     t.teardown(() => records.close());
     const kinds = () =>
       records
@@ -249,7 +254,10 @@ t.test("reports that cannot be read any more cost the edge neither its link nor 
   const edge = await startEdgeHere(t, settings);
   const { content, admin } = edge.addresses;
   await untilAnswer(() => get(content, "/"), hasBody("one"), "served");
-  const reports = openDatabase(join(settings.dataDir, "reports.sqlite"), { migrations: [""], durability: "full" });
+  const reports = openDatabase(join(settings.dataDir, "reports.sqlite"), {
+    migrations: REPORT_QUEUE_MIGRATIONS,
+    durability: "full",
+  });
   reports.exec("DROP TABLE report");
   reports.close();
   await cloud.origin[Symbol.asyncDispose]();

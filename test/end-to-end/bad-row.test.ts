@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { join } from "node:path";
 import t, { type Test } from "tap";
+import { RECORDS_MIGRATIONS } from "#origin/records/records.ts";
 import { systemClock } from "#platform/clock.ts";
 import { openDatabase } from "#platform/sqlite/database.ts";
 import { testFolder } from "#test/test-folder.ts";
@@ -111,7 +112,10 @@ t.test(
       const metrics = await get(edge.admin, "/metrics");
       t.equal(metric(metrics, "synced"), 1);
     }
-    const records = openDatabase(join(cloud.dataDir, "records.sqlite"), { migrations: [""], durability: "normal" });
+    const records = openDatabase(join(cloud.dataDir, "records.sqlite"), {
+      migrations: RECORDS_MIGRATIONS,
+      durability: "normal",
+    });
     t.teardown(() => records.close());
     const reports = records.prepare("SELECT json FROM records WHERE kind = 'returned-to-proven'").all();
     t.equal(reports.length, 2, "each is reported once");

@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
+import { RECORDS_MIGRATIONS } from "#origin/records/records.ts";
 import { systemClock } from "#platform/clock.ts";
 import { openDatabase } from "#platform/sqlite/database.ts";
 import {
@@ -303,7 +304,10 @@ async function checkCaughtUp(t: Test, world: World): Promise<void> {
 
 /** Each edge lost its link once and found it again once, and each of these is told once. */
 async function checkReports(t: Test, { dataDir }: Origin, edges: readonly Edge[]): Promise<void> {
-  const records = openDatabase(join(dataDir, "records.sqlite"), { migrations: [""], durability: "normal" });
+  const records = openDatabase(join(dataDir, "records.sqlite"), {
+    migrations: RECORDS_MIGRATIONS,
+    durability: "normal",
+  });
   t.teardown(() => records.close());
   const statement = records.prepare("SELECT kind FROM records WHERE node = ? AND kind LIKE 'link-%' ORDER BY kind");
   for (const { name } of edges) {

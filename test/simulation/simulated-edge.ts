@@ -18,6 +18,8 @@ import type { VirtualClock } from "./virtual-clock.ts";
 export const SET_FILE = "desired";
 export const PURGES_FILE = "purges";
 export const REPORTS_FILE = "reports";
+/** Few reports: a full queue is soon made. */
+export const REPORTS_BYTES_MAX = 16 * 1024;
 
 /** What a planted bug replaces. */
 export interface EdgePlants {
@@ -112,17 +114,12 @@ export class SimulatedEdge {
     }
   }
 
-  /** Acknowledged to whoever reports once it is on the disk. */
-  report(json: string): void {
-    const { running } = this;
-    if (running === undefined) return;
-    try {
-      running.reports.push({ id: this.#options.random.uuid(), kind: "simulated", json });
-      this.acknowledged.push(json);
-      running.link.sendNow();
-    } catch (error) {
-      if (!(error instanceof ProcessKilled) && !isFailure(error, "disk-full")) throw error;
-    }
+  /** Acknowledged to whoever reports once it is on the disk; where the process is killed before, never. */
+  report(value: object): void {
+    const acknowledge = (): void => void this.acknowledged.push(JSON.stringify(value));
+    this.running?.reports.push({ kind: "session-ended", value }).then(acknowledge, (error: unknown) => {
+      if (!isFailure(error, "disk-full") && !isFailure(error, "overloaded")) throw error;
+    });
   }
 
   kill(): void {
@@ -147,10 +144,17 @@ export class SimulatedEdge {
     const set = plants.set?.(stored) ?? stored;
     const purges = new AppliedPurges(open(PURGES_FILE, APPLIED_PURGES_MIGRATIONS), () => undefined);
     const queue = open(REPORTS_FILE, REPORT_QUEUE_MIGRATIONS);
-    const onDropped = (count: number): void => {
-      this.dropped += count;
-    };
-    const reports = new ReportQueue(plants.reports?.(queue) ?? queue, { clock, onDropped });
+    const reports = new ReportQueue(plants.reports?.(queue) ?? queue, {
+      ...{ clock, random, bytesMax: REPORTS_BYTES_MAX },
+      events: {
+        reportsDropped: (_kind, count) => {
+          this.dropped += count;
+        },
+        reportsCommitted: () => undefined,
+        reportsDelivered: () => undefined,
+        storageFailed: () => undefined,
+      },
+    });
     const settled = { set, store: { settling: undefined }, onApplied: () => undefined, onLate: () => undefined };
     const inForce = new SetInForce(settled);
     let view = viewOf(set.resources, this.peer.pool);
@@ -184,6 +188,7 @@ export class SimulatedEdge {
         storageFailed: () => undefined,
       },
     });
+    reports.onCommitted(() => link.sendReports());
     // Whoever is killed while it takes a message leaves its link with that error, which nobody else awaits.
     process.onKill(() => void link[Symbol.asyncDispose]().catch(() => undefined));
     this.#running = { process, set, reports, inForce, link };

@@ -34,7 +34,7 @@ export class SimulatedProcess {
       monotonicMs: () => faults.monotonicMs?.(time, faults.skewMs()) ?? time.monotonicMs(),
       timer,
       sleep: (ms, signal) => sleepBy(timer, ms, signal),
-      every: (ms, run) => repeatEvery(time, timer, ms, run),
+      every: (ms, run) => repeatEvery(time, timer, ms, () => untilKilled(run)),
       deadline: (ms, parent) => deadlineBy(timer, ms, parent),
     };
   }
@@ -80,7 +80,11 @@ export class SimulatedProcess {
         const remainingMs = this.#blockedUntilMs - this.#time.monotonicMs();
         if (remainingMs > 0) return arm(remainingMs);
         this.#timers.delete(entry);
-        run();
+        try {
+          run();
+        } catch (error) {
+          endOf(error);
+        }
       });
     };
     if (!this.#isAlive) return entry;
@@ -88,4 +92,17 @@ export class SimulatedProcess {
     arm(ms);
     return entry;
   }
+}
+
+async function untilKilled(run: () => void | Promise<void>): Promise<void> {
+  try {
+    await run();
+  } catch (error) {
+    endOf(error);
+  }
+}
+
+/** Who is killed by what its own timer did is gone: nobody else hears of it. */
+function endOf(error: unknown): void {
+  if (!(error instanceof ProcessKilled)) throw error;
 }

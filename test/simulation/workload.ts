@@ -154,5 +154,5 @@ function backUp(world: World): void {
 function report(world: World, serial: number): void {
   const { random, edges } = world;
   const edge = edges[random.integer(edges.length)];
-  edge?.report(`{"serial":${serial}}`);
+  edge?.report({ serial });
 }

@@ -22,6 +22,18 @@ const NOW_MS = 1_790_000_000_000;
 const FIXTURES = new URL("../../contracts/fixtures/0.1.0/", import.meta.url);
 const BODY = Buffer.from("<h1>stored</h1>");
 
+const QUEUE = {
+  bytesMax: 1024 * 1024,
+  events: {
+    reportsDropped: () => undefined,
+    reportsCommitted: () => undefined,
+    reportsDelivered: () => undefined,
+    storageFailed: (error: unknown) => {
+      throw error;
+    },
+  },
+};
+
 function toolsOf() {
   return { clock: new VirtualClock(NOW_MS), random: seededRandom(1) };
 }
@@ -67,7 +79,7 @@ function recordOrigin(folder: string): void {
     tokens.redeem(token, "near-1");
   }
   using records = openRecords(join(folder, "records.sqlite"));
-  records.append("near-1", [{ id: "r1", kind: "session-ended", atMs: 5n, json: Buffer.from("{}") }]);
+  records.append("near-1", [{ id: "r1", kind: "session-ended", atMs: 5n, json: Buffer.from("{}") }], 5);
 }
 
 async function recordEdge(folder: string): Promise<void> {
@@ -86,8 +98,8 @@ async function recordEdge(folder: string): Promise<void> {
   }
   {
     using database = edgeDatabase(folder, "reports", REPORT_QUEUE_MIGRATIONS);
-    const queue = new ReportQueue(database, { clock: tools.clock, onDropped: () => undefined });
-    queue.push({ id: "r1", kind: "link-up", json: "{}" });
+    using queue = new ReportQueue(database, { ...tools, ...QUEUE });
+    void queue.push({ id: "r1", kind: "link-up", value: {} });
   }
   await using store = await openStore(join(folder, "responses"));
   const storing = store.begin(HEAD, () => true);
@@ -178,7 +190,7 @@ async function readEdge(folder: string) {
     release: active.get("shop"),
     damaged: active.damaged.length,
     purgesAppliedAgain: appliedAgain,
-    reports: new ReportQueue(reports, { ...toolsOf(), onDropped: () => undefined }).next()?.reports,
+    reports: new ReportQueue(reports, { ...toolsOf(), ...QUEUE }).next()?.reports,
     response: found === undefined ? undefined : { ...found, fields: [...found.fields], body },
   };
 }

@@ -1,8 +1,8 @@
 /** What waits stays within its bounds: reports on disk, the stored chain, messages under way, connections, timers. */
 import { CHAIN_ENVELOPES_MAX } from "#edge-node/desired-state/pool-set.ts";
-import { REPORTS_MAX } from "#edge-node/reports/report-queue.ts";
+import { ROW_BYTES } from "#edge-node/reports/report-queue.ts";
 import { WINDOW_ITEMS_MAX } from "../pipe.ts";
-import { SET_FILE } from "../simulated-edge.ts";
+import { REPORTS_BYTES_MAX, SET_FILE } from "../simulated-edge.ts";
 import type { Check } from "./check.ts";
 
 /** One that an end has not yet given up, and those that came after it within 10 s. */
@@ -10,6 +10,8 @@ const CONNECTIONS_PER_EDGE_MAX = 8;
 const TIMERS_PER_EDGE_MAX = 60;
 /** Until the snapshot comes that is asked for instead. */
 const CHAIN_SLACK = 64;
+/** Each takes so much at least. */
+const REPORTS_MAX = REPORTS_BYTES_MAX / ROW_BYTES;
 
 export function queuesBounded(): Check {
   return ({ edges, network, time }) => {
