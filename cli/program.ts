@@ -20,6 +20,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   "join-token": async () => (await import("./commands/tokens.ts")).addJoinToken,
   "app-token": async () => (await import("./commands/tokens.ts")).addAppToken,
   "operator-token": async () => (await import("./commands/tokens.ts")).addOperatorToken,
+  authority: async () => (await import("./commands/authority.ts")).addAuthority,
+  "rotate-authority": async () => (await import("./commands/authority.ts")).addRotateAuthority,
   "signing-key": async () => (await import("./commands/signing.ts")).addSigningKey,
   "sign-url": async () => (await import("./commands/signing.ts")).addSignUrl,
   why: async () => (await import("./commands/why.ts")).addWhy,

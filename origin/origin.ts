@@ -104,10 +104,10 @@ async function openParts(config: OriginConfig, tools: OriginTools, stack: AsyncD
   const metrics = createMetrics("origin");
   const events = createEvents(tools.logger, metrics);
   const observed = new ObservedNodes();
-  const epochProof = await readEpochProof(dataDir, keys.authority, log.epoch);
+  const epochProof = await readEpochProof(dataDir, keys.authorities, log.epoch);
   const distribution = new Distribution(log, keys.stream, epochProof);
   const members = new Members(log);
-  const certificate = stack.use(await openOwnCertificate(keys.authority, tools));
+  const certificate = stack.use(await openOwnCertificate(keys.authorities, tools));
   events.certificateIssued(certificate.expiresAtMs);
   const { clock, random, logger } = tools;
   const signing = { publishKey: keys.publish, tokenKey: keys.token };
@@ -198,6 +198,6 @@ async function giveFirstToken(config: OriginConfig, parts: Parts, tools: OriginT
   const { token, id } = await issueToken(parts, "operator", claims, FIRST_TOKEN_LIFETIME_SECONDS);
   if (config.firstTokenFile !== undefined) await writeFileDurably(config.firstTokenFile, `${token}\n`);
   else tools.print(`first operator token (shown once): ${token}`);
-  tools.print(`authority pin: ${pinOf(parts.keys.authority.certificate)}`);
+  tools.print(`authority pin: ${pinOf(parts.keys.authorities.root)}`);
   await writeFileDurably(marker, `${id}\n`);
 }

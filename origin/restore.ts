@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Failure } from "#domain/failure.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { Random } from "#platform/random.ts";
+import { authorityFiles } from "./keys/authorities.ts";
 import { mintEpoch } from "./keys/epoch-proof.ts";
 import { loadOriginKeys } from "./keys/origin-keys.ts";
 import { openSqliteLog, raiseEpoch } from "./log/sqlite-log.ts";
@@ -26,13 +27,13 @@ export async function restoreOrigin(
   epoch?: number,
 ): Promise<Restored> {
   const path = join(dataDir, "log.sqlite");
-  for (const needed of [path, join(dataDir, "identity", "authority.key"), join(dataDir, "identity", "authority.crt")]) {
+  for (const needed of [path, ...authorityFiles(join(dataDir, "identity"))]) {
     if (existsSync(needed)) continue;
     throw new Failure("config-invalid", `${needed} is not there: put the backup's files in place first`);
   }
-  const { authority } = await loadOriginKeys(dataDir, tools);
+  const { authorities } = await loadOriginKeys(dataDir, tools);
   const next = nextEpoch(path, epoch);
-  await mintEpoch(dataDir, authority, next);
+  await mintEpoch(dataDir, authorities.issuing, next);
   return { epoch: next, revision: raiseEpoch(path, next, REVISIONS_SKIPPED) };
 }
 

@@ -112,6 +112,25 @@ export const releaseResultSchema = Type.Object(
   closed,
 );
 
+/** At most ten years. One that is shorter than a certificate's life and grace locks out who renews later. */
+const overlapSeconds = Type.Integer({ minimum: 1, maximum: 315_360_000 });
+
+/** `POST /v1/authority/rotation`; the overlap is what nobody is locked out by, unless said. */
+export const rotationRequestSchema = Type.Object({ overlapSeconds: Type.Optional(overlapSeconds) }, closed);
+
+const authority = { certificatePin: Type.String(), expiresAtMs: Type.Integer() };
+
+/** `GET /v1/authority` */
+export const authoritySchema = Type.Object(
+  {
+    /** What joining nodes are told. */
+    pin: Type.String(),
+    issuing: Type.Object(authority, closed),
+    retiring: Type.Optional(Type.Object({ ...authority, retiresAtMs: Type.Integer() }, closed)),
+  },
+  closed,
+);
+
 /** `POST /v1/join-tokens`. */
 export const joinTokenRequestSchema = Type.Object(
   {

@@ -90,7 +90,7 @@ async function listenForAgents(
         onFailed: events.siteCallFailed,
       }),
     );
-    stack.use(identity.onRenewed(() => server.replaceCertificate(identity.pair())));
+    stack.use(identity.onRenewed(() => server.replaceCertificate(identity.serverTls(clientCertificate))));
     return server.address;
   };
   return {

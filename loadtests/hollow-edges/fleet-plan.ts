@@ -55,7 +55,8 @@ export async function prepareFleet(
 ): Promise<readonly string[]> {
   mkdirSync(dataDir, { recursive: true });
   const tools = { clock: systemClock, random: systemRandom };
-  const { authority, stream } = await loadOriginKeys(dataDir, tools);
+  const { authorities, stream } = await loadOriginKeys(dataDir, tools);
+  const authority = authorities.issuing;
   const members = Array.from({ length: edges }, (_, index) => ({
     role: "edge" as const,
     pool: `pool-${Math.floor(index / edgesPerPool)}`,

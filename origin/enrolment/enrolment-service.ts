@@ -1,4 +1,5 @@
 /** Enrolment over gRPC: a join token or the old certificate's key gets a node its certificate and the keys to trust. */
+import type { X509Certificate } from "node:crypto";
 import { Enrolment, type EnrolRequest, type RenewRequest } from "#contracts/generated/perigee/v1/enrolment_pb.js";
 import { Failure } from "#domain/failure.ts";
 import { parseName } from "#domain/ids.ts";
@@ -13,6 +14,7 @@ import { parseCertificate, verifyChain } from "#platform/identity/certificates.t
 import { type PeerIdentity, serialOf } from "#platform/identity/peer.ts";
 import { exportPublicKey, isSignedBy, type SigningKey } from "#platform/identity/signatures.ts";
 import type { Random } from "#platform/random.ts";
+import { RENEW_GRACE_MS } from "../keys/authorities.ts";
 import type { OriginKeys } from "../keys/origin-keys.ts";
 import type { ResourceLog } from "../log/resource-log.ts";
 import { findResource, writeResource } from "../log/resources.ts";
@@ -20,11 +22,6 @@ import type { JoinTokens } from "./join-tokens.ts";
 import type { Members } from "./members.ts";
 import { checkPoolToJoin } from "./pools.ts";
 
-/**
- * A node whose certificate ran out while it was away may still renew for so long by proof of the old key: an outage of 30
- * days that began when renewal was due. A key that is stolen is revoked, not waited out.
- */
-const RENEW_GRACE_MS = 30 * 86_400_000;
 const RENEW_CONTEXT = "perigee/renew/1";
 
 export interface EnrolmentParts {
@@ -72,9 +69,9 @@ async function renew(parts: EnrolmentParts, request: RenewRequest) {
   const chain = request.oldChain.map(parseCertificate);
   const expiresAtMs = chain[0]?.validToDate.getTime() ?? 0;
   const nowMs = parts.clock.nowMs();
-  const judgedAtMs = nowMs - expiresAtMs <= RENEW_GRACE_MS ? Math.min(nowMs, expiresAtMs) : nowMs;
-  const trust = { authorities: [parts.keys.authority.certificate], roles: ["edge", "agent", "scheduler"] as const };
-  const { identity, leaf } = verifyChain(chain, trust, judgedAtMs);
+  const trust = { authorities: parts.keys.authorities.trusted, roles: ["edge", "agent", "scheduler"] as const };
+  const { identity, leaf } = verifyChain(chain, trust, Math.min(nowMs, expiresAtMs));
+  if (nowMs - expiresAtMs > RENEW_GRACE_MS) throw expiredForGood(identity, leaf.validTo);
   if (!isSignedBy(RENEW_CONTEXT, request.certificateRequest, request.proof, leaf.publicKey)) {
     throw new Failure("proof-invalid", `the renewal of ${identity.name} is not signed by its old key`);
   }
@@ -82,13 +79,28 @@ async function renew(parts: EnrolmentParts, request: RenewRequest) {
   return certify(parts, identity, request.certificateRequest);
 }
 
+/** Told to the node, which logs it: its operator reads there what to do. */
+function expiredForGood({ role, name, pool }: PeerIdentity, expiredAt: string): Failure {
+  const poolOption = role === "scheduler" ? "" : ` --pool ${pool}`;
+  return new Failure(
+    "certificate-untrusted",
+    `the certificate of ${name} expired at ${expiredAt}, more than ${RENEW_GRACE_MS / 86_400_000} days ago, and cannot be renewed: ` +
+      `run perigee join-token --role ${role} --name ${name}${poolOption}, set join.tokenFile and join.pin to what it prints, ` +
+      "move identity/identity.json of the node's dataDir away and start the node again; what else it holds stays",
+  );
+}
+
 async function certify(parts: EnrolmentParts, identity: PeerIdentity, request: Uint8Array) {
   const { keys, clock, random, log } = parts;
   const lifetimeMs = identity.role === "scheduler" ? SCHEDULER_CERTIFICATE_LIFETIME_MS : NODE_CERTIFICATE_LIFETIME_MS;
-  const certificate = await issueCertificate(keys.authority, request, identity, { clock, random, lifetimeMs });
+  const certificate = await issueCertificate(keys.authorities.issuing, request, identity, {
+    clock,
+    random,
+    lifetimeMs,
+  });
   return {
-    chain: [new Uint8Array(certificate.raw)],
-    authorities: [new Uint8Array(keys.authority.certificate.raw)],
+    chain: [certificate, ...keys.authorities.intermediates].map(derOf),
+    authorities: keys.authorities.trusted.map(derOf),
     role: identity.role,
     pool: identity.pool,
     streamKeys: [publicKeyOf(keys.stream)],
@@ -96,6 +108,10 @@ async function certify(parts: EnrolmentParts, identity: PeerIdentity, request: U
     tokenKeys: [publicKeyOf(keys.token)],
     epoch: BigInt(log.epoch),
   };
+}
+
+function derOf({ raw }: Pick<X509Certificate, "raw">): Uint8Array {
+  return new Uint8Array(raw);
 }
 
 function publicKeyOf(key: SigningKey) {

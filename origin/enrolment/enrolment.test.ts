@@ -29,7 +29,7 @@ const POOL = {
 async function openService(t: Test) {
   const tools = { clock: systemClock, random: systemRandom };
   const keys = await loadOriginKeys(testFolder(t), tools);
-  using certificate = await openOwnCertificate(keys.authority, tools);
+  using certificate = await openOwnCertificate(keys.authorities, tools);
   const clock = new VirtualClock(systemClock.nowMs());
   const log = openSqliteLog(":memory:");
   const joinTokens = openJoinTokens(":memory:", { clock, random: systemRandom });

@@ -6,21 +6,26 @@ import { Failure } from "#domain/failure.ts";
 import { storageFailure, writeFileDurably } from "#platform/files/durable.ts";
 import type { Authority } from "#platform/identity/authority.ts";
 import { isSignedBy, signBytes } from "#platform/identity/signatures.ts";
+import type { Authorities } from "./authorities.ts";
 
 /** Durable when it resolves: before the log has the epoch. */
 export async function mintEpoch(dataDir: string, { key }: Authority, epoch: number): Promise<void> {
   await writeFileDurably(pathIn(dataDir), signBytes(EPOCH_CONTEXT, epochBytes(epoch), key));
 }
 
-/** `undefined` in the first epoch. Throws `epoch-regressed` where the log's epoch was not minted by this authority. */
+/** `undefined` in the first epoch. Throws `epoch-regressed` where no authority that is trusted minted the log's epoch. */
 export async function readEpochProof(
   dataDir: string,
-  { key }: Authority,
+  { trusted }: Pick<Authorities, "trusted">,
   epoch: number,
 ): Promise<Uint8Array | undefined> {
   if (epoch === FIRST_EPOCH) return undefined;
   const proof = await readIfThere(pathIn(dataDir));
-  if (proof !== undefined && isSignedBy(EPOCH_CONTEXT, epochBytes(epoch), proof, key.publicKey)) return proof;
+  if (
+    proof !== undefined &&
+    trusted.some(({ publicKey }) => isSignedBy(EPOCH_CONTEXT, epochBytes(epoch), proof, publicKey))
+  )
+    return proof;
   throw new Failure(
     "epoch-regressed",
     `${pathIn(dataDir)} does not sign epoch ${epoch}, which the log has: restore again (node origin/main.ts restore)`,

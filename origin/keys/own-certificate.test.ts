@@ -2,7 +2,7 @@
 import { connect, type PeerCertificate } from "node:tls";
 import t from "tap";
 import { startGrpcServer } from "#platform/grpc/server.ts";
-import { createAuthority, NODE_CERTIFICATE_LIFETIME_MS } from "#platform/identity/authority.ts";
+import { NODE_CERTIFICATE_LIFETIME_MS } from "#platform/identity/authority.ts";
 import { systemRandom } from "#platform/random.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
 import { testFolder } from "#test/test-folder.ts";
@@ -10,6 +10,7 @@ import { openFileBlobStore } from "../blob-store/file-blob-store.ts";
 import { startDelivery } from "../delivery/delivery-listener.ts";
 import { Members } from "../enrolment/members.ts";
 import { openSqliteLog } from "../log/sqlite-log.ts";
+import { Authorities } from "./authorities.ts";
 import { openOwnCertificate } from "./own-certificate.ts";
 
 const local = { host: "127.0.0.1", port: 0 };
@@ -28,7 +29,7 @@ function shownAt(address: { host: string; port: number }): Promise<PeerCertifica
 t.test("long before it expires the certificate is issued anew, and shown without a restart", async (t) => {
   const clock = new VirtualClock();
   const tools = { clock, random: systemRandom };
-  using certificate = await openOwnCertificate(await createAuthority("test", tools), tools);
+  using certificate = await openOwnCertificate(await Authorities.open(testFolder(t), tools), tools);
   using log = openSqliteLog(":memory:");
   const events = { delivered: () => undefined, deliveryRefused: () => undefined };
   const blobs = await openFileBlobStore(testFolder(t));

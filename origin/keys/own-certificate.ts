@@ -2,7 +2,6 @@
 import { assert } from "#domain/assert.ts";
 import type { Clock } from "#platform/clock.ts";
 import {
-  type Authority,
   createCertificateRequest,
   issueCertificate,
   NODE_CERTIFICATE_LIFETIME_MS,
@@ -10,6 +9,7 @@ import {
 import { formatPemChain, parsePemChain } from "#platform/identity/certificates.ts";
 import { exportPrivateKey, generateSigningKey } from "#platform/identity/signatures.ts";
 import type { Random } from "#platform/random.ts";
+import type { Authorities } from "./authorities.ts";
 
 /** The name in the certificate: `origin.origin.perigee.internal`. */
 const ORIGIN_NAME = "origin";
@@ -18,7 +18,7 @@ const LOOK_MS = 3_600_000;
 
 export interface OwnTls {
   readonly keyPem: string;
-  /** With the authority at its end: who joins by pin finds it there. */
+  /** With the root at its end: who joins by pin finds it there. */
   readonly chainPem: string;
   readonly authoritiesPem: string;
 }
@@ -31,18 +31,23 @@ export interface OwnCertificate extends Disposable {
 }
 
 export async function openOwnCertificate(
-  authority: Authority,
+  authorities: Authorities,
   tools: { readonly clock: Clock; readonly random: Random },
 ): Promise<OwnCertificate> {
   const { clock } = tools;
   const listeners: ((tls: OwnTls) => void)[] = [];
-  let tls = await issueOwn(authority, tools);
+  await authorities.retireDue();
+  let tls = await issueOwn(authorities, tools);
   let issuedAtMs = clock.nowMs();
-  const turn = async (): Promise<void> => {
-    if (clock.nowMs() - issuedAtMs < NODE_CERTIFICATE_LIFETIME_MS * RENEW_LIFE_RATIO) return;
-    tls = await issueOwn(authority, tools);
+  const renew = async (): Promise<void> => {
+    tls = await issueOwn(authorities, tools);
     issuedAtMs = clock.nowMs();
     for (const listener of listeners) listener(tls);
+  };
+  authorities.onChange(renew);
+  const turn = async (): Promise<void> => {
+    if (await authorities.retireDue()) return;
+    if (clock.nowMs() - issuedAtMs >= NODE_CERTIFICATE_LIFETIME_MS * RENEW_LIFE_RATIO) await renew();
   };
   const looking = clock.every(LOOK_MS, turn);
   return {
@@ -59,14 +64,18 @@ export async function openOwnCertificate(
   };
 }
 
-async function issueOwn(authority: Authority, tools: { clock: Clock; random: Random }): Promise<OwnTls> {
+async function issueOwn(authorities: Authorities, tools: { clock: Clock; random: Random }): Promise<OwnTls> {
   const key = generateSigningKey();
   const certificate = await issueCertificate(
-    authority,
+    authorities.issuing,
     await createCertificateRequest(key),
     { role: "origin", pool: "-", name: ORIGIN_NAME },
     { ...tools, lifetimeMs: NODE_CERTIFICATE_LIFETIME_MS },
   );
-  const authoritiesPem = formatPemChain([authority.certificate]);
-  return { keyPem: exportPrivateKey(key), chainPem: formatPemChain([certificate]) + authoritiesPem, authoritiesPem };
+  const chain = [certificate, ...authorities.intermediates, authorities.root];
+  return {
+    keyPem: exportPrivateKey(key),
+    chainPem: formatPemChain(chain),
+    authoritiesPem: formatPemChain(authorities.trusted),
+  };
 }

@@ -1,10 +1,12 @@
 /** The operator API: resources, publishing, tokens and nodes over HTTP; every route but the pages needs a scope. */
+import type { X509Certificate } from "node:crypto";
 import { Readable } from "node:stream";
 import Type from "typebox";
 import {
   applyRequestSchema,
   applyResultSchema,
   appTokenRequestSchema,
+  authoritySchema,
   deletedSchema,
   joinTokenRequestSchema,
   joinTokenResultSchema,
@@ -16,6 +18,7 @@ import {
   resourceListSchema,
   resourceParamsSchema,
   rollbackRequestSchema,
+  rotationRequestSchema,
   tokenResultSchema,
   uploadedSchema,
 } from "#contracts/operator-api/operator.ts";
@@ -38,6 +41,7 @@ import type { Logger } from "#platform/logging.ts";
 import { BLOB_BYTES_MAX } from "../blob-store/file-blob-store.ts";
 import type { JoinTokens } from "../enrolment/join-tokens.ts";
 import { checkPoolToJoin, deletePool } from "../enrolment/pools.ts";
+import { OVERLAP_MS } from "../keys/authorities.ts";
 import type { OriginKeys } from "../keys/origin-keys.ts";
 import type { ResourceLog } from "../log/resource-log.ts";
 import { getResource, listResources } from "../log/resources.ts";
@@ -88,6 +92,7 @@ export async function createOperatorApi(parts: OperatorApiParts): Promise<ApiSer
   addBlobRoutes(server, parts);
   addReleaseRoutes(server, parts);
   addTokenRoutes(server, parts);
+  addAuthorityRoutes(server, parts);
   return server;
 }
 
@@ -255,7 +260,7 @@ function addTokenRoutes(server: ApiServer, parts: OperatorApiParts): void {
       const grant = { role, name, pool: pool ?? "-", labels: labels ?? {} };
       checkPoolToJoin(parts.log, grant);
       const made = parts.joinTokens.create(grant, lifetimeSeconds * 1000);
-      return reply.code(201).send({ ...made, pin: pinOf(parts.keys.authority.certificate) });
+      return reply.code(201).send({ ...made, pin: pinOf(parts.keys.authorities.root) });
     },
   );
   const app = { body: appTokenRequestSchema, response: { 201: tokenResultSchema } };
@@ -271,6 +276,36 @@ function addTokenRoutes(server: ApiServer, parts: OperatorApiParts): void {
     await authorise(parts, request.headers.authorization, "admin");
     const { subject, scopes, lifetimeSeconds } = request.body;
     return reply.code(201).send(await issueToken(parts, "operator", { sub: subject, scopes }, lifetimeSeconds));
+  });
+}
+
+function addAuthorityRoutes(server: ApiServer, parts: OperatorApiParts): void {
+  const { authorities } = parts.keys;
+  const described = () => {
+    const { issuing, retiring, root } = authorities;
+    const of = (certificate: X509Certificate) => ({
+      certificatePin: pinOf(certificate),
+      expiresAtMs: certificate.validToDate.getTime(),
+    });
+    const { retiresAtMs = 0 } = retiring ?? {};
+    return {
+      pin: pinOf(root),
+      issuing: of(issuing.certificate),
+      ...(retiring === undefined ? {} : { retiring: { ...of(retiring.certificate), retiresAtMs } }),
+    };
+  };
+  const shown = { summary: "who issues certificates, and who is still trusted", response: { 200: authoritySchema } };
+  server.get("/v1/authority", { schema: shown }, async (request) => {
+    await authorise(parts, request.headers.authorization, "read");
+    return described();
+  });
+  const rotation = { body: rotationRequestSchema, response: { 200: authoritySchema } };
+  const summary = "a new certificate authority; the one before is trusted until it retires";
+  server.post("/v1/authority/rotation", { schema: { summary, ...rotation } }, async (request) => {
+    await authorise(parts, request.headers.authorization, "admin");
+    const { overlapSeconds = OVERLAP_MS / 1000 } = request.body;
+    await authorities.rotate(overlapSeconds * 1000);
+    return described();
   });
 }
 

@@ -9,8 +9,9 @@ export interface CertificatePair {
 type IdentityListener = experimental.IdentityCertificateUpdateListener;
 
 export class CertificateSource implements experimental.CertificateProvider {
-  readonly #authorities: Buffer;
   readonly #listeners = new Set<IdentityListener>();
+  readonly #authorityListeners = new Set<experimental.CaCertificateUpdateListener>();
+  #authorities: Buffer;
   #pair: CertificatePair;
 
   constructor(pair: CertificatePair, authoritiesPem: string) {
@@ -24,17 +25,21 @@ export class CertificateSource implements experimental.CertificateProvider {
     return experimental.createCertificateProviderServerCredentials(this, authorities, false);
   }
 
-  replace(pair: CertificatePair): void {
+  replace(pair: CertificatePair, authoritiesPem: string): void {
     this.#pair = pair;
+    this.#authorities = Buffer.from(authoritiesPem);
+    for (const listener of this.#authorityListeners) listener({ caCertificate: this.#authorities });
     for (const listener of this.#listeners) this.#tell(listener);
   }
 
-  /** The authorities are fixed for the life of a server: told once. */
   addCaCertificateListener(listener: experimental.CaCertificateUpdateListener): void {
+    this.#authorityListeners.add(listener);
     listener({ caCertificate: this.#authorities });
   }
 
-  removeCaCertificateListener(): void {}
+  removeCaCertificateListener(listener: experimental.CaCertificateUpdateListener): void {
+    this.#authorityListeners.delete(listener);
+  }
 
   addIdentityCertificateListener(listener: IdentityListener): void {
     this.#listeners.add(listener);

@@ -253,15 +253,19 @@ t.test("new connections see a replaced certificate while an old one lives on", a
   const standing = await connect(t, authority, server.address);
   t.equal(await fetchFrom(standing), "none");
   const renamed: PeerIdentity = { ...edge, name: "near-2" };
-  server.replaceCertificate(await pairFor(authority, renamed));
+  server.replaceCertificate({ ...(await pairFor(authority, renamed)), authoritiesPem });
   t.equal(await fetchFrom(await connect(t, authority, server.address, { serverName: serverNameOf(renamed) })), "none");
   t.equal(await fetchFrom(standing), "none", "the connection that stands");
-  const stranger = await pairFor(await createAuthority("stranger", options), agent);
+  const other = await createAuthority("stranger", options);
+  const stranger = { serverName: serverNameOf(renamed), own: await pairFor(other, agent) };
   t.equal(
-    await fetchFrom(await connect(t, authority, server.address, { serverName: serverNameOf(renamed), own: stranger })),
+    await fetchFrom(await connect(t, authority, server.address, stranger)),
     "certificate-untrusted",
     "a client of another authority is refused after the change too",
   );
+  const both = authoritiesPem + formatPemChain([other.certificate]);
+  server.replaceCertificate({ ...(await pairFor(authority, renamed)), authoritiesPem: both });
+  t.equal(await fetchFrom(await connect(t, authority, server.address, stranger)), "none", "until that one is trusted");
 });
 
 t.test(

@@ -52,8 +52,8 @@ export interface ServerTls extends CertificatePair {
 
 export interface GrpcServer extends AsyncDisposable {
   readonly address: Address;
-  /** New connections get this certificate; those that stand keep theirs. */
-  replaceCertificate(pair: CertificatePair): void;
+  /** New connections get this certificate, and are judged by these authorities; those that stand keep theirs. */
+  replaceCertificate(tls: CertificatePair & Pick<ServerTls, "authoritiesPem">): void;
 }
 
 export interface ServiceEntry {
@@ -97,7 +97,7 @@ export async function startGrpcServer(options: {
   const port = await bind(server, options.listen, source.credentials(options.tls.clientCertificate));
   return {
     address: { host: options.listen.host, port },
-    replaceCertificate: (pair) => source.replace(pair),
+    replaceCertificate: ({ keyPem, chainPem, authoritiesPem }) => source.replace({ keyPem, chainPem }, authoritiesPem),
     [Symbol.asyncDispose]: () => stop(server, options.clock),
   };
 }

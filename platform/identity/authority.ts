@@ -62,6 +62,29 @@ export async function createAuthority(
   return { key, certificate: parseCertificate(new Uint8Array(certificate.rawData)) };
 }
 
+/** The key of another authority, certified by this one: the intermediate of RFC 4210 section 4.4, "new with old". */
+export async function crossCertify(
+  authority: Authority,
+  other: X509Certificate,
+  { clock, random }: Pick<IssueOptions, "clock" | "random">,
+): Promise<X509Certificate> {
+  const lifetimeMs = authority.certificate.validToDate.getTime() - clock.nowMs();
+  const certificate = await X509CertificateGenerator.create({
+    serialNumber: serialOf(random),
+    publicKey: other.publicKey.toCryptoKey(ED25519, true, ["verify"]),
+    subject: other.subject.split("\n").join(","),
+    issuer: authority.certificate.subject.split("\n").join(","),
+    signingKey: (await cryptoKeys(authority.key)).privateKey,
+    signingAlgorithm: ED25519,
+    ...validity(clock, lifetimeMs),
+    extensions: [
+      new BasicConstraintsExtension(true, 0, true),
+      new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
+    ],
+  });
+  return parseCertificate(new Uint8Array(certificate.rawData));
+}
+
 /** A PKCS #10 request in DER. Names in it are ignored by the authority: identity comes from the token. */
 export async function createCertificateRequest(key: SigningKey): Promise<Uint8Array> {
   const request = await Pkcs10CertificateRequestGenerator.create({

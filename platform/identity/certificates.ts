@@ -46,14 +46,16 @@ export function verifyChain(chain: readonly X509Certificate[], trust: ChainTrust
   const leaf = chain[0];
   if (leaf === undefined || chain.length > CHAIN_LENGTH_MAX)
     throw untrusted(`a chain has 1 to ${CHAIN_LENGTH_MAX} certificates`);
-  chain.forEach((certificate, index) => {
+  if (leaf.ca) throw untrusted("the leaf is an authority");
+  for (const [index, certificate] of chain.entries()) {
     checkDates(certificate, nowMs);
-    const issuers = index + 1 < chain.length ? chain.slice(index + 1, index + 2) : trust.authorities;
-    if (index === 0 && certificate.ca) throw untrusted("the leaf is an authority");
     if (index > 0 && !certificate.ca) throw untrusted("an issuer is no authority");
-    if (!issuers.some((issuer) => isIssuedBy(certificate, issuer)))
+    // What follows leads to an authority that others trust.
+    if (trust.authorities.some((authority) => isIssuedBy(certificate, authority))) break;
+    const next = chain[index + 1];
+    if (next === undefined || !isIssuedBy(certificate, next))
       throw untrusted("it was not issued by a trusted authority");
-  });
+  }
   const identity = parseIdentity(leaf.subjectAltName);
   if (identity === undefined) throw untrusted("it names no identity");
   if (!trust.roles.includes(identity.role)) {

@@ -2,7 +2,7 @@
 
 import type { X509Certificate } from "node:crypto";
 import { connect, type DetailedPeerCertificate, type TLSSocket } from "node:tls";
-import { Failure } from "#domain/failure.ts";
+import { Failure, isFailure } from "#domain/failure.ts";
 import { type Address, formatAddress } from "../address.ts";
 import { CHAIN_LENGTH_MAX, formatPemChain, parseCertificate, pinOf, verifyChain } from "./certificates.ts";
 import type { PeerIdentity, Role } from "./peer.ts";
@@ -35,8 +35,18 @@ export async function fetchServerIdentity(
       `${where} is not of the pinned authority: expected ${"pin" in trust ? trust.pin : "a known one"}, got ${got}`,
     );
   }
-  const { identity } = verifyChain(chain, { authorities, roles: SERVER_ROLES }, nowMs);
-  return { peer: identity, authoritiesPem: formatPemChain(authorities) };
+  try {
+    const { identity } = verifyChain(chain, { authorities, roles: SERVER_ROLES }, nowMs);
+    return { peer: identity, authoritiesPem: formatPemChain(authorities) };
+  } catch (cause) {
+    if (!isFailure(cause, "certificate-untrusted") || "pin" in trust) throw cause;
+    throw new Failure(
+      "certificate-untrusted",
+      `${formatAddress(address)}: ${cause.message}; a node that was away while another authority took over, and for longer ` +
+        "than the one before was trusted, joins again by a new token (perigee join-token)",
+      { cause },
+    );
+  }
 }
 
 /** Leaf first. Nothing of it is trusted yet. */

@@ -13,7 +13,7 @@ import { type Answer, ask } from "#test/end-to-end/http-client.ts";
 import { type ClientKey, createClientKey } from "../../client/session/key.ts";
 
 /** Calls under way at once. */
-export const AT_ONCE = 64;
+const AT_ONCE = 64;
 const TICKET_SECONDS = 120;
 
 export class Clients {
@@ -22,7 +22,9 @@ export class Clients {
   readonly #signer: TokenSigner;
   readonly #key: ClientKey;
   readonly #thumbprint: string;
-  readonly acknowledged: string[] = [];
+  readonly acknowledged: { readonly session: string; readonly life: number }[] = [];
+  /** Of the edge, counted by who starts it. */
+  life = 0;
   readonly unanswered = new Set<string>();
   /** Answers other than 202, by status. */
   readonly refused = new Map<number, number>();
@@ -75,7 +77,7 @@ export class Clients {
     const answer = await this.#call(agent, `${session}/reports`, quality).catch(() => undefined);
     if (answer === undefined) return;
     this.unanswered.delete(session);
-    if (answer.status === 202) this.acknowledged.push(session);
+    if (answer.status === 202) this.acknowledged.push({ session, life: this.life });
     else this.#note(answer);
   }
 

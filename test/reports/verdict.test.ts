@@ -1,7 +1,8 @@
 import t from "tap";
 import { type Arrived, judge, type Told } from "./verdict.ts";
 
-const told: Told = { acknowledged: ["a", "b", "c", "d", "e"], unanswered: new Set(["u"]), atOnce: 1 };
+const acknowledged = ["a", "b", "c", "d", "e"].map((session, index) => ({ session, life: Math.floor(index / 2) }));
+const told: Told = { acknowledged, unanswered: new Set(["u"]) };
 const quality = (...sessions: string[]): Arrived[] =>
   sessions.map((session) => ({ kind: "session-quality", value: { session } }));
 const dropped = (value: Record<string, number>): Arrived => ({ kind: "reports-dropped", value });

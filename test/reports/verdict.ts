@@ -2,12 +2,10 @@
 
 /** What clients know of their reports, by session: one report each. */
 export interface Told {
-  /** In the order of the acknowledgements. */
-  readonly acknowledged: readonly string[];
+  /** With which life of the edge each was acknowledged in: in one, the order of keeping is not that of the answers. */
+  readonly acknowledged: readonly { readonly session: string; readonly life: number }[];
   /** Sent, and cut short: kept or not. */
   readonly unanswered: ReadonlySet<string>;
-  /** Calls under way at once: among so many the order of keeping is not that of the acknowledgements. */
-  readonly atOnce: number;
 }
 
 /** A record of the origin's. */
@@ -26,7 +24,7 @@ export interface Verdict {
   readonly dropped: number;
   /** Said to be given up, and no report is missing for it. */
   readonly overcounted: number;
-  /** Given up though something older, or of less worth, was kept. */
+  /** Given up though something of an earlier life, or of less worth, was kept. */
   readonly againstPolicy: number;
 }
 
@@ -44,11 +42,11 @@ export function judge(told: Told, arrived: readonly Arrived[]): Verdict {
       else againstPolicy += Number(count);
     }
   }
-  const known = new Set([...told.acknowledged, ...told.unanswered]);
-  const missing = told.acknowledged.filter((session) => !counts.has(session)).length;
+  const known = new Set([...told.acknowledged.map(({ session }) => session), ...told.unanswered]);
+  const lacking = told.acknowledged.filter(({ session }) => !counts.has(session));
+  const missing = lacking.length;
   const unansweredMissing = [...told.unanswered].filter((session) => !counts.has(session)).length;
-  const firstKept = told.acknowledged.findIndex((session) => counts.has(session));
-  const late = told.acknowledged.slice(firstKept + 2 * told.atOnce).filter((session) => !counts.has(session)).length;
+  const firstKept = told.acknowledged.find(({ session }) => counts.has(session))?.life ?? Number.POSITIVE_INFINITY;
   return {
     arrived: counts.size,
     lostUnsaid: Math.max(0, missing - dropped),
@@ -56,6 +54,6 @@ export function judge(told: Told, arrived: readonly Arrived[]): Verdict {
     strangers: [...counts.keys()].filter((session) => !known.has(session)).length,
     dropped,
     overcounted: Math.max(0, dropped - missing - unansweredMissing),
-    againstPolicy: againstPolicy + (firstKept < 0 ? 0 : late),
+    againstPolicy: againstPolicy + lacking.filter(({ life }) => life > firstKept).length,
   };
 }

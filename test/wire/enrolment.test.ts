@@ -36,7 +36,7 @@ const grant: fc.Arbitrary<JoinGrant> = fc
 async function openOrigin(t: Test) {
   const folder = testFolder(t);
   const keys = await loadOriginKeys(join(folder, "origin"), tools);
-  using certificate = await openOwnCertificate(keys.authority, tools);
+  using certificate = await openOwnCertificate(keys.authorities, tools);
   const log = openSqliteLog(":memory:");
   const joinTokens = openJoinTokens(":memory:", tools);
   const events = { enrolled: () => undefined, enrolRefused: () => undefined };
@@ -63,7 +63,7 @@ function joining(origin: Origin, { role, name }: JoinGrant, token: string): Node
   writeFileSync(tokenFile, token);
   return {
     ...{ folder, role, name, ...tools },
-    join: { tokenFile, pin: pinOf(origin.keys.authority.certificate) },
+    join: { tokenFile, pin: pinOf(origin.keys.authorities.root) },
     enrolment: [origin.address],
     connect: (address, tls) => createGrpcClient(Enrolment, { address, tls }),
     signal: systemClock.deadline(20_000),
@@ -97,7 +97,7 @@ t.test(
         t.same(textOf(trust.streamKeys), trusting(keys.stream), at);
         t.same(textOf(trust.publishKeys), trusting(keys.publish), at);
         t.same(textOf(trust.tokenKeys), trusting(keys.token), at);
-        t.same(trust.authorities.map(pinOf), [pinOf(keys.authority.certificate)], at);
+        t.same(trust.authorities.map(pinOf), [pinOf(keys.authorities.root)], at);
         t.equal(trust.epoch, log.epoch, at);
       }
       const { metadata, spec } = getResource(log, "Node", name);
