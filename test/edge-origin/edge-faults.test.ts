@@ -55,7 +55,7 @@ t.test(
     const isLink = (up: 0 | 1) =>
       untilAnswer(
         () => get(admin, "/metrics"),
-        ({ body }) => body.includes(`${LINK_UP} ${up}`),
+        ({ body }) => body.includes(`\n${LINK_UP} ${up}\n`),
         `link ${up}`,
       );
     await isLink(1);
@@ -266,7 +266,7 @@ t.test("reports that cannot be read any more cost the edge neither its link nor 
   await untilAnswer(() => get(content, "/"), hasBody("two"), "the next release is served");
   const metrics = (await get(admin, "/metrics")).body.toString();
   t.match(metrics, /storage_failures_total\{code="storage-failed"\} [1-9]/);
-  t.match(metrics, new RegExp(`${LINK_UP} 1`));
+  t.match(metrics, new RegExp(`^${LINK_UP} 1$`, "m"));
 });
 
 t.test(

@@ -101,7 +101,7 @@ t.test("with the origin gone an edge goes on, starts cold within a second, and c
     ({ status }) => status === 200,
     "metrics",
   );
-  t.match(records.body.toString(), /perigee_edge_node_origin_link_up 1/);
+  t.match(records.body.toString(), /^perigee_edge_node_origin_link_up 1$/m);
 });
 
 t.test("an assigned release is complete before it is served, also after kill -9 in the middle of it", async (t) => {

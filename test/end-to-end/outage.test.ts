@@ -227,7 +227,7 @@ async function untilLink(edge: Edge, up: 0 | 1): Promise<void> {
   await untilSo(
     `the link of ${edge.name} is ${up === 1 ? "up" : "down"}`,
     () => ask(edge.admin, "/metrics"),
-    ({ body }) => body.toString().includes(`perigee_edge_node_origin_link_up ${up}`),
+    ({ body }) => body.toString().includes(`\nperigee_edge_node_origin_link_up ${up}\n`),
   );
 }
 
