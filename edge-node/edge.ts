@@ -24,6 +24,7 @@ import { openObject } from "./published/open-object.ts";
 import { sendProblem } from "./published/problems.ts";
 import type { OpenSessionDoor, SessionDoor } from "./session-port.ts";
 import { NodeState } from "./status/node-state.ts";
+import { showOfflineReadiness } from "./status/offline-metrics.ts";
 import { loadConnections } from "./upstream/upstream-client.ts";
 
 const ORIGIN_SERVER_NAME = serverNameOf({ role: "origin", name: "origin" });
@@ -74,6 +75,7 @@ async function serve(
   let door: SessionDoor | undefined;
   const secrets = config.tls && (await openSecrets(config, parts));
   const state = stack.use(nodeStateOf(config, parts, { agents: () => door?.agentStatuses() ?? [], secrets }));
+  showOfflineReadiness(parts.metrics, () => state.offlineReasons());
   const challenges = new HttpChallenges();
   const routes = contentRoutes(parts, (incoming, response) => {
     if (challenges.answer(incoming, response)) return true;
@@ -226,11 +228,13 @@ function nodeStateOf(config: EdgeConfig, parts: EdgeParts, { agents, secrets }: 
     set: () => ({
       watermark: parts.inForce.watermark,
       isWhole: set.damage === undefined,
+      isUnpersisted: set.isUnpersisted,
       isEmpty: set.resources.size === 0 && set.watermark === undefined,
     }),
     synced: () => parts.sync.now(),
     autonomySeconds: () => parts.view().autonomySeconds,
     certificateExpiresAtMs: () => identity.expiresAtMs,
+    clockOffsetMs: () => parts.originTime.offsetMs,
     storeBytes: () => ({ used: folder.bytesUsed + store.usage().bytes, max: config.store.diskBytesMax }),
     sites: () => keeper.statuses(),
     incompleteSites: () => keeper.incomplete(),

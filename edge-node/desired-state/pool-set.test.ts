@@ -60,6 +60,21 @@ t.test("batches are kept as they were signed across a restart, and can be passed
   t.same(other.watermark, watermark);
 });
 
+t.test("what the disk refuses changes nothing, is told, and is taken when there is room", async (t) => {
+  using database = open(`${testFolder(t)}/set.db`);
+  const set = new PoolSet(database, options);
+  set.apply(signed(first));
+  t.equal(set.isUnpersisted, false);
+  const many = Array.from({ length: 200 }, (_, index) => assignment(`n${index}`, 2));
+  const large = signed(batchOf(1, 2, many, [a, ...many]));
+  database.exec("PRAGMA max_page_count = 4");
+  t.throws(() => set.apply(large), { code: "disk-full" });
+  t.same([set.isUnpersisted, set.watermark?.revision], [true, 1]);
+  database.exec("PRAGMA max_page_count = 100000");
+  set.apply(large);
+  t.same([set.isUnpersisted, set.watermark?.revision], [false, 2]);
+});
+
 const damages = {
   "a changed row": "UPDATE envelope SET payload = x'0102' WHERE position = 2",
   "a changed signature": "UPDATE envelope SET signature = zeroblob(64) WHERE position = 2",

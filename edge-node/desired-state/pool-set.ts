@@ -69,6 +69,7 @@ export class PoolSet {
   #parts: readonly Part[] = [];
   #chainLength = 0;
   #damage: Failure | undefined;
+  #isUnpersisted = false;
 
   /** What is stored is replayed as far as it verifies; the rest counts as damage, and only a snapshot mends it. */
   constructor(database: Database, options: PoolSetOptions, trial = new Trial(database)) {
@@ -101,6 +102,11 @@ export class PoolSet {
     return end && { ...end, epoch: this.#state.epoch, revision: this.#state.revision };
   }
 
+  /** The disk refused what came last: it is asked for again. */
+  get isUnpersisted(): boolean {
+    return this.#isUnpersisted;
+  }
+
   /** The chain has become long, or is damaged. */
   get needsSnapshot(): boolean {
     return this.#damage !== undefined || this.#chainLength > CHAIN_ENVELOPES_MAX;
@@ -127,7 +133,9 @@ export class PoolSet {
     const state = advance(this.#state, batches);
     this.#checkShrink(state, batches);
     this.#checkSuspects(state);
+    this.#isUnpersisted = true;
     this.#store(parts, state);
+    this.#isUnpersisted = false;
     this.#state = state;
     this.#floor = { epoch: state.epoch, revision: state.revision };
     this.#damage = undefined;

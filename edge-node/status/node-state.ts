@@ -25,11 +25,14 @@ export interface NodeFacts {
   readonly set: () => {
     readonly watermark: Watermark | undefined;
     readonly isWhole: boolean;
+    readonly isUnpersisted: boolean;
     readonly isEmpty: boolean;
   };
   readonly synced: () => Pick<Condition, "status" | "reason" | "message">;
   readonly autonomySeconds: () => number | undefined;
   readonly certificateExpiresAtMs: () => number;
+  /** Against the origin's; `undefined` while it has not said its own. */
+  readonly clockOffsetMs: () => number | undefined;
   readonly storeBytes: () => { readonly used: number; readonly max: number };
   readonly sites: () => readonly SiteStatus[];
   readonly incompleteSites: () => readonly string[];
@@ -72,8 +75,25 @@ export class NodeState implements Disposable {
     };
   }
 
+  /** Empty: it could go on without the cloud. */
+  offlineReasons(): readonly OfflineReason[] {
+    const { set, incompleteSites, certificateExpiresAtMs, autonomySeconds, clockOffsetMs, clock } = this.#facts;
+    const { isWhole, isUnpersisted, isEmpty } = set();
+    return offlineReasons({
+      isSetWhole: isWhole,
+      isUnpersisted,
+      hasConnected: !isEmpty || !isWhole,
+      incompleteSites: incompleteSites(),
+      certificateExpiresAtMs: certificateExpiresAtMs(),
+      outageBudgetMs: (autonomySeconds() ?? OUTAGE_BUDGET_SECONDS) * 1000,
+      diskFreeBytes: this.#diskFreeBytes,
+      clockOffsetMs: clockOffsetMs(),
+      nowMs: clock.nowMs(),
+    });
+  }
+
   readiness(question: "now" | "offline"): Readiness {
-    const reasons = this.#offlineReasons().map(({ reason, message }) => `${reason}: ${message}`);
+    const reasons = this.offlineReasons().map(({ reason, message }) => `${reason}: ${message}`);
     if (question === "offline") return { ready: reasons.length === 0, reasons };
     const { status, reason, message } = this.#facts.synced();
     return { ready: !this.#facts.set().isEmpty, reasons: status ? reasons : [...reasons, `${reason}: ${message}`] };
@@ -85,7 +105,7 @@ export class NodeState implements Disposable {
 
   #conditionsNow(): readonly Condition[] {
     const nowMs = this.#facts.clock.nowMs();
-    const against = this.#offlineReasons();
+    const against = this.offlineReasons();
     const isReady = !this.#facts.set().isEmpty;
     const isDiskLow = against.some(({ reason }) => reason === "DiskLow");
     const said = [
@@ -105,20 +125,6 @@ export class NodeState implements Disposable {
       { type: "Synced" as const, ...this.#facts.synced() },
     ];
     return said.map((condition) => this.#conditions.set(condition, nowMs));
-  }
-
-  #offlineReasons(): readonly OfflineReason[] {
-    const { set, incompleteSites, certificateExpiresAtMs, autonomySeconds, clock } = this.#facts;
-    const { isWhole, isEmpty } = set();
-    return offlineReasons({
-      isSetWhole: isWhole,
-      hasConnected: !isEmpty || !isWhole,
-      incompleteSites: incompleteSites(),
-      certificateExpiresAtMs: certificateExpiresAtMs(),
-      outageBudgetMs: (autonomySeconds() ?? OUTAGE_BUDGET_SECONDS) * 1000,
-      diskFreeBytes: this.#diskFreeBytes,
-      nowMs: clock.nowMs(),
-    });
   }
 
   async #lookAtDisk(): Promise<void> {

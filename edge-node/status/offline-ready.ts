@@ -3,6 +3,8 @@
 export interface OfflineFacts {
   /** The set is whole and durable. */
   readonly isSetWhole: boolean;
+  /** The disk refused what the origin sent last: a restart would not have it. */
+  readonly isUnpersisted: boolean;
   /** Ever: a new edge has nothing to go on with. */
   readonly hasConnected: boolean;
   /** Assigned sites whose newest release is not complete. */
@@ -11,17 +13,32 @@ export interface OfflineFacts {
   /** How long an outage may last. */
   readonly outageBudgetMs: number;
   readonly diskFreeBytes: number | undefined;
+  /** Of the own clock ahead of the origin's, negative where it is behind; `undefined` while the origin has said nothing. */
+  readonly clockOffsetMs: number | undefined;
   readonly nowMs: number;
 }
 
+/** What each needs: docs/operating tells an operator. In the order in which they are told. */
+export const OFFLINE_REASONS = [
+  "NeverConnected",
+  "SetDamaged",
+  "RevisionUnpersisted",
+  "ObjectsMissing",
+  "CertificateShort",
+  "DiskLow",
+  "ClockUnsynchronised",
+] as const;
+
 export interface OfflineReason {
   /** CamelCase: a condition's reason. */
-  readonly reason: "NeverConnected" | "SetDamaged" | "ObjectsMissing" | "CertificateShort" | "DiskLow";
+  readonly reason: (typeof OFFLINE_REASONS)[number];
   readonly message: string;
 }
 
 /** Below it logs, reports and databases may fail to be written. */
 export const DISK_FREE_BYTES_MIN = 64 * 1024 * 1024;
+/** Tokens are taken with 5 s of skew: the half of it is left for the other side's clock. */
+export const CLOCK_OFFSET_MS_MAX = 2_500;
 const SITES_SHOWN_MAX = 5;
 
 /** Empty: it could. */
@@ -30,6 +47,12 @@ export function offlineReasons(facts: OfflineFacts): readonly OfflineReason[] {
   if (!facts.hasConnected) reasons.push({ reason: "NeverConnected", message: "no desired state was ever received" });
   if (!facts.isSetWhole) {
     reasons.push({ reason: "SetDamaged", message: "the stored set is damaged and waits for a snapshot" });
+  }
+  if (facts.isUnpersisted) {
+    reasons.push({
+      reason: "RevisionUnpersisted",
+      message: "the disk refused the newest desired state: a restart would begin from the one before",
+    });
   }
   if (facts.incompleteSites.length > 0) {
     const shown = facts.incompleteSites.slice(0, SITES_SHOWN_MAX).join(", ");
@@ -50,6 +73,16 @@ export function offlineReasons(facts: OfflineFacts): readonly OfflineReason[] {
     reasons.push({
       reason: "DiskLow",
       message: `${facts.diskFreeBytes} bytes are free, ${DISK_FREE_BYTES_MIN} are needed`,
+    });
+  }
+  const { clockOffsetMs } = facts;
+  if (clockOffsetMs !== undefined && Math.abs(clockOffsetMs) > CLOCK_OFFSET_MS_MAX) {
+    const way = clockOffsetMs < 0 ? "behind" : "ahead of";
+    // To a tenth of a second: what has changed is told the origin at once.
+    const [off, most] = [Math.abs(clockOffsetMs), CLOCK_OFFSET_MS_MAX].map((ms) => (ms / 1000).toFixed(1));
+    reasons.push({
+      reason: "ClockUnsynchronised",
+      message: `the clock is ${off} s ${way} the origin's, at most ${most} s are good`,
     });
   }
   return reasons;

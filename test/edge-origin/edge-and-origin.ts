@@ -17,7 +17,7 @@ import type { OpenSessionDoor } from "#edge-node/session-port.ts";
 import { originConfigSchema } from "#origin/config.ts";
 import { type RunningOrigin, startOrigin } from "#origin/origin.ts";
 import { type Address, formatAddress } from "#platform/address.ts";
-import { systemClock } from "#platform/clock.ts";
+import { type Clock, systemClock } from "#platform/clock.ts";
 import { BoundedQueue } from "#platform/concurrency/bounded-queue.ts";
 import { loadConfig } from "#platform/config/load.ts";
 import { createGrpcClient } from "#platform/grpc/client.ts";
@@ -167,10 +167,11 @@ export async function startEdgeHere(
   t: Test,
   { settings }: EdgeSettings,
   openDoor?: OpenSessionDoor,
+  clock: Clock = systemClock,
 ): Promise<RunningEdge> {
   const config = loadConfig(edgeConfigSchema, { text: JSON.stringify(settings) });
   const tools = {
-    clock: systemClock,
+    clock,
     random: systemRandom,
     logger: createLogger({ program: "edge-node", level: "silent" }),
     softwareVersion: "0.1.0",
