@@ -41,7 +41,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   },
   "torture-reports": {
     script: ["torture:reports"],
-    minutesMax: 40,
+    minutesMax: 60,
     what: "100,000 records upward, the edge killed 100 times",
   },
   fuzz: { script: ["fuzz:lanes", "--cases", "10000000"], minutesMax: 90, what: "10 million requests, both lanes" },

@@ -1,7 +1,10 @@
 /** A member is enrolled in its role and pool and not revoked, by name or by certificate; a change is told at once. */
 import t from "tap";
+import { decodePoolBatch } from "#contracts/codec/pool-batch.ts";
+import { generateSigningKey } from "#platform/identity/signatures.ts";
 import { writeResource } from "../log/resources.ts";
 import { openSqliteLog } from "../log/sqlite-log.ts";
+import { Distribution } from "../node-rpc/distribution.ts";
 import { Members } from "./members.ts";
 
 const near1 = { role: "edge" as const, pool: "near", name: "near-1", serial: "01ab" };
@@ -38,6 +41,25 @@ t.test("a revocation of one certificate leaves the node's next one, a revocation
   t.ok(members.check({ ...near1, serial: "01cd" }, ["edge"]));
   revoke("stolen", { name: "near-1" });
   t.throws(() => members.check({ ...near1, serial: "01cd" }, ["edge"]), { code: "permission-denied" });
+  t.end();
+});
+
+t.test("a revocation outlives the compaction of the log: here, and in what a pool begins with", (t) => {
+  const { log, members, revoke } = openMembers();
+  revoke("stolen", { name: "near-1" });
+  const spec = { pool: "near", sites: [], apps: [] };
+  for (const name of ["a", "b"]) {
+    writeResource(log, { kind: "Assignment", metadata: { name, labels: {} }, spec }, 1);
+  }
+  log.compact(log.revision());
+  t.equal(log.compactedRevision(), log.revision());
+  t.throws(() => members.check(near1, ["edge"]), { code: "permission-denied" });
+  const told: string[] = [];
+  const push = ({ payload }: { payload: Uint8Array }) => {
+    for (const { kind, name } of decodePoolBatch(payload).rows) told.push(`${kind}/${name}`);
+  };
+  using _subscribed = new Distribution(log, generateSigningKey()).subscribe("near", undefined, { push });
+  t.ok(told.includes("Revocation/stolen"), told.join());
   t.end();
 });
 

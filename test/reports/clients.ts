@@ -13,7 +13,7 @@ import { type Answer, ask } from "#test/end-to-end/http-client.ts";
 import { type ClientKey, createClientKey } from "../../client/session/key.ts";
 
 /** Calls under way at once. */
-const AT_ONCE = 64;
+export const AT_ONCE = 64;
 const TICKET_SECONDS = 120;
 
 export class Clients {
@@ -22,9 +22,7 @@ export class Clients {
   readonly #signer: TokenSigner;
   readonly #key: ClientKey;
   readonly #thumbprint: string;
-  readonly acknowledged: { readonly session: string; readonly life: number }[] = [];
-  /** Of the edge, counted by who starts it. */
-  life = 0;
+  readonly acknowledged: string[] = [];
   readonly unanswered = new Set<string>();
   /** Answers other than 202, by status. */
   readonly refused = new Map<number, number>();
@@ -77,7 +75,7 @@ export class Clients {
     const answer = await this.#call(agent, `${session}/reports`, quality).catch(() => undefined);
     if (answer === undefined) return;
     this.unanswered.delete(session);
-    if (answer.status === 202) this.acknowledged.push({ session, life: this.life });
+    if (answer.status === 202) this.acknowledged.push(session);
     else this.#note(answer);
   }
 

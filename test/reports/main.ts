@@ -1,6 +1,7 @@
 /** `npm run torture:reports`: a deployed edge is killed again and again while clients report to it with the link cut. */
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { BATCH_REPORTS_MAX } from "#edge-node/reports/report-queue.ts";
 import { RECORDS_MIGRATIONS } from "#origin/records/records.ts";
 import { systemClock } from "#platform/clock.ts";
 import { seededRandom } from "#platform/random.ts";
@@ -10,7 +11,7 @@ import { printReport, type Row, reportOf } from "#test/bench/report.ts";
 import { type Edge, kill, makeGround, perigeeOf, start, startEdge, startOrigin } from "#test/end-to-end/fleet.ts";
 import { ask } from "#test/end-to-end/http-client.ts";
 import { untilSo } from "#test/end-to-end/waiting.ts";
-import { Clients } from "./clients.ts";
+import { AT_ONCE, Clients } from "./clients.ts";
 import { type Arrived, judge } from "./verdict.ts";
 
 const POOL = "here";
@@ -82,7 +83,6 @@ async function run(): Promise<number> {
   const sinceMs = systemClock.monotonicMs();
   let reportingMs = 0;
   for (let life = 1; life <= cutOff; life += 1) {
-    clients.life = life;
     await start(ground, edge);
     const begunMs = systemClock.monotonicMs();
     const quota = Math.round((records * life) / cutOff);
@@ -101,7 +101,7 @@ async function run(): Promise<number> {
   await untilSo("all is delivered", () => metricsOf(edge), isDelivered, { limitMs: DELIVERED_MS_MAX });
   await kill(edge);
   await kill(origin);
-  const verdict = judge(clients, recordsOf(origin.dataDir));
+  const verdict = judge(clients, recordsOf(origin.dataDir), { atOnce: AT_ONCE, handedOut: BATCH_REPORTS_MAX });
   say(`refused: ${JSON.stringify([...clients.refused])}; ${JSON.stringify(verdict)}`);
   const row = (name: string, value: number, unit: string, target: number | null = null): Row => {
     return { row: name, value: Math.round(value * 1000) / 1000, unit, baseline: null, target };

@@ -2,10 +2,18 @@
 
 /** What clients know of their reports, by session: one report each. */
 export interface Told {
-  /** With which life of the edge each was acknowledged in: in one, the order of keeping is not that of the answers. */
-  readonly acknowledged: readonly { readonly session: string; readonly life: number }[];
+  /** In the order of the acknowledgements. */
+  readonly acknowledged: readonly string[];
   /** Sent, and cut short: kept or not. */
   readonly unanswered: ReadonlySet<string>;
+}
+
+/** What may be kept of what is older than one that was given up. */
+export interface Slack {
+  /** Calls under way at once: among so many the order of keeping is not that of the acknowledgements. */
+  readonly atOnce: number;
+  /** Records of a message: what was handed out stays until it is acknowledged, and what goes meanwhile is behind it. */
+  readonly handedOut: number;
 }
 
 /** A record of the origin's. */
@@ -24,13 +32,13 @@ export interface Verdict {
   readonly dropped: number;
   /** Said to be given up, and no report is missing for it. */
   readonly overcounted: number;
-  /** Given up though something of an earlier life, or of less worth, was kept. */
+  /** Given up though something older, or of less worth, was kept. */
   readonly againstPolicy: number;
 }
 
 const QUALITY = "session-quality";
 
-export function judge(told: Told, arrived: readonly Arrived[]): Verdict {
+export function judge(told: Told, arrived: readonly Arrived[], { atOnce, handedOut }: Slack): Verdict {
   const counts = new Map<string, number>();
   let dropped = 0;
   let againstPolicy = 0;
@@ -42,11 +50,9 @@ export function judge(told: Told, arrived: readonly Arrived[]): Verdict {
       else againstPolicy += Number(count);
     }
   }
-  const known = new Set([...told.acknowledged.map(({ session }) => session), ...told.unanswered]);
-  const lacking = told.acknowledged.filter(({ session }) => !counts.has(session));
-  const missing = lacking.length;
+  const known = new Set([...told.acknowledged, ...told.unanswered]);
+  const missing = told.acknowledged.filter((session) => !counts.has(session)).length;
   const unansweredMissing = [...told.unanswered].filter((session) => !counts.has(session)).length;
-  const firstKept = told.acknowledged.find(({ session }) => counts.has(session))?.life ?? Number.POSITIVE_INFINITY;
   return {
     arrived: counts.size,
     lostUnsaid: Math.max(0, missing - dropped),
@@ -54,6 +60,16 @@ export function judge(told: Told, arrived: readonly Arrived[]): Verdict {
     strangers: [...counts.keys()].filter((session) => !known.has(session)).length,
     dropped,
     overcounted: Math.max(0, dropped - missing - unansweredMissing),
-    againstPolicy: againstPolicy + lacking.filter(({ life }) => life > firstKept).length,
+    againstPolicy: againstPolicy + givenUpOutOfTurn(told.acknowledged, counts, handedOut + 2 * atOnce),
   };
+}
+
+/** Of one rank the oldest goes: whatever is missing has no more kept before it than there may be. */
+function givenUpOutOfTurn(acknowledged: readonly string[], counts: ReadonlyMap<string, number>, keptMax: number) {
+  let [kept, outOfTurn] = [0, 0];
+  for (const session of acknowledged) {
+    if (counts.has(session)) kept += 1;
+    else if (kept > keptMax) outOfTurn += 1;
+  }
+  return outOfTurn;
 }
