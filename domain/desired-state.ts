@@ -62,4 +62,6 @@ export interface PoolBatch {
   readonly tombstones?: readonly Tombstone[];
   /** Of a snapshot after the first epoch: the authority's signature. */
   readonly epochProof?: Uint8Array;
+  /** The cross certificate of the authority that signed it, in DER, while the one before retires. */
+  readonly epochAuthority?: Uint8Array;
 }

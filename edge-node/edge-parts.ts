@@ -7,6 +7,7 @@ import { type Failure, isFailure } from "#domain/failure.ts";
 import type { RevocationSpec } from "#domain/fleet/revocation.ts";
 import { parseAddress } from "#platform/address.ts";
 import type { Clock } from "#platform/clock.ts";
+import { authorityKeysOf } from "#platform/identity/certificates.ts";
 import { type EnrolmentCalls, type NodeIdentity, openNodeIdentity } from "#platform/identity/node-identity.ts";
 import { serverNameOf } from "#platform/identity/peer.ts";
 import type { Logger } from "#platform/logging.ts";
@@ -144,7 +145,7 @@ function setTrustOf(identity: NodeIdentity): PoolSetOptions {
     pool: identity.peer.pool,
     keys: () => identity.trust.streamKeys,
     epoch: () => identity.trust.epoch,
-    mints: () => identity.trust.authorities.map(({ publicKey }) => publicKey),
+    mints: (cross) => authorityKeysOf(identity.trust.authorities, cross),
   };
 }
 

@@ -24,7 +24,7 @@ import { Members } from "./enrolment/members.ts";
 import { PeerAddresses } from "./enrolment/peer-addresses.ts";
 import { createEvents } from "./events.ts";
 import { startHousekeeping } from "./housekeeping.ts";
-import { readEpochProof } from "./keys/epoch-proof.ts";
+import { openEpochProof } from "./keys/epoch-proof.ts";
 import { loadOriginKeys } from "./keys/origin-keys.ts";
 import { openOwnCertificate } from "./keys/own-certificate.ts";
 import { listResources } from "./log/resources.ts";
@@ -104,7 +104,7 @@ async function openParts(config: OriginConfig, tools: OriginTools, stack: AsyncD
   const metrics = createMetrics("origin");
   const events = createEvents(tools.logger, metrics);
   const observed = new ObservedNodes();
-  const epochProof = await readEpochProof(dataDir, keys.authorities, log.epoch);
+  const epochProof = await openEpochProof(dataDir, keys.authorities, log.epoch);
   const distribution = new Distribution(log, keys.stream, epochProof);
   const members = new Members(log);
   const certificate = stack.use(await openOwnCertificate(keys.authorities, tools));

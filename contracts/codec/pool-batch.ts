@@ -27,6 +27,7 @@ export function encodePoolBatch(batch: PoolBatch): Uint8Array {
     setDigest: Buffer.from(batch.setDigest, "hex"),
     tombstones: (batch.tombstones ?? []).map(toTombstone),
     epochProof: batch.epochProof ?? new Uint8Array(),
+    epochAuthority: batch.epochAuthority ?? new Uint8Array(),
   });
   return toBinary(PoolBatchSchema, message);
 }
@@ -46,6 +47,7 @@ export function decodePoolBatch(bytes: Uint8Array): PoolBatch {
     setDigest: Buffer.from(message.setDigest).toString("hex"),
     ...(message.tombstones.length === 0 ? {} : { tombstones: message.tombstones.flatMap(fromTombstone) }),
     ...(message.epochProof.byteLength === 0 ? {} : { epochProof: message.epochProof }),
+    ...(message.epochAuthority.byteLength === 0 ? {} : { epochAuthority: message.epochAuthority }),
   };
 }
 

@@ -1,8 +1,17 @@
 /** What an edge holds gives way only to what is later, whole, and meant. */
 import t from "tap";
-import { generateSigningKey } from "#platform/identity/signatures.ts";
+import {
+  createAuthority,
+  createCertificateRequest,
+  crossCertify,
+  issueCertificate,
+} from "#platform/identity/authority.ts";
+import { authorityKeysOf } from "#platform/identity/certificates.ts";
+import { generateSigningKey, type SigningKey } from "#platform/identity/signatures.ts";
+import { systemRandom } from "#platform/random.ts";
 import { openDatabase } from "#platform/sqlite/database.ts";
 import { SignedSets } from "#test/desired-state/signed-sets.ts";
+import { VirtualClock } from "#test/simulation/virtual-clock.ts";
 import { POOL_SET_MIGRATIONS, PoolSet } from "./pool-set.ts";
 
 const open = () => openDatabase(":memory:", { migrations: POOL_SET_MIGRATIONS, durability: "full" });
@@ -138,6 +147,33 @@ t.test("a later epoch is taken where a pinned authority has minted it, and no ea
   origin.epoch = 3;
   t.equal(certified.apply(origin.snapshot()), true, "of the certificate's epoch");
 });
+
+t.test(
+  "who a pinned authority has certified as one mints epochs too, and nobody else that it has certified",
+  async (t) => {
+    const tools = { clock: new VirtualClock(), random: systemRandom };
+    const [pinned, next, stranger] = await Promise.all(["a", "b", "c"].map((name) => createAuthority(name, tools)));
+    if (pinned === undefined || next === undefined || stranger === undefined) throw new Error("three authorities");
+    const { origin, trust } = held(sites(2));
+    const set = new PoolSet(open(), { ...trust, mints: (cross) => authorityKeysOf([pinned.certificate], cross) });
+    origin.epoch = 2;
+    const by = (key: SigningKey, { raw }: { readonly raw: Uint8Array }) =>
+      origin.snapshot({ epochProof: origin.epochProof(2, key), epochAuthority: new Uint8Array(raw) });
+    const refused = { code: "signature-invalid" };
+    const forged = await crossCertify(stranger, next.certificate, tools);
+    t.throws(() => set.apply(by(next.key, forged)), refused, "certified by a stranger");
+    t.throws(() => set.apply(by(next.key, next.certificate)), refused, "by itself");
+    const node = generateSigningKey();
+    const edge = { role: "edge", pool: "near", name: "near-1" } as const;
+    const options = { ...tools, lifetimeMs: 86_400_000 };
+    const leaf = await issueCertificate(pinned, await createCertificateRequest(node), edge, options);
+    t.throws(() => set.apply(by(node, leaf)), refused, "a node");
+    const cross = await crossCertify(pinned, next.certificate, tools);
+    t.throws(() => set.apply(by(stranger.key, cross)), refused, "another than who was certified");
+    t.throws(() => set.apply(by(next.key, { raw: Buffer.from("no certificate") })), { code: "certificate-untrusted" });
+    t.equal(set.apply(by(next.key, cross)), true);
+  },
+);
 
 t.test("an older revision of the same epoch is refused, by batch and by snapshot", async (t) => {
   const { origin, set } = held(sites(5));

@@ -54,8 +54,11 @@ export interface PoolSetOptions {
   readonly keys: () => TrustedKeys;
   /** The origin's when the certificate was issued: nothing older is taken. */
   readonly epoch?: () => number;
-  /** Who mints epochs: the authorities that this node has pinned. Without any, none after the first is taken. */
-  readonly mints?: () => readonly KeyObject[];
+  /**
+   * Who mints epochs: the authorities that this node has pinned, and one that they have certified by `cross`. Without any,
+   * no epoch after the first is taken.
+   */
+  readonly mints?: (cross: Uint8Array | undefined) => readonly KeyObject[];
 }
 
 export class PoolSet {
@@ -113,9 +116,9 @@ export class PoolSet {
   }
 
   /**
-   * False where further parts of a snapshot are awaited. Throws `signature-invalid`, `argument-invalid` (another pool,
-   * unreadable, too large), `resource-invalid`, `epoch-regressed`, `shrink-refused`, `revision-quarantined`, and
-   * `revision-compacted` or `digest-mismatch`: ask for a snapshot. A refusal changes nothing.
+   * False where further parts of a snapshot are awaited. Throws `signature-invalid`, `certificate-untrusted`,
+   * `argument-invalid` (another pool, unreadable, too large), `resource-invalid`, `epoch-regressed`, `shrink-refused`,
+   * `revision-quarantined`, and `revision-compacted` or `digest-mismatch`: ask for a snapshot. A refusal changes nothing.
    */
   apply(envelope: SignedBatch): boolean {
     const batch = this.#open(envelope, this.#options.keys());
@@ -177,11 +180,11 @@ export class PoolSet {
   }
 
   /** A higher epoch overrules all that is held: only who certifies nodes may begin one. */
-  #checkEpoch({ epoch, epochProof }: PoolBatch): void {
+  #checkEpoch({ epoch, epochProof = EMPTY, epochAuthority }: PoolBatch): void {
     const { epoch: certified = () => 0, mints = () => [] } = this.#options;
     if (epoch <= Math.max(FIRST_EPOCH, this.#floor.epoch, certified())) return;
-    const isMinted = mints().some((key) => isSignedBy(EPOCH_CONTEXT, epochBytes(epoch), epochProof ?? EMPTY, key));
-    if (isMinted) return;
+    const minters = mints(epochAuthority);
+    if (minters.some((key) => isSignedBy(EPOCH_CONTEXT, epochBytes(epoch), epochProof, key))) return;
     throw new Failure("signature-invalid", `epoch ${epoch} is not signed by an authority that this node has pinned`);
   }
 

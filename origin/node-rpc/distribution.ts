@@ -3,6 +3,7 @@ import { encodePoolBatch } from "#contracts/codec/pool-batch.ts";
 import { POOL_BATCH_CONTEXT, type PoolBatch, type Watermark } from "#domain/desired-state.ts";
 import { isFailure } from "#domain/failure.ts";
 import { type SigningKey, signBytes } from "#platform/identity/signatures.ts";
+import type { EpochProof } from "../keys/epoch-proof.ts";
 import type { ResourceLog } from "../log/resource-log.ts";
 import { type Everything, keyOf, type ParsedRow, type Past, PoolSet, parseRow } from "./pool-set.ts";
 
@@ -48,12 +49,12 @@ export class Distribution {
   /** All live resources at the revision. */
   readonly #rows = new Map<string, ParsedRow>();
   #revision = 0;
-  readonly #epochProof: Uint8Array | undefined;
+  readonly #epochProof: () => EpochProof | undefined;
   /** One for each pool that a node of it has connected from since the start. */
   readonly #channels = new Map<string, Channel>();
 
   /** `epochProof` mints the log's epoch, where that is not the first. */
-  constructor(log: ResourceLog, streamKey: SigningKey, epochProof?: Uint8Array) {
+  constructor(log: ResourceLog, streamKey: SigningKey, epochProof: () => EpochProof | undefined = () => undefined) {
     this.#log = log;
     this.#streamKey = streamKey;
     const { revision, rows } = log.list();
@@ -190,11 +191,15 @@ export class Distribution {
   }
 
   #sign(batch: PoolBatch): Envelope {
-    const epochProof = batch.snapshot ? this.#epochProof : undefined;
-    const payload = encodePoolBatch(epochProof === undefined ? batch : { ...batch, epochProof });
+    const proof = batch.snapshot ? this.#epochProof() : undefined;
+    const payload = encodePoolBatch(proof === undefined ? batch : { ...batch, ...minted(proof) });
     const signature = signBytes(POOL_BATCH_CONTEXT, payload, this.#streamKey);
     return { payload, signature, keyId: this.#streamKey.keyId };
   }
+}
+
+function minted({ signature, crossCertificate }: EpochProof): Pick<PoolBatch, "epochProof" | "epochAuthority"> {
+  return { epochProof: signature, ...(crossCertificate && { epochAuthority: crossCertificate }) };
 }
 
 function newest(recent: readonly Recent[]): Recent[] {

@@ -1,5 +1,5 @@
 /** Reads certificates and verifies chains to a pinned authority (RFC 5280, the part a private authority needs). */
-import { createHash, X509Certificate } from "node:crypto";
+import { createHash, type KeyObject, X509Certificate } from "node:crypto";
 import { Failure } from "#domain/failure.ts";
 import { type PeerIdentity, parseIdentity, type Role } from "./peer.ts";
 
@@ -65,6 +65,18 @@ export function verifyChain(chain: readonly X509Certificate[], trust: ChainTrust
     throw untrusted(`its pool is ${identity.pool}, expected ${trust.pool}`);
   }
   return { identity, leaf };
+}
+
+/**
+ * The keys of the authorities, and of one that any of them has certified, where its cross certificate is given. Throws
+ * `certificate-untrusted` for bytes that are no certificate.
+ */
+export function authorityKeysOf(authorities: readonly X509Certificate[], cross?: Uint8Array): readonly KeyObject[] {
+  const keys = authorities.map(({ publicKey }) => publicKey);
+  if (cross === undefined) return keys;
+  const certificate = parseCertificate(cross);
+  const isVouched = certificate.ca && authorities.some((authority) => isIssuedBy(certificate, authority));
+  return isVouched ? [...keys, certificate.publicKey] : keys;
 }
 
 /** An authority may stand at the end of its own chain. */

@@ -87,6 +87,25 @@ t.test("an older log is refused until it is restored, and then only with a word 
   t.match((await statusOf(restored)).body.toString(), /"epoch":2/);
 });
 
+t.test("a log restored after another authority took over is taken by who knows only the one before", async (t) => {
+  const folder = testFolder(t);
+  const first = await startCloud(t, join(folder, "origin"));
+  await api(first, "POST", "/v1/apply", { documents: [shop] });
+  await publish(first, "shop", { "/index.html": "one" });
+  const edge = await startEdgeHere(t, await joinSettings(first, folder, "near-1"));
+  const { content } = edge.addresses;
+  await untilAnswer(() => get(content, "/"), hasBody("one"), "served");
+  await api(first, "POST", "/v1/authority/rotation", {});
+  await first.origin[Symbol.asyncDispose]();
+
+  t.equal((await restoreOrigin(first.dataDir, tools)).epoch, 2);
+  const restored = await startCloud(t, first.dataDir, first);
+  await publish(restored, "shop", { "/index.html": "two" });
+  await untilAnswer(() => get(content, "/"), hasBody("two"), "minted by the next");
+  await untilAnswer(() => statusOf(restored), synced, "in sync");
+  t.match((await statusOf(restored)).body.toString(), /"epoch":2/);
+});
+
 t.test(
   "what is deleted stays deleted for an edge that was away, also after compaction, and orders reach it",
   async (t) => {

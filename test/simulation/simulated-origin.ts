@@ -83,7 +83,9 @@ export class SimulatedOrigin {
     const [members, observed, distribution] = [
       new Members(log),
       new ObservedNodes(),
-      new Distribution(log, STREAM_KEY, signBytes(EPOCH_CONTEXT, epochBytes(log.epoch), STREAM_KEY)),
+      new Distribution(log, STREAM_KEY, () => ({
+        signature: signBytes(EPOCH_CONTEXT, epochBytes(log.epoch), STREAM_KEY),
+      })),
     ];
     const peerAddresses = new PeerAddresses(log, clock);
     const serve = serveNodes({ members, distribution, observed, peerAddresses, records, clock, events });

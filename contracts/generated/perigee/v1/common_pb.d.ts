@@ -150,6 +150,13 @@ export declare type PoolBatch = Message<"perigee.v1.PoolBatch"> & {
    * @generated from field: bytes epoch_proof = 11;
    */
   epochProof: Uint8Array;
+
+  /**
+   * While another authority retires: the cross certificate of the key that signed, in DER, for who knows only that one.
+   *
+   * @generated from field: bytes epoch_authority = 12;
+   */
+  epochAuthority: Uint8Array;
 };
 
 /**
