@@ -37,15 +37,25 @@ export class Proofs {
   }
 }
 
-/** The node's own address, and any host name under the node's: whatever port leads here. Pure. */
+export interface NodeNames {
+  readonly contentUrl: string;
+  readonly hostname: string;
+  /** By a Host field: whether a site that this node knows has the name. */
+  readonly isSite: (host: string | undefined) => boolean;
+}
+
+/**
+ * The node's own address, any host name under the node's, and the names of sites: whatever port leads here. A page that
+ * came by its site's name knows no other. Pure.
+ */
 export function urlsOf(
   path: string,
   host: string | undefined,
-  { contentUrl, hostname }: { readonly contentUrl: string; readonly hostname: string },
+  { contentUrl, hostname, isSite }: NodeNames,
 ): readonly string[] {
   const name = parseHostName((host ?? "").replace(/:\d{1,5}$/, "")) ?? "";
   const own = hostname.toLowerCase();
-  const isOurs = name === own || name.endsWith(`.${own}`);
+  const isOurs = name === own || name.endsWith(`.${own}`) || isSite(host);
   const { protocol } = new URL(contentUrl);
   return [`${contentUrl}${path}`, ...(isOurs ? [`${protocol}//${(host ?? "").toLowerCase()}${path}`] : [])];
 }

@@ -9,7 +9,7 @@ import { answerMeasurement, isMeasurementPath } from "../measurement/measurement
 import { ProbeAnswers } from "../measurement/probe-answers.ts";
 import { sendProblem } from "../published/problems.ts";
 import type { SessionDoor, SessionPorts } from "../session-port.ts";
-import { answerSteering } from "../steering/steering-http.ts";
+import { answerSteering, STEER_HERE } from "../steering/steering-http.ts";
 import { AgentDirectory } from "./agent-directory.ts";
 import { createDoorEvents, type DoorEvents } from "./events.ts";
 import { checkMember } from "./membership.ts";
@@ -107,7 +107,8 @@ function routesOf(
 ): Handle {
   const { config } = ports;
   const { contentUrl, hostname } = config;
-  const sessionPorts = { ...ports, calls, events, contentUrl, hostname };
+  const isSite = (host: string | undefined): boolean => ports.siteOf(host) !== undefined;
+  const sessionPorts = { ...ports, calls, events, contentUrl, hostname, isSite };
   const steering = steeringPortsOf(ports, events);
   return (incoming, response) => {
     const path = pathOf(incoming.url ?? "");
@@ -120,6 +121,7 @@ function routesOf(
     };
     if (isMeasurementPath(path)) return guard(answerMeasurement({ answers, events }, path, incoming, response));
     if (isSessionPath(path)) return guard(answerSessionCall(sessionPorts, path, incoming, response));
+    if (path === STEER_HERE && answerSteering(steering, path, incoming, response)) return true;
     if (path.startsWith(RESERVED)) {
       sendProblem(response, new Failure("not-found", `${path} is nothing that an edge answers`));
       return true;

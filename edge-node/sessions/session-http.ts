@@ -15,7 +15,7 @@ import type { Clock } from "#platform/clock.ts";
 import { sendProblem } from "../published/problems.ts";
 import type { SessionOperation } from "./events.ts";
 import { type GrantPorts, verifyAppToken } from "./grants.ts";
-import { type ProvenCall, urlsOf } from "./proofs.ts";
+import { type NodeNames, type ProvenCall, urlsOf } from "./proofs.ts";
 import type { SessionCalls } from "./session-calls.ts";
 
 /** Two tokens and an SDP offer at their longest, escaped. */
@@ -28,11 +28,9 @@ const ACCEPTED = 202;
 const SESSIONS = "/.perigee/v1/sessions";
 const SESSION_PATH = /^\/\.perigee\/v1\/sessions\/(?<session>[A-Za-z0-9_-]{8,64})(?:\/(?<part>ticket|reports))?$/;
 
-export interface SessionHttpPorts extends GrantPorts {
+export interface SessionHttpPorts extends GrantPorts, NodeNames {
   readonly calls: SessionCalls;
   readonly clock: Clock;
-  readonly contentUrl: string;
-  readonly hostname: string;
   readonly events: {
     called(operation: SessionOperation): void;
     callRefused(operation: SessionOperation, failure: Failure): void;

@@ -1,4 +1,4 @@
-/** Steering over HTTP while the edge is cut off: `GET /v1/steer?site=`, and a redirect for a site that is not served here. */
+/** Steering over HTTP while the edge is cut off: where a site's edges are, and a redirect for a site that is not served here. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Failure } from "#domain/failure.ts";
 import { isName, parseHostName } from "#domain/ids.ts";
@@ -6,6 +6,8 @@ import { sendProblem } from "../published/problems.ts";
 import { decideRedirect, type SteeringFacts, steerBy } from "./cut-off-steering.ts";
 
 const STEER = "/v1/steer";
+/** The same under any host name: a page asks the edge that served it, whose only name it knows may be its site's. */
+export const STEER_HERE = "/.perigee/v1/steer";
 
 export interface SteeringPorts {
   readonly facts: () => SteeringFacts;
@@ -28,7 +30,9 @@ export function answerSteering(
   if (!facts.isCutOff) return false;
   const site = ports.siteOf(incoming.headers.host);
   const isSafe = incoming.method === "GET" || incoming.method === "HEAD";
-  if (site === undefined) return path === STEER && isSafe && answerJson(ports, facts, incoming, response);
+  const isQuestion = path === STEER_HERE || (path === STEER && site === undefined);
+  if (isQuestion) return isSafe && answerJson(ports, facts, incoming, response);
+  if (site === undefined) return false;
   const host = parseHostName((incoming.headers.host ?? "").replace(/:\d{1,5}$/, ""));
   const isByOwnHostname = site.spec.hostnames.some((hostname) => hostname.toLowerCase() === host);
   const decision = decideRedirect(facts, { site: site.name, isByOwnHostname });

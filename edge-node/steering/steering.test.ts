@@ -24,6 +24,7 @@ t.test("linked, an edge steers nobody", async (t) => {
   const world = await openWorld(t);
   t.equal((await world.ask("/", { host: "absent.example" })).status, 421);
   t.equal((await world.ask("/v1/steer?site=served", { host: "steer.example" })).status, 421);
+  t.equal((await world.ask("/.perigee/v1/steer?site=served", { host: "served.example" })).status, 404);
 });
 
 t.test("cut off, it sends on what it cannot serve, path and query kept, and serves the rest", async (t) => {
@@ -49,6 +50,12 @@ t.test("cut off, it answers /v1/steer from its table, in the scheduler's words",
     ["near-1", "far-1"],
   );
   t.equal(answer.edges[0]?.url, "http://served.near-1.edge.test:7420");
+  for (const host of ["127.0.0.1", "served.example", "absent.example", "served.near-1.edge.test"]) {
+    const here = await world.ask("/.perigee/v1/steer?site=served", { host });
+    t.same([here.status, here.body], [200, body], `asked by a page of ${host}`);
+    t.equal(here.headers["access-control-allow-origin"], "*");
+  }
+  t.equal((await world.ask("/v1/steer?site=served", { host: "served.example" })).status, 421, "the site's own path");
   t.equal((await world.ask("/v1/steer?site=nothing", { host: "127.0.0.1" })).status, 404);
   t.equal((await world.ask("/v1/steer?site=%00", { host: "127.0.0.1" })).status, 404);
 });
