@@ -202,7 +202,7 @@ function portsOf(config: EdgeConfig, parts: EdgeParts) {
     ...parts,
     config,
     isCutOff: () => !parts.link.isUp,
-    isServed: (site: string) => parts.keeper.get(site) !== undefined || parts.pulls.get(site) !== undefined,
+    isServed: (site: string) => parts.keeper.isHeld(site) || parts.pulls.get(site) !== undefined,
     openObject: (digest: string, offset: number) => openObject(parts, digest, offset),
     onAgentsChanged: parts.tellChange,
   };

@@ -36,7 +36,7 @@ export interface SessionPorts
   readonly config: EdgeConfig;
   readonly reports: Pick<ReportQueue, "push">;
   readonly isCutOff: () => boolean;
-  /** Whether the site can be answered here: it has a release, or is pulled. */
+  /** Whether the site can be answered here without the origin: its release is held, or it is pulled. */
   readonly isServed: (site: string) => boolean;
   /** An object of a release that is served here: scenes for agents. */
   readonly openObject: (digest: string, offset: number) => Promise<OpenObject>;

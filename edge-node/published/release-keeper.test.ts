@@ -177,12 +177,18 @@ t.test("a transfer that broke off goes on where it was, and what no release need
 
 t.test("what is not assigned is served once its manifest is verified, its objects not yet here", async (t) => {
   const cloud = new Cloud();
-  const { desire, served, keeper, blobs } = await openKeeper(t, cloud, testFolder(t));
+  const { desire, served, keeper, blobs, fetcher } = await openKeeper(t, cloud, testFolder(t));
+  t.notOk(keeper.isHeld("shop"));
   desire(cloud.release(1, "one"), false);
   await until(() => served() === 1, "served");
+  t.notOk(keeper.isHeld("shop"), "alone it could not answer for it");
   t.notOk(blobs.has(digestOf("one")));
   t.match(keeper.statuses(), [{ site: "shop", activeGeneration: 1, desiredGeneration: 1, objectsMissing: 1 }]);
   t.same(keeper.incomplete(), []);
+  await fetcher.ensure({ digest: digestOf("one"), sizeBytes: 3 });
+  t.ok(keeper.isHeld("shop"), "all of it was asked for");
+  desire(cloud.release(1, "one"));
+  t.ok(keeper.isHeld("shop"));
 });
 
 t.test("who verifies a release itself gets its manifest by digest, from any offset, while it is served", async (t) => {

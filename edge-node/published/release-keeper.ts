@@ -66,6 +66,17 @@ export class ReleaseKeeper implements Disposable {
     return this.#options.active.get(site);
   }
 
+  /** Whether it can be answered for without the origin: held ahead of requests, or all of it here all the same. */
+  isHeld(site: string): boolean {
+    const active = this.get(site);
+    if (active === undefined) return false;
+    if (this.#pending.get(site)?.site.isAssigned !== false) return true;
+    const { folder } = this.#options;
+    return Object.values(active.manifest.files).every((file) =>
+      blobsOf(file).every(({ digest }) => folder.has(digest)),
+    );
+  }
+
   /** `isWhole` false leaves what is active: a damaged set says nothing of what is gone. */
   update(sites: ReadonlyMap<string, DesiredSite>, isWhole: boolean): void {
     for (const site of sites.values()) if (site.spec.publish !== undefined) this.#desire(site);
