@@ -8,7 +8,7 @@ import type { TransportKind } from "./media/transport.ts";
 import { openVideoDecoder } from "./media/video-decoder.ts";
 import { offerWebRtc } from "./media/webrtc.ts";
 import { offerWebSocket } from "./media/websocket.ts";
-import { measureBySteering } from "./probe/measure.ts";
+import { edgesBySteering, measureBySteering } from "./probe/measure.ts";
 import { pingEdge, probeEdges } from "./probe/probe.ts";
 import type { ClientRandom } from "./random.ts";
 import { createClientKey } from "./session/key.ts";
@@ -62,8 +62,11 @@ export async function startVrClient(options: VrClientOptions): Promise<VrClient>
   const api = createSessionApi({ scheduler, appToken, clock, key: await createClientKey(clock, random) });
   let state: SessionView = { phase: "creating", facts: NOTHING_KNOWN };
   let retry = Promise.withResolvers<void>();
+  const { pageEdge } = options;
   const ports = {
-    ...{ clock, random, api, appToken, media, pageEdge: options.pageEdge },
+    ...{ clock, random, api, appToken, media, pageEdge },
+    neighbours: async (withinMs: number) =>
+      pageEdge === undefined ? [] : edgesBySteering({ edge: pageEdge, site, clock, withinMs }),
     probe: (targets: readonly ProbeTarget[], withinMs: number) =>
       probeEdges(targets, { clock, withinMs, signal: left.signal }),
     isAlive: (edge: string, withinMs: number) => pingEdge(edge, clock.deadline(withinMs, left.signal)),

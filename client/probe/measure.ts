@@ -1,4 +1,4 @@
-/** Measures what is near now: asks steering for probe tokens, then probes; nothing where either is not there in time. */
+/** What steering knows of the edges of a site: measured where it gives probe tokens, by their order where it cannot. */
 import type { ProbeTarget } from "#contracts/operator-api/sessions.ts";
 import type { ClientClock } from "../clock.ts";
 import { ClientFailure } from "../failure.ts";
@@ -27,6 +27,25 @@ export async function measureBySteering({
     const url = `${scheduler}/v1/steer?site=${encodeURIComponent(site)}`;
     const targets = probeTargetsOf(await requestJson({ method: "GET", url, clock, signal }));
     return await probeEdges(targets, { clock, withinMs, signal });
+  } catch (error) {
+    if (error instanceof ClientFailure) return [];
+    throw error;
+  }
+}
+
+export interface EdgeSteering extends Pick<Measuring, "site" | "clock" | "withinMs"> {
+  /** That served the page. */
+  readonly edge: string;
+}
+
+/** Edges that one which is cut off would send a user to, best first. Never rejects for what the outside does. */
+export async function edgesBySteering({ edge, site, clock, withinMs }: EdgeSteering): Promise<readonly string[]> {
+  if (site === undefined) return [];
+  try {
+    const url = `${edge}/.perigee/v1/steer?site=${encodeURIComponent(site)}`;
+    const answer = await requestJson({ method: "GET", url, clock, signal: clock.deadline(withinMs) });
+    const edges = isRecord(answer) && Array.isArray(answer["edges"]) ? answer["edges"] : [];
+    return edges.flatMap((each: unknown) => (isRecord(each) && typeof each["url"] === "string" ? [each["url"]] : []));
   } catch (error) {
     if (error instanceof ClientFailure) return [];
     throw error;

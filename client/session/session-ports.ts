@@ -28,12 +28,21 @@ export interface SessionPorts {
   readonly isAlive: (edge: string, withinMs: number) => Promise<boolean>;
   /** The edge that served the page, for when nothing else is known. */
   readonly pageEdge: string | undefined;
+  /** The edges that the page's would send a user to; nothing where it is not cut off, or not in time. Never rejects. */
+  readonly neighbours: (withinMs: number) => Promise<readonly string[]>;
   /** Resolves when a person asks to try again. */
   readonly retryAsked: () => Promise<void>;
   readonly onChange: (view: SessionView) => void;
 }
 
-export type Placed = Exclude<PlacementAnswer, { state: "queued" }>;
+type AnsweredPlacement = Exclude<PlacementAnswer, { state: "queued" }>;
+
+/** Where the session is, and what says so. */
+export interface Placed extends Pick<AnsweredPlacement, "placement" | "pool" | "edges" | "budget"> {
+  readonly state: AnsweredPlacement["state"];
+  /** Undefined where an edge has placed it, by the app token alone. */
+  readonly decision: string | undefined;
+}
 
 export interface Grant {
   readonly edge: string;

@@ -129,7 +129,58 @@ running(
     t.equal(world.view.phase, "running");
     t.equal(agentOf(world), "far-1");
     t.equal(world.callsOf("connect appToken").length, 2);
-    t.equal(world.view.facts.placement, undefined, "a placement that is no longer in force is not shown again");
+    const { placement } = world.view.facts;
+    t.match(placement, { pool: "far", edges: ["http://far"] }, "a placement that is no longer in force is not shown");
+    t.equal(placement?.decision, undefined);
+  },
+);
+
+scenario(
+  "nobody knows another edge than the page's, whose pool has no slot: the edges that it names are asked",
+  Object.assign(new SessionWorld(["near", "far"], 1), { scheduler: "gone" as const, isCutOff: true }),
+  async (t, world) => {
+    world.agent("far-1").isAlive = false;
+    await world.clock.advance(2000);
+    t.equal(world.view.phase, "running");
+    t.equal(agentOf(world), "near-1");
+    const asked = world.callsOf("connect appToken").map(({ detail }) => detail);
+    t.match(asked, [{ url: "http://far" }, { url: "http://near" }]);
+  },
+);
+
+scenario(
+  "SPEC 6: a scheduler that comes back is shown what the edge placed, and takes the session over",
+  worldWith({ scheduler: "gone" }),
+  async (t, world) => {
+    await world.clock.advance(2000);
+    t.equal(agentOf(world), "far-1");
+    const direct = world.view.facts.placement?.placement;
+    t.match(direct, /\.direct$/);
+    await world.clock.advance(PROMOTION_INTERVAL_MS);
+    t.match(world.callsOf("renew promotion").at(-1)?.detail, { placement: direct });
+    t.equal(world.view.phase, "running", "one that is silent costs nothing");
+    world.scheduler = "up";
+    world.promotion = "near";
+    await world.clock.advance(PROMOTION_INTERVAL_MS + 1000);
+    t.match(world.callsOf("renew promotion").at(-1)?.detail, { placement: direct });
+    t.equal(agentOf(world), "near-1", "moved without a gap, to where it should be");
+    t.match(world.view.facts, { placement: { decision: "d", pool: "near" }, session: "session-1" });
+  },
+);
+
+scenario(
+  "SPEC 6: a session that an edge placed and that loses its pool goes on by the scheduler that is back",
+  Object.assign(new SessionWorld(["near", "far"], 1), { scheduler: "gone" as const }),
+  async (t, world) => {
+    await world.clock.advance(2000);
+    t.equal(agentOf(world), "far-1");
+    const direct = world.view.facts.placement?.placement;
+    Object.assign(world, { scheduler: "up" });
+    world.kill(world.agent("far-1"));
+    await world.clock.advance(RECOVERY_MS_MAX);
+    t.equal(agentOf(world), "near-1");
+    t.match(world.callsOf("renew pool-lost")[0]?.detail, { placement: direct });
+    t.equal(world.callsOf("create").length, 1, "it is the same session");
   },
 );
 

@@ -3,6 +3,7 @@ import { pause } from "../clock.ts";
 import { PROBING_MS_MAX, sortByRtt } from "../probe/probe.ts";
 import { type ConnectOutcome, type Credential, connectMedia } from "./connect-media.ts";
 import { backoffMs, deadlinesFor } from "./deadlines.ts";
+import { readEdgePlacement } from "./edge-placement.ts";
 import { asClientFailure, kindOfFailure, kindOfFirstFailure, problemOf } from "./refusals.ts";
 import { keepRunning } from "./running.ts";
 import type { SessionFacts, SessionPorts, Step, StepInput } from "./session-ports.ts";
@@ -118,10 +119,20 @@ async function connectDirectly(input: StepInput): Promise<Step> {
   const { ports, facts } = input;
   const known = [...sortByRtt(facts.probed), ...(facts.placement?.edges ?? []), facts.grant?.edge, ports.pageEdge];
   const edges = unique(known.filter((edge) => edge !== undefined));
-  const outcome = await connectWith(input, edges, { appToken: ports.appToken });
+  const credential = { appToken: ports.appToken };
+  // Beside the try, as in `resume`: a pool that has no slot, or renders nothing, knows others.
+  const asking = ports.neighbours(deadlinesFor(facts.lostAtMs, ports.clock.monotonicMs()).measureMs);
+  let outcome = await connectWith(input, edges, credential);
+  if (outcome.kind !== "connected") {
+    const others = (await asking).filter((edge) => !edges.includes(edge));
+    if (others.length > 0) outcome = await connectWith(input, others, credential);
+  }
   const step = concluded(ports, facts, outcome, "unreachable");
-  const isConnected = step.event === "connected";
-  return isConnected ? { ...step, learnt: { ...step.learnt, placement: undefined } } : step;
+  if (outcome.kind !== "connected") return step;
+  const { edge, connected } = outcome.grant;
+  // A scheduler that is back is shown what the edge has signed.
+  const placement = connected.placement === undefined ? undefined : readEdgePlacement(connected.placement, edge);
+  return { ...step, learnt: { ...step.learnt, placement } };
 }
 
 function connectWith(

@@ -62,6 +62,8 @@ export class SessionWorld {
   readonly views: SessionView[] = [];
   readonly links = new Set<OpenLink>();
   scheduler: Health = "up";
+  /** Whether the edge that served the page answers where others are. */
+  isCutOff = false;
   /** What the scheduler says instead of placing. */
   refusal: ClientFailure | undefined;
   /** What every edge says to whoever connects. */
@@ -134,6 +136,11 @@ export class SessionWorld {
       random: { ratio: () => 0.5 },
       appToken: "app-token",
       pageEdge: this.edges.at(-1)?.url,
+      neighbours: async (withinMs) => {
+        const { health = "gone" } = this.edges.at(-1) ?? {};
+        await this.clock.sleep(health === "silent" ? withinMs : ROUND_TRIP_MS);
+        return health === "up" && this.isCutOff ? this.edges.map(({ url }) => url) : [];
+      },
       isAlive: async (url, withinMs) => {
         const { health } = this.#edge(url);
         await this.clock.sleep(health === "silent" ? withinMs : ROUND_TRIP_MS);
@@ -226,6 +233,7 @@ export class SessionWorld {
     await this.clock.sleep(agent.setUpMs, signal).catch(() => {
       throw new ClientFailure("unreachable", `${url}: no answer in time`);
     });
+    const placement = "appToken" in credential ? { placement: this.#placeDirectly(edge.pool) } : {};
     return {
       session: "session-1",
       attempt: this.#attempt,
@@ -233,8 +241,16 @@ export class SessionWorld {
       fence: { incarnation: "i", counter: 1 },
       renderClass: { name: "c", eyeWidthPixels: 96, eyeHeightPixels: 96, frameRateHz: 30 },
       resume: "ticket-1",
+      ...placement,
       reportEverySeconds: 5,
     };
+  }
+
+  /** What the edge signs; its parts are read, its signature is not. */
+  #placeDirectly(pool: string): string {
+    this.#attempt += 1;
+    const claims = Buffer.from(JSON.stringify({ attempt: this.#attempt, pool, budget: BUDGET }));
+    return `e30.${claims.toString("base64url")}.direct`;
   }
 
   #prepare(kind: TransportKind): PendingMedia {

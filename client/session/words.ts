@@ -42,9 +42,10 @@ export function describeSession({ phase, facts }: SessionView, nowMs: number): W
 
 function placeWords({ grant, placement }: SessionFacts): string {
   if (grant === undefined) return "";
-  const where = placement === undefined ? "placed by the edge itself" : `pool ${placement.pool}`;
+  const by = placement?.decision === undefined ? ", placed by the edge itself" : "";
+  const where = `${placement === undefined ? "" : `, pool ${placement.pool}`}${by}`;
   const degraded = placement?.state === "degraded" ? ", above its latency budget until a nearer slot is free" : "";
-  return `Agent ${grant.connected.agent}, ${where}${degraded}.`;
+  return `Agent ${grant.connected.agent}${where}${degraded}.`;
 }
 
 function queueWords(facts: SessionFacts, nowMs: number): string {
