@@ -32,6 +32,9 @@ export interface Edge extends Member {
   readonly name: string;
   readonly hostname: string;
   readonly content: Address;
+  /** Its pool's render-agents. */
+  readonly site: Address;
+  readonly siteEnrolment: Address;
   readonly admin: Address;
   readonly dataDir: string;
   /** The edge's ways to the origin: enrolment, nodes, delivery. */
@@ -43,10 +46,13 @@ export interface Origin extends Member {
   readonly dataDir: string;
   readonly operatorToken: string;
   readonly contextFile: string;
+  /** Where its scheduler is to be reached. */
+  readonly client: Address;
 }
 
 export interface Scheduler extends Member {
   readonly client: Address;
+  readonly admin: Address;
 }
 
 /** What ends with the test, or with what is measured. */
@@ -104,12 +110,14 @@ export async function startScheduler(ground: Ground, origin: Origin, networks: s
   });
   const member: Member = { spec, running: undefined };
   await start(ground, member);
-  return Object.assign(member, { client });
+  return Object.assign(member, { client, admin });
 }
 
 export interface EdgeChoices {
   /** `POOL-1` where absent. */
   readonly name?: string;
+  /** What `NAME.` comes before; `edge.test` where absent. */
+  readonly domain?: string;
   /** Of its configuration, beside what every edge here has. */
   readonly settings?: object;
 }
@@ -122,8 +130,8 @@ export async function startEdge(
   choices: EdgeChoices = {},
 ): Promise<Edge> {
   const { t, folder } = ground;
-  const { name = `${pool}-1` } = choices;
-  const hostname = `${name}.edge.test`;
+  const { name = `${pool}-1`, domain = "edge.test" } = choices;
+  const hostname = `${name}.${domain}`;
   const [content, site, siteEnrolment, admin] = await freeAddresses(4);
   const cloud: Record<string, string> = {};
   const toCloud: TcpLink[] = [];
@@ -148,7 +156,29 @@ export async function startEdge(
   });
   const member: Member = { spec: { ...spec, environmentFile: EDGE_ENVIRONMENT }, running: undefined };
   await start(ground, member);
-  return Object.assign(member, { name, hostname, content, admin, toCloud, dataDir: join(folder, name) });
+  const listening = { content, site, siteEnrolment, admin };
+  return Object.assign(member, { name, hostname, ...listening, toCloud, dataDir: join(folder, name) });
+}
+
+export interface Agent extends Member {
+  readonly name: string;
+}
+
+/** The render-agent of an edge's pool, which renders as many sessions as the machine is found to hold. */
+export async function startAgent(ground: Ground, origin: Origin, edge: Edge, pool: string): Promise<Agent> {
+  const name = `${pool}-gpu-1`;
+  const [websocket, admin] = await freeAddresses(2);
+  const { site: control, siteEnrolment: enrolment } = textsOf({ site: edge.site, siteEnrolment: edge.siteEnrolment });
+  const spec = specOf(ground.folder, name, "render-agent/main.ts", admin, {
+    dataDir: join(ground.folder, name),
+    name,
+    join: await joinOf(ground, origin, ["--role", "agent", "--name", name, "--pool", pool]),
+    edges: [{ name: edge.name, control, enrolment }],
+    listen: textsOf({ websocket, admin }),
+  });
+  const member: Member = { spec, running: undefined };
+  await start(ground, member);
+  return Object.assign(member, { name });
 }
 
 /** Waits until it is ready. */
@@ -232,6 +262,7 @@ function textsOf<K extends string>(addresses: Readonly<Record<K, Address>>): Rec
 
 /** Addresses that were free a moment ago; all are held until the last is found, so that none is given twice. */
 async function freeAddresses(count: 1): Promise<[Address]>;
+async function freeAddresses(count: 2): Promise<[Address, Address]>;
 async function freeAddresses(count: 4): Promise<[Address, Address, Address, Address]>;
 async function freeAddresses(count: 6): Promise<[Address, Address, Address, Address, Address, Address]>;
 async function freeAddresses(count: number): Promise<Address[]> {

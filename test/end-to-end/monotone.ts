@@ -14,6 +14,7 @@ export interface ObservedNode {
   readonly appliedRevision: number;
   readonly sites: readonly { site: string; activeGeneration: number; objectsMissing: number }[];
   readonly conditions: readonly { type: string; status: boolean; reason: string; message: string }[];
+  readonly agents: readonly { agent: string; ready: boolean; slots: readonly { free: number }[] }[];
 }
 
 /** What the origin knows of its edges; empty while it is gone. */
