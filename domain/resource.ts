@@ -5,6 +5,7 @@ import type { SiteSpec } from "./content/site.ts";
 import type { AcmeChallengeSpec, SiteCertificateSpec } from "./content/site-certificate.ts";
 import type { NodeSpec } from "./fleet/node.ts";
 import type { NodePoolSpec } from "./fleet/node-pool.ts";
+import type { OriginEndpointSpec } from "./fleet/origin-endpoint.ts";
 import type { RevocationSpec } from "./fleet/revocation.ts";
 import type { TombstoneSpec } from "./fleet/tombstone.ts";
 import type { AssignmentSpec } from "./placement/assignment.ts";
@@ -32,6 +33,7 @@ export interface SpecByKind {
   readonly SiteCertificate: SiteCertificateSpec;
   readonly AcmeChallenge: AcmeChallengeSpec;
   readonly Tombstone: TombstoneSpec;
+  readonly OriginEndpoint: OriginEndpointSpec;
 }
 
 export type Kind = keyof SpecByKind;
@@ -75,6 +77,7 @@ export const WRITER_BY_KIND: Readonly<Record<Kind, Writer>> = {
   SiteCertificate: "origin",
   AcmeChallenge: "origin",
   Tombstone: "operator",
+  OriginEndpoint: "operator",
 };
 
 export const KINDS: readonly Kind[] = [
@@ -92,6 +95,7 @@ export const KINDS: readonly Kind[] = [
   "SiteCertificate",
   "AcmeChallenge",
   "Tombstone",
+  "OriginEndpoint",
 ];
 
 export function isKind(text: string): text is Kind {

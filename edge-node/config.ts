@@ -1,6 +1,7 @@
 /** The edge-node's configuration: one schema for type, validation, defaults and reference. */
 import Type, { type Static } from "typebox";
 import { PEER_ADDRESS_LENGTH_MAX, PEER_ADDRESS_PATTERN } from "#contracts/operator-api/resources/schemas.ts";
+import { ORIGIN_ENDPOINTS_MAX } from "#domain/fleet/origin-endpoint.ts";
 import { NAME_PATTERN } from "#domain/ids.ts";
 import { LOG_LEVELS } from "#platform/logging.ts";
 import { TRUSTED_NETWORKS_MAX } from "./access/trusted-proxies.ts";
@@ -12,6 +13,12 @@ const address = (fallback: string, description: string) =>
 /** Named one by one; a folder may hold more. */
 const PAIRS_MAX = 100;
 const MEBIBYTE = 1024 * 1024;
+
+const originListeners = {
+  enrolment: address("127.0.0.1:7402", "the origin's enrolment listener"),
+  nodeRpc: address("127.0.0.1:7401", "the origin's node listener"),
+  delivery: address("127.0.0.1:7403", "the origin's delivery listener"),
+};
 
 export const edgeConfigSchema = Type.Object(
   {
@@ -28,9 +35,12 @@ export const edgeConfigSchema = Type.Object(
     ),
     origin: Type.Object(
       {
-        enrolment: address("127.0.0.1:7402", "the origin's enrolment listener"),
-        nodeRpc: address("127.0.0.1:7401", "the origin's node listener"),
-        delivery: address("127.0.0.1:7403", "the origin's delivery listener"),
+        ...originListeners,
+        others: Type.Array(Type.Object(originListeners, closed), {
+          default: [],
+          maxItems: ORIGIN_ENDPOINTS_MAX - 1,
+          description: "further origins of the same log, taken in turn with this one and those that it names itself",
+        }),
       },
       { ...closed, default: {} },
     ),

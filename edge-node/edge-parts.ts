@@ -5,13 +5,13 @@ import type { PurgeSpec } from "#domain/content/purge.ts";
 import type { SiteSpec } from "#domain/content/site.ts";
 import { type Failure, isFailure } from "#domain/failure.ts";
 import type { RevocationSpec } from "#domain/fleet/revocation.ts";
-import { parseAddress } from "#platform/address.ts";
 import type { Clock } from "#platform/clock.ts";
 import { authorityKeysOf } from "#platform/identity/certificates.ts";
 import { type EnrolmentCalls, type NodeIdentity, openNodeIdentity } from "#platform/identity/node-identity.ts";
 import { serverNameOf } from "#platform/identity/peer.ts";
 import type { Logger } from "#platform/logging.ts";
 import { createMetrics } from "#platform/metrics/metrics.ts";
+import { OriginAddresses } from "#platform/origin-addresses.ts";
 import type { Random } from "#platform/random.ts";
 import { type Database, openOrBeginAgain } from "#platform/sqlite/database.ts";
 import type { AccessGate } from "./access/access-gate.ts";
@@ -67,6 +67,8 @@ export interface EdgeTools {
   readonly signal: AbortSignal;
 }
 
+type EdgeOrigins = OriginAddresses<"enrolment" | "nodeRpc" | "delivery">;
+
 export type EdgeParts = Awaited<ReturnType<typeof openEdgeParts>>;
 
 /** `onTrial` is called before anything of the set is read: who ends this start in order says so to the trial. */
@@ -78,7 +80,8 @@ export async function openEdgeParts(
 ) {
   const { dataDir } = config;
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
-  const identity = stack.use(await openIdentity(config, tools));
+  const origins = originsOf(config, tools);
+  const identity = stack.use(await openIdentity(config, tools, origins));
   const metrics = createMetrics("edge-node");
   const events = createNodeEvents(tools.logger, metrics);
   const load = <T>(name: DamagedState, migrations: readonly string[], build: (database: Database) => T): T =>
@@ -98,6 +101,7 @@ export async function openEdgeParts(
     onTrial(counted);
     return { set: new PoolSet(database, setTrustOf(identity), counted), trial: counted, outcome: begun };
   });
+  origins.learnFrom(set);
   if (set.damage !== undefined) events.storedDamaged("desired", set.damage);
   const queue = { ...tools, bytesMax: config.reports.diskBytesMax, events };
   const reports = stack.use(load("reports", REPORT_QUEUE_MIGRATIONS, (database) => new ReportQueue(database, queue)));
@@ -113,7 +117,7 @@ export async function openEdgeParts(
     }),
   );
   const originTime = new OriginTime(tools.clock);
-  const held = { ...tools, identity, metrics, events, set, reports, link, originTime, store };
+  const held = { ...tools, origins, identity, metrics, events, set, reports, link, originTime, store };
   const memory = new ObjectMemory(half(config.store.memoryBytesMax));
   const folder = await BlobFolder.open(join(dataDir, "objects"), half(config.store.diskBytesMax));
   const publishKeys = () => identity.trust.publishKeys;
@@ -139,6 +143,10 @@ export async function openEdgeParts(
   return assemble(config, opened, stack);
 }
 
+function originsOf({ origin: { others, ...first } }: EdgeConfig, { random }: EdgeTools): EdgeOrigins {
+  return new OriginAddresses([first, ...others], random);
+}
+
 /** Whose batches and epochs are believed: as it is when they are read. */
 function setTrustOf(identity: NodeIdentity): PoolSetOptions {
   return {
@@ -150,6 +158,7 @@ function setTrustOf(identity: NodeIdentity): PoolSetOptions {
 }
 
 interface Held extends EdgeTools {
+  readonly origins: EdgeOrigins;
   readonly identity: NodeIdentity;
   readonly metrics: ReturnType<typeof createMetrics>;
   readonly events: NodeEvents;
@@ -169,7 +178,7 @@ interface Held extends EdgeTools {
 /** What follows the set, brought to it as it is stored. */
 function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
   const { set, identity, events, store } = held;
-  const fetcher = openFetcher(config, held, stack);
+  const fetcher = openFetcher(held, stack);
   const changed = new Set<() => void>();
   const sync = new SyncState({ quarantine: () => held.trial.quarantine, damage: () => set.damage });
   held.metrics.beforeRender(() => events.synced(sync.now().status));
@@ -246,12 +255,12 @@ function openKeeper(held: Held, fetcher: BlobFetcher, inForce: SetInForce, onCha
   });
 }
 
-function openFetcher(config: EdgeConfig, { identity, clock, folder, events }: Held, stack: AsyncDisposableStack) {
+function openFetcher({ origins, identity, clock, folder, events }: Held, stack: AsyncDisposableStack) {
   const stopping = new AbortController();
   stack.defer(() => stopping.abort());
-  const address = parseAddress(config.origin.delivery);
+  const addresses = () => origins.addresses("delivery");
   const tls = () => identity.clientTls(ORIGIN_SERVER_NAME);
-  const source = stack.use(new BlobSource({ address, tls, clock }));
+  const source = stack.use(new BlobSource({ addresses, tls, clock }));
   return new BlobFetcher({
     folder,
     open: (digest, offset, signal) => source.open(digest, offset, signal),
@@ -378,14 +387,16 @@ function openPullFlow(
 }
 
 /** The first start waits for the origin; later ones do not need it. */
-async function openIdentity(config: EdgeConfig, tools: EdgeTools): Promise<NodeIdentity> {
+async function openIdentity(config: EdgeConfig, tools: EdgeTools, origins: EdgeOrigins): Promise<NodeIdentity> {
   return openNodeIdentity({
     ...tools,
     folder: join(config.dataDir, "identity"),
     role: "edge",
     name: config.name,
     ...(config.join === undefined ? {} : { join: config.join }),
-    enrolment: [parseAddress(config.origin.enrolment)],
+    get enrolment() {
+      return origins.addresses("enrolment");
+    },
     connect: lazyEnrolment,
   });
 }

@@ -107,7 +107,7 @@ async function serve(
       readiness: (question) => state.readiness(question),
     }),
   );
-  await startLink(config, parts, { state, door, processes, onApplied }, stack);
+  await startLink(parts, { state, door, processes, onApplied }, stack);
   await loadConnections();
   const peer = peers === undefined ? {} : { peer: peers.address };
   const secure = tls === undefined ? {} : { tls: tls.address };
@@ -252,7 +252,6 @@ interface LinkUsers {
 
 /** Loaded now: what speaks gRPC is a good part of the start, and nothing that is served waits for it. */
 async function startLink(
-  config: EdgeConfig,
   parts: EdgeParts,
   { state, door, processes, onApplied }: LinkUsers,
   stack: AsyncDisposableStack,
@@ -266,7 +265,7 @@ async function startLink(
     new OriginLink({
       ...parts,
       connect: connectByGrpc({
-        address: parseAddress(config.origin.nodeRpc),
+        nextAddress: () => parts.origins.dial(),
         tls: () => identity.clientTls(ORIGIN_SERVER_NAME),
       }),
       status: () => state.status(),

@@ -20,6 +20,7 @@ export interface SessionDoor extends AsyncDisposable {
 export interface SessionPorts
   extends Pick<
     EdgeParts,
+    | "origins"
     | "identity"
     | "metrics"
     | "clock"

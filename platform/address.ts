@@ -15,19 +15,23 @@ const loopback = new BlockList();
 loopback.addSubnet("127.0.0.0", 8, "ipv4");
 loopback.addAddress("::1", "ipv6");
 
-/** Throws `argument-invalid` for anything but `host:port` or `[ipv6]:port`. */
-export function parseAddress(text: string): Address {
+/** Undefined for anything but `host:port` or `[ipv6]:port`. */
+export function readAddress(text: string): Address | undefined {
   const groups = ADDRESS.exec(text)?.groups;
   const host = groups?.["six"] ?? groups?.["plain"];
   const port = Number(groups?.["port"]);
   const sixIsValid = groups?.["six"] === undefined || isIP(groups["six"]) === 6;
-  if (host === undefined || port > 65_535 || !sixIsValid) {
-    throw new Failure(
-      "argument-invalid",
-      `address must be host:port or [ipv6]:port with a port of 0..65535, got "${text}"`,
-    );
-  }
-  return { host, port };
+  return host === undefined || port > 65_535 || !sixIsValid ? undefined : { host, port };
+}
+
+/** Throws `argument-invalid` where `readAddress` gives nothing. */
+export function parseAddress(text: string): Address {
+  const address = readAddress(text);
+  if (address !== undefined) return address;
+  throw new Failure(
+    "argument-invalid",
+    `address must be host:port or [ipv6]:port with a port of 0..65535, got "${text}"`,
+  );
 }
 
 export function formatAddress(address: Address): string {

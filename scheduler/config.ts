@@ -1,5 +1,6 @@
 /** The scheduler's configuration: one schema for type, validation, defaults and reference. */
 import Type, { type Static } from "typebox";
+import { ORIGIN_ENDPOINTS_MAX } from "#domain/fleet/origin-endpoint.ts";
 import { NAME_PATTERN } from "#domain/ids.ts";
 import { LOG_LEVELS } from "#platform/logging.ts";
 
@@ -8,6 +9,11 @@ const address = (fallback: string, description: string) =>
   Type.String({ minLength: 3, default: fallback, description });
 /** More proxies than this are a network: name it by its prefix. */
 const TRUSTED_PROXIES_MAX = 64;
+
+const originListeners = {
+  enrolment: address("127.0.0.1:7402", "the origin's enrolment listener"),
+  nodeRpc: address("127.0.0.1:7401", "the origin's node listener"),
+};
 
 export const schedulerConfigSchema = Type.Object(
   {
@@ -24,8 +30,12 @@ export const schedulerConfigSchema = Type.Object(
     ),
     origin: Type.Object(
       {
-        enrolment: address("127.0.0.1:7402", "the origin's enrolment listener"),
-        nodeRpc: address("127.0.0.1:7401", "the origin's node listener"),
+        ...originListeners,
+        others: Type.Array(Type.Object(originListeners, closed), {
+          default: [],
+          maxItems: ORIGIN_ENDPOINTS_MAX - 1,
+          description: "further origins of the same log, taken in turn with this one and those that it names itself",
+        }),
       },
       { ...closed, default: {} },
     ),

@@ -1,7 +1,6 @@
 /** Joins the stream of facts to what lives on it: the fleet, the ledger, nodes' states and the slow loop. */
 import { toDecision } from "#contracts/codec/decisions.ts";
 import { toNodeStates } from "#contracts/codec/facts.ts";
-import { parseAddress } from "#platform/address.ts";
 import type { Readiness } from "#platform/http/admin-listener.ts";
 import { serverNameOf } from "#platform/identity/peer.ts";
 import type { SchedulerConfig } from "./config.ts";
@@ -43,7 +42,7 @@ export function connectFacts(
   const link: FactsLink = stack.use(
     new FactsLink({
       ...parts,
-      address: parseAddress(config.origin.nodeRpc),
+      nextAddress: () => parts.origins.dial(),
       tls: () => identity.clientTls(ORIGIN_SERVER_NAME),
       clientUrl: config.clientUrl,
       receiver: receiverOf(parts, standing, { loop, reconsider }),

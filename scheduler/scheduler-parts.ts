@@ -5,12 +5,12 @@ import { Enrolment } from "#contracts/generated/perigee/v1/enrolment_pb.js";
 import { Failure } from "#domain/failure.ts";
 import { RttMap } from "#domain/latency/rtt-map.ts";
 import type { ShortlistClient } from "#domain/placement/shortlist.ts";
-import { parseAddress } from "#platform/address.ts";
 import type { Clock } from "#platform/clock.ts";
 import { createGrpcClient } from "#platform/grpc/client.ts";
 import { type NodeIdentity, openNodeIdentity } from "#platform/identity/node-identity.ts";
 import type { Logger } from "#platform/logging.ts";
 import { createMetrics } from "#platform/metrics/metrics.ts";
+import { OriginAddresses } from "#platform/origin-addresses.ts";
 import type { Random } from "#platform/random.ts";
 import { openDatabase } from "#platform/sqlite/database.ts";
 import type { SchedulerConfig } from "./config.ts";
@@ -44,6 +44,8 @@ export interface SchedulerTools {
   readonly signal: AbortSignal;
 }
 
+type SchedulerOrigins = OriginAddresses<"enrolment" | "nodeRpc">;
+
 export type SchedulerParts = Awaited<ReturnType<typeof openSchedulerParts>>;
 
 /** Throws `config-invalid` for faults of the files and networks that the configuration names. */
@@ -52,7 +54,9 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
   checkProxies(config.trustedProxies);
   const networks = config.networksFile === undefined ? NO_NETWORKS : loadNetworksTable(config.networksFile);
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
-  const identity = stack.use(await openIdentity(config, tools));
+  const { others, ...first } = config.origin;
+  const origins: SchedulerOrigins = new OriginAddresses([first, ...others], random);
+  const identity = stack.use(await openIdentity(config, tools, origins));
   const metrics = createMetrics("scheduler");
   const events = createEvents(logger, metrics);
   events.networksLoaded(networks.size);
@@ -63,6 +67,7 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
     openDatabase(join(config.dataDir, "desired.sqlite"), { migrations: DESIRED_SET_MIGRATIONS, durability: "full" }),
   );
   const set = new DesiredSet(database, () => identity.trust);
+  origins.learnFrom(set);
   if (set.damage !== undefined) events.storedDamaged(set.damage);
   const fleet = new Fleet();
   fleet.setDesired(set.resources);
@@ -93,7 +98,7 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
     ...{ fleet, memory: new ClientMemory(clock), probeTokens: contentProbes, watch, events: events.steering },
   });
   const incarnation = random.uuid();
-  return { ...tools, ...deciding, metrics, events, set, fleet, watch, sessions, steering, incarnation };
+  return { ...tools, ...deciding, origins, metrics, events, set, fleet, watch, sessions, steering, incarnation };
 }
 
 function factsOf(fleet: Fleet) {
@@ -123,13 +128,19 @@ function checkProxies(networks: readonly string[]): void {
   if (faults.length > 0) throw new Failure("config-invalid", faults.join("\n"));
 }
 
-function openIdentity(config: SchedulerConfig, tools: SchedulerTools): Promise<NodeIdentity> {
+function openIdentity(
+  config: SchedulerConfig,
+  tools: SchedulerTools,
+  origins: SchedulerOrigins,
+): Promise<NodeIdentity> {
   return openNodeIdentity({
     folder: join(config.dataDir, "identity"),
     role: "scheduler",
     name: config.name,
     ...(config.join === undefined ? {} : { join: config.join }),
-    enrolment: [parseAddress(config.origin.enrolment)],
+    get enrolment() {
+      return origins.addresses("enrolment");
+    },
     connect: (address, tls) => createGrpcClient(Enrolment, { address, tls }),
     ...tools,
   });

@@ -75,6 +75,12 @@ const COLUMNS: Readonly<Record<Kind, readonly Column[]>> = {
   ],
   AcmeChallenge: [at("HOST NAME", "spec", "hostname"), applied],
   Tombstone: [at("KIND", "spec", "kind"), at("OF", "spec", "name"), applied],
+  OriginEndpoint: [
+    at("NODES", "spec", "nodeRpc"),
+    at("ENROLMENT", "spec", "enrolment"),
+    at("DELIVERY", "spec", "delivery"),
+    applied,
+  ],
 };
 
 export function headsOf(kind: Kind): readonly string[] {

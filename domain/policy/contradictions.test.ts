@@ -75,3 +75,13 @@ t.test("a path to be signed that no request has, and two keys of one id, are ref
   }
   t.match(faultsOf(["/*"], [key, key]), /different ids, got spring twice/);
 });
+
+t.test("an origin is reached at a port that there is", async (t) => {
+  const spec = { enrolment: "a.example:7402", nodeRpc: "[2001:db8::1]:65535", delivery: "a.example:7403" };
+  t.equal(messagesOf({ kind: "OriginEndpoint", spec }), "");
+  t.match(
+    messagesOf({ kind: "OriginEndpoint", spec: { ...spec, delivery: "a.example:0" } }),
+    /spec\.delivery.*1\.\.65535/,
+  );
+  t.match(messagesOf({ kind: "OriginEndpoint", spec: { ...spec, nodeRpc: "[::1]:70000" } }), /spec\.nodeRpc/);
+});

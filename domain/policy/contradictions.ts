@@ -1,6 +1,7 @@
 /** What no schema can say: a spec whose parts contradict each other. Pure. */
 
 import type { SignedUrls, SiteSpec } from "../content/site.ts";
+import type { OriginEndpointSpec } from "../fleet/origin-endpoint.ts";
 import { plainPath } from "../http/plain-path.ts";
 import { parseHostName } from "../ids.ts";
 import type { AnyResource } from "../resource.ts";
@@ -8,6 +9,8 @@ import type { Fault } from "../schema-faults.ts";
 import type { RenderAppSpec } from "../session/render-app.ts";
 import type { ContentPolicySpec } from "./content-policy.ts";
 import { BUDGET_MS_BY_TIER, type LabelRequirement, type PlacementPolicySpec, TIERS } from "./placement-policy.ts";
+
+const PORT_MAX = 65_535;
 
 /** A kind with its spec, all that is needed to find contradictions. */
 export type KindAndSpec = { [R in AnyResource as R["kind"]]: Pick<R, "kind" | "spec"> }[AnyResource["kind"]];
@@ -22,6 +25,8 @@ export function findContradictions(resource: KindAndSpec): readonly Fault[] {
       return contentPolicyFaults(resource.spec);
     case "RenderApp":
       return renderAppFaults(resource.spec);
+    case "OriginEndpoint":
+      return originEndpointFaults(resource.spec);
     default:
       return [];
   }
@@ -144,4 +149,13 @@ function renderAppFaults(spec: RenderAppSpec): Fault[] {
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice === undefined) return [];
   return [{ pointer: "/spec/classes", message: `spec.classes must have different names, got ${twice} twice` }];
+}
+
+function originEndpointFaults(spec: OriginEndpointSpec): Fault[] {
+  return Object.entries(spec).flatMap(([listener, address]: [string, string]): Fault[] => {
+    const port = Number(address.slice(address.lastIndexOf(":") + 1));
+    if (port >= 1 && port <= PORT_MAX) return [];
+    const message = `spec.${listener} must have a port of 1..${PORT_MAX}, got ${JSON.stringify(address)}`;
+    return [{ pointer: `/spec/${listener}`, message }];
+  });
 }

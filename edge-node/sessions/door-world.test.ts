@@ -38,6 +38,7 @@ import { exportPrivateKey, generateSigningKey, signBytes } from "#platform/ident
 import { signToken, type TokenSigner } from "#platform/identity/tokens.ts";
 import { createLogger } from "#platform/logging.ts";
 import { createMetrics } from "#platform/metrics/metrics.ts";
+import { OriginAddresses } from "#platform/origin-addresses.ts";
 import { systemRandom } from "#platform/random.ts";
 import { openDatabase } from "#platform/sqlite/database.ts";
 import { type ClientKey, createClientKey } from "../../client/session/key.ts";
@@ -235,6 +236,7 @@ export class World {
     return {
       ...{ set, clock, metrics, random: systemRandom, incarnation: "edge-1", softwareVersion: "0.1.0" },
       config: loadConfig(edgeConfigSchema, { text: configured }),
+      origins: new OriginAddresses([{ enrolment: local, nodeRpc: local, delivery: local }], systemRandom),
       logger: createLogger({ program: "edge-node", level: "silent" }),
       identity: {
         peer: EDGE,

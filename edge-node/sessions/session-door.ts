@@ -59,7 +59,7 @@ async function listenForAgents(
   parts: DoorParts,
   stack: AsyncDisposableStack,
 ): Promise<SessionDoor["addresses"]> {
-  const { config, identity, clock, set, isRevoked, onAgentsChanged, note } = ports;
+  const { config, origins, identity, clock, set, isRevoked, onAgentsChanged, note } = ports;
   const { directory, calls, events } = parts;
   const { pool } = identity.peer;
   const control = siteControlService({
@@ -78,7 +78,7 @@ async function listenForAgents(
   const enrolment = siteEnrolmentService({
     pool,
     resources: () => set.resources,
-    origin: parseAddress(config.origin.enrolment),
+    origin: () => origins.current("enrolment"),
     tls: () => identity.clientTls(ORIGIN_SERVER_NAME),
     clock,
     onRelayed: events.relayed,

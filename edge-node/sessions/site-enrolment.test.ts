@@ -46,7 +46,7 @@ async function relay(t: Test, issued: { role: string; pool: string }) {
   const origin = await start(ORIGIN, enrolment);
   const outcomes: string[] = [];
   const service = siteEnrolmentService({
-    ...{ pool: "near", resources: () => world.set.resources, origin, clock: systemClock },
+    ...{ pool: "near", resources: () => world.set.resources, origin: () => origin, clock: systemClock },
     tls: () => ({ authoritiesPem, serverName: serverNameOf(ORIGIN) }),
     onRelayed: (outcome) => void outcomes.push(outcome),
   });

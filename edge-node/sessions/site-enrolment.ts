@@ -19,7 +19,8 @@ const RELAY_MS_MAX = 10_000;
 export interface RelayParts {
   readonly pool: string;
   readonly resources: () => Resources;
-  readonly origin: Address;
+  /** The one that this edge is linked by, or was last. */
+  readonly origin: () => Address;
   readonly tls: () => ClientTls;
   readonly clock: Clock;
   readonly onRelayed: (outcome: "issued" | "refused") => void;
@@ -42,7 +43,8 @@ export function siteEnrolmentService(parts: RelayParts): ServiceEntry {
     let outcome: "issued" | "refused" = "refused";
     try {
       const { authoritiesPem, serverName } = parts.tls();
-      using origin = createGrpcClient(Enrolment, { address: parts.origin, tls: { authoritiesPem, serverName } });
+      const address = parts.origin();
+      using origin = createGrpcClient(Enrolment, { address, tls: { authoritiesPem, serverName } });
       const issued = await ask(origin, { signal: parts.clock.deadline(RELAY_MS_MAX, signal) });
       checkIsAgentHere(parts.pool, issued);
       outcome = "issued";

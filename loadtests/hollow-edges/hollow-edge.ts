@@ -72,7 +72,7 @@ export class HollowEdge implements AsyncDisposable {
     const standing = Promise.withResolvers<void>();
     const { address, tls, clock, random, name, onApplied, onDown, onFault } = this.#options;
     this.#link ??= new OriginLink({
-      connect: connectByGrpc({ address, tls: () => tls }),
+      connect: connectByGrpc({ nextAddress: () => address, tls: () => tls }),
       incarnation: `${name}-1`,
       softwareVersion: "hollow",
       set: this.#set,

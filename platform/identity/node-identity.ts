@@ -78,7 +78,7 @@ export interface NodeIdentityOptions {
   readonly name: string;
   /** Needed at the first start only. */
   readonly join?: { readonly tokenFile: string; readonly pin: string };
-  /** Where to join and renew, tried in order. */
+  /** Where to join and renew, tried in order; read at each try, since what is known of it changes. */
   readonly enrolment: readonly Address[];
   readonly connect: (address: Address, tls: ClientTls) => EnrolmentCalls;
   readonly clock: Clock;

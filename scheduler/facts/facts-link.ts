@@ -58,7 +58,8 @@ export interface FactsReceiver {
 }
 
 export interface FactsLinkOptions {
-  readonly address: Address;
+  /** Of the origin whose turn it is; its name is looked up anew for each connection. */
+  readonly nextAddress: () => Address;
   readonly tls: () => ClientTls;
   readonly incarnation: string;
   readonly softwareVersion: string;
@@ -142,9 +143,9 @@ class Connection implements Disposable {
   }
 
   async run(): Promise<void> {
-    const { address, tls, set, incarnation, softwareVersion, clientUrl, clock } = this.#options;
+    const { nextAddress, tls, set, incarnation, softwareVersion, clientUrl, clock } = this.#options;
     this.#timers.use(clock.every(CHECK_MS, () => this.#check()));
-    const client = this.#timers.use(createGrpcClient(SchedulerSync, { address, tls: tls() }));
+    const client = this.#timers.use(createGrpcClient(SchedulerSync, { address: nextAddress(), tls: tls() }));
     const { watermark } = set;
     const held = watermark === undefined ? {} : { watermark: toWatermark(watermark) };
     this.#push({ case: "hello", value: { incarnation, softwareVersion, clientUrl, ...held } });

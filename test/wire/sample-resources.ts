@@ -78,6 +78,7 @@ const SPECS: { readonly [K in keyof SpecByKind]: SpecByKind[K] } = {
   },
   AcmeChallenge: { hostname: "shop.example", token: "a_b-c", keyAuthorization: "a_b-c.d_e-f" },
   Tombstone: { kind: "Site", name: "shop", atMs: 1_790_000_000_000 },
+  OriginEndpoint: { enrolment: "a.example:7402", nodeRpc: "[2001:db8::1]:7401", delivery: "a.example:7403" },
 };
 
 function envelope<K extends Kind>(kind: K, resourceVersion: number) {
@@ -100,4 +101,5 @@ export const SAMPLE_RESOURCES: readonly AnyResource[] = [
   { ...envelope("SiteCertificate", 12), spec: SPECS.SiteCertificate },
   { ...envelope("AcmeChallenge", 13), spec: SPECS.AcmeChallenge },
   { ...envelope("Tombstone", 14), spec: SPECS.Tombstone },
+  { ...envelope("OriginEndpoint", 15), spec: SPECS.OriginEndpoint },
 ];

@@ -393,6 +393,20 @@ const tombstone = specSchema<"Tombstone">()(
   ),
 );
 
+const hostAndPort = (description: string) =>
+  Type.String({ maxLength: PEER_ADDRESS_LENGTH_MAX, pattern: PEER_ADDRESS_PATTERN, description });
+
+const originEndpoint = specSchema<"OriginEndpoint">()(
+  Type.Object(
+    {
+      enrolment: hostAndPort("its enrolment listener, as nodes reach it"),
+      nodeRpc: hostAndPort("its listener for nodes"),
+      delivery: hostAndPort("its listener for blobs"),
+    },
+    closed,
+  ),
+);
+
 export const SPEC_SCHEMAS = {
   Site: site,
   Release: release,
@@ -408,6 +422,7 @@ export const SPEC_SCHEMAS = {
   SiteCertificate: siteCertificate,
   AcmeChallenge: acmeChallenge,
   Tombstone: tombstone,
+  OriginEndpoint: originEndpoint,
 } as const satisfies Record<Kind, TSchema>;
 
 const DOTTED: ReadonlySet<Kind> = new Set(["Release", "Purge", "Revocation", "Tombstone"]);
