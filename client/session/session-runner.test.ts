@@ -136,6 +136,27 @@ running(
 );
 
 scenario(
+  "the scheduler swallows what is sent: it is not waited for where the page's edge has lost the cloud too",
+  Object.assign(new SessionWorld(), { scheduler: "silent" as const, isCutOff: true }),
+  async (t, world) => {
+    await world.clock.advance(1500);
+    t.equal(world.view.phase, "running");
+    t.equal(agentOf(world), "far-1");
+  },
+);
+
+scenario(
+  "a scheduler that is slow is waited for while the page's edge has its link",
+  worldWith({ scheduler: "silent" }),
+  async (t, world) => {
+    await world.clock.advance(4900);
+    t.equal(world.view.phase, "creating");
+    await world.clock.advance(1000);
+    t.equal(world.view.phase, "running");
+  },
+);
+
+scenario(
   "nobody knows another edge than the page's, whose pool has no slot: the edges that it names are asked",
   Object.assign(new SessionWorld(["near", "far"], 1), { scheduler: "gone" as const, isCutOff: true }),
   async (t, world) => {

@@ -14,6 +14,8 @@ const CANDIDATES_LEFT_MS_MIN = 2000;
 /** Times in a row that a placement may be exchanged for another, or a session lost at once, before waiting. */
 export const RENEWALS_MAX = 3;
 export const QUICK_LOSSES_MAX = 3;
+/** Scheduler and edge answer within some round trips: silence for longer is asked about. */
+const SILENT_MS = 1000;
 /** A longer wish of a server is cut to it: the queue moves. */
 const QUEUE_WAIT_SECONDS_MAX = 30;
 
@@ -33,14 +35,23 @@ export const STEPS: Readonly<Record<Exclude<Phase, "ended">, (input: StepInput) 
 };
 
 async function create({ ports, wish, signal }: StepInput): Promise<Step> {
+  const over = new AbortController();
+  void endWhereCutOff(ports, over);
   try {
-    const { session, candidates, expiresAtMs } = await ports.api.create(wish, signal);
+    const asked = ports.api.create(wish, AbortSignal.any([signal, over.signal]));
+    const { session, candidates, expiresAtMs } = await asked.finally(() => over.abort());
     const fresh = { session, candidates, candidatesExpireAtMs: expiresAtMs, placement: undefined, probed: [] };
     return { event: "created", learnt: fresh };
   } catch (error) {
     const failure = asClientFailure(error);
     return { event: kindOfFirstFailure(failure), learnt: { problem: problemOf(failure) } };
   }
+}
+
+/** What swallows all that is sent is waited for in vain where the page's edge, too, has lost the cloud. */
+async function endWhereCutOff({ clock, neighbours }: SessionPorts, call: AbortController): Promise<void> {
+  if (!(await pause(clock, SILENT_MS, call.signal))) return;
+  if ((await neighbours(deadlinesFor(undefined, 0).measureMs)).length > 0) call.abort();
 }
 
 async function probe({ ports, facts }: StepInput): Promise<Step> {
