@@ -41,10 +41,10 @@ export function startHousekeeping(parts: HousekeepingParts, limits: Housekeeping
 async function keepHouse(parts: HousekeepingParts, limits: HousekeepingLimits): Promise<void> {
   const { log, records, blobs, distribution, clock, events } = parts;
   const expired = expiredOrders(log, clock.nowMs());
-  if (expired.length > 0) log.write(expired);
-  deleteOrphanedReleases(log);
+  if (expired.length > 0) await log.write(expired);
+  await deleteOrphanedReleases(log);
   distribution.advance();
-  log.compact(Math.max(log.compactedRevision(), log.revision() - limits.logRevisionsKept));
+  await log.compact(Math.max(log.compactedRevision(), log.revision() - limits.logRevisionsKept));
   records.prune(clock.nowMs() - RECORD_RETENTION_MS);
   const uploadedBeforeMs = clock.nowMs() - limits.blobGraceSeconds * 1000;
   events.collected(await blobs.collect(await neededBlobs(log, blobs), uploadedBeforeMs));

@@ -7,6 +7,8 @@ import type { Metrics } from "#platform/metrics/metrics.ts";
 export interface CertificateEvents extends AcmeKeeperEvents {
   /** One that was kept and cannot be served: it is ordered anew. */
   storedRefused(hostname: string, failure: Failure): void;
+  /** The log did not take what pools are to have: it is tried again at the next look. */
+  handOutFailed(failure: Failure): void;
 }
 
 export function createCertificateEvents(logger: Logger, metrics: Metrics): CertificateEvents {
@@ -20,6 +22,7 @@ export function createCertificateEvents(logger: Logger, metrics: Metrics): Certi
       orders.inc({ outcome: "failed" });
       logger.warn({ hostname, err: failure }, "certificate not issued, what is in force stays");
     },
+    handOutFailed: (failure) => logger.warn({ err: failure }, "certificates not written to the log yet"),
     storedRefused: (hostname, failure) => logger.warn({ hostname, err: failure }, "stored certificate refused"),
   };
 }

@@ -44,7 +44,11 @@ export class SiteCertificates implements AsyncDisposable {
   static async open(options: SiteCertificatesOptions): Promise<SiteCertificates> {
     const folder = await CertificateFolder.open(join(options.dataDir, "certificates"));
     const accountKeyPem = await folder.accountKeyPem();
-    return new SiteCertificates({ ...options, accountKeyPem }, folder, await folder.load());
+    const stored = await folder.load();
+    // Of orders that the last process did not finish.
+    for (const { metadata } of listResources(options.log, "AcmeChallenge"))
+      await remove(options.log, "AcmeChallenge", metadata.name);
+    return new SiteCertificates({ ...options, accountKeyPem }, folder, stored);
   }
 
   private constructor(
@@ -54,10 +58,8 @@ export class SiteCertificates implements AsyncDisposable {
   ) {
     this.#options = options;
     this.#folder = folder;
-    const { clock, events, log } = options;
+    const { clock, events } = options;
     for (const [hostname, pair] of stored) this.#take(hostname, pair);
-    // Of orders that the last process did not finish.
-    for (const { metadata } of listResources(log, "AcmeChallenge")) remove(log, "AcmeChallenge", metadata.name);
     this.#keeper = new AcmeKeeper({
       names: () => this.#hostnames(),
       find: (hostname) => this.#issued.get(hostname),
@@ -74,12 +76,18 @@ export class SiteCertificates implements AsyncDisposable {
   }
 
   /** Only where something has changed: a look at every site and node costs time. */
-  #look(): void {
+  async #look(): Promise<void> {
     const { log, observed } = this.#options;
     const keys = observed.list().map(({ node, status }) => `${node} ${status?.sealingKey}`);
     const now = `${log.revision()} ${this.#issued.size} ${keys.join()}`;
     if (now === this.#lookedAt) return;
-    this.#handOut();
+    try {
+      await this.#handOut();
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      this.#options.events.handOutFailed(error);
+      return;
+    }
     this.#lookedAt = `${log.revision()} ${this.#issued.size} ${keys.join()}`;
     void this.#keeper.lookNow();
   }
@@ -100,7 +108,7 @@ export class SiteCertificates implements AsyncDisposable {
       throw new Failure("certificate-invalid", `${hostname}: what was issued is for ${certificate.names.join(", ")}`);
     await this.#folder.save(hostname, pair);
     this.#issued.set(hostname, certificate);
-    this.#handOut();
+    await this.#handOut();
   }
 
   /** Resolves when every edge that is linked has it, or after a while: the authority may ask any of them. */
@@ -108,7 +116,7 @@ export class SiteCertificates implements AsyncDisposable {
     const { log, observed, clock } = this.#options;
     const metadata = { name: resourceName(token), labels: {} };
     const spec = { hostname, token, keyAuthorization };
-    const { revision } = writeResource(log, { kind: "AcmeChallenge", metadata, spec }, clock.nowMs());
+    const { revision } = await writeResource(log, { kind: "AcmeChallenge", metadata, spec }, clock.nowMs());
     const untilMs = clock.monotonicMs() + CHALLENGE_MS_MAX;
     const isEverywhere = () =>
       observed
@@ -127,7 +135,7 @@ export class SiteCertificates implements AsyncDisposable {
   }
 
   /** Brings what pools have in line with sites, certificates, edges and their keys. */
-  #handOut(): void {
+  async #handOut(): Promise<void> {
     const { log, clock } = this.#options;
     const hostnames = this.#hostnames();
     const wanted = new Set<string>();
@@ -140,12 +148,12 @@ export class SiteCertificates implements AsyncDisposable {
         const before = findResource(log, "SiteCertificate", name)?.spec;
         const spec = sealedSpec({ pool, hostname }, certificate, { before, edges });
         if (spec !== undefined)
-          writeResource(log, { kind: "SiteCertificate", metadata: { name, labels: {} }, spec }, clock.nowMs());
+          await writeResource(log, { kind: "SiteCertificate", metadata: { name, labels: {} }, spec }, clock.nowMs());
       }
     }
     for (const { metadata } of listResources(log, "SiteCertificate"))
       if (!wanted.has(metadata.name) && this.#isDropped(metadata.name, hostnames))
-        remove(log, "SiteCertificate", metadata.name);
+        await remove(log, "SiteCertificate", metadata.name);
   }
 
   /** One whose certificate is not here, as after a restore, stays until there is another for its name. */
@@ -196,8 +204,8 @@ function sealedSpec(
   return { ...place, certificatePem, keys: [...kept, ...sealed] };
 }
 
-function remove(log: ResourceLog, kind: Kind, name: string): void {
-  if (log.find(kind, name) !== undefined) log.write([{ kind, name, render: () => undefined }]);
+async function remove(log: ResourceLog, kind: Kind, name: string): Promise<void> {
+  if (log.find(kind, name) !== undefined) await log.write([{ kind, name, render: () => undefined }]);
 }
 
 /** Tokens and host names have characters that names of resources have not. */

@@ -60,7 +60,7 @@ async function enrol(parts: EnrolmentParts, request: EnrolRequest) {
   parts.joinTokens.redeem(request.joinToken, name);
   const current = findResource(parts.log, "Node", name)?.spec;
   const spec = { role, pool, cordoned: current?.cordoned ?? false, draining: current?.draining ?? false };
-  writeResource(parts.log, { kind: "Node", metadata: { name, labels }, spec }, parts.clock.nowMs());
+  await writeResource(parts.log, { kind: "Node", metadata: { name, labels }, spec }, parts.clock.nowMs());
   parts.events.enrolled(identity);
   return answer;
 }

@@ -79,12 +79,12 @@ t.test("a malformed request costs nothing, the next one enrols the node with its
 
 t.test("nobody joins a pool that was deleted, and the token stays good for when it is there again", async (t) => {
   const { log, enrol, makePool } = await openService(t);
-  deletePool(log, "near");
+  await deletePool(log, "near");
   const request = await createCertificateRequest(generateSigningKey());
   await t.rejects(enrol(request), { code: "not-found", message: /NodePool near does not exist: apply it/ });
   makePool();
   t.match(await enrol(request), { pool: "near" });
-  t.throws(() => deletePool(log, "near"), { code: "resource-conflict", message: /has the nodes near-1: delete each/ });
+  await t.rejects(deletePool(log, "near"), { code: "resource-conflict", message: /has the nodes near-1: delete each/ });
 });
 
 t.test(

@@ -12,20 +12,20 @@ t.test("what an edge says is written once, taken back with it, and not more ofte
   const spec = { role: "edge" as const, pool: "near", cordoned: true, draining: false };
   writeResource(log, { kind: "Node", metadata: { name: "near-1", labels: { rack: "a" } }, spec }, 1);
   const near1 = { name: "near-1" };
-  t.equal(addresses.note(near1, "10.0.0.1:7423"), true);
+  t.equal(await addresses.note(near1, "10.0.0.1:7423"), true);
   t.match(findResource(log, "Node", "near-1"), {
     metadata: { labels: { rack: "a" } },
     spec: { ...spec, peerAddress: "10.0.0.1:7423" },
   });
   const { revision } = log.list();
-  t.equal(addresses.note(near1, "10.0.0.1:7423"), true);
-  t.equal(addresses.note(near1, "10.0.0.2:7423"), false, "too soon");
+  t.equal(await addresses.note(near1, "10.0.0.1:7423"), true);
+  t.equal(await addresses.note(near1, "10.0.0.2:7423"), false, "too soon");
   t.equal(log.revision(), revision);
   await clock.advance(PEER_ADDRESS_MS_MIN);
-  t.equal(addresses.note(near1, undefined), true);
+  t.equal(await addresses.note(near1, undefined), true);
   t.same(findResource(log, "Node", "near-1")?.spec, spec);
-  t.equal(addresses.note({ name: "gone" }, "10.0.0.1:7423"), true, "a node that was deleted is not made again");
-  t.throws(() => addresses.note(near1, "nowhere"), { code: "argument-invalid" });
+  t.equal(await addresses.note({ name: "gone" }, "10.0.0.1:7423"), true, "a node that was deleted is not made again");
+  await t.rejects(addresses.note(near1, "nowhere"), { code: "argument-invalid" });
 });
 
 t.test("an operator who cordons a node leaves its address as it is", async (t) => {
@@ -37,7 +37,7 @@ t.test("an operator who cordons a node leaves its address as it is", async (t) =
     spec: { role: "edge", pool: "near", cordoned: true, ...more },
   });
   for (const more of [{}, { peerAddress: "10.0.0.9:1" }]) {
-    applyDocuments(log, [given(more)], { dryRun: false, nowMs: 2 });
+    await applyDocuments(log, [given(more)], { dryRun: false, nowMs: 2 });
     t.same(findResource(log, "Node", "near-1")?.spec, { ...spec, cordoned: true });
   }
 });

@@ -1,5 +1,6 @@
 /** Where edges listen to one another: what an edge says in its status, written into its Node, for its pool's set has it. */
 
+import { isFailure } from "#domain/failure.ts";
 import { parseAddress } from "#platform/address.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { PeerIdentity } from "#platform/identity/peer.ts";
@@ -20,8 +21,8 @@ export class PeerAddresses {
     this.#clock = clock;
   }
 
-  /** False where it is too soon: say it again later. Throws `argument-invalid` for what is no address. */
-  note({ name }: Pick<PeerIdentity, "name">, peerAddress: string | undefined): boolean {
+  /** False where it is too soon, or the log does not answer: say it again later. Throws `argument-invalid` for what is no address. */
+  async note({ name }: Pick<PeerIdentity, "name">, peerAddress: string | undefined): Promise<boolean> {
     if (peerAddress !== undefined) parseAddress(peerAddress);
     const node = findResource(this.#log, "Node", name);
     if (node === undefined || node.spec.peerAddress === peerAddress) return true;
@@ -30,7 +31,12 @@ export class PeerAddresses {
     this.#writtenAtMs.set(name, nowMs);
     const { peerAddress: _, ...others } = node.spec;
     const spec = { ...others, ...(peerAddress === undefined ? {} : { peerAddress }) };
-    writeResource(this.#log, { kind: "Node", metadata: { name, labels: node.metadata.labels }, spec }, nowMs);
+    try {
+      await writeResource(this.#log, { kind: "Node", metadata: { name, labels: node.metadata.labels }, spec }, nowMs);
+    } catch (error) {
+      if (isFailure(error, "unavailable") || isFailure(error, "resource-conflict")) return false;
+      throw error;
+    }
     return true;
   }
 }

@@ -14,7 +14,7 @@ export function checkPoolToJoin(log: ResourceLog, { role, pool }: { role: NodeRo
 }
 
 /** With what is said of its end. Throws `not-found`, or `resource-conflict` where it has nodes. */
-export function deletePool(log: ResourceLog, name: string, said: readonly Write[] = []): void {
+export async function deletePool(log: ResourceLog, name: string, said: readonly Write[] = []): Promise<void> {
   const { metadata } = getResource(log, "NodePool", name);
   const nodes = listResources(log, "Node").filter(({ spec }) => spec.role !== "scheduler" && spec.pool === name);
   if (nodes.length > 0) {
@@ -27,5 +27,5 @@ export function deletePool(log: ResourceLog, name: string, said: readonly Write[
     );
   }
   const { resourceVersion: expectedRevision } = metadata;
-  log.write([{ kind: "NodePool", name, expectedRevision, render: () => undefined }, ...said]);
+  await log.write([{ kind: "NodePool", name, expectedRevision, render: () => undefined }, ...said]);
 }

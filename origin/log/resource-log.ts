@@ -37,6 +37,10 @@ export type WatchEvent =
   /** Everything up to this revision has been given. */
   | { readonly kind: "bookmark"; readonly revision: number };
 
+/** At once where the log is in this process, later where it is elsewhere. */
+export type Awaitable<T> = T | Promise<T>;
+
+/** Reads are of this process's own copy, and wait for nothing. */
 export interface ResourceLog extends Disposable {
   /** Grows when the log is restored from a backup, so that revisions of two histories are never taken for each other. */
   readonly epoch: number;
@@ -49,8 +53,12 @@ export interface ResourceLog extends Disposable {
   findAt(kind: Kind, name: string, revision: number): LogRow | undefined;
   /** At the newest revision, or as it was `at` one. Throws `revision-compacted` or `argument-invalid`. */
   list(options?: { readonly kind?: Kind; readonly at?: number }): LogList;
-  /** All or none with what is kept, in order, each a revision of its own. Throws `resource-conflict`; deleting what is not there is `not-found`. */
-  write(writes: readonly Write[], keep?: Kept): readonly LogRow[];
+  /**
+   * All or none with what is kept, in order, each a revision of its own; durable, and seen by reads here, once given.
+   * Throws `resource-conflict`; deleting what is not there is `not-found`; `unavailable` where the log is elsewhere and
+   * did not answer: then it may have been written or not.
+   */
+  write(writes: readonly Write[], keep?: Kept): Awaitable<readonly LogRow[]>;
   /** What was last kept with a write, also after compaction; 0 where nothing was. */
   kept(name: string): number;
   /** At most `rowsMax` changes after a revision, in order. Throws `revision-compacted` or `argument-invalid`. */
@@ -61,5 +69,11 @@ export interface ResourceLog extends Disposable {
    */
   watch(from: number, signal: AbortSignal): AsyncIterable<WatchEvent>;
   /** Forgets what was superseded at or before `revision`. */
+  compact(revision: number): Awaitable<void>;
+}
+
+/** A log that writes at once. */
+export interface LocalLog extends ResourceLog {
+  write(writes: readonly Write[], keep?: Kept): readonly LogRow[];
   compact(revision: number): void;
 }

@@ -4,7 +4,7 @@ import { parseStoredResource, type ResourceInput } from "#contracts/operator-api
 import { Failure } from "#domain/failure.ts";
 import type { Labels } from "#domain/placement/labels.ts";
 import { type AnyResource, API_VERSION, type Kind, type Resource } from "#domain/resource.ts";
-import type { LogRow, ResourceLog, Write } from "./resource-log.ts";
+import type { Awaitable, LocalLog, LogRow, ResourceLog, Write } from "./resource-log.ts";
 
 export type WriteAction = "created" | "changed" | "unchanged";
 
@@ -56,9 +56,16 @@ function checkExpected(written: Written, currentVersion: number): void {
 }
 
 /** Writes one resource; gives the row that holds it now. */
-export function writeResource(log: ResourceLog, written: Written, nowMs: number): LogRow {
+export function writeResource(log: LocalLog, written: Written, nowMs: number): LogRow;
+export function writeResource(log: ResourceLog, written: Written, nowMs: number): Awaitable<LogRow>;
+export function writeResource(log: ResourceLog, written: Written, nowMs: number): Awaitable<LogRow> {
   const { write } = planWrite(log, written, nowMs);
-  const row = write === undefined ? log.find(written.kind, written.metadata.name) : log.write([write])[0];
+  if (write === undefined) return firstOf(written, [log.find(written.kind, written.metadata.name)]);
+  const rows = log.write([write]);
+  return rows instanceof Promise ? rows.then((later) => firstOf(written, later)) : firstOf(written, rows);
+}
+
+function firstOf(written: Written, [row]: readonly (LogRow | undefined)[]): LogRow {
   if (row === undefined) throw new Failure("not-found", `${written.kind} ${written.metadata.name} does not exist`);
   return row;
 }

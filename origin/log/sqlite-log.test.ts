@@ -1,8 +1,8 @@
-/** The contract of every adapter of the log, run against SQLite. */
-import fc from "fast-check";
-import t, { type Test } from "tap";
+/** The contract of the log, run against SQLite, and what SQLite alone has. */
+import t from "tap";
+import { logContract } from "#test/contract/log-contract.ts";
 import { testFolder } from "#test/test-folder.ts";
-import type { LogRow, ResourceLog, WatchEvent } from "./resource-log.ts";
+
 import { getResource, planWrite, writeResource } from "./resources.ts";
 import { openSqliteLog } from "./sqlite-log.ts";
 
@@ -17,134 +17,6 @@ const put = (name: string, value: string, expectedRevision?: number) => ({
   ...(expectedRevision === undefined ? {} : { expectedRevision }),
   render: (revision: number) => JSON.stringify({ value, revision }),
 });
-const drop = (name: string) => ({ kind: "Site" as const, name, render: () => undefined });
-
-function logContract(suite: string, open: () => ResourceLog): void {
-  const withLog = (sentence: string, run: (t: Test, log: ResourceLog) => void | Promise<void>) =>
-    t.test(`${suite}: ${sentence}`, async (t) => {
-      using log = open();
-      await run(t, log);
-    });
-
-  withLog("revisions are global, grow by one and are never used twice", (t, log) => {
-    log.write([put("a", "1"), put("b", "1")]);
-    log.write([drop("b")]);
-    t.equal(log.revision(), 3);
-    log.compact(3);
-    t.equal(log.write([put("c", "1")])[0]?.revision, 4);
-  });
-
-  withLog("a write against another version is refused and none of its batch is kept", (t, log) => {
-    log.write([put("a", "1", 0)]);
-    t.throws(() => log.write([put("b", "1"), put("a", "2", 0)]), { code: "resource-conflict" });
-    t.equal(log.revision(), 1);
-    t.throws(() => log.write([drop("b")]), { code: "not-found" });
-    t.equal(log.write([put("a", "2", 1)])[0]?.revision, 2);
-  });
-
-  withLog("a list at a revision is what was there then", (t, log) => {
-    log.write([put("a", "1"), put("b", "1"), put("a", "2"), drop("b")]);
-    const at = (revision: number) => log.list({ at: revision }).rows.map((row) => [row.name, row.revision]);
-    t.same(at(2), [
-      ["a", 1],
-      ["b", 2],
-    ]);
-    t.same(at(4), [["a", 3]]);
-    t.throws(() => log.list({ at: 5 }), { code: "argument-invalid" });
-  });
-
-  withLog("below the compaction floor lists and watches answer revision-compacted", async (t, log) => {
-    log.write([put("a", "1"), put("a", "2"), put("a", "3")]);
-    log.compact(2);
-    t.throws(() => log.list({ at: 1 }), { code: "revision-compacted" });
-    await t.rejects(take(log, 1, 1), { code: "revision-compacted" });
-    t.same(
-      (await take(log, 2, 1)).map((event) => event.kind === "row" && event.row.revision),
-      [3],
-    );
-  });
-
-  withLog("a watch gives what came before and after it began, once, and a bookmark", async (t, log) => {
-    log.write([put("a", "1"), put("a", "2")]);
-    const events = take(log, 1, 4);
-    await new Promise((resolve) => setImmediate(resolve));
-    log.write([put("b", "1")]);
-    t.same(
-      (await events).map((event) => (event.kind === "row" ? event.row.revision : `to ${event.revision}`)),
-      [2, "to 2", 3, "to 3"],
-    );
-  });
-
-  withLog("an aborted watch ends", async (t, log) => {
-    const stop = new AbortController();
-    const end = (async () => {
-      for await (const event of log.watch(0, stop.signal)) t.equal(event.kind, "bookmark");
-    })();
-    await new Promise((resolve) => setImmediate(resolve));
-    stop.abort();
-    await end;
-  });
-
-  keptContract(suite, open);
-  replayContract(suite, open);
-}
-
-function keptContract(suite: string, open: () => ResourceLog): void {
-  t.test(`${suite}: what is kept with a write outlives compaction, and none of a refused write is kept`, async (t) => {
-    using log = open();
-    t.equal(log.kept("count"), 0);
-    log.write([put("a", "1")], { name: "count", value: 7 });
-    t.throws(() => log.write([drop("b")], { name: "count", value: 8 }), { code: "not-found" });
-    log.compact(1);
-    t.equal(log.kept("count"), 7);
-    log.write([put("a", "2")], { name: "count", value: 9 });
-    t.equal(log.kept("count"), 9);
-    t.equal(log.kept("compacted"), 0, "a name of the log's own is another");
-  });
-}
-
-function replayContract(suite: string, open: () => ResourceLog): void {
-  t.test(`${suite}: replaying the watch from any revision kept gives the list`, async (t) => {
-    const step = fc.record({
-      name: fc.constantFrom("a", "b", "c", "d"),
-      op: fc.constantFrom("put", "drop", "compact"),
-    });
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 30 }), fc.nat(), async (steps, pick) => {
-        using log = open();
-        for (const { name, op } of steps) {
-          if (op === "put") log.write([put(name, op)]);
-          if (op === "drop" && log.find("Site", name) !== undefined) log.write([drop(name)]);
-          if (op === "compact") log.compact(Math.floor((log.revision() + log.compactedRevision()) / 2));
-        }
-        const floor = log.compactedRevision();
-        const from = floor + (pick % (log.revision() - floor + 1));
-        const state = new Map(log.list({ at: from }).rows.map((row) => [row.name, row]));
-        for await (const event of log.watch(from, new AbortController().signal)) {
-          if (event.kind === "bookmark") break;
-          apply(state, event.row);
-        }
-        const replayed = [...state.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
-        t.same(replayed, log.list().rows, `from ${from} of ${JSON.stringify(steps)}`);
-      }),
-      { numRuns: 60 },
-    );
-  });
-}
-
-function apply(state: Map<string, LogRow>, row: LogRow): void {
-  if (row.deleted) state.delete(row.name);
-  else state.set(row.name, row);
-}
-
-async function take(log: ResourceLog, from: number, count: number): Promise<WatchEvent[]> {
-  const events: WatchEvent[] = [];
-  for await (const event of log.watch(from, new AbortController().signal)) {
-    events.push(event);
-    if (events.length === count) break;
-  }
-  return events;
-}
 
 logContract("sqlite", () => openSqliteLog(":memory:"));
 

@@ -3,7 +3,8 @@ import { assert } from "#domain/assert.ts";
 import { Failure } from "#domain/failure.ts";
 import { isKind, type Kind } from "#domain/resource.ts";
 import { type Database, openDatabase } from "#platform/sqlite/database.ts";
-import type { Kept, LogList, LogRow, ResourceLog, WatchEvent, Write } from "./resource-log.ts";
+import { planRows } from "./plan-rows.ts";
+import type { Kept, LocalLog, LogList, LogRow, WatchEvent, Write } from "./resource-log.ts";
 
 /** Rows a watcher reads at once: a slow one holds no more than this in memory. */
 const WATCH_PAGE_ROWS = 256;
@@ -26,13 +27,36 @@ const KEPT = "kept/";
 
 const NEWEST_AT = "SELECT kind, name, max(revision) AS revision FROM rows WHERE revision <= ? GROUP BY kind, name";
 
-export function openSqliteLog(path: string): ResourceLog {
+export function openSqliteLog(path: string): LocalLog {
   return sqliteLogOn(openDatabase(path, { migrations: SQLITE_LOG_MIGRATIONS, durability: "full" }));
 }
 
 /** The database is the log's to close. */
-export function sqliteLogOn(database: Database): ResourceLog {
+export function sqliteLogOn(database: Database): LocalLog {
   return new SqliteLog(database);
+}
+
+/** All that a log holds: what is kept, and each change that is not compacted, in order. */
+export interface LogState {
+  readonly epoch: number;
+  readonly compacted: number;
+  readonly rows: readonly LogRow[];
+  readonly kept: readonly Kept[];
+}
+
+/** A copy in memory of a log that is elsewhere, with that log's own revisions. */
+export interface LogReplica extends LocalLog {
+  /** Takes what the log appended after what is held, and wakes watchers. */
+  append(rows: readonly LogRow[], kept: readonly Kept[]): void;
+  /** Holds this instead; watchers go on where they were, or end with `revision-compacted`. */
+  replace(state: LogState): void;
+  rowAt(revision: number): LogRow | undefined;
+}
+
+export function openLogReplica(state: LogState): LogReplica {
+  const replica = new SqliteLog(openDatabase(":memory:", { migrations: SQLITE_LOG_MIGRATIONS, durability: "normal" }));
+  replica.replace(state);
+  return replica;
 }
 
 /**
@@ -52,8 +76,8 @@ export function raiseEpoch(path: string, epoch: number, revisionsSkipped: number
   return revision;
 }
 
-class SqliteLog implements ResourceLog {
-  readonly epoch: number;
+class SqliteLog implements LogReplica {
+  #epoch: number;
   readonly #database: Database;
   readonly #statements: ReturnType<typeof prepare>;
   /** Woken after each commit; every watcher reads the table itself, so none can miss a row. */
@@ -62,7 +86,11 @@ class SqliteLog implements ResourceLog {
   constructor(database: Database) {
     this.#database = database;
     this.#statements = prepare(database);
-    this.epoch = this.#fact("epoch");
+    this.#epoch = this.#fact("epoch");
+  }
+
+  get epoch(): number {
+    return this.#epoch;
   }
 
   revision(): number {
@@ -96,12 +124,34 @@ class SqliteLog implements ResourceLog {
 
   write(writes: readonly Write[], keep?: Kept): readonly LogRow[] {
     const rows = this.#database.transaction(() => {
-      const appended = writes.map((write) => this.#append(write));
-      if (keep !== undefined) this.#statements.keep.run(`${KEPT}${keep.name}`, keep.value);
-      return appended;
+      const planned = planRows(this, writes);
+      this.#insert(planned, keep === undefined ? [] : [keep]);
+      return planned;
     });
-    for (const wake of [...this.#wake]) wake();
+    this.#changed();
     return rows;
+  }
+
+  append(rows: readonly LogRow[], kept: readonly Kept[]): void {
+    this.#database.transaction(() => this.#insert(rows, kept));
+    this.#changed();
+  }
+
+  replace({ epoch, compacted, rows, kept }: LogState): void {
+    this.#database.transaction(() => {
+      this.#statements.clear.run();
+      this.#statements.setFact.run(epoch, "epoch");
+      this.#statements.setFact.run(compacted, "compacted");
+      this.#insert(rows, kept);
+      this.#statements.compact.run(compacted, compacted);
+    });
+    this.#epoch = epoch;
+    this.#changed();
+  }
+
+  rowAt(revision: number): LogRow | undefined {
+    const found = this.#statements.rowAt.get(revision);
+    return found === undefined ? undefined : rowOf(found);
   }
 
   kept(name: string): number {
@@ -109,20 +159,14 @@ class SqliteLog implements ResourceLog {
     return row === undefined ? 0 : integerOf(row, "value");
   }
 
-  #append(write: Write): LogRow {
-    const current = this.find(write.kind, write.name);
-    const currentRevision = current?.revision ?? 0;
-    if (write.expectedRevision !== undefined && write.expectedRevision !== currentRevision) {
-      throw conflict(write, currentRevision);
-    }
-    const revision = this.revision() + 1;
-    const json = write.render(revision);
-    if (json === undefined && current === undefined) {
-      throw new Failure("not-found", `${write.kind} ${write.name} does not exist`);
-    }
-    const row: LogRow = { revision, kind: write.kind, name: write.name, deleted: json === undefined, json: json ?? "" };
-    this.#statements.insert.run(revision, row.kind, row.name, row.deleted ? 1 : 0, row.json);
-    return row;
+  #insert(rows: readonly LogRow[], kept: readonly Kept[]): void {
+    const { insert, keep } = this.#statements;
+    for (const row of rows) insert.run(row.revision, row.kind, row.name, row.deleted ? 1 : 0, row.json);
+    for (const { name, value } of kept) keep.run(`${KEPT}${name}`, value);
+  }
+
+  #changed(): void {
+    for (const wake of [...this.#wake]) wake();
   }
 
   changesAfter(revision: number, rowsMax: number): readonly LogRow[] {
@@ -161,7 +205,7 @@ class SqliteLog implements ResourceLog {
       this.#statements.compact.run(revision, revision);
       this.#statements.setFact.run(revision, "compacted");
     });
-    for (const wake of [...this.#wake]) wake();
+    this.#changed();
   }
 
   [Symbol.dispose](): void {
@@ -235,21 +279,14 @@ function prepare(database: Database) {
          (SELECT max(revision) AS revision FROM rows WHERE kind = ? AND revision <= ? GROUP BY name) AS newest
        USING (revision) WHERE deleted = 0 ORDER BY rows.name`,
     ),
+    rowAt: database.prepare("SELECT * FROM rows WHERE revision = ?"),
+    clear: database.prepare("DELETE FROM rows"),
     insert: database.prepare("INSERT INTO rows (revision, kind, name, deleted, json) VALUES (?, ?, ?, ?, ?)"),
     changes: database.prepare("SELECT * FROM rows WHERE revision > ? ORDER BY revision LIMIT ?"),
     compact: database.prepare(
       `DELETE FROM rows WHERE revision <= ? AND (deleted = 1 OR revision NOT IN (SELECT revision FROM (${NEWEST_AT})))`,
     ),
   };
-}
-
-function conflict(write: Write, currentRevision: number): Failure {
-  const there = currentRevision === 0 ? "does not exist" : `is at resourceVersion ${currentRevision}`;
-  return new Failure(
-    "resource-conflict",
-    `${write.kind} ${write.name} ${there}, the write expected ${write.expectedRevision}: read it again and repeat`,
-    { detail: { resourceVersion: currentRevision } },
-  );
 }
 
 type Columns = Readonly<Record<string, unknown>>;

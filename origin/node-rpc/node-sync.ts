@@ -142,8 +142,8 @@ function take(parts: NodeSyncParts, peer: PeerIdentity, stream: Stream, { messag
       const status = fromNodeStatus(message.value);
       parts.observed.setStatus(peer.name, status);
       const { peerAddress } = status;
-      if (peerAddress !== stream.peerAddress && parts.peerAddresses.note(peer, peerAddress))
-        stream.peerAddress = peerAddress;
+      if (peerAddress !== stream.peerAddress)
+        noteAddress(parts, peer, stream, peerAddress).catch((error: unknown) => stream.link.end(error));
       return;
     }
     case "reports":
@@ -157,4 +157,13 @@ function take(parts: NodeSyncParts, peer: PeerIdentity, stream: Stream, { messag
     case undefined:
       return;
   }
+}
+
+async function noteAddress(
+  parts: NodeSyncParts,
+  peer: PeerIdentity,
+  stream: Stream,
+  peerAddress: string | undefined,
+): Promise<void> {
+  if (await parts.peerAddresses.note(peer, peerAddress)) stream.peerAddress = peerAddress;
 }

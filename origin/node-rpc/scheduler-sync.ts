@@ -116,7 +116,9 @@ function take(parts: SchedulerSyncParts, stream: Stream, { message }: SchedulerM
       return;
     }
     case "decision":
-      link.push({ message: { case: "decisionResult", value: toDecisionResult(decide(parts, stream, message.value)) } });
+      decide(parts, stream, message.value)
+        .then((result) => link.push({ message: { case: "decisionResult", value: toDecisionResult(result) } }))
+        .catch((error: unknown) => link.end(error));
       return;
     case "nodeStates":
       for (const { node, state, sinceMs } of fromNodeStates(message.value))
@@ -156,7 +158,11 @@ function observedMessage({ node, pool, linkUp, linkSinceMs, status }: ObservedNo
   return toObserved({ node, pool, linkUp, linkSinceMs: Math.floor(linkSinceMs), status });
 }
 
-function decide(parts: SchedulerSyncParts, { link, lease }: Stream, message: DecisionMessage): DecisionResult {
+async function decide(
+  parts: SchedulerSyncParts,
+  { link, lease }: Stream,
+  message: DecisionMessage,
+): Promise<DecisionResult> {
   const request = fromUint64(message.request, "request");
   try {
     if (!lease.isHeldBy(link))
@@ -171,7 +177,7 @@ function decide(parts: SchedulerSyncParts, { link, lease }: Stream, message: Dec
       throw new Failure("permission-denied", `kind ${input.kind} is not written by schedulers`);
     }
     const written = { ...input, metadata: { ...input.metadata, resourceVersion } };
-    const row = writeResource(parts.log, written, parts.clock.nowMs());
+    const row = await writeResource(parts.log, written, parts.clock.nowMs());
     return { request, accepted: true, resourceVersion: row.revision, code: "", message: "" };
   } catch (error) {
     if (!isFailure(error)) throw error;

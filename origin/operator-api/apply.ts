@@ -13,11 +13,11 @@ import { hostnameFaults, type NamedSite } from "./hostname-faults.ts";
 type DocumentFault = Fault & { readonly document: number };
 
 /** Throws `resource-invalid` with `faults`, or `resource-conflict`. */
-export function applyDocuments(
+export async function applyDocuments(
   log: ResourceLog,
   documents: readonly unknown[],
   options: { readonly dryRun: boolean; readonly nowMs: number },
-): ApplyResult {
+): Promise<ApplyResult> {
   const inputs = parseDocuments(log, documents, options.nowMs);
   const plans = inputs.map((input) => ({
     input,
@@ -25,7 +25,7 @@ export function applyDocuments(
     plan: planWrite(log, input, options.nowMs),
   }));
   const writes = plans.flatMap(({ plan }) => plan.write ?? []);
-  const rows = options.dryRun || writes.length === 0 ? [] : log.write(writes);
+  const rows = options.dryRun || writes.length === 0 ? [] : await log.write(writes);
   const versions = new Map(rows.map((row) => [`${row.kind}/${row.name}`, row.revision]));
   return {
     revision: log.revision(),

@@ -114,7 +114,7 @@ function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
     async (request) => {
       await authorise(parts, request.headers.authorization, "apply");
       const { dryRun } = request.query;
-      return applyDocuments(log, request.body.documents, { dryRun, nowMs: clock.nowMs() });
+      return await applyDocuments(log, request.body.documents, { dryRun, nowMs: clock.nowMs() });
     },
   );
   const listed = { summary: "all of a kind, with what is observed", response: { 200: resourceListSchema } };
@@ -149,9 +149,9 @@ function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
     }
     const { name } = request.params;
     const said = tombstoneWrites(log, kind, name, clock.nowMs());
-    if (kind === "Site") deleteSite(log, name, said);
-    else if (kind === "NodePool") deletePool(log, name, said);
-    else log.write([{ kind, name, render: () => undefined }, ...said]);
+    if (kind === "Site") await deleteSite(log, name, said);
+    else if (kind === "NodePool") await deletePool(log, name, said);
+    else await log.write([{ kind, name, render: () => undefined }, ...said]);
     if (kind === "Node") observed.forget(name);
     return { revision: log.revision() };
   });

@@ -103,16 +103,16 @@ t.test("a deleted site takes its releases along, and one made again goes on coun
     await upload(text);
     await release(text);
   }
-  deleteSite(log, "shop");
-  t.throws(() => deleteSite(log, "shop"), { code: "not-found" });
+  await deleteSite(log, "shop");
+  await t.rejects(deleteSite(log, "shop"), { code: "not-found" });
   t.same(log.list().rows, []);
   t.same(await neededBlobs(log, blobs), new Set());
   log.compact(log.revision());
   makeSite();
   t.match(await release("one"), { generation: 4 });
-  deleteSite(log, "shop");
+  await deleteSite(log, "shop");
   makeSite();
-  deleteSite(log, "shop");
+  await deleteSite(log, "shop");
   makeSite();
   t.match(await release("one"), { generation: 5 });
 });
@@ -121,10 +121,10 @@ t.test("releases that a site of 0.1.0 left are deleted, those of a site that is 
   const { log, upload, release, makeSite } = await openParts(t);
   await upload("one");
   await release("one");
-  deleteOrphanedReleases(log);
+  await deleteOrphanedReleases(log);
   t.equal(listResources(log, "Release").length, 1);
   log.write([{ kind: "Site", name: "shop", render: () => undefined }]);
-  deleteOrphanedReleases(log);
+  await deleteOrphanedReleases(log);
   t.same(log.list().rows, []);
   makeSite();
   t.match(await release("one"), { generation: 2 });

@@ -99,14 +99,18 @@ async function makeRelease(parts: PublishingParts, release: NewRelease): Promise
     activateAtMs: release.activateAtMs,
     ...(release.contentOf === undefined ? {} : { contentOf: release.contentOf }),
   };
-  const revision = writeRelease(parts, spec, earlier);
+  const revision = await writeRelease(parts, spec, earlier);
   const sizes = Object.values(release.files).map((file) => file.sizeBytes);
   const bytesTotal = sizes.reduce((sum, size) => sum + size, 0);
   return { site: release.site, generation, files: sizes.length, bytes: bytesTotal, manifestDigest: digest, revision };
 }
 
 /** One transaction: the new release in, those beyond `keepReleases` out. A release made meanwhile is a conflict. */
-function writeRelease({ log, clock }: PublishingParts, spec: ReleaseSpec, earlier: readonly Resource<"Release">[]) {
+async function writeRelease(
+  { log, clock }: PublishingParts,
+  spec: ReleaseSpec,
+  earlier: readonly Resource<"Release">[],
+) {
   if (newestGeneration(log, spec.site) >= spec.generation) {
     throw new Failure("resource-conflict", `Site ${spec.site} got another release meanwhile: release again`);
   }
@@ -119,7 +123,7 @@ function writeRelease({ log, clock }: PublishingParts, spec: ReleaseSpec, earlie
     name: release.metadata.name,
     render: () => undefined,
   }));
-  const rows = log.write([write, ...superseded]);
+  const rows = await log.write([write, ...superseded]);
   const revision = rows.at(-1)?.revision;
   assert(revision !== undefined, "a write gives its rows");
   return revision;

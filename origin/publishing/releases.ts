@@ -21,19 +21,19 @@ export function newestGeneration(log: ResourceLog, site: string): number {
 }
 
 /** With its releases and what is said of its end, in one transaction. Throws `not-found`. */
-export function deleteSite(log: ResourceLog, site: string, said: readonly Write[] = []): void {
-  deleteReleases(log, site, [deletionOf("Site", site), ...said]);
+export async function deleteSite(log: ResourceLog, site: string, said: readonly Write[] = []): Promise<void> {
+  await deleteReleases(log, site, [deletionOf("Site", site), ...said]);
 }
 
 /** Of sites that are gone: 0.1.0 left their releases. */
-export function deleteOrphanedReleases(log: ResourceLog): void {
+export async function deleteOrphanedReleases(log: ResourceLog): Promise<void> {
   const sites = new Set(listResources(log, "Release").map(({ spec }) => spec.site));
-  for (const site of sites) if (log.find("Site", site) === undefined) deleteReleases(log, site, []);
+  for (const site of sites) if (log.find("Site", site) === undefined) await deleteReleases(log, site, []);
 }
 
-function deleteReleases(log: ResourceLog, site: string, first: readonly Write[]): void {
+async function deleteReleases(log: ResourceLog, site: string, first: readonly Write[]): Promise<void> {
   const releases = releasesOf(log, site).map(({ metadata }) => deletionOf("Release", metadata.name));
-  log.write([...first, ...releases], { name: generationOf(site), value: newestGeneration(log, site) });
+  await log.write([...first, ...releases], { name: generationOf(site), value: newestGeneration(log, site) });
 }
 
 function generationOf(site: string): string {

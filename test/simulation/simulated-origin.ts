@@ -3,7 +3,7 @@ import { EPOCH_CONTEXT, epochBytes } from "#domain/desired-state.ts";
 import { Failure } from "#domain/failure.ts";
 import { Members } from "#origin/enrolment/members.ts";
 import { PeerAddresses } from "#origin/enrolment/peer-addresses.ts";
-import type { ResourceLog } from "#origin/log/resource-log.ts";
+import type { LocalLog } from "#origin/log/resource-log.ts";
 import { SQLITE_LOG_MIGRATIONS, sqliteLogOn } from "#origin/log/sqlite-log.ts";
 import { Distribution } from "#origin/node-rpc/distribution.ts";
 import { type NodeLinkEvents, serveNodes } from "#origin/node-rpc/node-sync.ts";
@@ -26,7 +26,7 @@ const RECORDS_FILE = "records";
 
 /** What a planted bug replaces. */
 export interface OriginPlants {
-  readonly log?: (log: ResourceLog) => ResourceLog;
+  readonly log?: (log: LocalLog) => LocalLog;
   readonly records?: (records: Records) => Records;
   readonly monotonicMs?: ClockFaults["monotonicMs"];
   /** Nobody hears of what is written later. */
@@ -42,7 +42,7 @@ export interface OriginOptions {
 }
 
 interface Running extends Listener {
-  readonly log: ResourceLog;
+  readonly log: LocalLog;
   readonly observed: ObservedNodes;
   readonly distribution: Distribution;
   readonly stopping: AbortController;

@@ -1,5 +1,5 @@
 /** What operators and users of the simulated installation do: writes of several kinds, purges, compaction, backups, reports. */
-import type { LogRow, ResourceLog } from "#origin/log/resource-log.ts";
+import type { LocalLog, LogRow } from "#origin/log/resource-log.ts";
 import { type Written, writeResource } from "#origin/log/resources.ts";
 import { tombstoneWrites } from "#origin/log/tombstones.ts";
 import type { Random } from "#platform/random.ts";
@@ -128,7 +128,7 @@ function writeTogether(world: World, serial: number): void {
   );
 }
 
-function namedPurge(log: ResourceLog, random: Random, path: string, nowMs: number): LogRow {
+function namedPurge(log: LocalLog, random: Random, path: string, nowMs: number): LogRow {
   const spec = { site: "site", match: { kind: "paths", paths: [path] }, soft: true, atMs: nowMs } as const;
   return writeResource(log, { kind: "Purge", metadata: { name: nameFrom(random, "purge"), labels: {} }, spec }, nowMs);
 }

@@ -1,6 +1,6 @@
 /** A whole installation in one process: an origin, pools of edges, the network between them, an operator and users; by one seed. */
 import { isKind } from "#domain/resource.ts";
-import type { LogRow, ResourceLog } from "#origin/log/resource-log.ts";
+import type { LocalLog, LogRow } from "#origin/log/resource-log.ts";
 import { type Written, writeResource } from "#origin/log/resources.ts";
 import type { PeerIdentity } from "#platform/identity/peer.ts";
 import { type Random, seededRandom } from "#platform/random.ts";
@@ -101,7 +101,7 @@ export class World {
   }
 
   /** As an operator does it: what is answered is acknowledged; without an answer it may have happened or not. */
-  operate(change: (log: ResourceLog, nowMs: number) => readonly LogRow[]): void {
+  operate(change: (log: LocalLog, nowMs: number) => readonly LogRow[]): void {
     const { running } = this.origin;
     if (running === undefined || this.stale !== undefined) return;
     try {
