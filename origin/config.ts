@@ -6,6 +6,37 @@ const closed = { additionalProperties: false };
 const listen = (fallback: string, description: string) => Type.String({ minLength: 3, default: fallback, description });
 const HOUR_SECONDS = 3600;
 
+const file = (description: string) => Type.String({ minLength: 1, description });
+
+const etcdSchema = Type.Object(
+  {
+    endpoints: Type.Array(Type.String({ minLength: 8 }), {
+      minItems: 1,
+      maxItems: 9,
+      description: "http(s)://host:port of each member of one cluster",
+    }),
+    prefix: Type.String({
+      minLength: 2,
+      pattern: "^/",
+      default: "/perigee/",
+      description: "of the log's keys; every origin of one fleet has the same, and nobody else writes there",
+    }),
+    tls: Type.Optional(
+      Type.Object(
+        {
+          authorityFile: file("PEM of who signed the members' certificates"),
+          certificateFile: Type.Optional(file("PEM of the origin's own certificate, where members ask for one")),
+          keyFile: Type.Optional(file("PEM of its key")),
+        },
+        closed,
+      ),
+    ),
+  },
+  closed,
+);
+
+export type EtcdConfig = Static<typeof etcdSchema>;
+
 export const originConfigSchema = Type.Object(
   {
     dataDir: Type.String({ minLength: 1, default: "./origin-data", description: "keys, log, records and blobs" }),
@@ -18,6 +49,9 @@ export const originConfigSchema = Type.Object(
         admin: listen("127.0.0.1:7409", "/metrics, /healthz, /readyz (HTTP)"),
       },
       { ...closed, default: {} },
+    ),
+    log: Type.Optional(
+      Type.Object({ etcd: etcdSchema }, { ...closed, description: "where the log is, if not in the dataDir" }),
     ),
     acme: Type.Optional(
       Type.Object(

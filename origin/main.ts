@@ -15,7 +15,7 @@ const HELP = `origin: the control plane and the content's source of truth.
   node origin/main.ts [--config FILE] [--set path.to.key=value]...
   node origin/main.ts restore [EPOCH] [--config FILE] [--set path.to.key=value]...
 
-restore: with the origin stopped and a backup of its dataDir in place, begins a new epoch of the log, so that the fleet
+restore: with every origin stopped and a backup of the dataDir (and of etcd) in place, begins a new epoch of the log, so that the fleet
 takes it. EPOCH where nodes have been in a higher one than the backup's next.
 
 Keys: ${Object.keys(originConfigSchema.properties).join(", ")}
@@ -38,12 +38,13 @@ function configOf({ settings, ...file }: ProgramArguments): OriginConfig {
 
 async function restore(restoring: ProgramArguments): Promise<void> {
   try {
-    const { dataDir } = configOf(restoring);
+    const config = configOf(restoring);
     const tools = { clock: systemClock, random: systemRandom };
     const { epoch, revision } = await restoreOrigin(
-      dataDir,
+      config.dataDir,
       tools,
       epochText === undefined ? undefined : Number(epochText),
+      config.log?.etcd,
     );
     print(`epoch ${epoch} begins after revision ${revision}: start the origin`);
   } catch (error) {

@@ -4,9 +4,12 @@ import { join } from "node:path";
 import { Failure } from "#domain/failure.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { Random } from "#platform/random.ts";
+import type { EtcdConfig } from "./config.ts";
 import { authorityFiles } from "./keys/authorities.ts";
 import { mintEpoch } from "./keys/epoch-proof.ts";
 import { loadOriginKeys } from "./keys/origin-keys.ts";
+import { raiseEtcdEpoch } from "./log/etcd/etcd-log.ts";
+import { etcdOptions } from "./log/open-log.ts";
 import { openSqliteLog, raiseEpoch } from "./log/sqlite-log.ts";
 
 /** As many commits are never lost with what came after a backup; etcd restores by this number. */
@@ -18,31 +21,42 @@ export interface Restored {
 }
 
 /**
- * With the origin stopped. `epoch` where nodes have been in a higher one than the backup's next. Throws `config-invalid`
+ * With every origin of the log stopped. `epoch` where nodes have been in a higher one than the backup's next. Throws `config-invalid`
  * where the folder holds no origin's log and keys, or the epoch is not higher.
  */
 export async function restoreOrigin(
   dataDir: string,
   tools: { readonly clock: Clock; readonly random: Random },
   epoch?: number,
+  etcd?: EtcdConfig,
 ): Promise<Restored> {
   const path = join(dataDir, "log.sqlite");
-  for (const needed of [path, ...authorityFiles(join(dataDir, "identity"))]) {
+  const files = authorityFiles(join(dataDir, "identity"));
+  for (const needed of [...(etcd === undefined ? [path] : []), ...files]) {
     if (existsSync(needed)) continue;
     throw new Failure("config-invalid", `${needed} is not there: put the backup's files in place first`);
   }
   const { authorities } = await loadOriginKeys(dataDir, tools);
-  const next = nextEpoch(path, epoch);
+  if (etcd !== undefined) {
+    const epochOf = async (current: number): Promise<number> => {
+      const next = nextEpoch(current, epoch);
+      await mintEpoch(dataDir, authorities.issuing, next);
+      return next;
+    };
+    return await raiseEtcdEpoch({ ...(await etcdOptions(etcd)), ...tools }, epochOf, REVISIONS_SKIPPED);
+  }
+  const next = nextEpoch(epochIn(path), epoch);
   await mintEpoch(dataDir, authorities.issuing, next);
   return { epoch: next, revision: raiseEpoch(path, next, REVISIONS_SKIPPED) };
 }
 
-function nextEpoch(path: string, wanted: number | undefined): number {
+function epochIn(path: string): number {
   using log = openSqliteLog(path);
-  const next = wanted ?? log.epoch + 1;
-  if (Number.isSafeInteger(next) && next > log.epoch) return next;
-  throw new Failure(
-    "config-invalid",
-    `the epoch must be a number above ${log.epoch}, which the backup has, got ${next}`,
-  );
+  return log.epoch;
+}
+
+function nextEpoch(current: number, wanted: number | undefined): number {
+  const next = wanted ?? current + 1;
+  if (Number.isSafeInteger(next) && next > current) return next;
+  throw new Failure("config-invalid", `the epoch must be a number above ${current}, which the backup has, got ${next}`);
 }

@@ -1,4 +1,4 @@
-/** A typed gRPC client over mutual TLS: promises, async iterables, deadlines and signals. */
+/** A typed gRPC client, over mutual TLS or to a server that has none: promises, async iterables, deadlines and signals. */
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { type CallOptions, Client, type ClientDuplexStream, credentials, Metadata } from "@grpc/grpc-js";
 import { type Address, formatAddress } from "../address.ts";
@@ -13,8 +13,8 @@ export interface ClientTls {
   readonly authoritiesPem: string;
   /** Absent where the server asks for no certificate. */
   readonly own?: { readonly keyPem: string; readonly chainPem: string };
-  /** The DNS name in the server's certificate. */
-  readonly serverName: string;
+  /** The DNS name in the server's certificate; absent where that is the host that is dialled. */
+  readonly serverName?: string | undefined;
 }
 
 export interface CallLimits {
@@ -38,25 +38,35 @@ export function createGrpcClient<S extends DescService>(
   service: S,
   options: {
     readonly address: Address;
-    readonly tls: ClientTls;
+    /** Absent: nothing is encrypted. */
+    readonly tls?: ClientTls;
+    /** Sent with every call. */
+    readonly metadata?: Readonly<Record<string, string>>;
+    /** The longest answer taken. */
+    readonly messageBytesMax?: number;
+    /** A server may refuse pings that come more often than it likes. */
+    readonly keepaliveMs?: number;
     /** Every call is ended by what it carries when the server is silent. */
     readonly pingsItself?: boolean;
   },
 ): GrpcClient<S> {
+  const { serverName } = options.tls ?? {};
   const client = new Client(formatAddress(options.address), credentialsOf(options.tls), {
-    "grpc.ssl_target_name_override": options.tls.serverName,
-    "grpc.default_authority": options.tls.serverName,
-    "grpc.max_receive_message_length": MESSAGE_BYTES_MAX,
+    ...(serverName === undefined
+      ? {}
+      : { "grpc.ssl_target_name_override": serverName, "grpc.default_authority": serverName }),
+    "grpc.max_receive_message_length": options.messageBytesMax ?? MESSAGE_BYTES_MAX,
     "grpc.max_send_message_length": MESSAGE_BYTES_MAX,
-    "grpc.keepalive_time_ms": options.pingsItself === true ? IDLE_KEEPALIVE_MS : KEEPALIVE_MS,
+    "grpc.keepalive_time_ms": options.keepaliveMs ?? (options.pingsItself === true ? IDLE_KEEPALIVE_MS : KEEPALIVE_MS),
     "grpc-node.flow_control_window": RECEIVE_WINDOW_BYTES_MAX,
     "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
     "grpc.use_local_subchannel_pool": 1,
     "grpc.enable_channelz": 0,
     "grpc.enable_http_proxy": 0,
   });
+  const call = { client, metadata: options.metadata ?? {} };
   const methods = Object.fromEntries(
-    service.methods.map((method) => [method.localName, methodOf(client, service, method)]),
+    service.methods.map((method) => [method.localName, methodOf(call, service, method)]),
   );
   const surface: unknown = Object.assign(methods, { [Symbol.dispose]: () => client.close() });
   return assertClient<S>(surface);
@@ -67,7 +77,9 @@ function assertClient<S extends DescService>(surface: unknown): GrpcClient<S> {
   return surface as GrpcClient<S>;
 }
 
-function credentialsOf({ authoritiesPem, own }: ClientTls) {
+function credentialsOf(tls: ClientTls | undefined) {
+  if (tls === undefined) return credentials.createInsecure();
+  const { authoritiesPem, own } = tls;
   const authorities = Buffer.from(authoritiesPem);
   if (own === undefined) return credentials.createSsl(authorities);
   return credentials.createSsl(authorities, Buffer.from(own.keyPem), Buffer.from(own.chainPem));
@@ -75,12 +87,19 @@ function credentialsOf({ authoritiesPem, own }: ClientTls) {
 
 type RawStream = ClientDuplexStream<object, object>;
 
-function methodOf(client: Client, service: DescService, method: DescMethod) {
+interface Calling {
+  readonly client: Client;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+function methodOf({ client, metadata: fields }: Calling, service: DescService, method: DescMethod) {
   const { path, requestSerialize, responseDeserialize } = methodDefinitionOf(service, method);
   const what = path.slice(1);
   const open = (limits: CallLimits, start: (metadata: Metadata, options: CallOptions) => RawStream) => {
     limits.signal.throwIfAborted();
-    const stream = start(new Metadata(), {});
+    const metadata = new Metadata();
+    for (const [name, value] of Object.entries(fields)) metadata.set(name, value);
+    const stream = start(metadata, {});
     const onAbort = () => stream.cancel();
     limits.signal.addEventListener("abort", onAbort, { once: true });
     stream.once("close", () => limits.signal.removeEventListener("abort", onAbort));

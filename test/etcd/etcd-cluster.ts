@@ -1,0 +1,98 @@
+/** Real members of etcd on loopback, each a process that a test may kill and start again on its folder. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { freePort } from "../tls/pebble.ts";
+
+const READY_MS_MAX = 30_000;
+
+/** Why there is none here; `undefined`: there is. */
+export function etcdIsMissing(): string | undefined {
+  const { error, status } = spawnSync("etcd", ["--version"]);
+  return error === undefined && status === 0 ? undefined : "etcd is not installed (Debian: etcd-server)";
+}
+
+interface Place {
+  readonly name: string;
+  readonly clientPort: number;
+  readonly peerPort: number;
+}
+
+export class EtcdCluster implements AsyncDisposable {
+  readonly #folder: string;
+  readonly #places: readonly Place[];
+  readonly #running = new Map<number, ChildProcess>();
+
+  /** Of as many members, empty. */
+  static async start(folder: string, members: number): Promise<EtcdCluster> {
+    const places: Place[] = [];
+    for (let index = 0; index < members; index += 1)
+      places.push({ name: `m${index}`, clientPort: await freePort(), peerPort: await freePort() });
+    const cluster = new EtcdCluster(folder, places);
+    for (const index of places.keys()) cluster.startMember(index);
+    await cluster.ready();
+    return cluster;
+  }
+
+  private constructor(folder: string, places: readonly Place[]) {
+    this.#folder = folder;
+    this.#places = places;
+  }
+
+  get endpoints(): readonly string[] {
+    return this.#places.map(({ clientPort }) => `http://127.0.0.1:${clientPort}`);
+  }
+
+  startMember(index: number): void {
+    const place = this.#places[index];
+    if (place === undefined || this.#running.has(index)) return;
+    const [client, peer] = [`http://127.0.0.1:${place.clientPort}`, `http://127.0.0.1:${place.peerPort}`];
+    const cluster = this.#places.map(({ name, peerPort }) => `${name}=http://127.0.0.1:${peerPort}`).join();
+    const child = spawn(
+      "etcd",
+      [
+        ...["--name", place.name, "--data-dir", join(this.#folder, place.name)],
+        ...["--listen-client-urls", client, "--advertise-client-urls", client],
+        ...["--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer],
+        ...["--initial-cluster", cluster, "--initial-cluster-state", "new", "--log-level", "error"],
+      ],
+      { stdio: "ignore" },
+    );
+    this.#running.set(index, child);
+  }
+
+  /** As the power going: nothing is flushed. */
+  async killMember(index: number): Promise<void> {
+    const child = this.#running.get(index);
+    if (child === undefined) return;
+    this.#running.delete(index);
+    const ended = once(child, "exit");
+    child.kill("SIGKILL");
+    await ended;
+  }
+
+  /** Resolves when every member that runs says that it is healthy. */
+  async ready(): Promise<void> {
+    const signal = AbortSignal.timeout(READY_MS_MAX);
+    for (const index of this.#running.keys()) {
+      while (!(await isHealthy(this.endpoints[index] ?? "", signal))) {
+        if (this.#running.get(index)?.exitCode !== null) throw new Error(`etcd ${index} has ended`);
+        signal.throwIfAborted();
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const index of [...this.#running.keys()]) await this.killMember(index);
+  }
+}
+
+async function isHealthy(endpoint: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    const response = await fetch(`${endpoint}/health`, { signal });
+    return (await response.text()).includes('"true"');
+  } catch {
+    return false;
+  }
+}
