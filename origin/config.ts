@@ -37,6 +37,26 @@ const etcdSchema = Type.Object(
 
 export type EtcdConfig = Static<typeof etcdSchema>;
 
+const s3Schema = Type.Object(
+  {
+    endpoint: Type.String({
+      minLength: 8,
+      description: "http(s)://host[:port] of the store; the bucket is in the path",
+    }),
+    region: Type.String({ minLength: 1, default: "us-east-1" }),
+    bucket: Type.String({ minLength: 3, maxLength: 63, pattern: "^[a-z0-9.-]+$", description: "it has to be there" }),
+    prefix: Type.String({
+      pattern: "^([a-z0-9.-]+/)*$",
+      default: "perigee/",
+      description: "of the keys; every origin of one fleet has the same, and nobody else writes there",
+    }),
+    accessKeyId: Type.String({ minLength: 1 }),
+    secretKeyFile: file("the secret key, one line"),
+    authorityFile: Type.Optional(file("PEM of who signed the store's certificate, where it is no public authority")),
+  },
+  closed,
+);
+
 export const originConfigSchema = Type.Object(
   {
     dataDir: Type.String({ minLength: 1, default: "./origin-data", description: "keys, log, records and blobs" }),
@@ -52,6 +72,9 @@ export const originConfigSchema = Type.Object(
     ),
     log: Type.Optional(
       Type.Object({ etcd: etcdSchema }, { ...closed, description: "where the log is, if not in the dataDir" }),
+    ),
+    blobs: Type.Optional(
+      Type.Object({ s3: s3Schema }, { ...closed, description: "where blobs are, if not in the dataDir" }),
     ),
     acme: Type.Optional(
       Type.Object(

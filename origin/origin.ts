@@ -13,7 +13,7 @@ import { pinOf } from "#platform/identity/certificates.ts";
 import type { Logger } from "#platform/logging.ts";
 import { createMetrics } from "#platform/metrics/metrics.ts";
 import type { Random } from "#platform/random.ts";
-import { openFileBlobStore } from "./blob-store/file-blob-store.ts";
+import { openBlobStore } from "./blob-store/open-blob-store.ts";
 import { createCertificateEvents } from "./certificates/events.ts";
 import type { OriginConfig } from "./config.ts";
 import { renderPage } from "./dashboard/page.ts";
@@ -102,7 +102,7 @@ async function openParts(config: OriginConfig, tools: OriginTools, stack: AsyncD
   const log = stack.use(await openLog(config, { ...tools, metrics }));
   const records = stack.use(openRecords(join(dataDir, "records.sqlite")));
   const joinTokens = stack.use(openJoinTokens(join(dataDir, "join-tokens.sqlite"), tools));
-  const blobs = await openFileBlobStore(join(dataDir, "blobs"));
+  const blobs = await openBlobStore(config, tools, stack);
   const observed = new ObservedNodes();
   const epochProof = await openEpochProof(dataDir, keys.authorities, log.epoch);
   const distribution = new Distribution(log, keys.stream, epochProof);

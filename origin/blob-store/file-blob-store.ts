@@ -119,7 +119,8 @@ class FileBlobStore implements BlobStore {
   }
 }
 
-async function writeAside(
+/** Synced, with what was written; the caller removes what fails. */
+export async function writeAside(
   path: string,
   bytes: AsyncIterable<Uint8Array>,
 ): Promise<{ digest: Digest; sizeBytes: number }> {
