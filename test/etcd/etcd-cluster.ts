@@ -3,8 +3,11 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { freePort } from "../tls/pebble.ts";
+import { ownLoopback } from "./loopback.ts";
 
 const READY_MS_MAX = 30_000;
+const CLIENT_PORT = 2379;
+const PEER_PORT = 2380;
 
 /** Why there is none here; `undefined`: there is. */
 export function etcdIsMissing(): string | undefined {
@@ -14,8 +17,40 @@ export function etcdIsMissing(): string | undefined {
 
 interface Place {
   readonly name: string;
-  readonly clientPort: number;
-  readonly peerPort: number;
+  readonly host: string;
+}
+
+/** Files; clients have to have a certificate of the same authority. */
+export interface EtcdTls {
+  readonly authority: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** One member that speaks TLS, as a process that is not there yet when this returns: who opens a log waits for it. */
+export async function startEtcdOverTls(
+  folder: string,
+  { authority, certificate, key }: EtcdTls,
+): Promise<AsyncDisposable & { readonly endpoint: string }> {
+  const port = await freePort();
+  const endpoint = `https://localhost:${port}`;
+  const child = spawn(
+    "etcd",
+    [
+      ...["--data-dir", folder, "--listen-client-urls", endpoint.replace("localhost", "127.0.0.1")],
+      ...["--advertise-client-urls", endpoint, "--listen-peer-urls", `http://${ownLoopback()}:${PEER_PORT}`],
+      ...["--cert-file", certificate, "--key-file", key, "--trusted-ca-file", authority, "--client-cert-auth"],
+    ],
+    { stdio: "ignore" },
+  );
+  return { endpoint, [Symbol.asyncDispose]: () => killed(child) };
+}
+
+async function killed(child: ChildProcess): Promise<void> {
+  const ended = once(child, "exit");
+  // As the power going: nothing is flushed.
+  child.kill("SIGKILL");
+  await ended;
 }
 
 export class EtcdCluster implements AsyncDisposable {
@@ -25,9 +60,7 @@ export class EtcdCluster implements AsyncDisposable {
 
   /** Of as many members, empty. */
   static async start(folder: string, members: number): Promise<EtcdCluster> {
-    const places: Place[] = [];
-    for (let index = 0; index < members; index += 1)
-      places.push({ name: `m${index}`, clientPort: await freePort(), peerPort: await freePort() });
+    const places = Array.from({ length: members }, (_, index) => ({ name: `m${index}`, host: ownLoopback() }));
     const cluster = new EtcdCluster(folder, places);
     for (const index of places.keys()) cluster.startMember(index);
     await cluster.ready();
@@ -40,14 +73,14 @@ export class EtcdCluster implements AsyncDisposable {
   }
 
   get endpoints(): readonly string[] {
-    return this.#places.map(({ clientPort }) => `http://127.0.0.1:${clientPort}`);
+    return this.#places.map(({ host }) => `http://${host}:${CLIENT_PORT}`);
   }
 
   startMember(index: number): void {
     const place = this.#places[index];
     if (place === undefined || this.#running.has(index)) return;
-    const [client, peer] = [`http://127.0.0.1:${place.clientPort}`, `http://127.0.0.1:${place.peerPort}`];
-    const cluster = this.#places.map(({ name, peerPort }) => `${name}=http://127.0.0.1:${peerPort}`).join();
+    const [client, peer] = [`http://${place.host}:${CLIENT_PORT}`, `http://${place.host}:${PEER_PORT}`];
+    const cluster = this.#places.map(({ name, host }) => `${name}=http://${host}:${PEER_PORT}`).join();
     const child = spawn(
       "etcd",
       [
@@ -61,14 +94,11 @@ export class EtcdCluster implements AsyncDisposable {
     this.#running.set(index, child);
   }
 
-  /** As the power going: nothing is flushed. */
   async killMember(index: number): Promise<void> {
     const child = this.#running.get(index);
     if (child === undefined) return;
     this.#running.delete(index);
-    const ended = once(child, "exit");
-    child.kill("SIGKILL");
-    await ended;
+    await killed(child);
   }
 
   /** Resolves when every member that runs says that it is healthy. */

@@ -1,11 +1,13 @@
 /** The contract of the log, run against a real etcd, and what etcd alone has: members, several origins, lost answers. */
+import { writeFileSync } from "node:fs";
 import t, { type Test } from "tap";
 import { isFailure } from "#domain/failure.ts";
 import { systemClock } from "#platform/clock.ts";
 import { systemRandom } from "#platform/random.ts";
 import { logContract } from "#test/contract/log-contract.ts";
-import { EtcdCluster, etcdIsMissing } from "#test/etcd/etcd-cluster.ts";
+import { EtcdCluster, etcdIsMissing, startEtcdOverTls } from "#test/etcd/etcd-cluster.ts";
 import { testFolder } from "#test/test-folder.ts";
+import { createTestAuthority } from "#test/tls/certificates.ts";
 import type { ResourceLog } from "../resource-log.ts";
 import { EtcdClient } from "./etcd-client.ts";
 import { type EtcdLogOptions, openEtcdLog, raiseEtcdEpoch } from "./etcd-log.ts";
@@ -125,6 +127,28 @@ else {
       const large = { ...put("a"), render: () => JSON.stringify("x".repeat(1_600_000)) };
       await t.rejects(async () => log.write([large]), { code: "argument-invalid", message: /request is too large/ });
       t.equal((await log.write([put("a")]))[0]?.revision, 1);
+    },
+  );
+
+  t.test(
+    "over TLS both sides show who they are: with another authority or no certificate there is no log",
+    async (t) => {
+      const folder = testFolder(t);
+      const nowMs = systemClock.nowMs();
+      const [authority, stranger] = [await createTestAuthority(nowMs), await createTestAuthority(nowMs)];
+      const { certificatePem, keyPem } = await authority.issue(["localhost"]);
+      const files = { authority: `${folder}/ca.pem`, certificate: `${folder}/own.pem`, key: `${folder}/own.key` };
+      writeFileSync(files.authority, authority.authorityPem);
+      writeFileSync(files.certificate, certificatePem);
+      writeFileSync(files.key, keyPem);
+      const member = await startEtcdOverTls(`${folder}/member`, files);
+      t.teardown(() => member[Symbol.asyncDispose]());
+      const own = { chainPem: certificatePem, keyPem };
+      using log = await open([member.endpoint], { tls: { authoritiesPem: authority.authorityPem, own } });
+      t.equal((await log.write([put("a")]))[0]?.revision, 1);
+      const clock = { ...systemClock, deadline: () => systemClock.deadline(1_000) };
+      for (const wrong of [{ authoritiesPem: stranger.authorityPem, own }, { authoritiesPem: authority.authorityPem }])
+        await t.rejects(open([member.endpoint], { tls: wrong, clock }), { code: "unavailable" });
     },
   );
 
