@@ -5,6 +5,7 @@ import { isFailure } from "#domain/failure.ts";
 import { systemClock } from "#platform/clock.ts";
 import { systemRandom } from "#platform/random.ts";
 import { logContract } from "#test/contract/log-contract.ts";
+import { startAnswerLoser } from "#test/etcd/answer-loser.ts";
 import { EtcdCluster, etcdIsMissing, startEtcdOverTls } from "#test/etcd/etcd-cluster.ts";
 import { testFolder } from "#test/test-folder.ts";
 import { createTestAuthority } from "#test/tls/certificates.ts";
@@ -81,6 +82,22 @@ else {
       );
     },
   );
+
+  t.test("a write whose answer is lost is acknowledged all the same, and there once", async (t) => {
+    const prefix = freshPrefix();
+    using there = await open(endpoints, { prefix });
+    const loser = await startAnswerLoser(endpoints[0] ?? "", () => reached(there, 1));
+    t.teardown(() => loser[Symbol.asyncDispose]());
+    using here = await open([loser.endpoint], { prefix });
+    t.match(await here.write([put("a")]), [{ name: "a", revision: 1 }]);
+    t.equal(loser.lost(), 1);
+    t.match(await here.write([put("b")]), [{ name: "b", revision: 2 }]);
+    await reached(there, 2);
+    t.same(
+      there.changesAfter(0, 10).map(({ name }) => name),
+      ["a", "b"],
+    );
+  });
 
   t.test("what one compacts is compacted for the other, and what is opened later holds the same", async (t) => {
     const prefix = freshPrefix();
