@@ -44,6 +44,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
     minutesMax: 60,
     what: "100,000 records upward, the edge killed 100 times",
   },
+  "soak-log": { script: ["soak:log"], minutesMax: 60, what: "a day's churn of the log on SQLite" },
   fuzz: { script: ["fuzz:lanes", "--cases", "10000000"], minutesMax: 90, what: "10 million requests, both lanes" },
   soak: {
     script: ["soak", "--minutes", "30"],
