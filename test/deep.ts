@@ -44,6 +44,11 @@ const SUITES: Readonly<Record<string, Suite>> = {
     minutesMax: 60,
     what: "100,000 records upward, the edge killed 100 times",
   },
+  "torture-log": {
+    script: ["torture:log", "--kills", "200"],
+    minutesMax: 40,
+    what: "two origins on three members of etcd, killed 200 times",
+  },
   "soak-log": { script: ["soak:log"], minutesMax: 60, what: "a day's churn of the log on SQLite" },
   fuzz: { script: ["fuzz:lanes", "--cases", "10000000"], minutesMax: 90, what: "10 million requests, both lanes" },
   soak: {
