@@ -46,10 +46,10 @@ export interface ResourceLog extends Disposable {
   readonly epoch: number;
   /** Of the last change; 0 while there is none. */
   revision(): number;
-  /** Lists at, and watches from, revisions before this one are refused. */
+  /** Lists at, and watches from, revisions before this one are refused; lists at those that are held are not. */
   compactedRevision(): number;
   find(kind: Kind, name: string): LogRow | undefined;
-  /** As it was at a revision that is not compacted; also where that was its deletion. */
+  /** As it was at a revision that is not compacted, or held; also where that was its deletion. */
   findAt(kind: Kind, name: string, revision: number): LogRow | undefined;
   /** At the newest revision, or as it was `at` one. Throws `revision-compacted` or `argument-invalid`. */
   list(options?: { readonly kind?: Kind; readonly at?: number }): LogList;
@@ -68,12 +68,15 @@ export interface ResourceLog extends Disposable {
    * Throws `revision-compacted` also later, for a reader so slow that compaction overtook it.
    */
   watch(from: number, signal: AbortSignal): AsyncIterable<WatchEvent>;
-  /** Forgets what was superseded at or before `revision`. */
-  compact(revision: number): Awaitable<void>;
+  /**
+   * Forgets what was superseded at or before `revision`, but for what was the newest at a held revision: `list` and
+   * `findAt` go on there until another compaction does not hold it. What cannot keep less forgets only what is older.
+   */
+  compact(revision: number, held?: readonly number[]): Awaitable<void>;
 }
 
 /** A log that writes at once. */
 export interface LocalLog extends ResourceLog {
   write(writes: readonly Write[], keep?: Kept): readonly LogRow[];
-  compact(revision: number): void;
+  compact(revision: number, held?: readonly number[]): void;
 }

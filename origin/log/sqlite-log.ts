@@ -20,6 +20,7 @@ export const SQLITE_LOG_MIGRATIONS = [
    CREATE INDEX rows_by_name ON rows (kind, name, revision);
    CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
    INSERT INTO facts VALUES ('epoch', 1), ('compacted', 0);`,
+  "CREATE TABLE held (revision INTEGER PRIMARY KEY) STRICT",
 ];
 
 /** Before the names of numbers that writers keep, so that none is the log's own. */
@@ -108,14 +109,14 @@ class SqliteLog implements LogReplica {
   }
 
   findAt(kind: Kind, name: string, revision: number): LogRow | undefined {
-    this.#checkRevision(revision);
+    this.#checkReadable(revision);
     const found = this.#statements.findAt.get(kind, name, revision);
     return found === undefined ? undefined : rowOf(found);
   }
 
   list(options: { readonly kind?: Kind; readonly at?: number } = {}): LogList {
     const revision = options.at ?? this.revision();
-    this.#checkRevision(revision);
+    this.#checkReadable(revision);
     const { kind } = options;
     const { list, listKind } = this.#statements;
     const found = kind === undefined ? list.all(revision) : listKind.all(kind, revision);
@@ -198,12 +199,17 @@ class SqliteLog implements LogReplica {
     }
   }
 
-  compact(revision: number): void {
+  compact(revision: number, held: readonly number[] = []): void {
     assert(revision <= this.revision(), "compaction never passes the newest revision");
     if (revision <= this.compactedRevision()) return;
+    for (const each of held) this.#checkReadable(each);
+    const { hold, letGo, compact, compactDeletions, setFact } = this.#statements;
     this.#database.transaction(() => {
-      this.#statements.compact.run(revision, revision);
-      this.#statements.setFact.run(revision, "compacted");
+      letGo.run();
+      for (const each of new Set([...held, revision])) hold.run(each);
+      compact.run(revision);
+      compactDeletions.run(revision);
+      setFact.run(revision, "compacted");
     });
     this.#changed();
   }
@@ -214,6 +220,10 @@ class SqliteLog implements LogReplica {
 
   #fact(name: "epoch" | "compacted"): number {
     return integerOf(this.#statements.fact.get(name), "value");
+  }
+
+  #checkReadable(revision: number): void {
+    if (this.#statements.isHeld.get(revision) === undefined) this.#checkRevision(revision);
   }
 
   #checkRevision(revision: number): void {
@@ -283,8 +293,18 @@ function prepare(database: Database) {
     clear: database.prepare("DELETE FROM rows"),
     insert: database.prepare("INSERT INTO rows (revision, kind, name, deleted, json) VALUES (?, ?, ?, ?, ?)"),
     changes: database.prepare("SELECT * FROM rows WHERE revision > ? ORDER BY revision LIMIT ?"),
+    isHeld: database.prepare("SELECT 1 FROM held WHERE revision = ?"),
+    hold: database.prepare("INSERT INTO held VALUES (?)"),
+    letGo: database.prepare("DELETE FROM held"),
     compact: database.prepare(
-      `DELETE FROM rows WHERE revision <= ? AND (deleted = 1 OR revision NOT IN (SELECT revision FROM (${NEWEST_AT})))`,
+      `DELETE FROM rows WHERE revision <= ? AND revision NOT IN (
+         SELECT max(rows.revision) FROM held JOIN rows ON rows.revision <= held.revision
+         GROUP BY held.revision, kind, name)`,
+    ),
+    compactDeletions: database.prepare(
+      `DELETE FROM rows WHERE deleted = 1 AND revision <= ? AND NOT EXISTS (
+         SELECT 1 FROM rows AS older
+         WHERE older.kind = rows.kind AND older.name = rows.name AND older.revision < rows.revision)`,
     ),
   };
 }

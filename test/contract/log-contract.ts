@@ -80,6 +80,7 @@ export function logContract(suite: string, open: Open): void {
   });
 
   keptContract(suite, open);
+  heldContract(suite, open);
   replayContract(suite, open);
 }
 
@@ -95,6 +96,57 @@ function keptContract(suite: string, open: Open): void {
     t.equal(log.kept("count"), 9);
     t.equal(log.kept("compacted"), 0, "a name of the log's own is another");
   });
+}
+
+function heldContract(suite: string, open: Open): void {
+  t.test(
+    `${suite}: a revision that is held is listed as it was, whatever is compacted later, and changes nothing else`,
+    async (t) => {
+      const step = fc.record({
+        name: fc.constantFrom("a", "b", "c"),
+        op: fc.constantFrom("put", "put", "drop", "compact", "hold"),
+      });
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), async (steps) => {
+          using log = await open();
+          const held = new Map<number, readonly LogRow[]>();
+          const live = new Map<string, number>();
+          for (const { name, op } of steps) {
+            if (op === "put") live.set(name, (await log.write([put(name, op)]))[0]?.revision ?? 0);
+            if (op === "drop" && live.delete(name)) await log.write([drop(name)]);
+            if (op === "hold" && held.size < 3) held.set(log.revision(), log.list().rows);
+            if (op === "compact") await log.compact(log.revision(), [...held.keys()]);
+            checkHeld(t, log, { held, live, said: `after ${JSON.stringify(steps)}` });
+          }
+          await log.write([put("a", "last")]);
+          await log.compact(log.revision());
+          for (const at of held.keys()) {
+            if (at < log.revision()) t.throws(() => log.list({ at }), { code: "revision-compacted" });
+          }
+        }),
+        { numRuns: 40 },
+      );
+    },
+  );
+}
+
+interface Expected {
+  readonly held: ReadonlyMap<number, readonly LogRow[]>;
+  readonly live: ReadonlyMap<string, number>;
+  readonly said: string;
+}
+
+function checkHeld(t: Test, log: ResourceLog, { held, live, said }: Expected): void {
+  for (const [at, rows] of held) {
+    t.same(log.list({ at }).rows, rows, said);
+    for (const row of rows) t.same(log.findAt("Site", row.name, at), row, said);
+  }
+  const now = [...live].sort(([a], [b]) => (a < b ? -1 : 1));
+  t.same(
+    log.list().rows.map((row) => [row.name, row.revision]),
+    now,
+    said,
+  );
 }
 
 function replayContract(suite: string, open: Open): void {

@@ -145,8 +145,10 @@ class EtcdLog implements ResourceLog {
     return this.#inTurn(signal, () => this.#write(writes, keep, signal));
   }
 
-  async compact(revision: number): Promise<void> {
-    assert(revision <= this.revision(), "compaction never passes the newest revision");
+  /** The log is kept from the oldest held revision on. */
+  async compact(newest: number, held: readonly number[] = []): Promise<void> {
+    assert(newest <= this.revision(), "compaction never passes the newest revision");
+    const revision = Math.min(newest, ...held);
     if (revision <= this.compactedRevision()) return;
     const signal = this.#parts.clock.deadline(SWEEP_MS_MAX);
     await this.#inTurn(signal, () => this.#raiseFloor(revision, signal));
