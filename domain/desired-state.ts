@@ -20,6 +20,13 @@ export function epochBytes(epoch: number): Uint8Array {
   return bytes;
 }
 
+/** What a bug of an edge may be brought out by and nobody waits for: it reaches one wave of pools after the other. */
+export const ROLLED_OUT_KINDS: readonly Kind[] = ["Site", "Release", "ContentPolicy", "PlacementPolicy", "RenderApp"];
+
+export function rollsOut(kind: Kind): boolean {
+  return ROLLED_OUT_KINDS.includes(kind);
+}
+
 /** How far a node's copy is, and a digest of what it holds: equal watermarks mean equal sets. */
 export interface Watermark {
   readonly epoch: number;

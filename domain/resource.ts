@@ -7,6 +7,7 @@ import type { NodeSpec } from "./fleet/node.ts";
 import type { NodePoolSpec } from "./fleet/node-pool.ts";
 import type { OriginEndpointSpec } from "./fleet/origin-endpoint.ts";
 import type { RevocationSpec } from "./fleet/revocation.ts";
+import type { RolloutPolicySpec, RolloutSpec } from "./fleet/rollout.ts";
 import type { TombstoneSpec } from "./fleet/tombstone.ts";
 import type { AssignmentSpec } from "./placement/assignment.ts";
 import type { Labels } from "./placement/labels.ts";
@@ -34,6 +35,8 @@ export interface SpecByKind {
   readonly AcmeChallenge: AcmeChallengeSpec;
   readonly Tombstone: TombstoneSpec;
   readonly OriginEndpoint: OriginEndpointSpec;
+  readonly RolloutPolicy: RolloutPolicySpec;
+  readonly Rollout: RolloutSpec;
 }
 
 export type Kind = keyof SpecByKind;
@@ -78,6 +81,8 @@ export const WRITER_BY_KIND: Readonly<Record<Kind, Writer>> = {
   AcmeChallenge: "origin",
   Tombstone: "operator",
   OriginEndpoint: "operator",
+  RolloutPolicy: "operator",
+  Rollout: "origin",
 };
 
 export const KINDS: readonly Kind[] = [
@@ -96,6 +101,8 @@ export const KINDS: readonly Kind[] = [
   "AcmeChallenge",
   "Tombstone",
   "OriginEndpoint",
+  "RolloutPolicy",
+  "Rollout",
 ];
 
 export function isKind(text: string): text is Kind {
@@ -104,7 +111,7 @@ export function isKind(text: string): text is Kind {
 
 /**
  * Whether the set distributed to a pool holds this resource; the kinds bound to one pool go to that pool only, and the
- * edges of its parent pool to it too, which asks them for content.
+ * edges of its parent pool to it too, which asks them for content. How things roll out is no node's business.
  */
 export function belongsToPool(resource: AnyResource, pool: string, parent?: string): boolean {
   switch (resource.kind) {
@@ -114,6 +121,9 @@ export function belongsToPool(resource: AnyResource, pool: string, parent?: stri
     case "SteeringTable":
     case "SiteCertificate":
       return resource.spec.pool === pool;
+    case "RolloutPolicy":
+    case "Rollout":
+      return false;
     default:
       return true;
   }

@@ -215,7 +215,7 @@ interface StateUsers {
 
 function nodeStateOf(config: EdgeConfig, parts: EdgeParts, { agents, secrets }: StateUsers): NodeState {
   const sealingKey = secrets && Buffer.from(secrets.sealingKey.publicKey).toString("base64");
-  const { clock, set, identity, folder, store, keeper } = parts;
+  const { clock, set, trial, identity, folder, store, keeper } = parts;
   return new NodeState({
     incarnation: parts.incarnation,
     softwareVersion: parts.softwareVersion,
@@ -231,6 +231,7 @@ function nodeStateOf(config: EdgeConfig, parts: EdgeParts, { agents, secrets }: 
       isUnpersisted: set.isUnpersisted,
       isEmpty: set.resources.size === 0 && set.watermark === undefined,
     }),
+    provenRevision: () => (trial.proven?.epoch === set.watermark?.epoch ? trial.proven?.revision : undefined),
     synced: () => parts.sync.now(),
     autonomySeconds: () => parts.view().autonomySeconds,
     certificateExpiresAtMs: () => identity.expiresAtMs,

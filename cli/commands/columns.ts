@@ -81,6 +81,13 @@ const COLUMNS: Readonly<Record<Kind, readonly Column[]>> = {
     at("DELIVERY", "spec", "delivery"),
     applied,
   ],
+  RolloutPolicy: [{ head: "WAVES", cell: wavesOf }],
+  Rollout: [
+    at("PHASE", "status", "phase"),
+    { head: "WAVES", cell: wavesOf },
+    { head: "HELD BACK", cell: heldBackOf },
+    at("BECAUSE", "status", "because"),
+  ],
 };
 
 export function headsOf(kind: Kind): readonly string[] {
@@ -126,6 +133,17 @@ function conditionOf(item: unknown, type: string): string {
 function shareOf(item: unknown, part: string, whole: string): string {
   const total = fieldOf(item, "status", whole);
   return total === 0 || !isThere(total) ? "" : `${textOf(fieldOf(item, "status", part))} of ${textOf(total)}`;
+}
+
+/** `near > far, rim > all others`. */
+function wavesOf(item: unknown): string {
+  const waves = arrayOf(fieldOf(item, "spec", "waves")).map((wave) => arrayOf(fieldOf(wave, "pools")).map(textOf));
+  return [...waves.filter((pools) => pools.length > 0).map((pools) => pools.join(", ")), "all others"].join(" > ");
+}
+
+function heldBackOf(item: unknown): string {
+  const counts = arrayOf(fieldOf(item, "status", "waves")).map((wave) => fieldOf(wave, "heldBack"));
+  return String(Math.max(0, ...counts.map(Number)));
 }
 
 function timeOf(value: unknown): string {

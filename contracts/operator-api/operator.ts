@@ -55,6 +55,8 @@ export const resourceParamsSchema = Type.Object(
   closed,
 );
 export const deletedSchema = Type.Object({ revision: Type.Integer() }, closed);
+/** `POST /v1/rollout/let-out`. */
+export const letOutSchema = Type.Object({ revision: Type.Integer() }, closed);
 export const resourceListSchema = Type.Object({ revision: Type.Integer(), items: Type.Array(Type.Unknown()) }, closed);
 
 /** `POST /v1/sites/{site}/missing-blobs`: which of these the origin has not. */

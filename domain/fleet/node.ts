@@ -42,6 +42,8 @@ export interface NodeStatus {
   readonly sealingKey?: string;
   readonly epoch: number;
   readonly appliedRevision: number;
+  /** Newest, of the same epoch, that has served for long enough to be gone back to; absent where none has. */
+  readonly provenRevision?: number;
   readonly storeBytesUsed: number;
   readonly storeBytesMax: number;
   readonly certificateExpiresAtMs: number;

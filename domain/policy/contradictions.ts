@@ -2,6 +2,7 @@
 
 import type { SignedUrls, SiteSpec } from "../content/site.ts";
 import type { OriginEndpointSpec } from "../fleet/origin-endpoint.ts";
+import type { RolloutPolicySpec } from "../fleet/rollout.ts";
 import { plainPath } from "../http/plain-path.ts";
 import { parseHostName } from "../ids.ts";
 import type { AnyResource } from "../resource.ts";
@@ -27,6 +28,8 @@ export function findContradictions(resource: KindAndSpec): readonly Fault[] {
       return renderAppFaults(resource.spec);
     case "OriginEndpoint":
       return originEndpointFaults(resource.spec);
+    case "RolloutPolicy":
+      return rolloutPolicyFaults(resource.spec);
     default:
       return [];
   }
@@ -158,4 +161,11 @@ function originEndpointFaults(spec: OriginEndpointSpec): Fault[] {
     const message = `spec.${listener} must have a port of 1..${PORT_MAX}, got ${JSON.stringify(address)}`;
     return [{ pointer: `/spec/${listener}`, message }];
   });
+}
+
+function rolloutPolicyFaults({ waves }: RolloutPolicySpec): Fault[] {
+  const names = waves.flatMap(({ pools }) => pools);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice === undefined) return [];
+  return [{ pointer: "/spec/waves", message: `spec.waves must name a pool once, got ${twice} twice` }];
 }

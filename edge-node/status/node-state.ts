@@ -28,6 +28,8 @@ export interface NodeFacts {
     readonly isUnpersisted: boolean;
     readonly isEmpty: boolean;
   };
+  /** Of the same epoch as the set. */
+  readonly provenRevision: () => number | undefined;
   readonly synced: () => Pick<Condition, "status" | "reason" | "message">;
   readonly autonomySeconds: () => number | undefined;
   readonly certificateExpiresAtMs: () => number;
@@ -57,6 +59,7 @@ export class NodeState implements Disposable {
     const { used, max } = storeBytes();
     const peerAddress = this.#facts.peerAddress();
     const sealingKey = this.#facts.sealingKey();
+    const provenRevision = this.#facts.provenRevision();
     return {
       incarnation,
       softwareVersion,
@@ -66,6 +69,7 @@ export class NodeState implements Disposable {
       ...(sealingKey === undefined ? {} : { sealingKey }),
       epoch: watermark?.epoch ?? 0,
       appliedRevision: watermark?.revision ?? 0,
+      ...(provenRevision === undefined ? {} : { provenRevision }),
       storeBytesUsed: used,
       storeBytesMax: max,
       certificateExpiresAtMs: this.#facts.certificateExpiresAtMs(),

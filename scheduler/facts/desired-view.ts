@@ -79,6 +79,8 @@ export function viewOf(resources: Resources): DesiredView {
       }
       case "Release":
       case "Purge":
+      case "RolloutPolicy":
+      case "Rollout":
         break;
     }
   }

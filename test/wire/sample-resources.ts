@@ -1,4 +1,5 @@
 /** A stored resource of every kind, each field of its spec filled. Pure. */
+import { ROLLOUT_NAME } from "#domain/fleet/rollout.ts";
 import { type AnyResource, API_VERSION, type Kind, type SpecByKind } from "#domain/resource.ts";
 
 const digest = "a".repeat(64);
@@ -79,10 +80,18 @@ const SPECS: { readonly [K in keyof SpecByKind]: SpecByKind[K] } = {
   AcmeChallenge: { hostname: "shop.example", token: "a_b-c", keyAuthorization: "a_b-c.d_e-f" },
   Tombstone: { kind: "Site", name: "shop", atMs: 1_790_000_000_000 },
   OriginEndpoint: { enrolment: "a.example:7402", nodeRpc: "[2001:db8::1]:7401", delivery: "a.example:7403" },
+  RolloutPolicy: { waves: [{ pools: ["near"] }] },
+  Rollout: {
+    waves: [
+      { pools: ["near"], steps: [], halted: { node: "near-1", message: "three crashes" } },
+      { pools: [], position: 5, steps: [{ position: 5, since: 7 }] },
+    ],
+  },
 };
 
 function envelope<K extends Kind>(kind: K, resourceVersion: number) {
-  const metadata = { name: `a-${kind.toLowerCase()}`, labels: { team: "a" }, generation: 2, resourceVersion };
+  const name = kind.startsWith("Rollout") ? ROLLOUT_NAME : `a-${kind.toLowerCase()}`;
+  const metadata = { name, labels: { team: "a" }, generation: 2, resourceVersion };
   return { apiVersion: API_VERSION, kind, metadata: { ...metadata, createdAtMs: 1_790_000_000_000 } } as const;
 }
 
@@ -102,4 +111,6 @@ export const SAMPLE_RESOURCES: readonly AnyResource[] = [
   { ...envelope("AcmeChallenge", 13), spec: SPECS.AcmeChallenge },
   { ...envelope("Tombstone", 14), spec: SPECS.Tombstone },
   { ...envelope("OriginEndpoint", 15), spec: SPECS.OriginEndpoint },
+  { ...envelope("RolloutPolicy", 16), spec: SPECS.RolloutPolicy },
+  { ...envelope("Rollout", 17), spec: SPECS.Rollout },
 ];

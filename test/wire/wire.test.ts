@@ -64,6 +64,8 @@ const NOT_RECORDED_YET: ReadonlySet<string> = new Set([
   "AcmeChallenge",
   "Tombstone",
   "OriginEndpoint",
+  "RolloutPolicy",
+  "Rollout",
 ]);
 
 t.test("stored resources of every kind are read", async (t) => {

@@ -2,6 +2,7 @@
 import Type, { type Static, type TSchema } from "typebox";
 import { DIGEST_PATTERN } from "#domain/content/release.ts";
 import { NODE_ROLES } from "#domain/fleet/node.ts";
+import { ROLLOUT_NAME } from "#domain/fleet/rollout.ts";
 import { EVERY_NAME, TOMBSTONE_KINDS } from "#domain/fleet/tombstone.ts";
 import { DOTTED_NAME_PATTERN, HOST_NAME_LENGTH_MAX, NAME_PATTERN } from "#domain/ids.ts";
 import { LATENCY_BUDGET_MS_MAX, LATENCY_BUDGET_MS_MIN, NO_FIT_ACTIONS } from "#domain/policy/placement-policy.ts";
@@ -33,6 +34,11 @@ export const SEALED_KEY_LENGTH_MAX = 8 * 1024;
 export const SEALED_KEYS_MAX = 1_000;
 /** RFC 8555 section 8.1 asks for 128 bits at least. */
 export const ACME_TOKEN_LENGTH_MAX = 512;
+/** Each proves for a minute or two. */
+export const WAVES_MAX = 16;
+export const WAVE_POOLS_MAX = 1_000;
+export const WAVE_STEPS_MAX = 4;
+export const HALT_MESSAGE_LENGTH_MAX = 1_000;
 /** Ten years: long enough for ever, short enough that milliseconds stay exact. */
 export const DURATION_SECONDS_MAX = 315_360_000;
 
@@ -407,6 +413,43 @@ const originEndpoint = specSchema<"OriginEndpoint">()(
   ),
 );
 
+const pools = Type.Array(name(), { maxItems: WAVE_POOLS_MAX });
+
+const rolloutPolicy = specSchema<"RolloutPolicy">()(
+  Type.Object(
+    {
+      waves: Type.Array(Type.Object({ pools: { ...pools, minItems: 1 } }, closed), {
+        minItems: 1,
+        maxItems: WAVES_MAX,
+        description: "pools that get a change first, then those that get it next; all others come last",
+      }),
+    },
+    closed,
+  ),
+);
+
+const rollout = specSchema<"Rollout">()(
+  Type.Object(
+    {
+      waves: Type.Array(
+        Type.Object(
+          {
+            pools,
+            position: Type.Optional(count),
+            steps: Type.Array(Type.Object({ position: count, since: count }, closed), { maxItems: WAVE_STEPS_MAX }),
+            halted: Type.Optional(
+              Type.Object({ node: name(), message: Type.String({ maxLength: HALT_MESSAGE_LENGTH_MAX }) }, closed),
+            ),
+          },
+          closed,
+        ),
+        { minItems: 2, maxItems: WAVES_MAX + 1 },
+      ),
+    },
+    closed,
+  ),
+);
+
 export const SPEC_SCHEMAS = {
   Site: site,
   Release: release,
@@ -423,11 +466,14 @@ export const SPEC_SCHEMAS = {
   AcmeChallenge: acmeChallenge,
   Tombstone: tombstone,
   OriginEndpoint: originEndpoint,
+  RolloutPolicy: rolloutPolicy,
+  Rollout: rollout,
 } as const satisfies Record<Kind, TSchema>;
 
 const DOTTED: ReadonlySet<Kind> = new Set(["Release", "Purge", "Revocation", "Tombstone"]);
 
-/** Names of releases, purges, revocations and tombstones have dots; all others are host labels. */
+/** Names of releases, purges, revocations and tombstones have dots; a fleet has one roll-out; all others are host labels. */
 export function namePatternOf(kind: Kind): string {
+  if (kind === "RolloutPolicy" || kind === "Rollout") return `^${ROLLOUT_NAME}$`;
   return DOTTED.has(kind) ? DOTTED_NAME_PATTERN : NAME_PATTERN;
 }

@@ -437,6 +437,13 @@ export declare type NodeStatus = Message<"perigee.v1.NodeStatus"> & {
    * @generated from field: bytes sealing_key = 14;
    */
   sealingKey: Uint8Array;
+
+  /**
+   * Newest revision, of the same epoch, that has served for long enough to be gone back to; 0 where none has.
+   *
+   * @generated from field: uint64 proven_revision = 15;
+   */
+  provenRevision: bigint;
 };
 
 /**
