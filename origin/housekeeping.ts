@@ -44,10 +44,11 @@ async function keepHouse(parts: HousekeepingParts, limits: HousekeepingLimits): 
   if (expired.length > 0) await log.write(expired);
   await deleteOrphanedReleases(log);
   distribution.advance();
-  await log.compact(Math.max(log.compactedRevision(), log.revision() - limits.logRevisionsKept));
+  const held = distribution.heldBack.positions;
+  await log.compact(Math.max(log.compactedRevision(), log.revision() - limits.logRevisionsKept), held);
   records.prune(clock.nowMs() - RECORD_RETENTION_MS);
   const uploadedBeforeMs = clock.nowMs() - limits.blobGraceSeconds * 1000;
-  events.collected(await blobs.collect(await neededBlobs(log, blobs), uploadedBeforeMs));
+  events.collected(await blobs.collect(await neededBlobs(log, blobs, held), uploadedBeforeMs));
 }
 
 /** Deletions of purges and tombstones past their retention, and of revocations whose subject has expired by itself. */

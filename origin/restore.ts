@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Failure } from "#domain/failure.ts";
+import { positionsIn, ROLLOUT_NAME } from "#domain/fleet/rollout.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { Random } from "#platform/random.ts";
 import type { EtcdConfig } from "./config.ts";
@@ -10,6 +11,7 @@ import { mintEpoch } from "./keys/epoch-proof.ts";
 import { loadOriginKeys } from "./keys/origin-keys.ts";
 import { raiseEtcdEpoch } from "./log/etcd/etcd-log.ts";
 import { etcdOptions } from "./log/open-log.ts";
+import { findResource } from "./log/resources.ts";
 import { openSqliteLog, raiseEpoch } from "./log/sqlite-log.ts";
 
 /** As many commits are never lost with what came after a backup; etcd restores by this number. */
@@ -52,6 +54,8 @@ export async function restoreOrigin(
 
 function epochIn(path: string): number {
   using log = openSqliteLog(path);
+  // What is held back from some pools is so in the next epoch too.
+  log.compact(log.revision(), positionsIn(findResource(log, "Rollout", ROLLOUT_NAME)?.spec));
   return log.epoch;
 }
 

@@ -87,8 +87,9 @@ export function getResource<K extends Kind>(log: ResourceLog, kind: K, name: str
   return resource;
 }
 
-export function listResources<K extends Kind>(log: ResourceLog, kind: K): readonly Stored<K>[] {
-  return log.list({ kind }).rows.flatMap((row) => {
+/** The newest, or as they were `at` a revision. */
+export function listResources<K extends Kind>(log: ResourceLog, kind: K, at?: number): readonly Stored<K>[] {
+  return log.list({ kind, ...(at === undefined ? {} : { at }) }).rows.flatMap((row) => {
     const resource = parseStoredResource(row.json);
     return isOfKind(resource, kind) ? [resource] : [];
   });

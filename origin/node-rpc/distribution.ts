@@ -1,10 +1,11 @@
 /** Distributes the log per pool: each row is parsed once for all pools, each batch encoded and signed once for all nodes of one. */
 import { encodePoolBatch } from "#contracts/codec/pool-batch.ts";
-import { POOL_BATCH_CONTEXT, type PoolBatch, type Watermark } from "#domain/desired-state.ts";
+import { POOL_BATCH_CONTEXT, type PoolBatch, rollsOut, type Watermark } from "#domain/desired-state.ts";
 import { isFailure } from "#domain/failure.ts";
 import { type SigningKey, signBytes } from "#platform/identity/signatures.ts";
 import type { EpochProof } from "../keys/epoch-proof.ts";
 import type { ResourceLog } from "../log/resource-log.ts";
+import { HeldBack, type LetOut } from "./held-back.ts";
 import { type Everything, keyOf, type ParsedRow, type Past, PoolSet, parseRow } from "./pool-set.ts";
 
 /** A node further behind than this gets a snapshot. */
@@ -49,6 +50,7 @@ export class Distribution {
   /** All live resources at the revision. */
   readonly #rows = new Map<string, ParsedRow>();
   #revision = 0;
+  readonly #heldBack: HeldBack;
   readonly #epochProof: () => EpochProof | undefined;
   /** One for each pool that a node of it has connected from since the start. */
   readonly #channels = new Map<string, Channel>();
@@ -60,7 +62,21 @@ export class Distribution {
     const { revision, rows } = log.list();
     for (const row of rows) this.#rows.set(keyOf(row), parseRow(row));
     this.#revision = revision;
+    this.#heldBack = new HeldBack(log, this.#rows, revision);
     this.#epochProof = epochProof;
+  }
+
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** All live resources at the revision, by `Kind/name`. */
+  get rows(): ReadonlyMap<string, ParsedRow> {
+    return this.#rows;
+  }
+
+  get heldBack(): HeldBack {
+    return this.#heldBack;
   }
 
   /** Follows the log until the signal is aborted. */
@@ -74,14 +90,8 @@ export class Distribution {
   advance(): void {
     for (;;) {
       const rows = this.#log.changesAfter(this.#revision, ADVANCE_ROWS).map(parseRow);
-      const to = rows.at(-1)?.revision;
-      if (to === undefined) return;
-      for (const row of rows) {
-        if (row.resource === undefined) this.#rows.delete(keyOf(row));
-        else this.#rows.set(keyOf(row), row);
-      }
-      this.#revision = to;
-      for (const channel of this.#channels.values()) this.#advance(channel, rows, to);
+      if (rows.length === 0) return;
+      for (const some of endingWithMoves(rows)) this.#take(some);
     }
   }
 
@@ -107,24 +117,43 @@ export class Distribution {
     this.advance();
     const known = this.#channels.get(pool);
     if (known !== undefined) return known;
-    const set = new PoolSet(pool, this.#everything());
+    const set = new PoolSet(pool, this.#everythingOf(pool));
     const channel: Channel = { set, subscribers: new Set(), recent: [], snapshot: undefined, catchUp: undefined };
     this.#channels.set(pool, channel);
     return channel;
   }
 
-  #everything(): Everything {
-    return { epoch: this.#log.epoch, revision: this.#revision, rows: this.#rows };
+  #everythingOf(pool: string): Everything {
+    const rows = this.#heldBack.viewOf(pool, this.#rows);
+    return { epoch: this.#log.epoch, revision: this.#revision, rows };
   }
 
-  #advance(channel: Channel, rows: readonly ParsedRow[], to: number): void {
+  /** The last row may be one by which waves of the roll-out move on. */
+  #take(rows: readonly ParsedRow[]): void {
+    const last = rows.at(-1);
+    if (last === undefined) return;
+    for (const row of rows) {
+      const key = keyOf(row);
+      this.#heldBack.take(row, this.#rows.get(key));
+      if (row.resource === undefined) this.#rows.delete(key);
+      else this.#rows.set(key, row);
+    }
+    this.#revision = last.revision;
+    const visibleTo = new Map([...this.#channels.keys()].map((pool) => [pool, this.#heldBack.visible(pool, rows)]));
+    const letOut: LetOut = last.kind === "Rollout" ? this.#heldBack.move(last, this.#rows) : () => undefined;
+    for (const [pool, channel] of this.#channels) {
+      this.#advance(channel, visibleTo.get(pool) ?? rows, last.revision, letOut(pool));
+    }
+  }
+
+  #advance(channel: Channel, rows: readonly ParsedRow[], to: number, letOut: readonly ParsedRow[] | undefined): void {
     const { set } = channel;
     if (set.hasOtherParent(rows)) {
       this.#renew(channel);
       return;
     }
     let { revision: from, setDigest } = set;
-    for (const batch of set.advance(rows, to)) {
+    for (const batch of set.advance(rows, to, letOut)) {
       const envelope = this.#sign(batch);
       channel.recent.push({ from, setDigest, envelope });
       ({ to: from, setDigest } = batch);
@@ -137,7 +166,7 @@ export class Distribution {
 
   /** Everybody gets the whole: a pool gets another parent seldom. */
   #renew(channel: Channel): void {
-    channel.set = new PoolSet(channel.set.pool, this.#everything());
+    channel.set = new PoolSet(channel.set.pool, this.#everythingOf(channel.set.pool));
     channel.recent = [];
     channel.snapshot = undefined;
     channel.catchUp = undefined;
@@ -165,16 +194,38 @@ export class Distribution {
   /** `undefined` where the past is compacted, too long ago, or not what the node holds. */
   #changesSince(watermark: Watermark, set: PoolSet): readonly Envelope[] | undefined {
     try {
-      const rows = this.#log.changesAfter(watermark.revision, CATCH_UP_ROWS_MAX + 1).map(parseRow);
-      if (rows.length > CATCH_UP_ROWS_MAX) return undefined;
-      return set.changesSince(watermark, this.#pastOf(rows, watermark.revision))?.map((batch) => this.#sign(batch));
+      const past = this.#pastOf(set.pool, watermark.revision);
+      return past && set.changesSince(watermark, past)?.map((batch) => this.#sign(batch));
     } catch (error) {
       if (isFailure(error, "revision-compacted")) return undefined;
       throw error;
     }
   }
 
-  #pastOf(rows: readonly ParsedRow[], revision: number): Past {
+  /** Of a pool at a revision; `undefined` where too much has changed since. */
+  #pastOf(pool: string, revision: number): Past | undefined {
+    const then = this.#heldBack.positionAt(pool, revision) ?? revision;
+    const now = this.#heldBack.position(pool) ?? this.#revision;
+    const rows = this.#changesSinceRevision(revision);
+    const ordered = then === revision ? rows : this.#changesSinceRevision(then);
+    if (rows === undefined || ordered === undefined) return undefined;
+    const atOnce = this.#changed(
+      rows.filter(({ kind }) => !rollsOut(kind)),
+      revision,
+    );
+    const inOrder = this.#changed(
+      ordered.filter((row) => rollsOut(row.kind) && row.revision <= now),
+      then,
+    );
+    return new Map([...atOnce, ...inOrder]);
+  }
+
+  #changesSinceRevision(revision: number): readonly ParsedRow[] | undefined {
+    const rows = this.#log.changesAfter(revision, CATCH_UP_ROWS_MAX + 1);
+    return rows.length > CATCH_UP_ROWS_MAX ? undefined : rows.map(parseRow);
+  }
+
+  #changed(rows: readonly ParsedRow[], revision: number): Past {
     const past = new Map<string, { before: ParsedRow | undefined; now: ParsedRow }>();
     for (const now of rows) {
       const key = keyOf(now);
@@ -200,6 +251,12 @@ export class Distribution {
 
 function minted({ signature, crossCertificate }: EpochProof): Pick<PoolBatch, "epochProof" | "epochAuthority"> {
   return { epochProof: signature, ...(crossCertificate && { epochAuthority: crossCertificate }) };
+}
+
+/** Cut after each row that moves the roll-out. */
+function endingWithMoves(rows: readonly ParsedRow[]): readonly (readonly ParsedRow[])[] {
+  const cuts = rows.flatMap(({ kind }, index) => (kind === "Rollout" ? [index + 1] : []));
+  return [0, ...cuts].map((start, index) => rows.slice(start, cuts[index]));
 }
 
 function newest(recent: readonly Recent[]): Recent[] {

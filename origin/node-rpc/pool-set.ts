@@ -61,12 +61,13 @@ export class PoolSet {
 
   /**
    * Takes the log's next rows, up to `to`. The batches hold what concerns the pool; where nothing does, an empty one
-   * comes after `BOOKMARK_REVISIONS` only.
+   * comes after `BOOKMARK_REVISIONS` only. `letOut` are earlier ones that were held back from the pool until `to`: where
+   * they are given the pool is told of it, even if none is left.
    */
-  advance(rows: readonly ParsedRow[], to: number): PoolBatch[] {
+  advance(rows: readonly ParsedRow[], to: number, letOut?: readonly ParsedRow[]): PoolBatch[] {
     const batches: PoolBatch[] = [];
     let bytes = 0;
-    let taken: DesiredRow[] = [];
+    let taken: ParsedRow[] = [];
     const close = (revision: number): void => {
       batches.push({ ...this.#position(this.#revision, revision), rows: taken });
       this.#revision = revision;
@@ -80,6 +81,8 @@ export class PoolSet {
       bytes += row.jsonBytes;
       if (bytes > BATCH_JSON_BYTES_MAX) close(row.revision);
     }
+    if (letOut !== undefined)
+      return [...batches, ...this.#letOut([...taken, ...letOut.flatMap((row) => this.#take(row) ?? [])], to)];
     if (taken.length > 0 || to - this.#revision >= BOOKMARK_REVISIONS) close(to);
     return batches;
   }
@@ -121,6 +124,12 @@ export class PoolSet {
     return inParts(changed, this.#position(held.revision, this.#revision));
   }
 
+  #letOut(rows: readonly ParsedRow[], to: number): PoolBatch[] {
+    const from = this.#revision;
+    this.#revision = to;
+    return inParts(rows, this.#position(from, to));
+  }
+
   #position(from: number, to: number) {
     const { pool, setDigest } = this;
     return { epoch: this.#epoch, pool, from, to, snapshot: false, part: 0, last: true, setDigest };
@@ -143,7 +152,7 @@ export class PoolSet {
   }
 
   /** A row that leaves the pool is a deletion here; one that never concerned it is `undefined`. */
-  #take(row: ParsedRow): DesiredRow | undefined {
+  #take(row: ParsedRow): ParsedRow | undefined {
     if (row.kind === "Tombstone") return this.#bury(row);
     const key = keyOf(row);
     const before = this.#rows.get(key);
@@ -152,7 +161,7 @@ export class PoolSet {
     if (before?.resource !== undefined) this.#digest.remove(before.resource);
     if (!isOurs) {
       this.#rows.delete(key);
-      return { revision: row.revision, kind: row.kind, name: row.name, resource: undefined };
+      return { ...row, resource: undefined, jsonBytes: 0 };
     }
     addTo(this.#digest, row);
     this.#rows.set(key, row);

@@ -57,10 +57,15 @@ export async function rollbackRelease(
   return makeRelease(parts, { site, files, activateAtMs: parts.clock.nowMs(), contentOf: toGeneration });
 }
 
-/** Every blob that a release in the log needs, manifests among them. */
-export async function neededBlobs(log: ResourceLog, blobs: BlobStore): Promise<Set<Digest>> {
+/** Every blob that a release in the log needs, also as it was at some revisions; manifests among them. */
+export async function neededBlobs(
+  log: ResourceLog,
+  blobs: BlobStore,
+  held: readonly number[] = [],
+): Promise<Set<Digest>> {
   const needed = new Set<Digest>();
-  for (const { spec } of listResources(log, "Release")) {
+  const releases = [undefined, ...held].flatMap((at) => listResources(log, "Release", at));
+  for (const { spec } of new Map(releases.map((release) => [release.metadata.name, release])).values()) {
     needed.add(spec.manifest.digest);
     const { files } = await readManifest(blobs, spec);
     for (const { digest } of Object.values(files).flatMap(blobsOf)) needed.add(digest);
