@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   describe: async () => (await import("./commands/read.ts")).addDescribe,
   delete: async () => (await import("./commands/read.ts")).addDelete,
   tombstone: async () => (await import("./commands/tombstone.ts")).addTombstone,
+  rollout: async () => (await import("./commands/rollout.ts")).addRollout,
   publish: async () => (await import("./commands/publish.ts")).addPublish,
   rollback: async () => (await import("./commands/publish.ts")).addRollback,
   purge: async () => (await import("./commands/purge.ts")).addPurge,

@@ -36,6 +36,8 @@ import { ObservedNodes } from "./observed/observed-nodes.ts";
 import { authorise, issueToken } from "./operator-api/authorisation.ts";
 import { createOperatorApi, fleetFacts, type OperatorApiParts } from "./operator-api/operator-api.ts";
 import { openRecords } from "./records/records.ts";
+import { createRolloutEvents } from "./rollout/events.ts";
+import { RolloutDriver } from "./rollout/rollout-driver.ts";
 
 /** The first token is for making others: a year, revocable. */
 const FIRST_TOKEN_LIFETIME_SECONDS = 31_536_000;
@@ -110,10 +112,13 @@ async function openParts(config: OriginConfig, tools: OriginTools, stack: AsyncD
   const certificate = stack.use(await openOwnCertificate(keys.authorities, tools));
   events.certificateIssued(certificate.expiresAtMs);
   const { clock, random, logger } = tools;
+  const rollout = stack.use(
+    new RolloutDriver({ log, distribution, observed, clock, events: createRolloutEvents(logger, metrics) }),
+  );
   const signing = { publishKey: keys.publish, tokenKey: keys.token };
   const stores = { keys, log, records, joinTokens, blobs };
   const peerAddresses = new PeerAddresses(log, clock);
-  const serving = { observed, distribution, members, certificate, peerAddresses };
+  const serving = { observed, distribution, rollout, members, certificate, peerAddresses };
   return { clock, random, logger, ...signing, ...stores, ...serving, metrics, events };
 }
 
@@ -121,8 +126,9 @@ async function startListeners(config: OriginConfig, parts: Parts, stack: AsyncDi
   const at = (name: keyof OriginConfig["listen"]) => parseAddress(config.listen[name]);
   const following = new AbortController();
   stack.defer(() => following.abort());
-  const { distribution, members, certificate, events } = parts;
-  for (const follow of [distribution.run(following.signal), members.follow(following.signal)]) {
+  const { distribution, rollout, members, certificate, events } = parts;
+  const { signal } = following;
+  for (const follow of [distribution.run(signal), members.follow(signal), rollout.follow(signal)]) {
     follow.catch((error: unknown) => {
       // A bug or lost storage: the process's last handler ends it, as for any other.
       queueMicrotask(() => {
@@ -178,10 +184,11 @@ function addStatusPage(api: ApiServer, parts: Parts): void {
   api.get("/", { schema: { hide: true } }, async (request, reply) => {
     const isLocal = isIP(request.ip) !== 0 && isLoopbackHost(request.ip);
     if (!isLocal) await authorise(parts, request.headers.authorization, "read");
-    const { log, observed, clock } = parts;
+    const { log, observed, clock, rollout } = parts;
     const html = renderPage({
       revision: log.revision(),
       nowMs: clock.nowMs(),
+      rollout: rollout.report(),
       pools: listResources(log, "NodePool"),
       sites: listResources(log, "Site"),
       ...fleetFacts(log, observed),

@@ -9,6 +9,7 @@ import {
   poolStatus,
   siteStatus,
 } from "../observed/resource-status.ts";
+import type { RolloutReport } from "../rollout/rollout-driver.ts";
 import { ago, duration, escapeHtml, page, table } from "./html.ts";
 
 export interface PageFacts extends FleetFacts {
@@ -16,6 +17,8 @@ export interface PageFacts extends FleetFacts {
   readonly nowMs: number;
   readonly pools: readonly Resource<"NodePool">[];
   readonly sites: readonly Resource<"Site">[];
+  /** `undefined` where nothing rolls out in waves. */
+  readonly rollout?: RolloutReport | undefined;
 }
 
 export function renderPage(facts: PageFacts): string {
@@ -27,6 +30,7 @@ export function renderPage(facts: PageFacts): string {
         facts.revision,
         nodes.map(({ status }) => status.liveness),
       ),
+      rolloutOf(facts.rollout),
       table(
         "Pools",
         POOL_HEADS,
@@ -51,6 +55,19 @@ function summaryOf(revision: number, nodes: readonly Liveness[]): string {
   const parts = `${count("connected")} connected, ${count("cut-off", "link-down")} cut off, ${count("dead")} dead`;
   return `<p>Revision ${revision}; ${nodes.length} nodes: ${parts}. <a href="/docs">API</a></p>`;
 }
+
+function rolloutOf(rollout: RolloutReport | undefined): string {
+  if (rollout === undefined) return "";
+  const heldBack = Math.max(0, ...rollout.waves.map((wave) => wave.heldBack));
+  const words = {
+    idle: "Roll-out: every pool has the newest.",
+    rolling: `Roll-out under way, ${heldBack} held back from later pools: ${rollout.because}`,
+    halted: `Roll-out halted, ${heldBack} held back from later pools: ${rollout.because}`,
+  };
+  return `<p>${mark(escapeHtml(words[rollout.phase]), TONES[rollout.phase])}</p>`;
+}
+
+const TONES = { idle: "good", rolling: "warn", halted: "bad" } as const;
 
 const POOL_HEADS = ["Pool", "Region", "Edges linked", "Ready for an outage", "Goes on alone for", "Slots free"];
 

@@ -4,6 +4,7 @@ import type { TSchema } from "typebox";
 import { Value } from "typebox/value";
 import { KINDS } from "#domain/resource.ts";
 import { createLogger } from "#platform/logging.ts";
+import { createMetrics } from "#platform/metrics/metrics.ts";
 import { systemRandom } from "#platform/random.ts";
 import { faultsOfDocument, findPart, resolved } from "#test/openapi/served-document.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
@@ -12,7 +13,10 @@ import { openFileBlobStore } from "../blob-store/file-blob-store.ts";
 import { openJoinTokens } from "../enrolment/join-tokens.ts";
 import { loadOriginKeys } from "../keys/origin-keys.ts";
 import { openSqliteLog } from "../log/sqlite-log.ts";
+import { Distribution } from "../node-rpc/distribution.ts";
 import { ObservedNodes } from "../observed/observed-nodes.ts";
+import { createRolloutEvents } from "../rollout/events.ts";
+import { RolloutDriver } from "../rollout/rollout-driver.ts";
 import { issueToken } from "./authorisation.ts";
 import { createOperatorApi } from "./operator-api.ts";
 
@@ -33,13 +37,20 @@ async function openApi(t: Test) {
   const keys = await loadOriginKeys(folder, tools);
   const joinTokens = openJoinTokens(":memory:", tools);
   const desk = { ...tools, log, tokenKey: keys.token };
+  const [observed, logger] = [new ObservedNodes(), createLogger({ program: "origin", level: "silent" })];
+  const rollout = new RolloutDriver({
+    ...{ log, observed, clock: tools.clock },
+    distribution: new Distribution(log, keys.stream),
+    events: createRolloutEvents(logger, createMetrics("origin")),
+  });
   const server = await createOperatorApi({
     ...desk,
     ...{ keys, joinTokens, publishKey: keys.publish, blobs: await openFileBlobStore(`${folder}/blobs`) },
-    ...{ observed: new ObservedNodes(), logger: createLogger({ program: "origin", level: "silent" }) },
+    ...{ observed, rollout, logger },
     events: { apiRefused: () => undefined },
   });
   t.teardown(async () => {
+    rollout[Symbol.dispose]();
     await server.close();
     log[Symbol.dispose]();
     joinTokens[Symbol.dispose]();

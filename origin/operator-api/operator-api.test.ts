@@ -4,6 +4,7 @@ import t, { type Test } from "tap";
 import { PURGE_AHEAD_MS_MAX } from "#domain/content/purge.ts";
 import { generateSigningKey } from "#platform/identity/signatures.ts";
 import { createLogger } from "#platform/logging.ts";
+import { createMetrics } from "#platform/metrics/metrics.ts";
 import { systemRandom } from "#platform/random.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
 import { testFolder } from "#test/test-folder.ts";
@@ -12,7 +13,10 @@ import { openJoinTokens } from "../enrolment/join-tokens.ts";
 import { loadOriginKeys } from "../keys/origin-keys.ts";
 import { getResource, writeResource } from "../log/resources.ts";
 import { openSqliteLog } from "../log/sqlite-log.ts";
+import { Distribution } from "../node-rpc/distribution.ts";
 import { ObservedNodes } from "../observed/observed-nodes.ts";
+import { createRolloutEvents } from "../rollout/events.ts";
+import { RolloutDriver } from "../rollout/rollout-driver.ts";
 import { issueToken } from "./authorisation.ts";
 import { createOperatorApi } from "./operator-api.ts";
 
@@ -43,9 +47,16 @@ async function openApi(t: Test) {
   const refusals: string[] = [];
   const events = { apiRefused: (code: string) => void refusals.push(code) };
   const publishing = { blobs, publishKey: keys.publish };
-  const parts = { ...desk, ...publishing, keys, joinTokens, observed: new ObservedNodes(), logger, events };
+  const observed = new ObservedNodes();
+  const rollout = new RolloutDriver({
+    ...{ log, observed, clock },
+    distribution: new Distribution(log, keys.stream),
+    events: createRolloutEvents(logger, createMetrics("origin")),
+  });
+  const parts = { ...desk, ...publishing, keys, joinTokens, observed, rollout, logger, events };
   const server = await createOperatorApi(parts);
   t.teardown(async () => {
+    rollout[Symbol.dispose]();
     await server.close();
     log[Symbol.dispose]();
     joinTokens[Symbol.dispose]();

@@ -10,6 +10,7 @@ import {
   deletedSchema,
   joinTokenRequestSchema,
   joinTokenResultSchema,
+  letOutSchema,
   missingBlobsSchema,
   nodeListSchema,
   operatorTokenRequestSchema,
@@ -32,7 +33,7 @@ import {
 import { DIGEST_PATTERN } from "#domain/content/release.ts";
 import { Failure } from "#domain/failure.ts";
 import { NAME_PATTERN } from "#domain/ids.ts";
-import { isKind, type Kind, WRITER_BY_KIND } from "#domain/resource.ts";
+import { type AnyResource, isKind, type Kind, WRITER_BY_KIND } from "#domain/resource.ts";
 import { SOFTWARE_VERSION } from "#domain/version.ts";
 import { type ApiServer, createApiServer } from "#platform/http/api-server.ts";
 import { describedAs } from "#platform/http/openapi.ts";
@@ -50,6 +51,7 @@ import type { ObservedNodes } from "../observed/observed-nodes.ts";
 import { type FleetFacts, nodeStatus, resourceStatus } from "../observed/resource-status.ts";
 import { type PublishingParts, publishRelease, rollbackRelease } from "../publishing/publish.ts";
 import { deleteSite } from "../publishing/releases.ts";
+import type { RolloutDriver } from "../rollout/rollout-driver.ts";
 import { applyDocuments } from "./apply.ts";
 import { authorise, issueToken, type TokenDesk } from "./authorisation.ts";
 
@@ -65,6 +67,7 @@ export interface OperatorApiParts extends PublishingParts, TokenDesk {
   readonly joinTokens: JoinTokens;
   readonly observed: ObservedNodes;
   readonly logger: Logger;
+  readonly rollout: Pick<RolloutDriver, "report" | "letOut">;
   readonly events: { apiRefused(code: string): void };
 }
 
@@ -89,6 +92,7 @@ export async function createOperatorApi(parts: OperatorApiParts): Promise<ApiSer
   server.server.requestTimeout = UPLOAD_MS_MAX;
   server.addContentTypeParser("application/octet-stream", (_request, payload, done) => done(null, payload));
   addResourceRoutes(server, parts);
+  addRolloutRoutes(server, parts);
   addBlobRoutes(server, parts);
   addReleaseRoutes(server, parts);
   addTokenRoutes(server, parts);
@@ -126,7 +130,7 @@ function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
     await authorise(parts, request.headers.authorization, "read");
     const kind = parseKind(request.params.kind);
     const facts = fleetFacts(log, observed);
-    const items = listResources(log, kind).map((item) => ({ ...item, status: resourceStatus(item, facts) }));
+    const items = listResources(log, kind).map((item) => ({ ...item, status: statusOf(parts, item, facts) }));
     return { revision: log.revision(), items };
   });
   const one = { summary: "one resource, with what is observed", params: namedParams };
@@ -135,7 +139,7 @@ function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
     await authorise(parts, request.headers.authorization, "read");
     const { kind, name } = request.params;
     const resource = getResource(log, parseKind(kind), name);
-    return { ...resource, status: resourceStatus(resource, fleetFacts(log, observed)) };
+    return { ...resource, status: statusOf(parts, resource, fleetFacts(log, observed)) };
   });
   const gone = { summary: "delete one resource", params: namedParams, response: { 200: deletedSchema } };
   server.delete("/v1/resources/:kind/:name", { schema: gone }, async (request) => {
@@ -161,6 +165,19 @@ function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
     await authorise(parts, request.headers.authorization, "read");
     const facts = fleetFacts(log, observed);
     return { items: facts.nodes.map((node) => ({ ...node, status: nodeStatus(node, facts) })) };
+  });
+}
+
+/** How far the roll-out is no node says alone. */
+function statusOf({ rollout }: OperatorApiParts, resource: AnyResource, facts: FleetFacts) {
+  return resource.kind === "Rollout" ? rollout.report() : resourceStatus(resource, facts);
+}
+
+function addRolloutRoutes(server: ApiServer, parts: OperatorApiParts): void {
+  const schema = { summary: "every pool gets now what is held back from it", response: { 200: letOutSchema } };
+  server.post("/v1/rollout/let-out", { schema }, async (request) => {
+    await authorise(parts, request.headers.authorization, "apply");
+    return { revision: parts.rollout.letOut() };
   });
 }
 
