@@ -43,8 +43,7 @@ export function positionOf(rollout: RolloutSpec | undefined, pool: string): numb
 
 /** What waves have, and what they were brought to before. */
 export function positionsIn(rollout: RolloutSpec | undefined): readonly number[] {
-  return (rollout?.waves ?? []).flatMap(({ position, steps }) => [
-    ...(position === undefined ? [] : [position]),
-    ...steps.map((step) => step.position),
-  ]);
+  return (rollout?.waves ?? []).flatMap(({ position, steps }) => {
+    return position === undefined ? [] : [position, ...steps.map((step) => step.position)];
+  });
 }
