@@ -177,7 +177,7 @@ function addRolloutRoutes(server: ApiServer, parts: OperatorApiParts): void {
   const schema = { summary: "every pool gets now what is held back from it", response: { 200: letOutSchema } };
   server.post("/v1/rollout/let-out", { schema }, async (request) => {
     await authorise(parts, request.headers.authorization, "apply");
-    return { revision: parts.rollout.letOut() };
+    return { revision: await parts.rollout.letOut() };
   });
 }
 

@@ -128,7 +128,12 @@ class Fleet implements Disposable {
     }
     const spec = { waves: [{ pools: ["near"] }, { pools: ["mid"] }] };
     writeResource(this.log, { kind: "RolloutPolicy", metadata: { name: ROLLOUT_NAME, labels: {} }, spec }, 1);
-    this.connect();
+  }
+
+  static async open(): Promise<Fleet> {
+    const fleet = new Fleet();
+    await fleet.connect();
+    return fleet;
   }
 
   write(name: string, ...crashes: readonly string[]): void {
@@ -155,14 +160,14 @@ class Fleet implements Disposable {
   }
 
   /** As after a start of the origin, when only some have linked again. */
-  connect(names: readonly EdgeName[] = EDGES): void {
+  async connect(names: readonly EdgeName[] = EDGES): Promise<void> {
     for (const link of this.#links) link[Symbol.dispose]();
     this.driver[Symbol.dispose]();
     this.observed = new ObservedNodes();
     this.distribution = new Distribution(this.log, KEY);
     this.driver = this.#drive();
     this.#links = [];
-    this.driver.look();
+    await this.driver.look();
     for (const name of names) this.link(name);
   }
 
@@ -182,8 +187,8 @@ class Fleet implements Disposable {
     this.#views(pool).add(viewOf(edge.proven));
   }
 
-  look(): void {
-    this.driver.look();
+  async look(): Promise<void> {
+    await this.driver.look();
     for (const edge of this.edges.values()) {
       if (edge.isQuarantined && this.#isKnown(edge))
         for (const version of edge.suspects) this.#condemned.set(version, poolOf(edge.name));
@@ -242,14 +247,14 @@ class Fleet implements Disposable {
 }
 
 /** Every edge that can proves what it has, and says so, until nothing more moves. */
-function settle(fleet: Fleet): void {
+async function settle(fleet: Fleet): Promise<void> {
   for (let round = 0; round < 8; round += 1) {
     for (const [name, edge] of fleet.edges) {
       fleet.link(name);
       edge.prove();
       fleet.tell(name);
     }
-    fleet.look();
+    await fleet.look();
   }
 }
 
@@ -276,10 +281,10 @@ t.test(
       },
       { weight: 1, arbitrary: fc.record({ op: fc.constant("restart" as const), back: fc.uniqueArray(edge) }) },
     );
-    fc.assert(
-      fc.property(fc.array(step, { minLength: 20, maxLength: 120, size: "max" }), (steps) => {
-        using fleet = new Fleet();
-        fleet.look();
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 120, size: "max" }), async (steps) => {
+        using fleet = await Fleet.open();
+        await fleet.look();
         for (const each of steps) {
           switch (each.op) {
             case "write":
@@ -303,15 +308,15 @@ t.test(
               fleet.link(each.edge);
               break;
             case "restart":
-              fleet.connect(each.back);
+              await fleet.connect(each.back);
               break;
             default:
-              fleet[each.op]();
+              await fleet[each.op]();
           }
-          fleet.look();
+          await fleet.look();
         }
         for (const name of ["a", "b"]) fleet.write(name);
-        settle(fleet);
+        await settle(fleet);
         t.equal(fleet.shownTo("far"), fleet.shownTo("near"), JSON.stringify(steps));
         t.equal(fleet.driver.report()?.phase, "idle");
       }),
@@ -323,52 +328,52 @@ t.test(
 t.test(
   "a row that crashes an edge of the first wave halts the roll-out, for an origin that starts again too, until it is mended",
   async (t) => {
-    using fleet = new Fleet();
+    using fleet = await Fleet.open();
     fleet.write("a");
-    settle(fleet);
+    await settle(fleet);
     const whole = fleet.shownTo("far");
     fleet.write("a", "near-1", BAD);
-    fleet.look();
+    await fleet.look();
     t.equal(fleet.driver.report()?.phase, "rolling");
     fleet.edges.get("near-1")?.crashThrice();
-    settle(fleet);
+    await settle(fleet);
     t.match(fleet.driver.report(), {
       phase: "halted",
       because: "near-1: three crashes",
       waves: [{ heldBack: 0 }, { heldBack: 1, resources: ["ContentPolicy/a"] }, { heldBack: 1 }],
     });
     t.same(fleet.halts, ["near-1"]);
-    fleet.connect(["near-2", "mid-1", "far-1"]);
-    fleet.look();
+    await fleet.connect(["near-2", "mid-1", "far-1"]);
+    await fleet.look();
     t.equal(fleet.driver.report()?.phase, "halted", "nobody has said otherwise");
     fleet.write("b");
-    settle(fleet);
+    await settle(fleet);
     t.equal(fleet.driver.report()?.phase, "halted", "another change is no remedy");
     t.equal(fleet.shownTo("mid"), whole);
     t.equal(fleet.shownTo("far"), whole);
     fleet.write("a");
-    settle(fleet);
+    await settle(fleet);
     t.equal(fleet.driver.report()?.phase, "idle");
     t.equal(fleet.shownTo("far"), fleet.shownTo("near"));
   },
 );
 
 t.test("an operator lets out what is held back; without a policy nothing is", async (t) => {
-  using fleet = new Fleet();
+  using fleet = await Fleet.open();
   fleet.write("a");
-  fleet.look();
+  await fleet.look();
   t.equal(fleet.shownTo("mid"), "");
-  fleet.driver.letOut();
-  fleet.driver.look();
+  await fleet.driver.letOut();
+  await fleet.driver.look();
   for (const pool of ["mid", "far"]) t.equal(fleet.shownTo(pool), fleet.shownTo("near"), pool);
   fleet.write("b");
-  fleet.driver.look();
+  await fleet.driver.look();
   t.not(fleet.shownTo("mid"), fleet.shownTo("near"));
   fleet.log.write([{ kind: "RolloutPolicy", name: ROLLOUT_NAME, render: () => undefined }]);
-  fleet.driver.look();
+  await fleet.driver.look();
   for (const pool of ["mid", "far"]) t.equal(fleet.shownTo(pool), fleet.shownTo("near"), pool);
   t.equal(fleet.driver.report(), undefined);
-  t.throws(() => fleet.driver.letOut(), { code: "not-found" });
+  await t.rejects(fleet.driver.letOut(), { code: "not-found" });
 });
 
 t.test("what is held back is so after a restore too", async (t) => {
@@ -376,11 +381,12 @@ t.test("what is held back is so after a restore too", async (t) => {
   const tools = { clock: new VirtualClock(), random: systemRandom };
   await loadOriginKeys(dataDir, tools);
   const path = join(dataDir, "log.sqlite");
-  const write = (log: ResourceLog, sites: readonly string[]) => {
+  const write = async (log: ResourceLog, sites: readonly string[]) => {
     const spec = { sites, prefetch: "all" as const };
-    return writeResource(log, { kind: "ContentPolicy", metadata: { name: "a", labels: {} }, spec }, 1).revision;
+    const row = await writeResource(log, { kind: "ContentPolicy", metadata: { name: "a", labels: {} }, spec }, 1);
+    return row.revision;
   };
-  const before = (() => {
+  const before = await (async () => {
     using log = openSqliteLog(path);
     using driver = new RolloutDriver({
       ...{ log, clock: tools.clock, observed: new ObservedNodes(), distribution: new Distribution(log, KEY) },
@@ -388,11 +394,11 @@ t.test("what is held back is so after a restore too", async (t) => {
     });
     const spec = { waves: [{ pools: ["near"] }] };
     const node = { role: "edge", pool: "near", cordoned: false, draining: false } as const;
-    writeResource(log, { kind: "Node", metadata: { name: "near-1", labels: {} }, spec: node }, 1);
-    const revision = write(log, ["one"]);
-    writeResource(log, { kind: "RolloutPolicy", metadata: { name: ROLLOUT_NAME, labels: {} }, spec }, 1);
-    driver.look();
-    write(log, ["two"]);
+    await writeResource(log, { kind: "Node", metadata: { name: "near-1", labels: {} }, spec: node }, 1);
+    const revision = await write(log, ["one"]);
+    await writeResource(log, { kind: "RolloutPolicy", metadata: { name: ROLLOUT_NAME, labels: {} }, spec }, 1);
+    await driver.look();
+    await write(log, ["two"]);
     return revision;
   })();
   await restoreOrigin(dataDir, tools);

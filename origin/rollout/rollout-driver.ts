@@ -47,37 +47,42 @@ export class RolloutDriver implements Disposable {
   readonly #parts: RolloutDriverParts;
   readonly #startedMs: number;
   readonly #looking: Disposable;
+  #isLooking = false;
 
   constructor(parts: RolloutDriverParts) {
     this.#parts = parts;
     this.#startedMs = parts.clock.monotonicMs();
-    this.#looking = parts.clock.every(LOOK_MS, () => this.look());
+    this.#looking = parts.clock.every(LOOK_MS, () => void this.look());
   }
 
   /** A policy is in force before the next change is written; until the signal is aborted. */
   async follow(signal: AbortSignal): Promise<void> {
     const { log } = this.#parts;
-    for await (const event of log.watch(log.revision(), signal)) if (event.kind === "bookmark") this.look();
+    for await (const event of log.watch(log.revision(), signal)) if (event.kind === "bookmark") await this.look();
   }
 
-  look(): void {
+  /** One at a time: a step that is being written is the next look's beginning. */
+  async look(): Promise<void> {
     const { distribution, events } = this.#parts;
     distribution.advance();
-    if (this.#policy === undefined && distribution.heldBack.rollout === undefined) return;
+    if (this.#isLooking || (this.#policy === undefined && distribution.heldBack.rollout === undefined)) return;
+    this.#isLooking = true;
     try {
-      this.#carryOut(this.#facts());
+      await this.#carryOut(this.#facts());
     } catch (error) {
       if (!isFailure(error)) throw error;
       events.rolloutFailed(error);
+    } finally {
+      this.#isLooking = false;
     }
   }
 
   /** Every pool gets all that is held back; an operator's word. Throws `not-found` where nothing rolls out in waves. */
-  letOut(): number {
+  async letOut(): Promise<number> {
     const policy = this.#policy;
     if (policy === undefined) throw new Failure("not-found", "there is no RolloutPolicy: every pool gets all at once");
     this.#parts.distribution.advance();
-    return this.#write(allLetOut(policy));
+    return await this.#write(allLetOut(policy));
   }
 
   /** `undefined` where nothing rolls out in waves. */
@@ -115,17 +120,17 @@ export class RolloutDriver implements Disposable {
     return row?.resource?.kind === "Rollout" ? row.resource : undefined;
   }
 
-  #carryOut(facts: RolloutFacts): void {
+  async #carryOut(facts: RolloutFacts): Promise<void> {
     const { log, distribution, events } = this.#parts;
     const plan = planRollout(facts);
     switch (plan.kind) {
       case "none":
         break;
       case "end":
-        log.write([{ kind: "Rollout", name: ROLLOUT_NAME, render: () => undefined }]);
+        await log.write([{ kind: "Rollout", name: ROLLOUT_NAME, render: () => undefined }]);
         break;
       case "write":
-        this.#write(plan.specAt);
+        await this.#write(plan.specAt);
         this.#tellStep(facts.rollout);
     }
     distribution.advance();
@@ -145,7 +150,7 @@ export class RolloutDriver implements Disposable {
     });
   }
 
-  #write(specAt: (revision: number) => RolloutSpec): number {
+  async #write(specAt: (revision: number) => RolloutSpec): Promise<number> {
     const { log, clock } = this.#parts;
     const current = this.#resource?.metadata;
     const own = { name: ROLLOUT_NAME, labels: {}, generation: (current?.generation ?? 0) + 1 };
@@ -155,7 +160,7 @@ export class RolloutDriver implements Disposable {
       const metadata = { ...own, resourceVersion: revision, createdAtMs };
       return JSON.stringify({ apiVersion: API_VERSION, kind: "Rollout", metadata, spec: specAt(revision) });
     };
-    const [row] = log.write([{ kind: "Rollout", name: ROLLOUT_NAME, expectedRevision, render }]);
+    const [row] = await log.write([{ kind: "Rollout", name: ROLLOUT_NAME, expectedRevision, render }]);
     return row?.revision ?? log.revision();
   }
 
