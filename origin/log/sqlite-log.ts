@@ -144,7 +144,7 @@ class SqliteLog implements LogReplica {
       this.#statements.setFact.run(epoch, "epoch");
       this.#statements.setFact.run(compacted, "compacted");
       this.#insert(rows, kept);
-      this.#statements.compact.run(compacted, compacted);
+      this.#forget(compacted, []);
     });
     this.#epoch = epoch;
     this.#changed();
@@ -203,19 +203,23 @@ class SqliteLog implements LogReplica {
     assert(revision <= this.revision(), "compaction never passes the newest revision");
     if (revision <= this.compactedRevision()) return;
     for (const each of held) this.#checkReadable(each);
-    const { hold, letGo, compact, compactDeletions, setFact } = this.#statements;
     this.#database.transaction(() => {
-      letGo.run();
-      for (const each of new Set([...held, revision])) hold.run(each);
-      compact.run(revision);
-      compactDeletions.run(revision);
-      setFact.run(revision, "compacted");
+      this.#forget(revision, held);
+      this.#statements.setFact.run(revision, "compacted");
     });
     this.#changed();
   }
 
   [Symbol.dispose](): void {
     this.#database.close();
+  }
+
+  #forget(revision: number, held: readonly number[]): void {
+    const { hold, letGo, compact, compactDeletions } = this.#statements;
+    letGo.run();
+    for (const each of new Set([...held, revision])) hold.run(each);
+    compact.run(revision);
+    compactDeletions.run(revision);
   }
 
   #fact(name: "epoch" | "compacted"): number {
