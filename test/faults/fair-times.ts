@@ -1,9 +1,8 @@
-/** A time on a shared machine: where it is above its bound it is measured twice more, and the middle one counts. */
+/** A time on a shared machine: the one in the middle of three. */
 import { assert } from "#domain/assert.ts";
 import { withheldMs } from "#test/end-to-end/fleet.ts";
 import type { Finding, Trial } from "./fault.ts";
 
-const TRIES = 3;
 /** Of the bound: with more withheld a time says how busy the machine is. */
 const WITHHELD_RATIO = 0.1;
 
@@ -23,26 +22,30 @@ function judged({ ms, withheldMs: withheld }: Timed, { boundMs }: Limit): number
 }
 
 /** The first try where that is within the bound, else the one in the middle of three. */
-export async function fairly<T extends Timed>({ note }: Trial, limit: Limit, measure: () => Promise<T>): Promise<T> {
-  const tries: T[] = [];
-  while (tries.length < TRIES) {
-    const last = await measure();
-    tries.push(last);
-    note(`${limit.what}: ${Math.round(last.ms)} ms, ${Math.round(last.withheldMs)} of them withheld by the machine`);
-    if (tries.length === 1 && last.ms <= limit.boundMs) return last;
-  }
-  const [, middle] = tries.toSorted((one, other) => judged(one, limit) - judged(other, limit));
-  assert(middle !== undefined, "three have a middle");
-  return middle;
+export async function fairly<T extends Timed>(trial: Trial, limit: Limit, measure: () => Promise<T>): Promise<T> {
+  const first = await once(trial, limit, measure);
+  return first.ms <= limit.boundMs ? first : await middleOf(first, trial, limit, measure);
 }
 
-/** As a finding. What was withheld from a process is less than what it lost by that: its waits were held up too. */
+/** The one in the middle of three, as a finding. What was withheld is less than what was lost by it: waits were held up too. */
 export async function fairTime(trial: Trial, limit: Limit, measure: () => Promise<Timed>): Promise<Finding> {
-  const fair = await fairly(trial, limit, measure);
-  const finding = { what: limit.what, value: judged(fair, limit), unit: "ms" as const, bound: limit.boundMs };
-  return fair.ms <= limit.boundMs || finding.value === fair.ms
-    ? { ...finding, value: fair.ms }
-    : { ...finding, withheldMs: fair.withheldMs };
+  const middle = await middleOf(await once(trial, limit, measure), trial, limit, measure);
+  const value = judged(middle, limit);
+  const finding = { what: limit.what, value, unit: "ms" as const, bound: limit.boundMs };
+  return value === middle.ms ? finding : { ...finding, withheldMs: middle.withheldMs };
+}
+
+async function once<T extends Timed>({ note }: Trial, { what }: Limit, measure: () => Promise<T>): Promise<T> {
+  const measured = await measure();
+  note(`${what}: ${Math.round(measured.ms)} ms, ${Math.round(measured.withheldMs)} of them withheld by the machine`);
+  return measured;
+}
+
+async function middleOf<T extends Timed>(first: T, trial: Trial, limit: Limit, measure: () => Promise<T>): Promise<T> {
+  const tries = [first, await once(trial, limit, measure), await once(trial, limit, measure)];
+  const [, middle] = tries.sort((one, other) => judged(one, limit) - judged(other, limit));
+  assert(middle !== undefined, "three have a middle");
+  return middle;
 }
 
 /** What the machine has withheld from this process, which measures, since its start. */

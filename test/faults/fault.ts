@@ -36,7 +36,4 @@ export function describeFinding({ what, value, unit, bound, withheldMs }: Findin
   return `${what} ${Math.round(value)}${of}${without} (bound ${bound}${of})`;
 }
 
-/** `slack`: so many times its bound a time may be. Counts have none. */
-export function isWithin({ value, unit, bound }: Finding, slack: number): boolean {
-  return value <= (unit === "ms" ? bound * slack : bound);
-}
+export const isWithin = ({ value, bound }: Finding): boolean => value <= bound;

@@ -36,7 +36,6 @@ const LOG_LINES_SHOWN = 12;
 const HELP = `npm run faults [-- NAME… options]: each fault done to real processes, measured beside its bound
   --kills <count>  of the fault that kills again and again (20)
   --seed <number>  of what is random; printed, and given again it replays (a random one)
-  --slack <ratio>  how many times its bound a time may be, on a machine that others use (1)
   --list           which faults there are
   --json           the last line only
   --help`;
@@ -46,7 +45,6 @@ const { values: options, positionals } = parseOptions(
   {
     kills: { type: "string", default: "20" },
     seed: { type: "string", default: String(Math.floor(Math.random() * 2 ** 31)) },
-    slack: { type: "string", default: "1" },
     list: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
@@ -80,7 +78,7 @@ async function tryFault(fault: Fault): Promise<Outcome> {
   const trial = { ...ground, kills: Number(options.kills), seed: Number(options.seed), note: noteTo(notes) };
   try {
     const findings = await fault.run(trial);
-    const isOk = findings.length > 0 && findings.every((finding) => isWithin(finding, Number(options.slack)));
+    const isOk = findings.length > 0 && findings.every(isWithin);
     const seconds = Math.round((systemClock.monotonicMs() - sinceMs) / 1000);
     const measured = findings.map(describeFinding).join(", ");
     say(`${isOk ? "ok   " : "FAIL "} ${name.padEnd(NAME_WIDTH)} ${measured}  [${seconds} s]`);
@@ -112,7 +110,6 @@ async function run(wanted: readonly Fault[]): Promise<number> {
   process.once("exit", () => rmSync(compiled, { recursive: true, force: true }));
   process.env["NODE_COMPILE_CACHE"] = compiled;
   say(`seed ${options.seed}`);
-  if (options.slack !== "1") say(`a time may be ${options.slack} times its bound`);
   const counts = { passed: 0, failed: 0, skipped: 0 };
   const rows: Row[] = [];
   for (const fault of wanted) {
