@@ -77,7 +77,8 @@ export function spawnProgram(spec: ProgramSpec, clock: Clock): RunningProgram {
   }
 }
 
-function variablesIn(environmentFile: string): readonly string[] {
+/** `NAME=value` each. */
+export function variablesIn(environmentFile: string): readonly string[] {
   const lines = readFileSync(environmentFile, "utf8").split("\n");
   return lines.filter((line) => /^\w+=/.test(line));
 }

@@ -155,6 +155,7 @@ function planOrigin({ data, portOffset }: PlanOptions): ProgramPlan {
     name: "origin",
     kind: "origin",
     main: "origin/main.ts",
+    environmentFile: "deploy/programs/origin.env",
     dataDir,
     settings: { dataDir, firstTokenFile: `${data}/operator-token`, listen },
     adminUrl: `http://${listen["admin"]}`,

@@ -58,7 +58,8 @@ t.test(
         `${program}: an example of its configuration`,
       );
       for (const [name, value] of Object.entries(HARDENING)) t.equal(settings.get(name), value, `${program}: ${name}`);
-      const environment = program === "edge-node" ? `${INSTALLED_AT}/deploy/programs/edge-node.env` : undefined;
+      const file = join("deploy", "programs", `${program}.env`);
+      const environment = existsSync(join(ROOT, file)) ? `${INSTALLED_AT}/${file}` : undefined;
       t.equal(settings.get("EnvironmentFile"), environment, `${program}: its environment`);
       t.equal(settings.get("StateDirectory"), `perigee/${program}`, `${program}: its own folder`);
     }

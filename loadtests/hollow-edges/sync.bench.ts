@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { variablesIn } from "#deploy/one-machine/program.ts";
 import { systemClock } from "#platform/clock.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
 import { parseOptions } from "#test/bench/options.ts";
@@ -14,6 +15,12 @@ import { HollowFleet } from "./hollow-fleet.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const LOCAL = "127.0.0.1";
+const DEPLOYED_ENVIRONMENT = Object.fromEntries(
+  variablesIn(join(ROOT, "deploy", "programs", "origin.env")).map((variable) => {
+    const at = variable.indexOf("=");
+    return [variable.slice(0, at), variable.slice(at + 1)];
+  }),
+);
 const SITES = 20;
 const POLL_MS = 100;
 const SETTLE_MS = 5000;
@@ -89,6 +96,7 @@ async function start(folder: string, stack: AsyncDisposableStack): Promise<World
     await startProcess({
       command: process.execPath,
       words: [join(ROOT, "origin", "main.ts"), ...words],
+      environment: DEPLOYED_ENVIRONMENT,
       ready: /authority pin/,
     }),
   );

@@ -79,6 +79,8 @@ export function raiseEpoch(path: string, epoch: number, revisionsSkipped: number
 
 class SqliteLog implements LogReplica {
   #epoch: number;
+  /** As the table has them, of which this is the only writer: every link asks at each of its pings. */
+  #newest = { revision: 0, compacted: 0 };
   readonly #database: Database;
   readonly #statements: ReturnType<typeof prepare>;
   /** Woken after each commit; every watcher reads the table itself, so none can miss a row. */
@@ -88,6 +90,7 @@ class SqliteLog implements LogReplica {
     this.#database = database;
     this.#statements = prepare(database);
     this.#epoch = this.#fact("epoch");
+    this.#readNewest();
   }
 
   get epoch(): number {
@@ -95,11 +98,11 @@ class SqliteLog implements LogReplica {
   }
 
   revision(): number {
-    return Math.max(integerOf(this.#statements.newest.get(), "revision"), this.compactedRevision());
+    return this.#newest.revision;
   }
 
   compactedRevision(): number {
-    return this.#fact("compacted");
+    return this.#newest.compacted;
   }
 
   find(kind: Kind, name: string): LogRow | undefined {
@@ -166,7 +169,9 @@ class SqliteLog implements LogReplica {
     for (const { name, value } of kept) keep.run(`${KEPT}${name}`, value);
   }
 
+  /** After a commit. */
   #changed(): void {
+    this.#readNewest();
     for (const wake of [...this.#wake]) wake();
   }
 
@@ -220,6 +225,12 @@ class SqliteLog implements LogReplica {
     for (const each of new Set([...held, revision])) hold.run(each);
     compact.run(revision);
     compactDeletions.run(revision);
+  }
+
+  #readNewest(): void {
+    const compacted = this.#fact("compacted");
+    const revision = Math.max(integerOf(this.#statements.newest.get(), "revision"), compacted);
+    this.#newest = { revision, compacted };
   }
 
   #fact(name: "epoch" | "compacted"): number {

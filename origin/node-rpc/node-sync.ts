@@ -6,7 +6,7 @@ import { type NodeMessage, NodeSync, type OriginMessageSchema } from "#contracts
 import type { Watermark } from "#domain/desired-state.ts";
 import { Failure } from "#domain/failure.ts";
 import type { Clock } from "#platform/clock.ts";
-import { shareEncoding } from "#platform/grpc/definition.ts";
+import { SharedMessages } from "#platform/grpc/definition.ts";
 import { Heartbeat } from "#platform/grpc/heartbeat.ts";
 import { listenTo, PeerLink, PING_MS } from "#platform/grpc/peer-link.ts";
 import { type Call, type ServiceEntry, serviceOf } from "#platform/grpc/server.ts";
@@ -106,18 +106,10 @@ function refusalOf({ events }: NodeSyncParts, retryAfterSeconds: number): Outgoi
 }
 
 /** One message for all nodes of a pool. */
-const MESSAGES = new WeakMap<Envelope, Outgoing>();
-
-function messageOf(envelope: Envelope): Outgoing {
-  const known = MESSAGES.get(envelope);
-  if (known !== undefined) return known;
-  const message = shareEncoding<Outgoing>({ message: { case: "batch", value: envelope } });
-  MESSAGES.set(envelope, message);
-  return message;
-}
+const BATCHES = new SharedMessages<Envelope, Outgoing>((value) => ({ message: { case: "batch", value } }));
 
 function subscriberOf(link: PeerLink<Outgoing>): Subscriber {
-  return { push: (envelope) => link.push(messageOf(envelope)) };
+  return { push: (envelope) => link.push(BATCHES.of(envelope)) };
 }
 
 interface Stream {

@@ -1,6 +1,13 @@
 /** A typed gRPC client, over mutual TLS or to a server that has none: promises, async iterables, deadlines and signals. */
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
-import { type CallOptions, Client, type ClientDuplexStream, credentials, Metadata } from "@grpc/grpc-js";
+import {
+  type CallOptions,
+  type ChannelCredentials,
+  Client,
+  type ClientDuplexStream,
+  credentials,
+  Metadata,
+} from "@grpc/grpc-js";
 import { type Address, formatAddress } from "../address.ts";
 import { type InputInit, MESSAGE_BYTES_MAX, methodDefinitionOf, type Output } from "./definition.ts";
 import { IDLE_KEEPALIVE_MS, KEEPALIVE_MS, KEEPALIVE_TIMEOUT_MS } from "./server.ts";
@@ -77,8 +84,17 @@ function assertClient<S extends DescService>(surface: unknown): GrpcClient<S> {
   return surface as GrpcClient<S>;
 }
 
-function credentialsOf(tls: ClientTls | undefined) {
+/** Certificates are parsed once for all connections that they are shown on. */
+const CREDENTIALS = new WeakMap<ClientTls, ChannelCredentials>();
+
+function credentialsOf(tls: ClientTls | undefined): ChannelCredentials {
   if (tls === undefined) return credentials.createInsecure();
+  const known = CREDENTIALS.get(tls) ?? createTlsCredentials(tls);
+  CREDENTIALS.set(tls, known);
+  return known;
+}
+
+function createTlsCredentials(tls: ClientTls): ChannelCredentials {
   const { authoritiesPem, own } = tls;
   const authorities = Buffer.from(authoritiesPem);
   if (own === undefined) return credentials.createSsl(authorities);

@@ -34,21 +34,34 @@ export function methodDefinitionOf(service: DescService, method: DescMethod): An
   };
 }
 
-/** Messages that go to many: their bytes once they have been encoded. */
-const SHARED = new WeakMap<object, Buffer | undefined>();
+/** Of messages that go to many: their bytes once they have been encoded. */
+const SHARED = new WeakMap<object, { bytes: Buffer | undefined }>();
 
-/** This very message is sent on many streams, and not changed: it is encoded once. */
-export function shareEncoding<T extends object>(message: T): T {
-  SHARED.set(message, undefined);
-  return message;
+/** The message that something which does not change is sent as, on however many streams: made once, encoded once. */
+export class SharedMessages<S extends object, T extends object> {
+  readonly #messages = new WeakMap<S, T>();
+  readonly #make: (source: S) => T;
+
+  constructor(make: (source: S) => T) {
+    this.#make = make;
+  }
+
+  of(source: S): T {
+    const known = this.#messages.get(source);
+    if (known !== undefined) return known;
+    const message = this.#make(source);
+    this.#messages.set(source, message);
+    SHARED.set(message, { bytes: undefined });
+    return message;
+  }
 }
 
 function serializerOf(schema: DescMessage): (message: object) => Buffer {
   const encode = (message: object) => Buffer.from(toBinary(schema, create(schema, { ...message })));
   return (message) => {
-    if (!SHARED.has(message)) return encode(message);
-    const bytes = SHARED.get(message) ?? encode(message);
-    SHARED.set(message, bytes);
-    return bytes;
+    const shared = SHARED.get(message);
+    if (shared === undefined) return encode(message);
+    shared.bytes ??= encode(message);
+    return shared.bytes;
   };
 }

@@ -104,6 +104,7 @@ export interface NodeIdentity extends AsyncDisposable {
   /** As a `Revocation` names it. */
   readonly serial: string;
   pair(): CertificatePair;
+  /** The same object until a renewal: its certificates are parsed once. */
   clientTls(serverName: string): ClientTls;
   serverTls(clientCertificate: ServerTls["clientCertificate"]): ServerTls;
   signer(): TokenSigner;
@@ -130,6 +131,8 @@ export async function openNodeIdentity(options: NodeIdentityOptions): Promise<No
   const stored = await readIdentity(path);
   let held = stored === undefined ? await joinFirst(options, path) : heldOf(stored, options);
   const listeners = new Set<() => void>();
+  /** By server name, of the certificate in force. */
+  const clientTls = new Map<string, ClientTls>();
   const stopping = new AbortController();
   let renewAtMs = renewalOf(held.leaf, options.random);
   const turn = async (): Promise<void> => {
@@ -141,6 +144,7 @@ export async function openNodeIdentity(options: NodeIdentityOptions): Promise<No
       if (!stopping.signal.aborted) options.logger.warn({ err: error, expiresAt: held.leaf.validTo }, "renewal failed");
       return;
     }
+    clientTls.clear();
     renewAtMs = renewalOf(held.leaf, options.random);
     options.logger.info({ expiresAt: held.leaf.validTo }, "certificate renewed");
     for (const listener of listeners) listener();
@@ -160,7 +164,15 @@ export async function openNodeIdentity(options: NodeIdentityOptions): Promise<No
       return serialOf(held.leaf);
     },
     pair: () => pairOf(held),
-    clientTls: (serverName) => ({ authoritiesPem: held.stored.authoritiesPem, own: pairOf(held), serverName }),
+    clientTls(serverName) {
+      const made = clientTls.get(serverName) ?? {
+        authoritiesPem: held.stored.authoritiesPem,
+        own: pairOf(held),
+        serverName,
+      };
+      clientTls.set(serverName, made);
+      return made;
+    },
     serverTls: (clientCertificate) => ({
       ...pairOf(held),
       authoritiesPem: held.stored.authoritiesPem,
