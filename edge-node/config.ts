@@ -120,6 +120,12 @@ export const edgeConfigSchema = Type.Object(
           default: 64 * MEBIBYTE,
           description: "records on disk that the origin does not have yet; past it the least important are given up",
         }),
+        usageSeconds: Type.Integer({
+          minimum: 10,
+          maximum: 3600,
+          default: 60,
+          description: "how often it is written down what sites were used; a kill loses as much of the counts",
+        }),
       },
       { ...closed, default: {} },
     ),

@@ -10,6 +10,8 @@ import type { CacheOutcome } from "./events.ts";
 import type { HitFinder } from "./front/fast-lane.ts";
 import { Front, type FrontEvents, startFrontListener } from "./front/front.ts";
 import { sendProblem } from "./published/problems.ts";
+import { answerCounted } from "./usage/counted-answer.ts";
+import type { SiteTallies } from "./usage/site-tallies.ts";
 
 /** Answers that are being sent when the edge is told to stop have this long. */
 export const STOP_GRACE_MS = 2_000;
@@ -48,18 +50,19 @@ export interface ContentListener extends AsyncDisposable {
 export interface ContentListenerTools {
   readonly clock: Clock;
   readonly log: AccessLog | undefined;
+  readonly usage: SiteTallies;
   readonly sharing?: PortSharing;
 }
 
 export async function startContentListener(
   address: Address,
   routes: ContentRoutes,
-  { clock, log, sharing }: ContentListenerTools,
+  { clock, log, usage, sharing }: ContentListenerTools,
 ): Promise<ContentListener> {
   await using stack = new AsyncDisposableStack();
   const { hits: finder, events } = routes;
-  const handle = (incoming: IncomingMessage, response: ServerResponse) => answer(routes, incoming, response);
-  const front = new Front({ finder, clock, events, handle, log });
+  const handle = (incoming: IncomingMessage, response: ServerResponse) => answer(routes, usage, incoming, response);
+  const front = new Front({ finder, clock, events, handle, log, usage });
   stack.defer(() => front.stop(STOP_GRACE_MS));
   const listener = stack.use(await startFrontListener(address, front, sharing));
   const running = stack.move();
@@ -68,6 +71,7 @@ export async function startContentListener(
 
 async function answer(
   routes: ContentRoutes,
+  tallies: SiteTallies,
   incoming: IncomingMessage,
   response: ServerResponse,
 ): Promise<CacheOutcome | undefined> {
@@ -79,6 +83,16 @@ async function answer(
     sendProblem(response, failure, { status: 421 });
     return "refused";
   }
+  const counting = { tallies, site: site.name };
+  return await answerCounted(counting, response, () => answerOfSite(routes, site, incoming, response));
+}
+
+async function answerOfSite(
+  routes: ContentRoutes,
+  site: DesiredSite,
+  incoming: IncomingMessage,
+  response: ServerResponse,
+): Promise<CacheOutcome | undefined> {
   const denial = routes.denial(site);
   if (denial !== undefined) {
     sendProblem(response, denial);

@@ -49,6 +49,8 @@ import { siteWebOrigin } from "./request/site-web-origin.ts";
 import { SyncState } from "./status/sync-state.ts";
 import { openResponseStore, type ResponseStore } from "./store/response-store.ts";
 import { UpstreamClient } from "./upstream/upstream-client.ts";
+import { SiteTallies } from "./usage/site-tallies.ts";
+import { UsageReports } from "./usage/usage-reports.ts";
 
 /** Between two parts of an upstream's body; a person has given up by then. */
 const UPSTREAM_IDLE_MS_MAX = 10_000;
@@ -132,15 +134,24 @@ export async function openEdgeParts(
   );
   if (outcome.kind === "went-back") inStorage(events, () => trial.settle());
   for (const failure of active.damaged) events.storedDamaged("releases", failure);
-  const purges = load(
-    "purges",
-    APPLIED_PURGES_MIGRATIONS,
-    (database) => new AppliedPurges(database, events.storageFailed),
-  );
+  const openPurges = (database: Database) => new AppliedPurges(database, events.storageFailed);
+  const purges = load("purges", APPLIED_PURGES_MIGRATIONS, openPurges);
   const incarnation = tools.random.uuid();
-  const opened = { ...held, trial, memory, folder, active, purges, incarnation };
+  const usage = countUsage(config, { ...held, incarnation }, stack);
+  const opened = { ...held, trial, memory, folder, active, purges, incarnation, usage };
   tellOutcome(opened, outcome);
   return assemble(config, opened, stack);
+}
+
+function countUsage(
+  { reports: { usageSeconds } }: EdgeConfig,
+  parts: Pick<Held, "clock" | "random" | "reports" | "originTime" | "events" | "incarnation">,
+  stack: AsyncDisposableStack,
+): SiteTallies {
+  const tallies = new SiteTallies();
+  const nowMs = () => parts.originTime.nowMs();
+  stack.use(new UsageReports({ ...parts, tallies, nowMs, everyMs: usageSeconds * 1000 }));
+  return tallies;
 }
 
 function originsOf({ origin: { others, ...first } }: EdgeConfig, { random }: EdgeTools): EdgeOrigins {
@@ -173,6 +184,7 @@ interface Held extends EdgeTools {
   readonly active: ActiveReleases;
   readonly purges: AppliedPurges;
   readonly incarnation: string;
+  readonly usage: SiteTallies;
 }
 
 /** What follows the set, brought to it as it is stored. */
@@ -255,7 +267,7 @@ function openKeeper(held: Held, fetcher: BlobFetcher, inForce: SetInForce, onCha
   });
 }
 
-function openFetcher({ origins, identity, clock, folder, events }: Held, stack: AsyncDisposableStack) {
+function openFetcher({ origins, identity, clock, folder, events, usage }: Held, stack: AsyncDisposableStack) {
   const stopping = new AbortController();
   stack.defer(() => stopping.abort());
   const addresses = () => origins.addresses("delivery");
@@ -264,7 +276,13 @@ function openFetcher({ origins, identity, clock, folder, events }: Held, stack: 
   return new BlobFetcher({
     folder,
     open: (digest, offset, signal) => source.open(digest, offset, signal),
-    events,
+    events: {
+      ...events,
+      fetched(bytes, site) {
+        events.fetched(bytes);
+        if (site !== undefined) usage.fetched(site, "originBytes", bytes);
+      },
+    },
     signal: stopping.signal,
   });
 }
@@ -328,7 +346,7 @@ function inStorage({ storageFailed }: Pick<NodeEvents, "storageFailed">, work: (
   }
 }
 
-interface PullParts extends Pick<Held, "clock" | "random" | "store" | "link"> {
+interface PullParts extends Pick<Held, "clock" | "random" | "store" | "link" | "usage"> {
   readonly edgeEvents: ReturnType<typeof createEdgeEvents>;
   /** Of all sites that want it. */
   readonly compressor: Compressor;
@@ -341,7 +359,7 @@ interface PullParts extends Pick<Held, "clock" | "random" | "store" | "link"> {
 }
 
 function openPullFlow(
-  { clock, random, store, link, edgeEvents, compressor, tiers, gateOf, offlineOf }: PullParts,
+  { clock, random, store, link, usage, edgeEvents, compressor, tiers, gateOf, offlineOf }: PullParts,
   site: string,
   spec: SiteSpec,
 ): PullFlow {
@@ -364,7 +382,8 @@ function openPullFlow(
   };
   const { rules = [] } = spec.cache ?? {};
   const isBypassed = (target: string) => ruleFor(rules, target).bypass === true;
-  const upstream = tiers.upstreamFor({ site, upstream: client, isBypassed, headMsMax: responseTimeoutMs });
+  const onBytes = (from: "upstreamBytes" | "peerBytes", bytes: number) => usage.fetched(site, from, bytes);
+  const upstream = tiers.upstreamFor({ site, upstream: client, isBypassed, headMsMax: responseTimeoutMs, onBytes });
   const compression = spec.cache?.compress === true ? { compressor } : {};
   const webOriginOf = (asked: string) => siteWebOrigin(asked, spec.hostnames);
   const parts = { upstream, store, site, clock, events: edgeEvents, staleBounds, rules, webOriginOf };

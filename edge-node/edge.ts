@@ -86,7 +86,7 @@ async function serve(
   const isShared = config.processes > 1;
   const log = await openAccessLog(config.accessLog, { clock, events: parts.edgeEvents, isShared });
   if (log !== undefined) stack.use(log);
-  const listening = { clock, log, ...(isShared ? { sharing: { reusePort: true } } : {}) };
+  const listening = { clock, log, usage: parts.usage, ...(isShared ? { sharing: { reusePort: true } } : {}) };
   const content = stack.use(await startContentListener(parseAddress(config.listen.content), routes, listening));
   const tlsTools = secrets && { front: content.front, challenges, isShared, dataDir: config.dataDir, ...secrets };
   const tls = tlsTools && stack.use(await listenForTls(tlsTools.config, parts, tlsTools));

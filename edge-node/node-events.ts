@@ -14,6 +14,7 @@ export function createNodeEvents(logger: Logger, metrics: Metrics) {
   const dropped = metrics.counter("reports_dropped_total", "Reports given up because their queue was full", ["kind"]);
   const reports = metrics.counter("reports_total", "Reports made durable");
   const commits = metrics.counter("report_commits_total", "Transactions that made reports durable, an fsync each");
+  const usageLost = metrics.counter("usage_lost_total", "Requests whose count by site could not be kept");
   const waiting = metrics.gauge("reports_waiting", "Records that the origin does not have yet");
   const served = metrics.counter("published_requests_total", "Requests for published sites by status", ["status"]);
   const misdirected = metrics.counter("misdirected_requests_total", "Requests whose Host is no site's here");
@@ -39,6 +40,10 @@ export function createNodeEvents(logger: Logger, metrics: Metrics) {
       reports.inc(count);
       commits.inc();
       waiting.set(waitingNow);
+    },
+    usageLost(requests: number) {
+      usageLost.inc(requests);
+      logger.error({ requests }, "usage of a site lost, it could not be written");
     },
     reportsDelivered: (waitingNow: number) => waiting.set(waitingNow),
     published: (status: number, count = 1) => void publishedNow.set(status, (publishedNow.get(status) ?? 0) + count),

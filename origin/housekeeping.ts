@@ -10,6 +10,7 @@ import type { Distribution } from "./node-rpc/distribution.ts";
 import { neededBlobs } from "./publishing/publish.ts";
 import { deleteOrphanedReleases } from "./publishing/releases.ts";
 import { RECORD_RETENTION_MS, type Records } from "./records/records.ts";
+import { USAGE_RETENTION_MS } from "./records/usage-sums.ts";
 
 export interface HousekeepingParts {
   readonly log: ResourceLog;
@@ -47,6 +48,7 @@ async function keepHouse(parts: HousekeepingParts, limits: HousekeepingLimits): 
   const held = distribution.heldBack.positions;
   await log.compact(Math.max(log.compactedRevision(), log.revision() - limits.logRevisionsKept), held);
   records.prune(clock.nowMs() - RECORD_RETENTION_MS);
+  records.usage.prune(clock.nowMs() - USAGE_RETENTION_MS);
   const uploadedBeforeMs = clock.nowMs() - limits.blobGraceSeconds * 1000;
   events.collected(await blobs.collect(await neededBlobs(log, blobs, held), uploadedBeforeMs));
 }

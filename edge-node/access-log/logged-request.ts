@@ -69,6 +69,7 @@ function lineOf(incoming: IncomingMessage, response: ServerResponse, noted: Note
   });
 }
 
-function sentBytesOf(response: ServerResponse): number {
+/** Of content; 0 where it was not counted. */
+export function sentBytesOf(response: ServerResponse): number {
   return "sentBytes" in response && typeof response.sentBytes === "number" ? response.sentBytes : 0;
 }

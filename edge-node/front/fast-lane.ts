@@ -5,6 +5,7 @@ import { accessLine, clientText, type LoggedRequest, plainBefore } from "../acce
 import type { AccessLog } from "../access-log/access-log.ts";
 import type { EdgeEvents } from "../events.ts";
 import { parseWebOrigin, type Scheme } from "../request/edge-request.ts";
+import type { SiteTallies, SiteTally } from "../usage/site-tallies.ts";
 import type { ClientSocket } from "./client-socket.ts";
 import { HeadFields } from "./head-fields.ts";
 import { type Hit, type PreparedAnswer, PreparedHits } from "./prepared-hits.ts";
@@ -39,14 +40,17 @@ export interface FastLaneOptions {
     published?(status: number, count?: number): void;
   };
   readonly log?: AccessLog | undefined;
+  /** Without it nothing is counted by site. */
+  readonly usage?: SiteTallies | undefined;
 }
 
 export class FastLane {
   readonly #options: FastLaneOptions;
-  readonly #prepared = new PreparedHits();
+  readonly #prepared: PreparedHits;
 
   constructor(options: FastLaneOptions) {
     this.#options = options;
+    this.#prepared = new PreparedHits(options.usage);
   }
 
   /** False where nothing was written. */
@@ -61,7 +65,7 @@ export class FastLane {
     if (answer === undefined) return false;
     if (answer.body === undefined) {
       client.socket.write(answer.bytes);
-      this.#count(answer);
+      this.#count(answer, answer.tally);
       if (log !== undefined) this.#log(log, client, answer, { nowMs, startedMs }, bytes, head.target);
     } else this.#writeBoth(client, answer, answer.body, { nowMs, startedMs });
     return true;
@@ -69,12 +73,12 @@ export class FastLane {
 
   /** Whether a client has taken so much shows only later. */
   #writeBoth(client: LaneClient, answer: PreparedAnswer, body: Uint8Array, times: Times): void {
-    const { log } = this.#options;
+    const { log, usage } = this.#options;
     const asked = client.asked();
     const { socket } = client;
     const done = (error?: Error | null) => {
       const isAborted = error !== null && error !== undefined;
-      this.#count(answer);
+      this.#count(answer, answer.tally && usage?.of(answer.tally.site));
       log?.write(this.#laterLineOf(asked, answer, times, isAborted));
     };
     if ("encrypted" in socket) sendParts(client, answer.bytes, body, done);
@@ -86,11 +90,12 @@ export class FastLane {
     }
   }
 
-  #count(answer: PreparedAnswer): void {
+  #count(answer: PreparedAnswer, tally: SiteTally | undefined): void {
     const { events } = this.#options;
     if (answer.isPublished) events.published?.(answer.status);
     else events.hit(answer.status);
     events.sent(answer.contentBytes);
+    tally?.countHit(answer.statusSlot, answer.contentBytes);
   }
 
   #log(

@@ -3,6 +3,7 @@ import { STATUS_CODES } from "node:http";
 import { formatHttpDate } from "#domain/http/date.ts";
 import { answerText, plainAfter } from "../access-log/access-line.ts";
 import type { StoredResponse } from "../store/stored-response.ts";
+import { type SiteTallies, type SiteTally, statusSlotOf } from "../usage/site-tallies.ts";
 import { hitStatus, notModifiedHead, wholeHead } from "./hit-head.ts";
 
 /** A larger body is sent from where it is: to copy it costs more than a second buffer in the write. */
@@ -20,6 +21,7 @@ export interface PublishedHead {
 
 /** A file of a release: it has no age. One object for all hits of a representation. */
 export interface PublishedObject {
+  readonly site: string;
   readonly status: number;
   readonly body: { readonly byteLength: number };
   readonly heads: PublishedHeads;
@@ -59,6 +61,9 @@ export interface PreparedAnswer {
   readonly logBytes: Uint8Array;
   readonly bytes: Buffer;
   readonly body: Uint8Array | undefined;
+  /** What counts its site's use, and where by its status; for as long as it is the answer. */
+  readonly tally: SiteTally | undefined;
+  readonly statusSlot: number;
 }
 
 type HeadTexts = Record<Hit["kind"], HeadText | undefined>;
@@ -85,8 +90,13 @@ export class PreparedHits {
   readonly #texts = new WeakMap<Hit["stored"], HeadTexts>();
   /** Of this second: those of another are of no use. */
   readonly #prepared = new Map<Hit["stored"], Prepared>();
+  readonly #tallies: SiteTallies | undefined;
   #bytes = 0;
   #second = 0;
+
+  constructor(tallies?: SiteTallies) {
+    this.#tallies = tallies;
+  }
 
   /** `undefined` where a field has a character that no byte stands for. */
   answer(hit: Hit, nowMs: number): PreparedAnswer | undefined {
@@ -125,7 +135,7 @@ export class PreparedHits {
     const text = prepared.texts[kind] ?? headTextOf(hit);
     if (text === undefined) return undefined;
     prepared.texts[kind] = text;
-    const answer = answerOf(headOf(text, prepared, nowMs), hit);
+    const answer = answerOf(headOf(text, prepared, nowMs), hit, this.#tallies?.of(hit.stored.site));
     prepared.answers[kind] = answer;
     return answer;
   }
@@ -168,7 +178,7 @@ function headOf({ beforeTtl, isUndated, isAged }: HeadText, { ttlSeconds, ageSec
   return `${beforeTtl}${age}\r\n${date}Connection: keep-alive\r\n\r\n`;
 }
 
-function answerOf(head: string, { kind, body, stored }: Hit): PreparedAnswer {
+function answerOf(head: string, { kind, body, stored }: Hit, tally: SiteTally | undefined): PreparedAnswer {
   const status = kind === "not-modified" ? 304 : stored.status;
   const contentBytes = kind === "whole" ? body.byteLength : 0;
   const isCopied = contentBytes <= COPIED_BODY_BYTES_MAX;
@@ -185,5 +195,7 @@ function answerOf(head: string, { kind, body, stored }: Hit): PreparedAnswer {
     logBytes,
     bytes,
     body: isCopied ? undefined : body,
+    tally,
+    statusSlot: statusSlotOf(status),
   };
 }

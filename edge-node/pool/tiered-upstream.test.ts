@@ -65,9 +65,13 @@ function nodeWith(peers: Readonly<Record<string, () => UpstreamResponse | Failur
     applied: () => ({ epoch: 1, revision: 9 }),
     events: { asked: (_, outcome) => void outcomes.push(outcome) },
   });
+  const bytesFrom = { upstreamBytes: 0, peerBytes: 0 };
   const tiered = new TieredUpstream({
     ...{ site: "shop", requests, headMsMax: 1000 },
     isBypassed: (target) => target.startsWith("/private/"),
+    onBytes(from, bytes) {
+      bytesFrom[from] += bytes;
+    },
     upstream: {
       fetch: async (request) => answer("upstream", request, upstream()),
       ...{ isSuspect: () => false, takeProbe: () => false, suspect: () => undefined },
@@ -81,7 +85,7 @@ function nodeWith(peers: Readonly<Record<string, () => UpstreamResponse | Failur
     ]);
     return tiered.fetch({ method: "GET", target: "/a", ...more, fields });
   };
-  return { clock, log, seen, outcomes, fetch };
+  return { clock, log, seen, outcomes, bytesFrom, fetch };
 }
 const [home = "", second = ""] = planTiers("shop /a", { view, askedBy: "user-agent", loadOf: () => 0 }).map(
   (candidate) => candidate.peer.name,
@@ -221,8 +225,9 @@ t.test("a body that breaks off at a peer goes on at the upstream from the same b
         ],
         body: chunksOf("6789"),
       });
-  const { log, seen, fetch } = nodeWith({ [home]: start }, rest("bytes 6-9/10"));
+  const { log, seen, bytesFrom, fetch } = nodeWith({ [home]: start }, rest("bytes 6-9/10"));
   t.equal(await textOf(await fetch()), "0123456789");
+  t.same(bytesFrom, { peerBytes: 6, upstreamBytes: 4 });
   t.same(log, [home, "upstream"]);
   t.equal(fieldValue(seen[1]?.fields ?? new Map(), "range"), "bytes=6-");
   t.equal(fieldValue(seen[1]?.fields ?? new Map(), "if-range"), etag);

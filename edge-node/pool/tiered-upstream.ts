@@ -15,6 +15,8 @@ export interface TieredOptions {
   readonly isBypassed: (target: string) => boolean;
   /** To the head of a peer's answer, which may have to ask the upstream for it. */
   readonly headMsMax: number;
+  /** Called with the content of answers as it comes. */
+  readonly onBytes: (from: "upstreamBytes" | "peerBytes", bytes: number) => void;
 }
 
 export class TieredUpstream implements Upstream {
@@ -41,10 +43,20 @@ export class TieredUpstream implements Upstream {
     const { upstream, requests, site, headMsMax } = this.#options;
     // Of a user agent, or of the edge that asks this one: nobody's business further on.
     const request = { ...given, fields: new Map([...given.fields].filter(([name]) => name !== TIER_FIELD)) };
-    if (!this.#isForTiers(request)) return await upstream.fetch(request);
+    const fetch = async (asked: UpstreamRequest) => this.#counted("upstreamBytes", await upstream.fetch(asked));
+    if (!this.#isForTiers(request)) return await fetch(request);
     const response = await requests.ask({ site, headMsMax }, request);
-    if (response === undefined) return await upstream.fetch(request);
-    return resumable(response, request, (rest) => upstream.fetch(rest));
+    if (response === undefined) return await fetch(request);
+    return resumable(this.#counted("peerBytes", response), request, fetch);
+  }
+
+  #counted(from: "upstreamBytes" | "peerBytes", response: UpstreamResponse): UpstreamResponse {
+    const { onBytes } = this.#options;
+    return {
+      ...response,
+      body: counted(response.body, (bytes) => onBytes(from, bytes)),
+      discard: () => response.discard(),
+    };
   }
 
   /** Only what may be asked twice, and what a cache may have. */
@@ -52,5 +64,12 @@ export class TieredUpstream implements Upstream {
     if (method !== "GET" || body !== undefined || fields.has("authorization")) return false;
     if (parseCacheControl(fieldValue(fields, "cache-control")).has("no-store")) return false;
     return !this.#options.isBypassed(target);
+  }
+}
+
+async function* counted(body: AsyncIterable<Uint8Array>, onBytes: (bytes: number) => void): AsyncGenerator<Uint8Array> {
+  for await (const chunk of body) {
+    onBytes(chunk.byteLength);
+    yield chunk;
   }
 }

@@ -12,12 +12,14 @@ export const PREFETCHES_AT_ONCE = 8;
 export interface BlobNeed {
   readonly digest: Digest;
   readonly sizeBytes: number;
+  /** For which it is fetched, where that is known. */
+  readonly site?: string;
 }
 
 export interface BlobFetcherOptions {
   readonly folder: BlobFolder;
   readonly open: (digest: Digest, offset: number, signal: AbortSignal) => Promise<BlobBytes>;
-  readonly events: { fetched(bytes: number): void; fetchFailed(error: unknown): void };
+  readonly events: { fetched(bytes: number, site?: string): void; fetchFailed(error: unknown): void };
   readonly signal: AbortSignal;
 }
 
@@ -30,12 +32,12 @@ export class BlobFetcher {
   }
 
   /** Resolves once the blob is verified and durable. Throws what `BlobFolder.receive` and the source throw, `overloaded`. */
-  ensure({ digest, sizeBytes }: BlobNeed): Promise<void> {
+  ensure({ digest, sizeBytes, site }: BlobNeed): Promise<void> {
     const { folder, open, events, signal } = this.#options;
     if (folder.has(digest)) return Promise.resolve();
     return this.#flights.run(digest, async () => {
       await folder.receive(digest, sizeBytes, (offset) => open(digest, offset, signal));
-      events.fetched(sizeBytes);
+      events.fetched(sizeBytes, site);
     });
   }
 

@@ -84,8 +84,8 @@ export class FrontProcess {
     this.#log = await openAccessLog(accessLog, { clock, events: logEvents, isShared: true });
     if (this.#log !== undefined) this.#behind.use(this.#log);
     const full = new RemoteLane(carriers);
-    const { events } = this.#tally;
-    const front = new Front({ finder: this.#hits, clock, events, log: this.#log, full });
+    const { events, usage } = this.#tally;
+    const front = new Front({ finder: this.#hits, clock, events, log: this.#log, full, usage });
     this.#front = front;
     this.#behind.use(clock.every(COUNTS_MS, () => this.#tell()));
     const listener = this.#listeners.use(await startFrontListener(http, front, { reusePort: true }));

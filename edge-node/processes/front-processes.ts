@@ -6,6 +6,7 @@ import type { AccessLogEvents } from "../access-log/access-log.ts";
 import type { EdgeEvents } from "../events.ts";
 import type { FrontEvents } from "../front/front.ts";
 import type { TlsEvents } from "../front/tls/tls-listener.ts";
+import type { SiteTallies } from "../usage/site-tallies.ts";
 import type { ProcessEvents } from "./events.ts";
 import { FrontChild, type Told } from "./front-child.ts";
 import type { Lending } from "./lending.ts";
@@ -33,6 +34,8 @@ export interface FrontProcessesOptions {
   readonly clock: Clock;
   readonly events: ProcessEvents;
   readonly counted: CountedEvents;
+  /** Without it nothing is counted by site. */
+  readonly usage?: SiteTallies | undefined;
   /** For answers that are being sent when it stops. */
   readonly graceMs: number;
 }
@@ -148,7 +151,8 @@ export class FrontProcesses implements AsyncDisposable {
   }
 
   #count(counts: Counts): void {
-    const { counted, lending, events } = this.#options;
+    const { counted, usage, lending, events } = this.#options;
+    usage?.addAll(counts.usage);
     for (const [status, count] of counts.hits) {
       counted.hits(status, count);
       events.frontHits(count);

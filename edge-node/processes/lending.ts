@@ -110,7 +110,7 @@ export class Lending implements CopyHolders {
     const hit = find(request, clock.nowMs());
     if (hit === undefined || hit.body.byteLength > COPY_BODY_BYTES_MAX) return undefined;
     const { stored, body } = hit;
-    if (!("site" in stored)) return undefined;
+    if (!("key" in stored)) return undefined;
     const names = [...new Set([...store.varyNamesOf(cacheKeyOf(stored)), ...varyNames(stored.fields)])].sort();
     return { ...stored, body, varyNames: names, variant: variantKey(names, request.fields) };
   }

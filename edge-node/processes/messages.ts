@@ -6,6 +6,7 @@ import type { ConnectionRefusal } from "../events.ts";
 import type { HandshakeFailure } from "../front/tls/tls-listener.ts";
 import type { PurgeOrder } from "../store/purging.ts";
 import type { StoredResponse } from "../store/stored-response.ts";
+import type { TalliedCounts } from "../usage/site-tallies.ts";
 
 /** What TLS is served with. */
 export interface Secrets {
@@ -54,6 +55,8 @@ export interface Counts {
   readonly linesLost: number;
   /** Cache keys of what was answered with. */
   readonly used: readonly string[];
+  /** By site. */
+  readonly usage: ReadonlyMap<string, TalliedCounts>;
 }
 
 export type FromFront =

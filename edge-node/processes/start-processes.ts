@@ -6,6 +6,7 @@ import type { Metrics } from "#platform/metrics/metrics.ts";
 import type { EdgeEvents } from "../events.ts";
 import type { Front, FrontEvents } from "../front/front.ts";
 import type { TlsFront } from "../front/tls/tls-front.ts";
+import type { SiteTallies } from "../usage/site-tallies.ts";
 import type { CarriedSocket } from "./carried-socket.ts";
 import { openCarriers } from "./carriers.ts";
 import { createProcessEvents } from "./events.ts";
@@ -32,6 +33,7 @@ export interface ProcessesOptions {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly events: EdgeEvents & Pick<FrontEvents, "published">;
+  readonly usage?: SiteTallies | undefined;
 }
 
 export interface Processes extends AsyncDisposable {
@@ -63,6 +65,7 @@ export async function startProcesses(options: ProcessesOptions): Promise<Process
       clock,
       events: createProcessEvents(logger, metrics),
       counted: { ...events, ...tls?.events },
+      usage: options.usage,
       graceMs,
     }),
   );

@@ -2,6 +2,7 @@
 import type { EdgeEvents } from "../events.ts";
 import type { FrontEvents } from "../front/front.ts";
 import type { TlsEvents } from "../front/tls/tls-listener.ts";
+import { SiteTallies } from "../usage/site-tallies.ts";
 import type { Counts } from "./messages.ts";
 
 type Counted = FrontEvents &
@@ -10,6 +11,7 @@ type Counted = FrontEvents &
 
 export class Tally {
   #counts = emptyCounts();
+  readonly usage = new SiteTallies();
 
   /** What only the main process answers, or ends, it counts itself. */
   readonly events: Counted = {
@@ -34,7 +36,7 @@ export class Tally {
   take(used: readonly string[]): Counts {
     const counts = this.#counts;
     this.#counts = emptyCounts();
-    return { ...counts, used };
+    return { ...counts, used, usage: this.usage.take() };
   }
 }
 

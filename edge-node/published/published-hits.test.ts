@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import t, { type Test } from "tap";
 import type { Manifest } from "#domain/content/release.ts";
+import { addCounts, CACHE_COUNTS, STATUS_COUNTS, type UsageCount, type UsageCounts } from "#domain/usage/site-usage.ts";
 import { createLogger } from "#platform/logging.ts";
 import { createMetrics } from "#platform/metrics/metrics.ts";
 import { openRaw, type RawConnection } from "#test/front/raw-connection.ts";
@@ -11,6 +12,7 @@ import { SiteGates } from "../access/site-gates.ts";
 import { startContentListener } from "../content-listener.ts";
 import type { DesiredSite } from "../desired-state/desired-view.ts";
 import { createEdgeEvents } from "../events.ts";
+import { countsOf, SiteTallies } from "../usage/site-tallies.ts";
 import { BlobFolder } from "./blob-folder.ts";
 import { contentRoutes } from "./content-routes.ts";
 import { ObjectMemory } from "./object-memory.ts";
@@ -77,6 +79,7 @@ async function start(t: Test, site: DesiredSite) {
     await folder.receive(digestOf(content), content.length, async () => ({ offset: 0, bytes: bytes() }));
   }
   const counted = new Map<number, number>();
+  const usage = new SiteTallies();
   const state = { full: 0, isUp: true };
   const link = {
     cutOffMs: 0,
@@ -108,9 +111,9 @@ async function start(t: Test, site: DesiredSite) {
       return false;
     },
   );
-  const listener = await startContentListener({ host: "127.0.0.1", port: 0 }, routes, { clock, log: undefined });
+  const listener = await startContentListener({ host: "127.0.0.1", port: 0 }, routes, { clock, log: undefined, usage });
   t.teardown(() => listener[Symbol.asyncDispose]());
-  return { state, counted, open: () => openRaw(listener.address.port) };
+  return { state, counted, usage, open: () => openRaw(listener.address.port) };
 }
 
 /** Without the time of its Date, which node:http takes from the system. */
@@ -118,6 +121,10 @@ async function ask(connection: RawConnection, method: string, [target, ...lines]
   connection.write([`${method} ${target} HTTP/1.1`, "Host: shop.example", ...lines, "", ""].join("\r\n"));
   const answer = await connection.answer({ isHead: method === "HEAD" });
   return answer.toString("latin1").replace(/\r\nDate: \w+, [\w :]+ GMT\r\n/, "\r\nDate: now\r\n");
+}
+
+function sumOf(counts: UsageCounts, names: readonly UsageCount[]): number {
+  return names.reduce((sum, name) => sum + (counts[name] ?? 0), 0);
 }
 
 t.test("both lanes answer for a published site with the same bytes, and count alike", async (t) => {
@@ -131,11 +138,17 @@ t.test("both lanes answer for a published site with the same bytes, and count al
   /** An answer from a file is counted a little after its last byte. */
   const pass = async (connection: RawConnection) => {
     world.counted.clear();
+    world.usage.take();
     const answers: string[] = [];
     for (const [method, asked] of both) answers.push(await ask(connection, method, asked));
     const sum = () => [...world.counted.values()].reduce((all, count) => all + count, 0);
     await until(() => sum() === both.length, "all are counted");
-    return { answers, counted: new Map(world.counted) };
+    let used: UsageCounts = {};
+    await until(() => {
+      used = addCounts(used, countsOf(world.usage.take().get("shop") ?? new Float64Array()));
+      return sumOf(used, STATUS_COUNTS) === both.length;
+    }, "all are counted for the site");
+    return { answers, counted: new Map(world.counted), used };
   };
   const wanted = await pass(full);
   const before = world.state.full;
@@ -143,6 +156,9 @@ t.test("both lanes answer for a published site with the same bytes, and count al
   for (const [index, [method, asked]] of both.entries())
     t.equal(got.answers[index], wanted.answers[index], `${method} ${asked.join(", ")}`);
   t.same(got.counted, wanted.counted);
+  t.same(got.used, wanted.used, "for the site, too");
+  t.equal(sumOf(got.used, CACHE_COUNTS), both.length);
+  t.ok((got.used.sentBytes ?? 0) > 0);
   t.equal(both.length - (world.state.full - before), 38, "all that are simple, for what is in memory");
 });
 

@@ -35,7 +35,7 @@ export class PublishedHits {
     const { ifNoneMatch } = request;
     const isNotModified = ifNoneMatch !== undefined && ifNoneMatchNames(ifNoneMatch, entityTagOf(representation));
     const kind = isNotModified ? "not-modified" : request.isHead ? "head" : "whole";
-    return { stored: this.#objectOf(file, representation), body, kind };
+    return { stored: this.#objectOf(manifest.site, file, representation), body, kind };
   }
 
   /** For other processes to answer with, as with a stored response, until the site has another release. */
@@ -45,7 +45,7 @@ export class PublishedHits {
     const body = found && this.#memory.get(found.representation.digest);
     if (found === undefined || body === undefined) return undefined;
     const { file, representation } = found;
-    const { status, heads } = this.#objectOf(file, representation);
+    const { status, heads } = this.#objectOf(site.name, file, representation);
     const vary = representation.isNegotiated ? ["vary", "accept-encoding"] : [];
     const stored = {
       ...{ site: site.name, webOrigin: request.webOrigin, key: request.target, varyNames: [], variant: "" },
@@ -55,10 +55,10 @@ export class PublishedHits {
     return { stored, body, kind: "whole", ageSeconds: 0, ttlSeconds: FOREVER_SECONDS };
   }
 
-  #objectOf(file: ManifestFile, representation: Representation): PublishedObject {
+  #objectOf(site: string, file: ManifestFile, representation: Representation): PublishedObject {
     const objects: Objects = this.#objects.get(file) ?? new Map();
     this.#objects.set(file, objects);
-    const object = objects.get(representation.coding) ?? objectOf(representation);
+    const object = objects.get(representation.coding) ?? objectOf(site, representation);
     objects.set(representation.coding, object);
     return object;
   }
@@ -74,11 +74,11 @@ const ALWAYS_FRESH: Omit<Freshness, "receivedAtMs"> = {
   staleIfErrorSeconds: -1,
 };
 
-function objectOf(representation: Representation): PublishedObject {
+function objectOf(site: string, representation: Representation): PublishedObject {
   const { sizeBytes } = representation;
   const fields = fieldsFor(representation, "hit");
   const whole = headOf(200, { ...fields, "content-length": String(sizeBytes) });
-  return { status: 200, body: { byteLength: sizeBytes }, heads: { whole, "not-modified": headOf(304, fields) } };
+  return { site, status: 200, body: { byteLength: sizeBytes }, heads: { whole, "not-modified": headOf(304, fields) } };
 }
 
 function headOf(status: number, fields: Readonly<Record<string, string>>): PublishedHead {

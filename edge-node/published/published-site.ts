@@ -137,13 +137,15 @@ interface Sent {
 
 async function sendBytes(
   parts: PublishedParts,
-  { incoming, response }: PublishedExchange,
+  { incoming, response, release }: PublishedExchange,
   file: Representation,
   { status, range }: Sent,
 ): Promise<CacheOutcome> {
   const { start, end } = range ?? { start: 0, end: file.sizeBytes - 1 };
   const isWanted = incoming.method === "GET" && file.sizeBytes > 0;
-  const held = isWanted ? await bytesOf(parts, file) : { from: "hit" as const, bytes: Buffer.alloc(0) };
+  const held = isWanted
+    ? await bytesOf(parts, release.manifest.site, file)
+    : { from: "hit" as const, bytes: Buffer.alloc(0) };
   const fields = {
     ...fieldsFor(file, held.from),
     "content-length": end - start + 1,
@@ -168,14 +170,14 @@ interface Held {
 }
 
 /** Brings what is missing or damaged; throws what the fetcher throws where it cannot. */
-async function bytesOf(parts: PublishedParts, file: Representation): Promise<Held> {
+async function bytesOf(parts: PublishedParts, site: string, file: Representation): Promise<Held> {
   const { folder, memory, fetcher, events } = parts;
   const { digest, sizeBytes } = file;
   const kept = memory.get(digest);
   if (kept !== undefined) return { from: "hit", bytes: kept };
   const isSmall = memory.takes(sizeBytes);
   for (const from of ["hit", "uri-miss"] as const) {
-    if (from !== "hit") await fetcher.ensure({ digest, sizeBytes });
+    if (from !== "hit") await fetcher.ensure({ digest, sizeBytes, site });
     const wasHere = folder.has(digest);
     if (isSmall) {
       const bytes = await folder.read(digest);

@@ -219,7 +219,7 @@ export class ReleaseKeeper implements Disposable {
     if (sizeBytes > MANIFEST_BYTES_MAX) {
       throw new Failure("manifest-invalid", `a manifest has at most ${MANIFEST_BYTES_MAX} bytes, got ${sizeBytes}`);
     }
-    await fetcher.ensure({ digest, sizeBytes });
+    await fetcher.ensure({ digest, sizeBytes, site: release.site });
     const bytes = await folder.read(digest);
     if (bytes === undefined)
       throw new Failure("digest-mismatch", `manifest ${digest} was damaged on disk`, { retryable: true });
@@ -262,7 +262,7 @@ export class ReleaseKeeper implements Disposable {
     const missing = new Map<Digest, BlobNeed>();
     for (const file of Object.values(this.#manifestOf(pending)?.files ?? {})) {
       for (const { digest, sizeBytes } of blobsOf(file)) {
-        if (!folder.has(digest)) missing.set(digest, { digest, sizeBytes });
+        if (!folder.has(digest)) missing.set(digest, { digest, sizeBytes, site: pending.site.name });
       }
     }
     return [...missing.values()];

@@ -1,4 +1,6 @@
 /** Which waiting reports become one, and which are given up first where there is no room. Pure. */
+import { assert } from "#domain/assert.ts";
+import { addCounts, parseUsageRecord } from "#domain/usage/site-usage.ts";
 
 export type ReportKind =
   | "session-ended"
@@ -7,6 +9,8 @@ export type ReportKind =
   | "link-down"
   | "release-refused"
   | "returned-to-proven"
+  /** What a site was used in an hour. */
+  | "usage"
   /** Made by the queue: how many of which kind it has given up. */
   | "reports-dropped";
 
@@ -22,7 +26,10 @@ export interface ReportPolicy {
 /** Never given up: it is what says that others were. */
 export const KEPT_RANK = 9;
 
-/** What can be made up for goes first: a session's quality is one of many samples, how a session ended is told once. */
+/**
+ * What can be made up for goes first: a session's quality is one of many samples, how a session ended is told once, and
+ * usage may be billed by.
+ */
 export const REPORT_POLICIES: Readonly<Record<ReportKind, ReportPolicy>> = {
   "session-quality": { rank: 0, merging: { intervalMs: 60_000, merge: mergeQuality } },
   "link-up": { rank: 1 },
@@ -30,6 +37,8 @@ export const REPORT_POLICIES: Readonly<Record<ReportKind, ReportPolicy>> = {
   "release-refused": { rank: 1 },
   "returned-to-proven": { rank: 2 },
   "session-ended": { rank: 2 },
+  // Its subject names the hour.
+  usage: { rank: 3, merging: { intervalMs: Number.POSITIVE_INFINITY, merge: mergeUsage } },
   "reports-dropped": { rank: KEPT_RANK, merging: { intervalMs: Number.POSITIVE_INFINITY, merge: mergeSums } },
 };
 
@@ -51,6 +60,12 @@ function mergeQuality(earlier: Values, later: Values): Values {
     else if (name.endsWith("MsP95")) merged[name] = Math.max(before, now);
   }
   return merged;
+}
+
+function mergeUsage(earlier: Values, later: Values): Values {
+  const [one, other] = [parseUsageRecord(earlier), parseUsageRecord(later)];
+  assert(one !== undefined && other !== undefined, "an edge writes records of usage that it can read");
+  return { ...one, counts: addCounts(one.counts, other.counts) };
 }
 
 /** Numbers are counts; what else there is says the same in both. */

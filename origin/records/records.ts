@@ -1,8 +1,9 @@
-/** Records: what nodes report once and for all (sessions ended, transitions); append-only, kept once by their id. */
+/** Records: what nodes report once and for all (sessions ended, transitions); append-only, kept once by their id. Usage is summed. */
 
 import { fromUint64 } from "#contracts/codec/numbers.ts";
 import type { Report } from "#contracts/generated/perigee/v1/node_pb.js";
 import { type Database, openDatabase } from "#platform/sqlite/database.ts";
+import { USAGE_MIGRATIONS, type UsageSums, usageOn } from "./usage-sums.ts";
 
 /** How long records are kept, from when they came: the outage that they are of may have been longer. */
 export const RECORD_RETENTION_MS = 30 * 86_400_000;
@@ -13,6 +14,7 @@ export interface Records extends Disposable {
   count(): number;
   /** Forgets what came before the time. */
   prune(beforeMs: number): void;
+  readonly usage: Pick<UsageSums, "read" | "prune">;
 }
 
 export const RECORDS_MIGRATIONS = [
@@ -25,6 +27,7 @@ export const RECORDS_MIGRATIONS = [
    UPDATE records SET received_at_ms = at_ms;
    DROP INDEX records_by_time;
    CREATE INDEX records_by_receipt ON records (received_at_ms);`,
+  ...USAGE_MIGRATIONS,
 ];
 
 export function openRecords(path: string): Records {
@@ -35,6 +38,7 @@ export function openRecords(path: string): Records {
 export function recordsOn(database: Database): Records {
   const insert = database.prepare("INSERT OR IGNORE INTO records VALUES (?, ?, ?, ?, ?, ?)");
   const count = database.prepare("SELECT count(*) AS count FROM records");
+  const usage = usageOn(database);
   const prune = database.prepare("DELETE FROM records WHERE received_at_ms < ?");
   return {
     append: (node, reports, nowMs) =>
@@ -42,12 +46,18 @@ export function recordsOn(database: Database): Records {
         let added = 0;
         for (const { id, kind, atMs, json } of reports) {
           const text = Buffer.from(json).toString();
+          const summed = kind === "usage" ? usage.add(node, { id, json: text }, nowMs) : undefined;
+          if (summed !== undefined) {
+            added += summed === "added" ? 1 : 0;
+            continue;
+          }
           added += Number(insert.run(node, id, kind, fromUint64(atMs, "report time"), text, Math.floor(nowMs)).changes);
         }
         return added;
       }),
     count: () => Number(count.get()?.["count"]),
     prune: (beforeMs) => void prune.run(beforeMs),
+    usage,
     [Symbol.dispose]: () => database.close(),
   };
 }
