@@ -84,6 +84,7 @@ t.test("--help says what there is, each command has an example, and both exit wi
     "join-token",
     "app-token",
     "operator-token",
+    "usage",
     "why",
   ]) {
     const help = await run([command, "--help"]);
@@ -277,4 +278,25 @@ t.test("what cannot be a one-machine start is refused before anything starts", a
   });
   t.match(await run(["machine", "stop"]), { code: EXIT.usage, notes: /missing required argument 'program'/ });
   t.match(await run(["machine", "--help"]), { code: EXIT.ok, out: /perigee machine stop origin scheduler/ });
+});
+
+t.test("usage asks for the time and the site that are named, and prints a line a sum", async (t) => {
+  const item = {
+    ...{ site: "shop", fromMs: Date.UTC(2026, 10, 1), requests: 8, byCache: { hit: 5, stale: 1, "uri-miss": 2 } },
+    ...{ byStatus: { "2xx": 7, "5xx": 1 }, sentBytes: 1234, upstreamBytes: 99, peerBytes: 0, originBytes: 0 },
+  };
+  const api = await startApi(t, { "GET *": { status: 200, body: { items: [item] } } });
+  const usage = (...words: string[]) => run(["--origin", api.url, "usage", ...words], { PERIGEE_TOKEN: "x" });
+  const shown = await usage("--site", "shop", "--per", "day", "--from", "2026-11-01", "--to", "2026-11-02T10:30");
+  t.equal(shown.code, EXIT.ok);
+  t.match(shown.out, /^FROM +SITE +REQUESTS +HIT +4XX +5XX +SENT +FROM UPSTREAM +FROM EDGES +FROM ORIGIN\n/);
+  t.match(shown.out, /\n2026-11-01T00:00 +shop +8 +75\.0% +0 +1 +1234 +99 +0 +0$/);
+  t.same(JSON.parse((await usage("-o", "json")).out), { items: [item] });
+  t.match(await usage("--from", "yesterday"), { code: EXIT.usage, notes: /--from must be like 2026-11-01/ });
+  t.match(await usage("--to", "2026-13-01"), { code: EXIT.usage });
+  const [from, to] = [Date.UTC(2026, 10, 1), Date.UTC(2026, 10, 2, 10, 30)];
+  t.same(
+    api.seen.map(({ url }) => url),
+    [`/v1/usage?per=day&site=shop&fromMs=${from}&toMs=${to}`, "/v1/usage?per=hour"],
+  );
 });

@@ -25,6 +25,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   "rotate-authority": async () => (await import("./commands/authority.ts")).addRotateAuthority,
   "signing-key": async () => (await import("./commands/signing.ts")).addSigningKey,
   "sign-url": async () => (await import("./commands/signing.ts")).addSignUrl,
+  usage: async () => (await import("./commands/usage.ts")).addUsage,
   why: async () => (await import("./commands/why.ts")).addWhy,
   edge: async () => (await import("./commands/edge.ts")).addEdge,
   dev: async () => (await import("./commands/dev.ts")).addDev,

@@ -15,6 +15,7 @@ import { loadOriginKeys } from "../keys/origin-keys.ts";
 import { openSqliteLog } from "../log/sqlite-log.ts";
 import { Distribution } from "../node-rpc/distribution.ts";
 import { ObservedNodes } from "../observed/observed-nodes.ts";
+import { openRecords } from "../records/records.ts";
 import { createRolloutEvents } from "../rollout/events.ts";
 import { RolloutDriver } from "../rollout/rollout-driver.ts";
 import { issueToken } from "./authorisation.ts";
@@ -36,6 +37,7 @@ async function openApi(t: Test) {
   const log = openSqliteLog(":memory:");
   const keys = await loadOriginKeys(folder, tools);
   const joinTokens = openJoinTokens(":memory:", tools);
+  const records = openRecords(":memory:");
   const desk = { ...tools, log, tokenKey: keys.token };
   const [observed, logger] = [new ObservedNodes(), createLogger({ program: "origin", level: "silent" })];
   const rollout = new RolloutDriver({
@@ -46,7 +48,7 @@ async function openApi(t: Test) {
   const server = await createOperatorApi({
     ...desk,
     ...{ keys, joinTokens, publishKey: keys.publish, blobs: await openFileBlobStore(`${folder}/blobs`) },
-    ...{ observed, rollout, logger },
+    ...{ observed, records, rollout, logger },
     events: { apiRefused: () => undefined },
   });
   t.teardown(async () => {
@@ -54,6 +56,7 @@ async function openApi(t: Test) {
     await server.close();
     log[Symbol.dispose]();
     joinTokens[Symbol.dispose]();
+    records[Symbol.dispose]();
   });
   const { token } = await issueToken(desk, "operator", { sub: "test", scopes: ["admin"] }, 3600);
   const headers = { authorization: `Bearer ${token}` };

@@ -1,7 +1,9 @@
 /** The operator API: scopes, all-or-none apply with every fault, publishing end to end, one-time tokens. */
 import { createHash } from "node:crypto";
 import t, { type Test } from "tap";
+import { USAGE_ROWS_MAX } from "#contracts/operator-api/usage.ts";
 import { PURGE_AHEAD_MS_MAX } from "#domain/content/purge.ts";
+import { HOUR_MS } from "#domain/usage/site-usage.ts";
 import { generateSigningKey } from "#platform/identity/signatures.ts";
 import { createLogger } from "#platform/logging.ts";
 import { createMetrics } from "#platform/metrics/metrics.ts";
@@ -15,6 +17,7 @@ import { getResource, writeResource } from "../log/resources.ts";
 import { openSqliteLog } from "../log/sqlite-log.ts";
 import { Distribution } from "../node-rpc/distribution.ts";
 import { ObservedNodes } from "../observed/observed-nodes.ts";
+import { openRecords } from "../records/records.ts";
 import { createRolloutEvents } from "../rollout/events.ts";
 import { RolloutDriver } from "../rollout/rollout-driver.ts";
 import { issueToken } from "./authorisation.ts";
@@ -53,13 +56,15 @@ async function openApi(t: Test) {
     distribution: new Distribution(log, keys.stream),
     events: createRolloutEvents(logger, createMetrics("origin")),
   });
-  const parts = { ...desk, ...publishing, keys, joinTokens, observed, rollout, logger, events };
+  const records = openRecords(":memory:");
+  const parts = { ...desk, ...publishing, keys, joinTokens, records, observed, rollout, logger, events };
   const server = await createOperatorApi(parts);
   t.teardown(async () => {
     rollout[Symbol.dispose]();
     await server.close();
     log[Symbol.dispose]();
     joinTokens[Symbol.dispose]();
+    records[Symbol.dispose]();
   });
   const bearer = async (...scopes: string[]) => {
     const { token } = await issueToken(desk, "operator", { sub: "test", scopes }, 3600);
@@ -259,3 +264,50 @@ t.test("a token signed by another key is refused, and the API describes itself",
   t.ok(Object.keys(described.paths).length >= 9);
   t.match((await server.inject("/docs/")).headers["content-type"], "text/html");
 });
+
+t.test(
+  "usage is read by hour or day, of all sites or one, by who may read, and no more than can be answered",
+  async (t) => {
+    const { server, admin, bearer, records, clock } = await openApi(t);
+    const hourMs = clock.nowMs() - 2 * HOUR_MS;
+    const append = (number: number, site: string, counts: object) =>
+      records.append(
+        "near-1",
+        [
+          {
+            id: `usage/a/${number}`,
+            kind: "usage",
+            atMs: 1n,
+            json: Buffer.from(JSON.stringify({ site, hourMs, counts })),
+          },
+        ],
+        clock.nowMs(),
+      );
+    append(1, "shop", { hit: 3, "uri-miss": 1, "2xx": 3, "5xx": 1, sentBytes: 40, upstreamBytes: 10 });
+    append(2, "films", { hit: 1, "2xx": 1, sentBytes: 5 });
+    const ask = async (query: string, headers = admin) => server.inject({ url: `/v1/usage${query}`, headers });
+    const shop = {
+      ...{
+        site: "shop",
+        fromMs: hourMs,
+        requests: 4,
+        byCache: { hit: 3, "uri-miss": 1 },
+        byStatus: { "2xx": 3, "5xx": 1 },
+      },
+      ...{ sentBytes: 40, upstreamBytes: 10, peerBytes: 0, originBytes: 0 },
+    };
+    t.same((await ask("?site=shop")).json(), { items: [shop] });
+    t.match((await ask("")).json(), { items: [{ site: "films" }, { site: "shop" }] });
+    t.match((await ask("?per=day&site=shop")).json(), { items: [{ fromMs: Date.UTC(2025, 11, 31), requests: 4 }] });
+    t.same((await ask(`?toMs=${hourMs}`)).json(), { items: [] });
+    t.same((await ask(`?fromMs=${hourMs + 1}`)).json(), { items: [] });
+    t.equal((await ask("", await bearer("read"))).statusCode, 200);
+    t.equal((await ask("", await bearer("join"))).statusCode, 403);
+    t.equal((await ask("?per=week")).statusCode, 400);
+    t.match((await ask(`?fromMs=${hourMs}&toMs=5`)).json(), { status: 400, detail: /fromMs must be before toMs/ });
+    for (let number = 3; number <= USAGE_ROWS_MAX; number += 1) append(number, `s${number}`, { hit: 1, "2xx": 1 });
+    t.equal((await ask("")).json().items.length, USAGE_ROWS_MAX);
+    append(USAGE_ROWS_MAX + 2, "one-more", { hit: 1, "2xx": 1 });
+    t.match((await ask("")).json(), { status: 400, detail: /more than 10000 sums are asked for: name a site/ });
+  },
+);

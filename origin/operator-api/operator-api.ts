@@ -54,6 +54,7 @@ import { deleteSite } from "../publishing/releases.ts";
 import type { RolloutDriver } from "../rollout/rollout-driver.ts";
 import { applyDocuments } from "./apply.ts";
 import { authorise, issueToken, type TokenDesk } from "./authorisation.ts";
+import { addUsageRoute, type UsageRouteParts } from "./usage-route.ts";
 
 /** A release of the most files, each with a long path. */
 const RELEASE_BODY_BYTES_MAX = 64 * 1024 * 1024;
@@ -62,7 +63,7 @@ const APPLY_BODY_BYTES_MAX = 8 * 1024 * 1024;
 /** A blob of the largest size over 30 Mbit/s. */
 const UPLOAD_MS_MAX = 600_000;
 
-export interface OperatorApiParts extends PublishingParts, TokenDesk {
+export interface OperatorApiParts extends PublishingParts, TokenDesk, UsageRouteParts {
   readonly keys: OriginKeys;
   readonly joinTokens: JoinTokens;
   readonly observed: ObservedNodes;
@@ -97,6 +98,7 @@ export async function createOperatorApi(parts: OperatorApiParts): Promise<ApiSer
   addReleaseRoutes(server, parts);
   addTokenRoutes(server, parts);
   addAuthorityRoutes(server, parts);
+  addUsageRoute(server, parts);
   return server;
 }
 
