@@ -11,6 +11,7 @@ import { mintEpoch } from "./keys/epoch-proof.ts";
 import { loadOriginKeys } from "./keys/origin-keys.ts";
 import { raiseEtcdEpoch } from "./log/etcd/etcd-log.ts";
 import { etcdOptions } from "./log/open-log.ts";
+import type { ResourceLog } from "./log/resource-log.ts";
 import { findResource } from "./log/resources.ts";
 import { openSqliteLog, raiseEpoch } from "./log/sqlite-log.ts";
 
@@ -45,7 +46,8 @@ export async function restoreOrigin(
       await mintEpoch(dataDir, authorities.issuing, next);
       return next;
     };
-    return await raiseEtcdEpoch({ ...(await etcdOptions(etcd)), ...tools }, epochOf, REVISIONS_SKIPPED);
+    const raise = { epochOf, heldIn, revisionsSkipped: REVISIONS_SKIPPED };
+    return await raiseEtcdEpoch({ ...(await etcdOptions(etcd)), ...tools }, raise);
   }
   const next = nextEpoch(epochIn(path), epoch);
   await mintEpoch(dataDir, authorities.issuing, next);
@@ -54,9 +56,13 @@ export async function restoreOrigin(
 
 function epochIn(path: string): number {
   using log = openSqliteLog(path);
-  // What is held back from some pools is so in the next epoch too.
-  log.compact(log.revision(), positionsIn(findResource(log, "Rollout", ROLLOUT_NAME)?.spec));
+  log.compact(log.revision(), heldIn(log));
   return log.epoch;
+}
+
+/** What is held back from some pools is so in the next epoch too. */
+function heldIn(log: ResourceLog): readonly number[] {
+  return positionsIn(findResource(log, "Rollout", ROLLOUT_NAME)?.spec);
 }
 
 function nextEpoch(current: number, wanted: number | undefined): number {

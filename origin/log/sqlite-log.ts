@@ -41,6 +41,8 @@ export function sqliteLogOn(database: Database): LocalLog {
 export interface LogState {
   readonly epoch: number;
   readonly compacted: number;
+  /** Before `compacted`, and readable. */
+  readonly held: readonly number[];
   readonly rows: readonly LogRow[];
   readonly kept: readonly Kept[];
 }
@@ -141,13 +143,13 @@ class SqliteLog implements LogReplica {
     this.#changed();
   }
 
-  replace({ epoch, compacted, rows, kept }: LogState): void {
+  replace({ epoch, compacted, held, rows, kept }: LogState): void {
     this.#database.transaction(() => {
       this.#statements.clear.run();
       this.#statements.setFact.run(epoch, "epoch");
       this.#statements.setFact.run(compacted, "compacted");
       this.#insert(rows, kept);
-      this.#forget(compacted, []);
+      this.#forget(compacted, held);
     });
     this.#epoch = epoch;
     this.#changed();

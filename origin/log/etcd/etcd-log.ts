@@ -10,18 +10,10 @@ import { Failure, isFailure } from "#domain/failure.ts";
 import type { Kind } from "#domain/resource.ts";
 import { planRows } from "../plan-rows.ts";
 import type { Kept, LogList, LogRow, ResourceLog, WatchEvent, Write } from "../resource-log.ts";
+import { openLogReplica } from "../sqlite-log.ts";
 import { EtcdClient, type EtcdClientOptions } from "./etcd-client.ts";
-import { type EtcdLogEvents, type EtcdLogParts, EtcdReplica, type StoredBatch } from "./etcd-replica.ts";
-import {
-  type Batch,
-  decodeBatch,
-  decodeHead,
-  encodeBatch,
-  encodeHead,
-  encodeKept,
-  type Head,
-  Layout,
-} from "./layout.ts";
+import { type EtcdLogEvents, type EtcdLogParts, EtcdReplica, loadLog, type StoredBatch } from "./etcd-replica.ts";
+import { type Batch, decodeBatch, encodeBatch, encodeHead, encodeKept, type Head, Layout } from "./layout.ts";
 
 /** Connecting and asking for the version, the members tried in turn. */
 const OPEN_MS_MAX = 10_000;
@@ -57,30 +49,34 @@ export async function openEtcdLog(options: EtcdLogOptions): Promise<ResourceLog>
   return new EtcdLog(parts, replica, opening.move());
 }
 
-/**
- * Of a log that no origin has open: revisions go on after as many that are left out. Gives the revision that it is at.
- * `epochOf` says what it shall be from what it is.
- */
+export interface EpochRaise {
+  /** What it shall be, from what it is. */
+  readonly epochOf: (current: number) => Promise<number>;
+  /** Revisions that stay readable. */
+  readonly heldIn: (log: ResourceLog) => readonly number[];
+  readonly revisionsSkipped: number;
+}
+
+/** Of a log that no origin has open: revisions go on after as many that are left out. Gives the revision that it is at. */
 export async function raiseEtcdEpoch(
   options: EtcdClientOptions & { readonly prefix: string },
-  epochOf: (current: number) => Promise<number>,
-  revisionsSkipped: number,
+  { epochOf, heldIn, revisionsSkipped }: EpochRaise,
 ): Promise<{ readonly epoch: number; readonly revision: number }> {
   using client = new EtcdClient(options);
   const layout = new Layout(options.prefix);
   const signal = options.clock.deadline(OPEN_MS_MAX);
   await client.checkVersion(signal);
-  const stored = (await client.range({ key: layout.head }, signal)).kvs[0];
-  if (stored === undefined)
+  if ((await client.range({ key: layout.head }, signal)).kvs.length === 0)
     throw new Failure("config-invalid", `etcd has no log under ${layout.prefix}: restore it first`);
-  const head = decodeHead(stored.value);
-  const epoch = await epochOf(head.epoch);
-  assert(epoch > head.epoch, "an epoch only grows");
-  const revision = head.revision + revisionsSkipped;
-  const value = encodeHead({ epoch, revision, compacted: revision });
+  const loaded = await loadLog({ client, layout, clock: options.clock }, signal);
+  using log = openLogReplica(loaded);
+  const epoch = await epochOf(log.epoch);
+  assert(epoch > log.epoch, "an epoch only grows");
+  const revision = loaded.head.revision + revisionsSkipped;
+  const value = encodeHead({ epoch, revision, compacted: revision, held: heldIn(log) });
   const { succeeded } = await client.txn(
     {
-      compare: [isAt(layout.head, stored.modRevision)],
+      compare: [isAt(layout.head, loaded.headModRevision)],
       success: [{ request: { case: "requestPut", value: { key: layout.head, value } } }],
     },
     options.clock.deadline(OPEN_MS_MAX),
@@ -145,7 +141,7 @@ class EtcdLog implements ResourceLog {
     return this.#inTurn(signal, () => this.#write(writes, keep, signal));
   }
 
-  /** The log is kept from the oldest held revision on. */
+  /** The log is kept from the oldest held revision on; where a restore held older ones, until they are let go. */
   async compact(newest: number, held: readonly number[] = []): Promise<void> {
     assert(newest <= this.revision(), "compaction never passes the newest revision");
     const revision = Math.min(newest, ...held);
@@ -241,7 +237,7 @@ class EtcdLog implements ResourceLog {
   async #raiseFloor(compacted: number, signal: AbortSignal): Promise<void> {
     const { client, layout } = this.#parts;
     while (compacted > this.#replica.head.compacted) {
-      const head = { ...this.#replica.head, compacted };
+      const head = { ...this.#replica.head, compacted, held: [] };
       const request = {
         compare: [isAt(layout.head, this.#replica.headModRevision)],
         success: [put(layout.head, encodeHead(head))],

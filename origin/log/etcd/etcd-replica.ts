@@ -49,6 +49,8 @@ export interface Change {
   readonly kept: readonly Kept[];
 }
 
+const NO_HEAD: Head = { epoch: 0, revision: 0, compacted: 0, held: [] };
+
 interface Loaded extends LogState {
   readonly head: Head;
   readonly headModRevision: bigint;
@@ -68,9 +70,8 @@ export class EtcdReplica implements Disposable {
   #parted: Event[] = [];
   readonly #waiting = new Set<() => void>();
 
-  /** Begins the log where there is none. */
   static async load(parts: EtcdLogParts, signal: AbortSignal): Promise<EtcdReplica> {
-    return new EtcdReplica(parts, await load(parts, signal));
+    return new EtcdReplica(parts, await loadLog(parts, signal));
   }
 
   private constructor(parts: EtcdLogParts, loaded: Loaded) {
@@ -141,7 +142,7 @@ export class EtcdReplica implements Disposable {
       rows.filter(({ revision }) => revision > held),
       kept,
     );
-    if (head.compacted > this.log.compactedRevision()) this.log.compact(head.compacted);
+    if (head.compacted > this.log.compactedRevision()) this.log.compact(head.compacted, head.held);
     for (const wake of [...this.#waiting]) wake();
   }
 
@@ -184,7 +185,7 @@ export class EtcdReplica implements Disposable {
       const isGone = type === EventType.DELETE;
       const entry = this.#parts.layout.entryOf(kv.key);
       if (entry.kind === "batch") batches.set(entry.first, isGone ? undefined : decodeBatch(kv.value));
-      else if (entry.kind === "head") head = isGone ? { epoch: 0, revision: 0, compacted: 0 } : decodeHead(kv.value);
+      else if (entry.kind === "head") head = isGone ? NO_HEAD : decodeHead(kv.value);
       else if (entry.kind === "kept" && !isGone) kept.push(decodeKept(entry.name, kv.value));
     }
     return { modRevision, ...(head === undefined ? {} : { head }), batches, kept };
@@ -194,7 +195,7 @@ export class EtcdReplica implements Disposable {
   async #loadAgain(signal: AbortSignal): Promise<void> {
     let loaded: Loaded;
     try {
-      loaded = await load(this.#parts, signal);
+      loaded = await loadLog(this.#parts, signal);
     } catch (error) {
       if (!isFailure(error, "unavailable")) throw error;
       this.#parts.events.logWatchFailed(error);
@@ -237,7 +238,11 @@ function revisionsOf(rows: readonly LogRow[]): readonly number[] {
   return rows.map(({ revision }) => revision);
 }
 
-async function load(parts: EtcdLogParts, signal: AbortSignal): Promise<Loaded> {
+/** Begins the log where there is none. */
+export async function loadLog(
+  parts: Pick<EtcdLogParts, "client" | "layout" | "clock">,
+  signal: AbortSignal,
+): Promise<Loaded> {
   const { client, layout, clock } = parts;
   const loading = clock.deadline(LOAD_MS_MAX, signal);
   await begin(client, layout, loading);
@@ -256,13 +261,13 @@ async function load(parts: EtcdLogParts, signal: AbortSignal): Promise<Loaded> {
     batches.set(entry.first, { id: batch.id, modRevision, revisions: revisionsOf(batch.rows) });
   }
   if (head === undefined) throw new Failure("storage-failed", `etcd has no ${layout.head} any more: the log is gone`);
-  const { epoch, compacted } = head;
-  return { head, headModRevision, batches, readAt, epoch, compacted, rows, kept };
+  const { epoch, compacted, held } = head;
+  return { head, headModRevision, batches, readAt, epoch, compacted, held, rows, kept };
 }
 
 /** Only where there is none. */
 async function begin(client: EtcdClient, layout: Layout, signal: AbortSignal): Promise<void> {
-  const value = encodeHead({ epoch: FIRST_EPOCH, revision: 0, compacted: 0 });
+  const value = encodeHead({ epoch: FIRST_EPOCH, revision: 0, compacted: 0, held: [] });
   await client.txn(
     {
       compare: [{ target: Target.CREATE, key: layout.head, targetUnion: { case: "createRevision", value: 0n } }],

@@ -14,7 +14,13 @@ const closed = { additionalProperties: false };
 const count = Type.Integer({ minimum: 0 });
 
 const headSchema = Type.Object(
-  { format: Type.Literal(FORMAT), epoch: Type.Integer({ minimum: 1 }), revision: count, compacted: count },
+  {
+    format: Type.Literal(FORMAT),
+    epoch: Type.Integer({ minimum: 1 }),
+    revision: count,
+    compacted: count,
+    held: Type.Optional(Type.Array(count)),
+  },
   closed,
 );
 const batchSchema = Type.Object(
@@ -36,6 +42,8 @@ export interface Head {
   /** Of the last change. */
   readonly revision: number;
   readonly compacted: number;
+  /** Before the floor, and not forgotten: what a restore found held back from some pools. */
+  readonly held: readonly number[];
 }
 
 /** What one write appended, less what compaction took of it. */
@@ -85,13 +93,15 @@ export class Layout {
   }
 }
 
-export function encodeHead({ epoch, revision, compacted }: Head): Buffer {
-  return Buffer.from(JSON.stringify({ format: FORMAT, epoch, revision, compacted }));
+export function encodeHead({ epoch, revision, compacted, held }: Head): Buffer {
+  // Only where there is something: programs that do not know the field then read the head as they did.
+  const kept = held.length === 0 ? {} : { held };
+  return Buffer.from(JSON.stringify({ format: FORMAT, epoch, revision, compacted, ...kept }));
 }
 
 export function decodeHead(value: Uint8Array): Head {
-  const { epoch, revision, compacted } = decode(headSchema, value, "the log's head");
-  return { epoch, revision, compacted };
+  const { epoch, revision, compacted, held = [] } = decode(headSchema, value, "the log's head");
+  return { epoch, revision, compacted, held };
 }
 
 export function encodeBatch({ id, rows }: Batch): Buffer {
