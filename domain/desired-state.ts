@@ -33,6 +33,43 @@ export interface Watermark {
   readonly revision: number;
   /** Hexadecimal. */
   readonly setDigest: string;
+  /** That wrote the revision; absent where it is not known. */
+  readonly timeline?: string;
+}
+
+/**
+ * What one start of the log's writer appended: the revisions after `after`, up to the next one's. A log that is put back
+ * from a backup goes on with another timeline at an earlier revision, so that its history is told from the one it left.
+ */
+export interface Timeline {
+  readonly id: string;
+  readonly after: number;
+}
+
+/**
+ * Whether a log has been at what is held. Where either says nothing of timelines, or so long has passed that the log
+ * has forgotten them, it is taken to have been. Of one epoch.
+ */
+export function isOfHistory(held: Pick<Watermark, "revision" | "timeline">, timelines: readonly Timeline[]): boolean {
+  const [first] = timelines;
+  if (held.timeline === undefined || first === undefined) return true;
+  const at = timelines.findIndex(({ id }) => id === held.timeline);
+  if (at < 0) return held.revision <= first.after;
+  return held.revision <= (timelines[at + 1]?.after ?? Number.POSITIVE_INFINITY);
+}
+
+/** Of the revisions that a batch is about. */
+export function timelinesOf(
+  { from, to, snapshot }: Pick<PoolBatch, "from" | "to" | "snapshot">,
+  all: readonly Timeline[],
+): readonly Timeline[] {
+  const first = snapshot
+    ? 0
+    : Math.max(
+        0,
+        all.findLastIndex(({ after }) => after < from),
+      );
+  return all.slice(first).filter(({ after }) => after < to);
 }
 
 export interface DesiredRow {
@@ -71,4 +108,6 @@ export interface PoolBatch {
   readonly epochProof?: Uint8Array;
   /** The cross certificate of the authority that signed it, in DER, while the one before retires. */
   readonly epochAuthority?: Uint8Array;
+  /** In order; those of the revisions from `from` to `to`, of a snapshot all that the log keeps. */
+  readonly timelines?: readonly Timeline[];
 }

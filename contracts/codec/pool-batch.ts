@@ -1,6 +1,6 @@
 /** Batches and watermarks of the desired state, wire ↔ domain. */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import type { DesiredRow, PoolBatch, Tombstone, Watermark } from "#domain/desired-state.ts";
+import type { DesiredRow, PoolBatch, Timeline, Tombstone, Watermark } from "#domain/desired-state.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
 import { isKind } from "#domain/resource.ts";
 import {
@@ -28,6 +28,7 @@ export function encodePoolBatch(batch: PoolBatch): Uint8Array {
     tombstones: (batch.tombstones ?? []).map(toTombstone),
     epochProof: batch.epochProof ?? new Uint8Array(),
     epochAuthority: batch.epochAuthority ?? new Uint8Array(),
+    timelines: (batch.timelines ?? []).map(({ id, after }) => ({ name: id, revision: toUint64(after) })),
   });
   return toBinary(PoolBatchSchema, message);
 }
@@ -48,6 +49,7 @@ export function decodePoolBatch(bytes: Uint8Array): PoolBatch {
     ...(message.tombstones.length === 0 ? {} : { tombstones: message.tombstones.flatMap(fromTombstone) }),
     ...(message.epochProof.byteLength === 0 ? {} : { epochProof: message.epochProof }),
     ...(message.epochAuthority.byteLength === 0 ? {} : { epochAuthority: message.epochAuthority }),
+    ...(message.timelines.length === 0 ? {} : { timelines: message.timelines.map(fromTimeline) }),
   };
 }
 
@@ -74,6 +76,10 @@ function fromTombstone({ revision, kind, name }: Row): readonly Tombstone[] {
   return isKind(kind) ? [{ revision: fromUint64(revision, "tombstone revision"), kind, name }] : [];
 }
 
+function fromTimeline({ name, revision }: Row): Timeline {
+  return { id: name, after: fromUint64(revision, "timeline revision") };
+}
+
 function fromRow(row: Row): DesiredRow {
   const revision = fromUint64(row.revision, "row revision");
   if (!isKind(row.kind)) throw new Failure("resource-invalid", `row ${revision} is of the unknown kind ${row.kind}`);
@@ -88,11 +94,12 @@ function fromRow(row: Row): DesiredRow {
   return { revision, kind: row.kind, name: row.name, resource };
 }
 
-export function toWatermark({ epoch, revision, setDigest }: Watermark): WatermarkMessage {
+export function toWatermark({ epoch, revision, setDigest, timeline = "" }: Watermark): WatermarkMessage {
   return create(WatermarkSchema, {
     epoch: toUint64(epoch),
     revision: toUint64(revision),
     setDigest: Buffer.from(setDigest, "hex"),
+    timeline,
   });
 }
 
@@ -101,5 +108,6 @@ export function fromWatermark(message: WatermarkMessage): Watermark {
     epoch: fromUint64(message.epoch, "epoch"),
     revision: fromUint64(message.revision, "revision"),
     setDigest: Buffer.from(message.setDigest).toString("hex"),
+    ...(message.timeline === "" ? {} : { timeline: message.timeline }),
   };
 }

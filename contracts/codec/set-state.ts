@@ -1,6 +1,6 @@
 /** What a pool's set becomes by a batch: all of it or a named refusal. Pure but for the digest's hash. */
 
-import type { DesiredRow, PoolBatch } from "#domain/desired-state.ts";
+import { type DesiredRow, isOfHistory, type PoolBatch, type Watermark } from "#domain/desired-state.ts";
 import { Failure } from "#domain/failure.ts";
 import type { AnyResource } from "#domain/resource.ts";
 import { createSetDigest, setDigestOf } from "./set-digest.ts";
@@ -11,8 +11,14 @@ export interface SetState {
   readonly epoch: number;
   readonly revision: number;
   readonly setDigest: string;
+  /** That wrote the revision, where its batch says so. */
+  readonly timeline?: string;
   /** By `Kind/name`. */
   readonly resources: Resources;
+}
+
+export function watermarkOf({ epoch, revision, setDigest, timeline }: SetState): Watermark {
+  return { epoch, revision, setDigest, ...(timeline === undefined ? {} : { timeline }) };
 }
 
 export const EMPTY_SET: SetState = { epoch: 0, revision: 0, setDigest: setDigestOf([]), resources: new Map() };
@@ -34,15 +40,24 @@ export function advance(state: SetState, parts: readonly PoolBatch[]): SetState 
   if (digest.toHex() !== last.setDigest) {
     throw new Failure("digest-mismatch", `pool ${last.pool}: the set at revision ${last.to} has another digest`);
   }
-  return { epoch: last.epoch, revision: last.to, setDigest: last.setDigest, resources };
+  const timeline = last.timelines?.at(-1)?.id;
+  const at = { epoch: last.epoch, revision: last.to, setDigest: last.setDigest };
+  return { ...at, ...(timeline === undefined ? {} : { timeline }), resources };
 }
 
-/** Throws `epoch-regressed`, or `revision-compacted` for a batch that continues another revision: ask for a snapshot. */
-export function checkContinues(at: Pick<SetState, "epoch" | "revision">, batch: PoolBatch): void {
-  const { epoch, from, to, snapshot } = batch;
+/**
+ * Throws `epoch-regressed`, also for a log that was never at what is held, or `revision-compacted` for a batch that
+ * continues another revision: ask for a snapshot.
+ */
+export function checkContinues(at: Pick<SetState, "epoch" | "revision" | "timeline">, batch: PoolBatch): void {
+  const { epoch, from, to, snapshot, timelines = [] } = batch;
   if (epoch < at.epoch) throw new Failure("epoch-regressed", `a batch of epoch ${epoch}, after ${at.epoch}`);
   if (epoch === at.epoch && to < at.revision) {
     throw new Failure("epoch-regressed", `a batch to revision ${to}, after ${at.revision} of the same epoch`);
+  }
+  if (epoch === at.epoch && !isOfHistory(at, timelines)) {
+    const what = "is of a log that was put back to before what is held and has gone on another way";
+    throw new Failure("epoch-regressed", `a batch to revision ${to} ${what} (revision ${at.revision})`);
   }
   if (!snapshot && (epoch !== at.epoch || from !== at.revision)) {
     throw new Failure("revision-compacted", `a batch from revision ${from} does not continue ${at.revision}`);

@@ -7,6 +7,7 @@ import {
   EMPTY_SET,
   type Resources,
   type SetState,
+  watermarkOf,
   withPart,
 } from "#contracts/codec/set-state.ts";
 import {
@@ -86,8 +87,7 @@ export class PoolSet {
   /** `undefined` where nothing whole is held: the origin then sends a snapshot. */
   get watermark(): Watermark | undefined {
     if (this.#damage !== undefined || this.#state.revision === 0) return undefined;
-    const { epoch, revision, setDigest } = this.#state;
-    return { epoch, revision, setDigest };
+    return watermarkOf(this.#state);
   }
 
   get resources(): Resources {

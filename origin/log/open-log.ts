@@ -21,7 +21,7 @@ export interface OpenLogTools {
 
 /** Throws as the log does, and `config-invalid` for a file that cannot be read. */
 export async function openLog({ dataDir, log }: OriginConfig, tools: OpenLogTools): Promise<ResourceLog> {
-  if (log === undefined) return openSqliteLog(join(dataDir, "log.sqlite"));
+  if (log === undefined) return openSqliteLog(join(dataDir, "log.sqlite"), tools.random.uuid());
   const { openEtcdLog } = await import("./etcd/etcd-log.ts");
   const { createEtcdEvents } = await import("./etcd/events.ts");
   const { clock, random, logger, metrics } = tools;

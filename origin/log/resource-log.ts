@@ -1,4 +1,5 @@
 /** The port of the revisioned log of resources: one global revision, compare-and-swap, list and gap-free watch. */
+import type { Timeline } from "#domain/desired-state.ts";
 import type { Kind } from "#domain/resource.ts";
 
 /** One change of one resource. */
@@ -24,6 +25,14 @@ export interface Write {
 export interface Kept {
   readonly name: string;
   readonly value: number;
+}
+
+/** The log forgets older ones: a node that was away for so many starts is not told from one of another history. */
+export const TIMELINES_MAX = 1000;
+
+/** What was there and another. */
+export function withTimeline(timelines: readonly Timeline[], next: Timeline): readonly Timeline[] {
+  return [...timelines, next].slice(-TIMELINES_MAX);
 }
 
 export interface LogList {
@@ -59,6 +68,8 @@ export interface ResourceLog extends Disposable {
    * did not answer: then it may have been written or not.
    */
   write(writes: readonly Write[], keep?: Kept): Awaitable<readonly LogRow[]>;
+  /** Of this epoch and those before, in order; the newest of them, where there are very many. */
+  timelines(): readonly Timeline[];
   /** What was last kept with a write, also after compaction; 0 where nothing was. */
   kept(name: string): number;
   /** At most `rowsMax` changes after a revision, in order. Throws `revision-compacted` or `argument-invalid`. */

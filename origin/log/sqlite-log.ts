@@ -1,10 +1,19 @@
 /** The revisioned log on SQLite: an append-only table whose row id is the global revision. */
 import { assert } from "#domain/assert.ts";
+import type { Timeline } from "#domain/desired-state.ts";
 import { Failure } from "#domain/failure.ts";
 import { isKind, type Kind } from "#domain/resource.ts";
 import { type Database, openDatabase } from "#platform/sqlite/database.ts";
 import { planRows } from "./plan-rows.ts";
-import type { Kept, LocalLog, LogList, LogRow, WatchEvent, Write } from "./resource-log.ts";
+import {
+  type Kept,
+  type LocalLog,
+  type LogList,
+  type LogRow,
+  type WatchEvent,
+  type Write,
+  withTimeline,
+} from "./resource-log.ts";
 
 /** Rows a watcher reads at once: a slow one holds no more than this in memory. */
 const WATCH_PAGE_ROWS = 256;
@@ -21,6 +30,7 @@ export const SQLITE_LOG_MIGRATIONS = [
    CREATE TABLE facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
    INSERT INTO facts VALUES ('epoch', 1), ('compacted', 0);`,
   "CREATE TABLE held (revision INTEGER PRIMARY KEY) STRICT",
+  "CREATE TABLE timeline (after INTEGER PRIMARY KEY, id TEXT NOT NULL) STRICT",
 ];
 
 /** Before the names of numbers that writers keep, so that none is the log's own. */
@@ -28,13 +38,14 @@ const KEPT = "kept/";
 
 const NEWEST_AT = "SELECT kind, name, max(revision) AS revision FROM rows WHERE revision <= ? GROUP BY kind, name";
 
-export function openSqliteLog(path: string): LocalLog {
-  return sqliteLogOn(openDatabase(path, { migrations: SQLITE_LOG_MIGRATIONS, durability: "full" }));
+/** `timeline` names what is written from now on; without it that is not told from what came before. */
+export function openSqliteLog(path: string, timeline?: string): LocalLog {
+  return sqliteLogOn(openDatabase(path, { migrations: SQLITE_LOG_MIGRATIONS, durability: "full" }), timeline);
 }
 
 /** The database is the log's to close. */
-export function sqliteLogOn(database: Database): LocalLog {
-  return new SqliteLog(database);
+export function sqliteLogOn(database: Database, timeline?: string): LocalLog {
+  return new SqliteLog(database, timeline);
 }
 
 /** All that a log holds: what is kept, and each change that is not compacted, in order. */
@@ -87,10 +98,15 @@ class SqliteLog implements LogReplica {
   readonly #statements: ReturnType<typeof prepare>;
   /** Woken after each commit; every watcher reads the table itself, so none can miss a row. */
   readonly #wake = new Set<() => void>();
+  /** Of the first write to come: a start that writes nothing begins none. */
+  #timelineToBegin: string | undefined;
+  #timelines: readonly Timeline[];
 
-  constructor(database: Database) {
+  constructor(database: Database, timeline?: string) {
     this.#database = database;
+    this.#timelineToBegin = timeline;
     this.#statements = prepare(database);
+    this.#timelines = this.#statements.timelines.all().map(timelineOf);
     this.#epoch = this.#fact("epoch");
     this.#readNewest();
   }
@@ -129,13 +145,21 @@ class SqliteLog implements LogReplica {
   }
 
   write(writes: readonly Write[], keep?: Kept): readonly LogRow[] {
+    let timelines = this.#timelines;
     const rows = this.#database.transaction(() => {
       const planned = planRows(this, writes);
+      timelines = this.#begun(planned);
       this.#insert(planned, keep === undefined ? [] : [keep]);
       return planned;
     });
+    if (rows.length > 0) this.#timelineToBegin = undefined;
+    this.#timelines = timelines;
     this.#changed();
     return rows;
+  }
+
+  timelines(): readonly Timeline[] {
+    return this.#timelines;
   }
 
   append(rows: readonly LogRow[], kept: readonly Kept[]): void {
@@ -169,6 +193,17 @@ class SqliteLog implements LogReplica {
     const { insert, keep } = this.#statements;
     for (const row of rows) insert.run(row.revision, row.kind, row.name, row.deleted ? 1 : 0, row.json);
     for (const { name, value } of kept) keep.run(`${KEPT}${name}`, value);
+  }
+
+  /** Written with the first rows of this start. */
+  #begun([first]: readonly LogRow[]): readonly Timeline[] {
+    const id = this.#timelineToBegin;
+    if (id === undefined || first === undefined) return this.#timelines;
+    const begun = { id, after: first.revision - 1 };
+    const timelines = withTimeline(this.#timelines, begun);
+    this.#statements.begin.run(begun.after, id);
+    this.#statements.forgetTimelines.run(timelines[0]?.after ?? 0);
+    return timelines;
   }
 
   /** After a commit. */
@@ -310,6 +345,9 @@ function prepare(database: Database) {
     clear: database.prepare("DELETE FROM rows"),
     insert: database.prepare("INSERT INTO rows (revision, kind, name, deleted, json) VALUES (?, ?, ?, ?, ?)"),
     changes: database.prepare("SELECT * FROM rows WHERE revision > ? ORDER BY revision LIMIT ?"),
+    timelines: database.prepare("SELECT id, after FROM timeline ORDER BY after"),
+    begin: database.prepare("INSERT INTO timeline (after, id) VALUES (?, ?)"),
+    forgetTimelines: database.prepare("DELETE FROM timeline WHERE after < ?"),
     isHeld: database.prepare("SELECT 1 FROM held WHERE revision = ?"),
     hold: database.prepare("INSERT INTO held VALUES (?)"),
     letGo: database.prepare("DELETE FROM held"),
@@ -333,6 +371,12 @@ function rowOf(columns: Columns): LogRow {
   assert(typeof kind === "string" && isKind(kind), `a stored row's kind is known, got ${String(kind)}`);
   assert(typeof name === "string" && typeof json === "string", "a stored row's name and JSON are text");
   return { revision: integerOf(columns, "revision"), kind, name, deleted: columns["deleted"] === 1, json };
+}
+
+function timelineOf(columns: Columns): Timeline {
+  const { id } = columns;
+  assert(typeof id === "string", "a timeline's id is text");
+  return { id, after: integerOf(columns, "after") };
 }
 
 function integerOf(columns: Columns | undefined, name: string): number {

@@ -1,6 +1,13 @@
 /** Distributes the log per pool: each row is parsed once for all pools, each batch encoded and signed once for all nodes of one. */
 import { encodePoolBatch } from "#contracts/codec/pool-batch.ts";
-import { POOL_BATCH_CONTEXT, type PoolBatch, rollsOut, type Watermark } from "#domain/desired-state.ts";
+import {
+  isOfHistory,
+  POOL_BATCH_CONTEXT,
+  type PoolBatch,
+  rollsOut,
+  timelinesOf,
+  type Watermark,
+} from "#domain/desired-state.ts";
 import { isFailure } from "#domain/failure.ts";
 import { type SigningKey, signBytes } from "#platform/identity/signatures.ts";
 import type { EpochProof } from "../keys/epoch-proof.ts";
@@ -104,8 +111,12 @@ export class Distribution {
   }
 
   /** Whether a node holds what this log has never been at: it is an older state of the log that the node knows. */
-  isBehind({ epoch, revision }: Watermark): boolean {
-    return epoch > this.#log.epoch || (epoch === this.#log.epoch && revision > this.#log.revision());
+  isBehind({ epoch, revision, timeline }: Watermark): boolean {
+    if (epoch !== this.#log.epoch) return epoch > this.#log.epoch;
+    return (
+      revision > this.#log.revision() ||
+      !isOfHistory({ revision, ...(timeline && { timeline }) }, this.#log.timelines())
+    );
   }
 
   /** For a node whose copy did not fit. */
@@ -180,6 +191,10 @@ export class Distribution {
     if (watermark === undefined || watermark.epoch !== this.#log.epoch || watermark.revision > set.revision) {
       return this.#snapshotOf(channel);
     }
+    // It says by its timelines why it is to be refused.
+    if (this.isBehind(watermark)) {
+      return this.#snapshotOf(channel);
+    }
     const { revision, setDigest } = watermark;
     if (revision === set.revision) return setDigest === set.setDigest ? [] : this.#snapshotOf(channel);
     const at = recent.findIndex((batch) => batch.from === revision && batch.setDigest === setDigest);
@@ -243,7 +258,8 @@ export class Distribution {
 
   #sign(batch: PoolBatch): Envelope {
     const proof = batch.snapshot ? this.#epochProof() : undefined;
-    const payload = encodePoolBatch(proof === undefined ? batch : { ...batch, ...minted(proof) });
+    const told = { ...batch, timelines: timelinesOf(batch, this.#log.timelines()) };
+    const payload = encodePoolBatch(proof === undefined ? told : { ...told, ...minted(proof) });
     const signature = signBytes(POOL_BATCH_CONTEXT, payload, this.#streamKey);
     return { payload, signature, keyId: this.#streamKey.keyId };
   }

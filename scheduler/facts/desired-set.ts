@@ -6,6 +6,7 @@ import {
   EMPTY_SET,
   type Resources,
   type SetState,
+  watermarkOf,
   withPart,
 } from "#contracts/codec/set-state.ts";
 import { ALL_POOLS, POOL_BATCH_CONTEXT, type PoolBatch, type Watermark } from "#domain/desired-state.ts";
@@ -59,8 +60,7 @@ export class DesiredSet {
 
   /** `undefined` where nothing is held yet: the origin then sends a snapshot. */
   get watermark(): Watermark | undefined {
-    const { epoch, revision, setDigest } = this.#state;
-    return revision === 0 ? undefined : { epoch, revision, setDigest };
+    return this.#state.revision === 0 ? undefined : watermarkOf(this.#state);
   }
 
   get resources(): Resources {

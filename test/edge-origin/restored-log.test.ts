@@ -68,6 +68,20 @@ t.test("an older log is refused until it is restored, and then only with a word 
   t.match(refused.body.toString(), /batches_refused_total\{code="epoch-regressed"\} [1-9]/);
   t.match(refused.body.toString(), /perigee_edge_node_synced 0/);
   await isLater();
+  // More than was lost: revisions alone say no longer that this log is another.
+  for (let change = 0; change < 40; change += 1) {
+    const labels = { change: String(change) };
+    await api(older, "POST", "/v1/apply", { documents: [{ ...shop, metadata: { name: "shop", labels } }] });
+  }
+  const status: { items: { metadata: { resourceVersion: number } }[] } = JSON.parse(
+    await api(older, "GET", "/v1/resources/Site"),
+  );
+  const own = Math.max(...status.items.map(({ metadata }) => metadata.resourceVersion));
+  const held = Number(/"appliedRevision":(\d+)/.exec((await statusOf(older)).body.toString())?.[1]);
+  t.ok(own > held, `the older log has come to ${own}, the edge holds ${held}`);
+  await untilAnswer(() => statusOf(older), says("put back to before what is held"), "it is refused for what it is");
+  t.ok(unsynced("OriginBehind")(await statusOf(older)), "and the edge says so");
+  await isLater();
   await older.origin[Symbol.asyncDispose]();
 
   const { epoch, revision } = await restoreOrigin(first.dataDir, tools);

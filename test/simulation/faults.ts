@@ -215,8 +215,11 @@ function beginRestore(world: World, random: Random): Fault | undefined {
   const ahead = world.edges.filter((edge) => isAhead(edge, backup.revision, history.epoch));
   world.stale = { sinceMs: world.nowMs, revision: backup.revision, ahead: new Set(ahead) };
   if (isStaleFirst) origin.start();
+  const isFork = isStaleFirst && ahead.length === world.edges.length;
+  if (isFork) outgrow(world, history.revision);
   const end = (): void => {
     origin.kill();
+    origin.disk.restore(LOG_FILE, backup.contents);
     const beginsAt = backup.revision + REVISIONS_SKIPPED;
     history.raise(backup.revision, beginsAt);
     // What `raiseEpoch` does to a file.
@@ -227,8 +230,23 @@ function beginRestore(world: World, random: Random): Fault | undefined {
     origin.start();
     giveUpLost(world);
   };
-  const what = `the log is restored to ${backup.revision}${isStaleFirst ? " without another epoch" : ""}`;
+  const how = `${isStaleFirst ? " without another epoch" : ""}${isFork ? ", and goes on from there" : ""}`;
+  const what = `the log is restored to ${backup.revision}${how}`;
   return isStaleFirst ? { what, end, durationMs: STALE_MS } : { what, end };
+}
+
+/** Writes until revisions alone do not tell the log from the one that edges hold. */
+function outgrow({ origin, nowMs }: World, revision: number): void {
+  const log = origin.running?.log;
+  if (log === undefined) return;
+  while (log.revision() <= revision) {
+    const spec = { sites: [`site-${log.revision()}`], prefetch: "none" } as const;
+    writeResource(
+      log,
+      { kind: "ContentPolicy", metadata: { name: "policy-fork", labels: {} }, spec },
+      Math.floor(nowMs),
+    );
+  }
 }
 
 /** More than a run writes: what a node holds of the epoch before is older than whatever is said in the next. */

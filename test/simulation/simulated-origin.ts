@@ -76,7 +76,7 @@ export class SimulatedOrigin {
     this.starts += 1;
     const process = new SimulatedProcess("origin", time, faults);
     const { clock } = process;
-    const stored = sqliteLogOn(this.disk.open(process, LOG_FILE, SQLITE_LOG_MIGRATIONS));
+    const stored = sqliteLogOn(this.disk.open(process, LOG_FILE, SQLITE_LOG_MIGRATIONS), `start-${this.starts}`);
     const log = plants.log?.(stored) ?? stored;
     const kept = recordsOn(this.disk.open(process, RECORDS_FILE, RECORDS_MIGRATIONS));
     const records = plants.records?.(kept) ?? kept;

@@ -119,6 +119,26 @@ else {
     t.same(last.list(), here.list());
   });
 
+  t.test("each origin that writes begins a timeline, and every one knows them all", async (t) => {
+    const prefix = freshPrefix();
+    using here = await open(endpoints, { prefix });
+    using there = await open(endpoints, { prefix });
+    using _silent = await open(endpoints, { prefix });
+    await here.write([put("a"), put("b")]);
+    await Promise.all([there.write([put("c")]), here.write([put("d")])]);
+    await there.write([put("e")]);
+    await Promise.all([reached(here, 5), reached(there, 5)]);
+    const [first, second] = here.timelines();
+    t.equal(first?.after, 0);
+    t.ok(second?.after === 2 || second?.after === 3, "in the order of the writes");
+    t.equal(here.timelines().length, 2, "who writes nothing begins none");
+    t.same(there.timelines(), here.timelines());
+    using later = await open(endpoints, { prefix });
+    t.same(later.timelines(), here.timelines());
+    await later.write([put("a")]);
+    t.equal(later.timelines().at(-1)?.after, 5);
+  });
+
   t.test("a log under which another epoch has begun is left", async (t) => {
     const lost = Promise.withResolvers<unknown>();
     const options = optionsFor(endpoints, { onLost: lost.resolve });

@@ -6,14 +6,32 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { RequestOpSchema, TxnResponse } from "#contracts/generated/etcdserverpb/etcd_pb.js";
 import { type CompareSchema, Compare_CompareTarget as Target } from "#contracts/generated/etcdserverpb/etcd_pb.js";
 import { assert } from "#domain/assert.ts";
+import type { Timeline } from "#domain/desired-state.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
 import type { Kind } from "#domain/resource.ts";
 import { planRows } from "../plan-rows.ts";
-import type { Kept, LogList, LogRow, ResourceLog, WatchEvent, Write } from "../resource-log.ts";
+import {
+  type Kept,
+  type LogList,
+  type LogRow,
+  type ResourceLog,
+  type WatchEvent,
+  type Write,
+  withTimeline,
+} from "../resource-log.ts";
 import { openLogReplica } from "../sqlite-log.ts";
 import { EtcdClient, type EtcdClientOptions } from "./etcd-client.ts";
 import { type EtcdLogEvents, type EtcdLogParts, EtcdReplica, loadLog, type StoredBatch } from "./etcd-replica.ts";
-import { type Batch, decodeBatch, encodeBatch, encodeHead, encodeKept, type Head, Layout } from "./layout.ts";
+import {
+  type Batch,
+  decodeBatch,
+  encodeBatch,
+  encodeHead,
+  encodeKept,
+  encodeTimelines,
+  type Head,
+  Layout,
+} from "./layout.ts";
 
 /** Connecting and asking for the version, the members tried in turn. */
 const OPEN_MS_MAX = 10_000;
@@ -89,6 +107,8 @@ class EtcdLog implements ResourceLog {
   readonly #parts: EtcdLogParts;
   readonly #replica: EtcdReplica;
   readonly #open: DisposableStack;
+  /** Of the first write to come: a start that writes nothing begins none. */
+  #timelineToBegin: string | undefined;
   #turn: Promise<void> = Promise.resolve();
   #waiting = 0;
   /** etcd's revision of the last compaction: by the next one, whoever watches has seen it. */
@@ -98,6 +118,7 @@ class EtcdLog implements ResourceLog {
     this.#parts = parts;
     this.#replica = replica;
     this.#open = open;
+    this.#timelineToBegin = parts.random.uuid();
   }
 
   get epoch(): number {
@@ -122,6 +143,10 @@ class EtcdLog implements ResourceLog {
 
   list(options: { readonly kind?: Kind; readonly at?: number } = {}): LogList {
     return this.#replica.log.list(options);
+  }
+
+  timelines(): readonly Timeline[] {
+    return this.#replica.timelines;
   }
 
   kept(name: string): number {
@@ -204,6 +229,8 @@ class EtcdLog implements ResourceLog {
     const first = this.#replica.head.revision + 1;
     const puts: Operation[] = [put(layout.head, encodeHead(head))];
     if (batch.rows.length > 0) puts.push(put(layout.batch(first), encodeBatch(batch)));
+    const timelines = this.#begun(batch);
+    if (timelines !== undefined) puts.push(put(layout.timelines, encodeTimelines(timelines)));
     if (keep !== undefined) puts.push(put(layout.kept(keep.name), encodeKept(keep.value)));
     const answer = await client.txn(
       {
@@ -215,8 +242,19 @@ class EtcdLog implements ResourceLog {
     );
     if (!answer.succeeded) return await this.#isWrittenBefore({ id: batch.id, first }, answer, signal);
     const batches = new Map(batch.rows.length > 0 ? [[first, batch]] : []);
-    this.#replica.apply({ modRevision: revisionOf(answer), head, batches, kept: keep === undefined ? [] : [keep] });
+    const kept = keep === undefined ? [] : [keep];
+    this.#replica.apply({ modRevision: revisionOf(answer), head, batches, kept, ...(timelines && { timelines }) });
+    if (timelines !== undefined) this.#timelineToBegin = undefined;
     return true;
+  }
+
+  /** Written with the first rows of this start. A write whose answer was lost may have begun it: then it is not the last. */
+  #begun({ rows: [first] }: Batch): readonly Timeline[] | undefined {
+    const id = this.#timelineToBegin;
+    if (id === undefined || first === undefined) return undefined;
+    const { timelines } = this.#replica;
+    if (timelines.some((known) => known.id === id)) return undefined;
+    return withTimeline(timelines, { id, after: first.revision - 1 });
   }
 
   /** A write whose answer was lost is sent again, and then finds itself in its way. */

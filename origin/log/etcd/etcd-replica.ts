@@ -4,7 +4,7 @@ import {
   Event_EventType as EventType,
   Compare_CompareTarget as Target,
 } from "#contracts/generated/etcdserverpb/etcd_pb.js";
-import { FIRST_EPOCH } from "#domain/desired-state.ts";
+import { FIRST_EPOCH, type Timeline } from "#domain/desired-state.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
 import type { Clock } from "#platform/clock.ts";
 import { backoffMs, type RetryPolicy } from "#platform/concurrency/retry.ts";
@@ -12,7 +12,16 @@ import type { Random } from "#platform/random.ts";
 import type { Kept, LogRow } from "../resource-log.ts";
 import { type LogReplica, type LogState, openLogReplica } from "../sqlite-log.ts";
 import type { EtcdClient } from "./etcd-client.ts";
-import { type Batch, decodeBatch, decodeHead, decodeKept, encodeHead, type Head, type Layout } from "./layout.ts";
+import {
+  type Batch,
+  decodeBatch,
+  decodeHead,
+  decodeKept,
+  decodeTimelines,
+  encodeHead,
+  type Head,
+  type Layout,
+} from "./layout.ts";
 
 /** Keys read at once when a log is loaded. */
 const LOAD_PAGE_KEYS = 100;
@@ -47,6 +56,7 @@ export interface Change {
   /** By first revision; without rows: it is gone. */
   readonly batches: ReadonlyMap<number, Batch | undefined>;
   readonly kept: readonly Kept[];
+  readonly timelines?: readonly Timeline[];
 }
 
 const NO_HEAD: Head = { epoch: 0, revision: 0, compacted: 0, held: [] };
@@ -55,6 +65,7 @@ interface Loaded extends LogState {
   readonly head: Head;
   readonly headModRevision: bigint;
   readonly batches: Map<number, StoredBatch>;
+  readonly timelines: readonly Timeline[];
   /** etcd's, that all this was read at. */
   readonly readAt: bigint;
 }
@@ -65,6 +76,7 @@ export class EtcdReplica implements Disposable {
   #head: Head;
   #headModRevision: bigint;
   #batches: Map<number, StoredBatch>;
+  #timelines: readonly Timeline[];
   /** All of etcd's before this have been seen. */
   #watchFrom: bigint;
   #parted: Event[] = [];
@@ -80,6 +92,7 @@ export class EtcdReplica implements Disposable {
     this.#head = loaded.head;
     this.#headModRevision = loaded.headModRevision;
     this.#batches = loaded.batches;
+    this.#timelines = loaded.timelines;
     this.#watchFrom = loaded.readAt + 1n;
   }
 
@@ -89,6 +102,10 @@ export class EtcdReplica implements Disposable {
 
   get headModRevision(): bigint {
     return this.#headModRevision;
+  }
+
+  get timelines(): readonly Timeline[] {
+    return this.#timelines;
   }
 
   /** By first revision. */
@@ -130,7 +147,7 @@ export class EtcdReplica implements Disposable {
   }
 
   /** What is older than what is held changes nothing: a transaction is told by who made it, and by the watch. */
-  apply({ modRevision, head, batches, kept }: Change): void {
+  apply({ modRevision, head, batches, kept, timelines }: Change): void {
     for (const [first, batch] of batches) this.#index(first, modRevision, batch);
     if (head === undefined || modRevision <= this.#headModRevision) return;
     this.#checkGoesOn(head);
@@ -138,6 +155,8 @@ export class EtcdReplica implements Disposable {
     const rows = [...batches.values()].flatMap((batch) => batch?.rows ?? []);
     this.#head = head;
     this.#headModRevision = modRevision;
+    // Written with the head that begins the newest.
+    this.#timelines = timelines ?? this.#timelines;
     this.log.append(
       rows.filter(({ revision }) => revision > held),
       kept,
@@ -180,6 +199,7 @@ export class EtcdReplica implements Disposable {
     let head: Head | undefined;
     const batches = new Map<number, Batch | undefined>();
     const kept: Kept[] = [];
+    let timelines: readonly Timeline[] | undefined;
     for (const { type, kv } of events) {
       if (kv === undefined) continue;
       const isGone = type === EventType.DELETE;
@@ -187,8 +207,9 @@ export class EtcdReplica implements Disposable {
       if (entry.kind === "batch") batches.set(entry.first, isGone ? undefined : decodeBatch(kv.value));
       else if (entry.kind === "head") head = isGone ? NO_HEAD : decodeHead(kv.value);
       else if (entry.kind === "kept" && !isGone) kept.push(decodeKept(entry.name, kv.value));
+      else if (entry.kind === "timelines" && !isGone) timelines = decodeTimelines(kv.value);
     }
-    return { modRevision, ...(head === undefined ? {} : { head }), batches, kept };
+    return { modRevision, ...(head && { head }), batches, kept, ...(timelines && { timelines }) };
   }
 
   /** etcd has forgotten what was to be watched: everything anew. */
@@ -207,6 +228,7 @@ export class EtcdReplica implements Disposable {
     this.#checkGoesOn(loaded.head);
     this.#head = loaded.head;
     this.#headModRevision = loaded.headModRevision;
+    this.#timelines = loaded.timelines;
     this.log.replace(loaded);
     for (const wake of [...this.#waiting]) wake();
   }
@@ -251,9 +273,11 @@ export async function loadLog(
   const [rows, kept]: [LogRow[], Kept[]] = [[], []];
   let head: Head | undefined;
   let headModRevision = 0n;
+  let timelines: readonly Timeline[] = [];
   for (const { key, value, modRevision } of kvs) {
     const entry = layout.entryOf(key);
     if (entry.kind === "kept") kept.push(decodeKept(entry.name, value));
+    if (entry.kind === "timelines") timelines = decodeTimelines(value);
     if (entry.kind === "head") [head, headModRevision] = [decodeHead(value), modRevision];
     if (entry.kind !== "batch") continue;
     const batch = decodeBatch(value);
@@ -262,7 +286,7 @@ export async function loadLog(
   }
   if (head === undefined) throw new Failure("storage-failed", `etcd has no ${layout.head} any more: the log is gone`);
   const { epoch, compacted, held } = head;
-  return { head, headModRevision, batches, readAt, epoch, compacted, held, rows, kept };
+  return { head, headModRevision, batches, timelines, readAt, epoch, compacted, held, rows, kept };
 }
 
 /** Only where there is none. */

@@ -1,6 +1,7 @@
 /** How the log lies in etcd: its keys, and what their values say. Pure but for the bytes of text. */
 import Type, { type Static, type TSchema } from "typebox";
 import { Value } from "typebox/value";
+import type { Timeline } from "#domain/desired-state.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
 import { isKind } from "#domain/resource.ts";
 import type { Kept, LogRow } from "../resource-log.ts";
@@ -57,6 +58,7 @@ export type Entry =
   | { readonly kind: "head" }
   | { readonly kind: "batch"; readonly first: number }
   | { readonly kind: "kept"; readonly name: string }
+  | { readonly kind: "timelines" }
   | { readonly kind: "other" };
 
 export class Layout {
@@ -69,6 +71,10 @@ export class Layout {
 
   get head(): Buffer {
     return Buffer.from(`${this.prefix}head`);
+  }
+
+  get timelines(): Buffer {
+    return Buffer.from(`${this.prefix}timelines`);
   }
 
   batch(first: number): Buffer {
@@ -86,7 +92,7 @@ export class Layout {
 
   entryOf(key: Uint8Array): Entry {
     const text = Buffer.from(key).toString().slice(this.prefix.length);
-    if (text === "head") return { kind: "head" };
+    if (text === "head" || text === "timelines") return { kind: text };
     const [, folder, name = ""] = /^([a-z]+)\/(.*)$/s.exec(text) ?? [];
     if (folder === "rows" && /^\d+$/.test(name)) return { kind: "batch", first: Number(name) };
     return folder === "kept" ? { kind: "kept", name } : { kind: "other" };
@@ -119,6 +125,14 @@ export function encodeKept(value: number): Buffer {
 
 export function decodeKept(name: string, value: Uint8Array): Kept {
   return { name, value: decode(Type.Number(), value, "a number that the log keeps") };
+}
+
+export function encodeTimelines(timelines: readonly Timeline[]): Buffer {
+  return Buffer.from(JSON.stringify(timelines));
+}
+
+export function decodeTimelines(value: Uint8Array): readonly Timeline[] {
+  return decode(Type.Array(Type.Object({ id: Type.String(), after: count }, closed)), value, "the log's timelines");
 }
 
 function kindOf(kind: string) {

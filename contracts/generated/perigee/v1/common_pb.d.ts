@@ -157,6 +157,14 @@ export declare type PoolBatch = Message<"perigee.v1.PoolBatch"> & {
    * @generated from field: bytes epoch_authority = 12;
    */
   epochAuthority: Uint8Array;
+
+  /**
+   * Which starts of the log's writer appended the revisions up to `to`, in order: by name those after the revision, up to
+   * the next one's. Of what is no snapshot, those from `from` on.
+   *
+   * @generated from field: repeated perigee.v1.Row timelines = 13;
+   */
+  timelines: Row[];
 };
 
 /**
@@ -183,6 +191,13 @@ export declare type Watermark = Message<"perigee.v1.Watermark"> & {
    * @generated from field: bytes set_digest = 3;
    */
   setDigest: Uint8Array;
+
+  /**
+   * That wrote the revision; empty where that is not known.
+   *
+   * @generated from field: string timeline = 4;
+   */
+  timeline: string;
 };
 
 /**
