@@ -376,6 +376,69 @@ t.test("an operator lets out what is held back; without a policy nothing is", as
   await t.rejects(fleet.driver.letOut(), { code: "not-found" });
 });
 
+/** The log as an origin sees it whose writes take a while: another may write before. */
+class SlowLog implements ResourceLog {
+  readonly #log: ResourceLog;
+
+  constructor(log: ResourceLog) {
+    this.#log = log;
+  }
+
+  get epoch() {
+    return this.#log.epoch;
+  }
+
+  async write(...given: Parameters<ResourceLog["write"]>) {
+    await undefined;
+    return this.#log.write(...given);
+  }
+
+  revision = () => this.#log.revision();
+  compactedRevision = () => this.#log.compactedRevision();
+  find = (...given: Parameters<ResourceLog["find"]>) => this.#log.find(...given);
+  findAt = (...given: Parameters<ResourceLog["findAt"]>) => this.#log.findAt(...given);
+  list = (...given: Parameters<ResourceLog["list"]>) => this.#log.list(...given);
+  kept = (name: string) => this.#log.kept(name);
+  changesAfter = (...given: Parameters<ResourceLog["changesAfter"]>) => this.#log.changesAfter(...given);
+  watch = (...given: Parameters<ResourceLog["watch"]>) => this.#log.watch(...given);
+  compact = (...given: Parameters<ResourceLog["compact"]>) => this.#log.compact(...given);
+  [Symbol.dispose](): void {}
+}
+
+t.test("of origins that share a log one writes each step, and the others go on from it", async (t) => {
+  using log = openSqliteLog(":memory:");
+  const moves: unknown[] = [];
+  const origins = Array.from({ length: 3 }, () => {
+    const shared = new SlowLog(log);
+    const driver = new RolloutDriver({
+      ...{ log: shared, clock: new VirtualClock(), observed: new ObservedNodes() },
+      distribution: new Distribution(shared, KEY),
+      events: { ...silent, rolloutMoved: (waves) => void moves.push(waves), rolloutHalted() {} },
+    });
+    t.teardown(() => driver[Symbol.dispose]());
+    return driver;
+  });
+  const lookAtOnce = () => Promise.all(origins.map((driver) => driver.look()));
+  const order = (...pools: readonly string[]) => {
+    const spec = { waves: pools.map((pool) => ({ pools: [pool] })) };
+    writeResource(log, { kind: "RolloutPolicy", metadata: { name: ROLLOUT_NAME, labels: {} }, spec }, 1);
+  };
+  order("near");
+  await lookAtOnce();
+  t.equal(moves.length, 1, "the first row is written once");
+  t.equal(log.revision(), 2);
+  order("near", "mid");
+  await lookAtOnce();
+  t.equal(moves.length, 2);
+  for (const driver of origins) t.match(driver.report(), { phase: "idle", waves: [{}, {}, {}] });
+  const letOut = await Promise.all(origins.map((driver) => driver.letOut()));
+  t.same(letOut, [5, 6, 7], "each operator's word is written, one after the other");
+  log.write([{ kind: "RolloutPolicy", name: ROLLOUT_NAME, render: () => undefined }]);
+  await lookAtOnce();
+  t.equal(log.find("Rollout", ROLLOUT_NAME), undefined);
+  t.equal(log.revision(), 9, "and its end once");
+});
+
 t.test("what is held back is so after a restore too", async (t) => {
   const dataDir = testFolder(t);
   const tools = { clock: new VirtualClock(), random: systemRandom };

@@ -19,6 +19,8 @@ import {
 } from "./plan-rollout.ts";
 
 const LOOK_MS = 1000;
+/** Origins of one log that see the same want the same step, and one of them writes it: the others look again. */
+const STEP_ATTEMPTS_MAX = 3;
 /** A page shows so many names of each wave, and says how many there are. */
 const NAMES_SHOWN_MAX = 20;
 
@@ -68,7 +70,7 @@ export class RolloutDriver implements Disposable {
     if (this.#isLooking || (this.#policy === undefined && distribution.heldBack.rollout === undefined)) return;
     this.#isLooking = true;
     try {
-      await this.#carryOut(this.#facts());
+      await this.#decided(() => this.#carryOut(this.#facts()));
     } catch (error) {
       if (!isFailure(error)) throw error;
       events.rolloutFailed(error);
@@ -79,10 +81,13 @@ export class RolloutDriver implements Disposable {
 
   /** Every pool gets all that is held back; an operator's word. Throws `not-found` where nothing rolls out in waves. */
   async letOut(): Promise<number> {
-    const policy = this.#policy;
-    if (policy === undefined) throw new Failure("not-found", "there is no RolloutPolicy: every pool gets all at once");
-    this.#parts.distribution.advance();
-    return await this.#write(allLetOut(policy));
+    return await this.#decided(async () => {
+      const policy = this.#policy;
+      if (policy === undefined)
+        throw new Failure("not-found", "there is no RolloutPolicy: every pool gets all at once");
+      this.#parts.distribution.advance();
+      return await this.#write(allLetOut(policy));
+    });
   }
 
   /** `undefined` where nothing rolls out in waves. */
@@ -120,6 +125,23 @@ export class RolloutDriver implements Disposable {
     return row?.resource?.kind === "Rollout" ? row.resource : undefined;
   }
 
+  /** Of the row that was decided on. */
+  get #expected(): { readonly expectedRevision: number } {
+    return { expectedRevision: this.#resource?.metadata.resourceVersion ?? 0 };
+  }
+
+  /** What another origin has written meanwhile may be all that was to be done, or asks for something else. */
+  async #decided<T>(step: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await step();
+      } catch (error) {
+        if (!isFailure(error) || error.code !== "resource-conflict" || attempt >= STEP_ATTEMPTS_MAX) throw error;
+        this.#parts.distribution.advance();
+      }
+    }
+  }
+
   async #carryOut(facts: RolloutFacts): Promise<void> {
     const { log, distribution, events } = this.#parts;
     const plan = planRollout(facts);
@@ -127,7 +149,7 @@ export class RolloutDriver implements Disposable {
       case "none":
         break;
       case "end":
-        await log.write([{ kind: "Rollout", name: ROLLOUT_NAME, render: () => undefined }]);
+        await log.write([{ kind: "Rollout", name: ROLLOUT_NAME, ...this.#expected, render: () => undefined }]);
         break;
       case "write":
         await this.#write(plan.specAt);
@@ -155,12 +177,11 @@ export class RolloutDriver implements Disposable {
     const current = this.#resource?.metadata;
     const own = { name: ROLLOUT_NAME, labels: {}, generation: (current?.generation ?? 0) + 1 };
     const createdAtMs = current?.createdAtMs ?? clock.nowMs();
-    const expectedRevision = current?.resourceVersion ?? 0;
     const render = (revision: number): string => {
       const metadata = { ...own, resourceVersion: revision, createdAtMs };
       return JSON.stringify({ apiVersion: API_VERSION, kind: "Rollout", metadata, spec: specAt(revision) });
     };
-    const [row] = await log.write([{ kind: "Rollout", name: ROLLOUT_NAME, expectedRevision, render }]);
+    const [row] = await log.write([{ kind: "Rollout", name: ROLLOUT_NAME, ...this.#expected, render }]);
     return row?.revision ?? log.revision();
   }
 
