@@ -311,3 +311,23 @@ t.test(
     t.match((await ask("")).json(), { status: 400, detail: /more than 10000 sums are asked for: name a site/ });
   },
 );
+
+t.test("who asks for a roll-out that is not there hears what makes one", async (t) => {
+  const { server, admin, rollout } = await openApi(t);
+  const ask = async (name = "fleet") => {
+    const answer = await server.inject({ url: `/v1/resources/Rollout/${name}`, headers: admin });
+    return { status: answer.statusCode, detail: answer.json().detail };
+  };
+  const missing = /^there is no roll-out: .* apply one, named fleet, .*\(docs\/operating\/rollouts\.md\)$/;
+  t.match(await ask(), { status: 404, detail: missing });
+  const policy = {
+    ...{ apiVersion: "perigee.dev/v1", kind: "RolloutPolicy", metadata: { name: "fleet" } },
+    spec: { waves: [{ pools: ["near"] }] },
+  };
+  const payload = { documents: [policy] };
+  t.equal((await server.inject({ method: "POST", url: "/v1/apply", headers: admin, payload })).statusCode, 200);
+  t.match(await ask(), { status: 404, detail: /begins within a second of its policy/ });
+  await rollout.look();
+  t.equal((await ask()).status, 200);
+  t.match(await ask("mine"), { status: 404, detail: /the roll-out is named fleet/ });
+});

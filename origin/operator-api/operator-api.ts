@@ -32,6 +32,7 @@ import {
 } from "#contracts/operator-api/resources/components.ts";
 import { DIGEST_PATTERN } from "#domain/content/release.ts";
 import { Failure } from "#domain/failure.ts";
+import { ROLLOUT_NAME } from "#domain/fleet/rollout.ts";
 import { NAME_PATTERN } from "#domain/ids.ts";
 import { type AnyResource, isKind, type Kind, WRITER_BY_KIND } from "#domain/resource.ts";
 import { SOFTWARE_VERSION } from "#domain/version.ts";
@@ -45,7 +46,7 @@ import { checkPoolToJoin, deletePool } from "../enrolment/pools.ts";
 import { OVERLAP_MS } from "../keys/authorities.ts";
 import type { OriginKeys } from "../keys/origin-keys.ts";
 import type { ResourceLog } from "../log/resource-log.ts";
-import { getResource, listResources } from "../log/resources.ts";
+import { findResource, getResource, listResources } from "../log/resources.ts";
 import { tombstoneWrites } from "../log/tombstones.ts";
 import type { ObservedNodes } from "../observed/observed-nodes.ts";
 import { type FleetFacts, nodeStatus, resourceStatus } from "../observed/resource-status.ts";
@@ -140,7 +141,7 @@ function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
   server.get("/v1/resources/:kind/:name", oneSchemas, async (request) => {
     await authorise(parts, request.headers.authorization, "read");
     const { kind, name } = request.params;
-    const resource = getResource(log, parseKind(kind), name);
+    const resource = getNamed(log, parseKind(kind), name);
     return { ...resource, status: statusOf(parts, resource, fleetFacts(log, observed)) };
   });
   const gone = { summary: "delete one resource", params: namedParams, response: { 200: deletedSchema } };
@@ -168,6 +169,18 @@ function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
     const facts = fleetFacts(log, observed);
     return { items: facts.nodes.map((node) => ({ ...node, status: nodeStatus(node, facts) })) };
   });
+}
+
+/** Throws `not-found`. A roll-out is what the origin makes of a policy: that is what is missing. */
+function getNamed(log: ResourceLog, kind: Kind, name: string): AnyResource {
+  if (kind !== "Rollout" || findResource(log, kind, name) !== undefined) return getResource(log, kind, name);
+  const policy = findResource(log, "RolloutPolicy", ROLLOUT_NAME);
+  if (policy !== undefined)
+    throw new Failure("not-found", `the roll-out is named ${ROLLOUT_NAME}, and begins within a second of its policy`);
+  throw new Failure(
+    "not-found",
+    `there is no roll-out: without a RolloutPolicy every pool has every change at once; apply one, named ${ROLLOUT_NAME}, to have changes reach one wave of pools after the other (docs/operating/rollouts.md)`,
+  );
 }
 
 /** How far the roll-out is no node says alone. */
