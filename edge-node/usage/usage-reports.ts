@@ -13,8 +13,10 @@ import type { Random } from "#platform/random.ts";
 import type { ReportQueue } from "../reports/report-queue.ts";
 import { countsOf, type SiteTallies } from "./site-tallies.ts";
 
-/** Made durable by one transaction: some milliseconds of the thread that serves. */
-const RECORDS_AT_ONCE = 1_000;
+/** Some four milliseconds of the thread that serves. */
+const RECORDS_AT_ONCE = 50;
+/** Between so many and the next: a thousand sites are written within a second. */
+const PAUSE_MS = 50;
 /** Site-hours that the disk has refused and that are tried again. */
 export const USAGE_HELD_MAX = 10_000;
 
@@ -41,6 +43,9 @@ export class UsageReports implements Disposable {
   readonly #timers = new DisposableStack();
   /** Counted, and not durable yet: by site and hour, the oldest first. */
   readonly #held = new Map<string, UsageRecord>();
+  /** What was held when the writing began, and its turn has not come. */
+  #writing: UsageRecord[] = [];
+  #pause: Disposable | undefined;
   #openHourMs: number;
   #hourEnd: Disposable | undefined;
   #written = 0;
@@ -60,25 +65,37 @@ export class UsageReports implements Disposable {
     this.#awaitHourEnd();
   }
 
-  /** What the timers do. */
+  /** What the timers do. What is refused meanwhile has to wait for the next time. */
   write(): void {
     this.#endHour();
-    const { reports } = this.#options;
-    const records = [...this.#held.values()];
-    this.#held.clear();
-    for (const [index, record] of records.entries()) {
-      if (index > 0 && index % RECORDS_AT_ONCE === 0) reports.commit();
+    if (this.#writing.length > 0) return;
+    this.#writing = this.#takeHeld();
+    this.#writeSome();
+  }
+
+  /** The queue, which is disposed of later, makes the last durable. */
+  [Symbol.dispose](): void {
+    this.#timers[Symbol.dispose]();
+    this.#endHour();
+    this.#hourEnd?.[Symbol.dispose]();
+    this.#pause?.[Symbol.dispose]();
+    this.#isOver = true;
+    for (const [index, record] of [...this.#writing, ...this.#takeHeld()].entries()) {
+      if (index > 0 && index % RECORDS_AT_ONCE === 0) this.#options.reports.commit();
       this.#push(record);
     }
   }
 
-  /** The queue, which is disposed of later, makes it durable. */
-  [Symbol.dispose](): void {
-    this.#timers[Symbol.dispose]();
-    this.#hourEnd?.[Symbol.dispose]();
-    this.write();
-    this.#hourEnd?.[Symbol.dispose]();
-    this.#isOver = true;
+  #takeHeld(): UsageRecord[] {
+    const held = [...this.#held.values()];
+    this.#held.clear();
+    return held;
+  }
+
+  #writeSome(): void {
+    for (const record of this.#writing.splice(0, RECORDS_AT_ONCE)) this.#push(record);
+    if (this.#writing.length === 0) return;
+    this.#pause = this.#options.clock.timer(PAUSE_MS, () => this.#writeSome());
   }
 
   /** What was counted is of the hour that it began in. */
