@@ -199,7 +199,8 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
   };
   const inForce = new SetInForce({ set, store, onApplied: events.applied, onLate: tellChange });
   const keeper = stack.use(openKeeper(held, fetcher, inForce, tellChange));
-  let view = viewOf(set.resources, identity.peer.pool);
+  let applied = set.resourcesWithOrders;
+  let view = viewOf(applied, identity.peer.pool);
   let hosts = hostTable([], config.hostname);
   const edgeEvents = createEdgeEvents(held.logger, held.metrics);
   const compressor = new Compressor({ store, events: createCompressionEvents(held.logger, held.metrics) });
@@ -218,9 +219,10 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
   };
   const applySet = (): void => {
     const before = view.sites;
-    view = viewOf(set.resources, identity.peer.pool);
+    applied = set.resourcesWithOrders;
+    view = viewOf(applied, identity.peer.pool);
     hosts = hostTable(view.sites.values(), config.hostname);
-    if (set.watermark !== undefined) held.purges.apply(set.watermark.epoch, view.purges, purge);
+    if (set.ordersEpoch !== undefined) held.purges.apply(set.ordersEpoch, view.purges, purge);
     tiers.update();
     gates.update(view.sites);
     pulls.update(view.sites);
@@ -238,11 +240,15 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
     gates,
     edgeEvents,
     applySet,
+    /** What a set that was refused has ordered. */
+    applyOrders: () => {
+      if (set.resourcesWithOrders !== applied) applySet();
+    },
     inForce,
     note: (report: Report) => note(held, report),
     view: () => view,
     siteOf: (host: string | undefined) => view.sites.get(hosts.siteOf(host) ?? ""),
-    isRevoked: (subject: RevocationSpec["subject"]) => isRevoked(set.resources, subject),
+    isRevoked: (subject: RevocationSpec["subject"]) => isRevoked(set.resourcesWithOrders, subject),
     tellChange,
     onChange: (listener: () => void) => void changed.add(listener),
   };
@@ -296,7 +302,7 @@ function openTiers({ hostname }: EdgeConfig, held: Held): Tiers {
   const { logger, metrics, set, purges } = held;
   return new Tiers({
     ...held,
-    resources: () => set.resources,
+    resources: () => set.resourcesWithOrders,
     applied: () => purges.mark,
     ownId: hostname.toLowerCase(),
     events: createTierEvents(logger, metrics),

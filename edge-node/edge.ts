@@ -274,6 +274,7 @@ async function startLink(
         ...events,
         batchRefused(failure) {
           parts.sync.refused(failure);
+          parts.applyOrders();
           events.batchRefused(failure);
           origin.sendNow();
         },

@@ -22,6 +22,7 @@ import { Failure, isFailure } from "#domain/failure.ts";
 import { checkSignature, isSignedBy, type TrustedKeys } from "#platform/identity/signatures.ts";
 import { type Database, isBrokenDatabase } from "#platform/sqlite/database.ts";
 import { ENVELOPE_CHAIN_MIGRATION, EnvelopeChain, type SignedBatch } from "./envelope-chain.ts";
+import { ORDERS_MIGRATION, Orders } from "./orders.ts";
 import { findShrink, SHRINK_PERCENT_MAX, type Shrink } from "./shrink.ts";
 import { changedSubjects, subjectOf } from "./subjects.ts";
 import { type Position, TRIAL_MIGRATION, Trial } from "./trial.ts";
@@ -35,6 +36,7 @@ export const POOL_SET_MIGRATIONS = [
      payload BLOB NOT NULL, signature BLOB NOT NULL, key_id TEXT NOT NULL
    ) STRICT`,
   `${ENVELOPE_CHAIN_MIGRATION};${TRIAL_MIGRATION}`,
+  ORDERS_MIGRATION,
 ];
 
 /** Verified in a tenth of a second at load; a longer chain is replaced by a snapshot. */
@@ -67,6 +69,7 @@ export class PoolSet {
   readonly #options: PoolSetOptions;
   readonly #chain: EnvelopeChain;
   readonly #trial: Trial;
+  readonly #orders: Orders;
   /** What was acknowledged as durable: nothing older is taken, whatever happened to the disk. */
   #floor: Pick<Watermark, "epoch" | "revision"> = { epoch: 0, revision: 0 };
   #state: SetState = EMPTY_SET;
@@ -74,6 +77,9 @@ export class PoolSet {
   #chainLength = 0;
   #damage: Failure | undefined;
   #isUnpersisted = false;
+  /** What came last was refused for what is in it: what follows does not continue what is held. */
+  #isHoldingOut = false;
+  #withOrders: Resources = EMPTY_SET.resources;
 
   /** What is stored is replayed as far as it verifies; the rest counts as damage, and only a snapshot mends it. */
   constructor(database: Database, options: PoolSetOptions, trial = new Trial(database)) {
@@ -81,7 +87,9 @@ export class PoolSet {
     this.#options = options;
     this.#chain = new EnvelopeChain(database);
     this.#trial = trial;
+    this.#orders = new Orders(database);
     this.#load();
+    this.#withOrders = this.#orders.over(this.#state.resources);
   }
 
   /** `undefined` where nothing whole is held: the origin then sends a snapshot. */
@@ -92,6 +100,16 @@ export class PoolSet {
 
   get resources(): Resources {
     return this.#state.resources;
+  }
+
+  /** With the purges and revocations of what is refused; the same map until something changes. */
+  get resourcesWithOrders(): Resources {
+    return this.#withOrders;
+  }
+
+  /** Of the log that ordered last; `undefined` where nothing is held and nothing ordered. */
+  get ordersEpoch(): number | undefined {
+    return this.#orders.epoch ?? this.watermark?.epoch;
   }
 
   /** Why what was stored could not be read whole. */
@@ -118,10 +136,21 @@ export class PoolSet {
   /**
    * False where further parts of a snapshot are awaited. Throws `signature-invalid`, `certificate-untrusted`,
    * `argument-invalid` (another pool, unreadable, too large), `resource-invalid`, `epoch-regressed`, `shrink-refused`,
-   * `revision-quarantined`, and `revision-compacted` or `digest-mismatch`: ask for a snapshot. A refusal changes nothing.
+   * `revision-quarantined`, and `revision-compacted` or `digest-mismatch`: ask for a snapshot. A refusal changes nothing but
+   * `resourcesWithOrders`.
    */
   apply(envelope: SignedBatch): boolean {
     const batch = this.#open(envelope, this.#options.keys());
+    const before = this.#parts;
+    try {
+      return this.#take(batch, envelope);
+    } catch (error) {
+      if (isFailure(error)) this.#takeOrders(error, batch, before);
+      throw error;
+    }
+  }
+
+  #take(batch: PoolBatch, envelope: SignedBatch): boolean {
     this.#checkNotOlder(batch);
     if (!batch.snapshot && this.#damage !== undefined) {
       throw new Failure("revision-compacted", "what is stored is damaged: only a snapshot mends it");
@@ -142,7 +171,28 @@ export class PoolSet {
     this.#state = state;
     this.#floor = { epoch: state.epoch, revision: state.revision };
     this.#damage = undefined;
+    this.#isHoldingOut = false;
+    this.#orders.settled();
+    this.#withOrders = this.#orders.over(state.resources);
     return true;
+  }
+
+  /** No purge or revocation waits for what is wrong with the rest. What is older, or of an epoch not minted, orders nothing. */
+  #takeOrders({ code }: Failure, batch: PoolBatch, before: readonly Part[]): void {
+    const isHeldBack = code === "revision-quarantined" || code === "shrink-refused";
+    const isNext = code === "revision-compacted" && this.#isHoldingOut && batch.epoch === this.#heldOutEpoch();
+    if (!isHeldBack && !isNext) return;
+    this.#isHoldingOut = true;
+    const parts = batch.part === before.length ? before.map((part) => part.batch) : [];
+    const rows = [...parts, batch].flatMap((part) => part.rows);
+    const isWhole = batch.snapshot && batch.last && parts.length === batch.part;
+    const isTaken = this.#orders.take({ epoch: batch.epoch, to: batch.to, rows, isWhole }, () => this.#trial.open());
+    if (isTaken) this.#withOrders = this.#orders.over(this.#state.resources);
+  }
+
+  /** Of the log that is refused. */
+  #heldOutEpoch(): number {
+    return Math.max(this.#floor.epoch, this.#orders.epoch ?? 0);
   }
 
   /** What a node of this pool that holds `watermark` lacks, to be passed on unopened. */
@@ -220,6 +270,7 @@ export class PoolSet {
       this.#chain.append(envelopes, this.#trial.proven, this.#options.keys());
       this.#database.prepare("INSERT OR REPLACE INTO floor VALUES (1, ?, ?)").run(state.epoch, state.revision);
       this.#trial.take(state.resources, changed, state.revision);
+      this.#orders.settle(state.epoch, state.revision);
     });
     this.#trial.took();
     this.#chainLength = parts.length + (isSnapshot ? 0 : this.#chainLength);

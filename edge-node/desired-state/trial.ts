@@ -26,6 +26,10 @@ export const TRIAL_MIGRATION = `
 /** Of a process, each within a minute of the last start or change. A fault of the machine seldom comes three times. */
 export const CRASHES_MAX = 3;
 
+/** Purges and revocations beside the set that are on trial too. */
+const PROVE_ORDERS = "UPDATE orders SET state = 'proven' WHERE state = 'taken'";
+const LEAVE_OUT_ORDERS = "UPDATE orders SET state = 'crashed' WHERE state = 'taken'";
+
 /** A revision of the set, and where its last envelope is stored. */
 export interface Position {
   readonly epoch: number;
@@ -137,6 +141,7 @@ export class Trial {
       this.#database.prepare("DELETE FROM envelope WHERE chain < ?").run(chain);
       this.#database.prepare("DELETE FROM suspect WHERE revision <= ?").run(revision);
       this.#database.exec(isAll ? "DELETE FROM trial" : "UPDATE trial SET crashes = 0");
+      if (isAll) this.#database.exec(PROVE_ORDERS);
     });
     this.#proven = proven;
     this.#isOpen = !isAll;
@@ -144,7 +149,7 @@ export class Trial {
 
   /** Nothing is on trial: what went back with the set has done so. */
   settle(): void {
-    this.#database.exec("DELETE FROM trial");
+    this.#database.exec(`DELETE FROM trial; ${PROVE_ORDERS}`);
     this.#isOpen = false;
   }
 
@@ -188,8 +193,12 @@ export class Trial {
     const floor = this.#floor();
     const proven = this.#proven;
     const isProven = floor?.epoch === proven?.epoch && floor?.revision === proven?.revision;
-    if (floor === undefined || isProven || this.#isQuarantined()) return "releases";
+    if (floor === undefined || isProven || this.#isQuarantined()) {
+      this.#database.exec(LEAVE_OUT_ORDERS);
+      return "releases";
+    }
     this.#database.transaction(() => {
+      this.#database.exec(LEAVE_OUT_ORDERS);
       this.#database.prepare("INSERT INTO quarantine VALUES (1, ?, ?)").run(floor.epoch, floor.revision);
       this.#database.exec("UPDATE suspect SET quarantines = quarantines + 1");
       this.#database

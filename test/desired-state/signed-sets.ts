@@ -30,6 +30,10 @@ function resourceOf(kind: string, name: string, resourceVersion: number): AnyRes
     }
     case "Purge":
       return { apiVersion, kind, metadata, spec: { site: "shop", match: { kind: "all" }, soft: false, atMs: 1 } };
+    case "Revocation": {
+      const spec = { subject: { kind: "node" as const, name }, reason: "stolen", subjectExpiresAtMs: 1 };
+      return { apiVersion, kind, metadata, spec };
+    }
     default:
       throw new Error(`no sample of ${kind}`);
   }
