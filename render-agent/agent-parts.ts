@@ -5,6 +5,7 @@ import { SiteEnrolment } from "#contracts/generated/perigee/v1/site_pb.js";
 import { parseAddress } from "#platform/address.ts";
 import type { Clock } from "#platform/clock.ts";
 import { createGrpcClient } from "#platform/grpc/client.ts";
+import { authorityKeysOf } from "#platform/identity/certificates.ts";
 import { type NodeIdentity, openNodeIdentity } from "#platform/identity/node-identity.ts";
 import type { Logger } from "#platform/logging.ts";
 import { createMetrics } from "#platform/metrics/metrics.ts";
@@ -43,7 +44,14 @@ export async function openAgentParts(config: AgentConfig, tools: AgentTools, sta
   const events = createAgentEvents(logger, metrics);
   const set = new PoolSet(
     stack.use(openDatabase(join(dataDir, "desired.sqlite"), { migrations: POOL_SET_MIGRATIONS, durability: "full" })),
-    { pool: identity.peer.pool, keys: () => identity.trust.streamKeys },
+    {
+      pool: identity.peer.pool,
+      keys: () => identity.trust.streamKeys,
+      epochs: () => {
+        const { epoch, authorities } = identity.trust;
+        return { epoch, mints: (cross) => authorityKeysOf(authorities, cross) };
+      },
+    },
   );
   if (set.damage !== undefined) events.storedDamaged(set.damage);
   const fences = await openFences(join(dataDir, "fences"), random);

@@ -7,6 +7,7 @@ import { RttMap } from "#domain/latency/rtt-map.ts";
 import type { ShortlistClient } from "#domain/placement/shortlist.ts";
 import type { Clock } from "#platform/clock.ts";
 import { createGrpcClient } from "#platform/grpc/client.ts";
+import { authorityKeysOf } from "#platform/identity/certificates.ts";
 import { type NodeIdentity, openNodeIdentity } from "#platform/identity/node-identity.ts";
 import type { Logger } from "#platform/logging.ts";
 import { createMetrics } from "#platform/metrics/metrics.ts";
@@ -66,7 +67,10 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
   const database = stack.use(
     openDatabase(join(config.dataDir, "desired.sqlite"), { migrations: DESIRED_SET_MIGRATIONS, durability: "full" }),
   );
-  const set = new DesiredSet(database, () => identity.trust);
+  const set = new DesiredSet(database, () => {
+    const { streamKeys, epoch, authorities } = identity.trust;
+    return { streamKeys, epoch, mints: (cross) => authorityKeysOf(authorities, cross) };
+  });
   origins.learnFrom(set);
   if (set.damage !== undefined) events.storedDamaged(set.damage);
   const fleet = new Fleet();

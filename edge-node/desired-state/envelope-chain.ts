@@ -3,13 +3,14 @@
  * as is proven. With them the keys that they were verified by: a key that is trusted no more opens what it has opened.
  */
 import { Failure } from "#domain/failure.ts";
-import { exportPublicKey, importPublicKey, type TrustedKeys } from "#platform/identity/signatures.ts";
+import type { TrustedKeys } from "#platform/identity/signatures.ts";
+import { VERIFIERS_MIGRATION, Verifiers } from "#platform/identity/verifiers.ts";
 import type { Database } from "#platform/sqlite/database.ts";
 import type { Position } from "./trial.ts";
 
 export const ENVELOPE_CHAIN_MIGRATION = `
   ALTER TABLE envelope ADD COLUMN chain INTEGER NOT NULL DEFAULT 1;
-  CREATE TABLE verifier (key_id TEXT PRIMARY KEY, spki BLOB NOT NULL) STRICT`;
+  ${VERIFIERS_MIGRATION}`;
 
 export interface SignedBatch {
   readonly payload: Uint8Array;
@@ -28,10 +29,12 @@ const COLUMNS = "SELECT payload, signature, key_id FROM envelope";
 const CURRENT = "chain = (SELECT max(chain) FROM envelope)";
 
 export class EnvelopeChain {
+  readonly verifiers: Verifiers;
   readonly #database: Database;
 
   constructor(database: Database) {
     this.#database = database;
+    this.verifiers = new Verifiers(database);
   }
 
   /** The whole chain, or the end of it that continues a revision: empty where none does. */
@@ -58,35 +61,19 @@ export class EnvelopeChain {
     );
     for (const { from = SNAPSHOT, payload, signature, keyId } of envelopes) {
       insert.run(from, payload, signature, keyId, chain);
-      this.#keepKey(keyId, keys);
+      this.verifiers.keep(keyId, keys);
     }
     if (!isSnapshot) return;
     this.#database
       .prepare("DELETE FROM envelope WHERE chain < ? AND NOT (chain = ? AND position <= ?)")
       .run(chain, proven?.chain ?? 0, proven?.position ?? 0);
-    this.#database.exec("DELETE FROM verifier WHERE key_id NOT IN (SELECT key_id FROM envelope)");
+    this.verifiers.forgetUnused();
   }
 
   end(): Pick<Position, "chain" | "position"> | undefined {
     const row = this.#database.prepare(`SELECT chain, max(position) AS position FROM envelope WHERE ${CURRENT}`).get();
     const [chain, position] = [row?.["chain"], row?.["position"]];
     return typeof chain === "number" && typeof position === "number" ? { chain, position } : undefined;
-  }
-
-  /** Of what is stored, each verified when it came. */
-  verifiers(): TrustedKeys {
-    const rows = this.#database.prepare("SELECT key_id, spki FROM verifier").all();
-    return new Map(
-      rows.flatMap(({ key_id: keyId, spki }) =>
-        typeof keyId === "string" && spki instanceof Uint8Array ? [[keyId, importPublicKey(spki)]] : [],
-      ),
-    );
-  }
-
-  #keepKey(keyId: string, keys: TrustedKeys): void {
-    const key = keys.get(keyId);
-    if (key === undefined) return;
-    this.#database.prepare("INSERT OR IGNORE INTO verifier VALUES (?, ?)").run(keyId, exportPublicKey(key));
   }
 }
 

@@ -1,5 +1,4 @@
 /** The pool's desired state on disk, as the signed envelopes that made it: verified on receipt and again at each load. */
-import type { KeyObject } from "node:crypto";
 import { decodePoolBatch } from "#contracts/codec/pool-batch.ts";
 import {
   advance,
@@ -10,16 +9,10 @@ import {
   watermarkOf,
   withPart,
 } from "#contracts/codec/set-state.ts";
-import {
-  EPOCH_CONTEXT,
-  epochBytes,
-  FIRST_EPOCH,
-  POOL_BATCH_CONTEXT,
-  type PoolBatch,
-  type Watermark,
-} from "#domain/desired-state.ts";
+import { POOL_BATCH_CONTEXT, type PoolBatch, type Watermark } from "#domain/desired-state.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
-import { checkSignature, isSignedBy, type TrustedKeys } from "#platform/identity/signatures.ts";
+import { checkEpochProof, type EpochTrust } from "#platform/identity/epoch-trust.ts";
+import { checkSignature, type TrustedKeys } from "#platform/identity/signatures.ts";
 import { type Database, isBrokenDatabase } from "#platform/sqlite/database.ts";
 import { ENVELOPE_CHAIN_MIGRATION, EnvelopeChain, type SignedBatch } from "./envelope-chain.ts";
 import { ORDERS_MIGRATION, Orders } from "./orders.ts";
@@ -61,7 +54,7 @@ export interface PoolSetOptions {
    * Who mints epochs: the authorities that this node has pinned, and one that they have certified by `cross`. Without any,
    * no epoch after the first is taken.
    */
-  readonly mints?: (cross: Uint8Array | undefined) => readonly KeyObject[];
+  readonly mints?: EpochTrust["mints"];
 }
 
 export class PoolSet {
@@ -229,13 +222,9 @@ export class PoolSet {
     throw new Failure("epoch-regressed", `a batch to revision ${to}, after ${revision} of the same epoch`);
   }
 
-  /** A higher epoch overrules all that is held: only who certifies nodes may begin one. */
-  #checkEpoch({ epoch, epochProof = EMPTY, epochAuthority }: PoolBatch): void {
-    const { epoch: certified = () => 0, mints = () => [] } = this.#options;
-    if (epoch <= Math.max(FIRST_EPOCH, this.#floor.epoch, certified())) return;
-    const minters = mints(epochAuthority);
-    if (minters.some((key) => isSignedBy(EPOCH_CONTEXT, epochBytes(epoch), epochProof, key))) return;
-    throw new Failure("signature-invalid", `epoch ${epoch} is not signed by an authority that this node has pinned`);
+  #checkEpoch(batch: PoolBatch): void {
+    const { epoch = () => 0, mints = () => [] } = this.#options;
+    checkEpochProof(batch, this.#floor.epoch, { epoch: epoch(), mints });
   }
 
   #checkShrink({ resources: after, revision }: SetState, batches: readonly PoolBatch[]): void {
@@ -283,7 +272,7 @@ export class PoolSet {
     const { quarantine, proven } = this.#trial;
     const end = quarantine === undefined ? this.#floor : (proven ?? EMPTY_SET);
     try {
-      const keys = new Map([...this.#chain.verifiers(), ...this.#options.keys()]);
+      const keys = this.#chain.verifiers.with(this.#options.keys());
       const chain = this.#chain.read();
       this.#chainLength = chain.length;
       for (const envelope of chain) this.#replay(envelope, keys);
@@ -308,8 +297,6 @@ export class PoolSet {
     );
   }
 }
-
-const EMPTY = new Uint8Array();
 
 function checkSize(parts: readonly Part[]): void {
   const bytes = parts.reduce((sum, { envelope }) => sum + envelope.payload.byteLength, 0);

@@ -4,15 +4,17 @@ import t, { type Test } from "tap";
 import { encodePoolBatch } from "#contracts/codec/pool-batch.ts";
 import { setDigestOf } from "#contracts/codec/set-digest.ts";
 import { parseStoredResource } from "#contracts/operator-api/resources/parse.ts";
-import { POOL_BATCH_CONTEXT } from "#domain/desired-state.ts";
+import { EPOCH_CONTEXT, epochBytes, POOL_BATCH_CONTEXT } from "#domain/desired-state.ts";
 import type { AnyResource } from "#domain/resource.ts";
 import { generateSigningKey, signBytes } from "#platform/identity/signatures.ts";
-import { openDatabase } from "#platform/sqlite/database.ts";
+import { type Database, openDatabase } from "#platform/sqlite/database.ts";
 import { testFolder } from "#test/test-folder.ts";
 import { POOL_SET_MIGRATIONS, PoolSet } from "./pool-set.ts";
 
 const key = generateSigningKey();
 const keys = new Map([[key.keyId, key.publicKey]]);
+const root = generateSigningKey();
+const proofOf = (epoch: number, by = root) => signBytes(EPOCH_CONTEXT, epochBytes(epoch), by);
 
 function nodeAt(name: string, resourceVersion: number): AnyResource {
   const metadata = { name, labels: {}, generation: 1, resourceVersion, createdAtMs: 1 };
@@ -27,6 +29,7 @@ interface Made {
   readonly part?: number;
   readonly last?: boolean;
   readonly signer?: typeof key;
+  readonly epochProof?: Uint8Array;
   readonly digestOf?: readonly AnyResource[];
 }
 
@@ -38,7 +41,7 @@ function batchOf(
   all: readonly AnyResource[],
   made: Made = {},
 ) {
-  const { pool = "near", epoch = 1, snapshot = false, part = 0, last = true, signer = key } = made;
+  const { pool = "near", epoch = 1, snapshot = false, part = 0, last = true, signer = key, epochProof } = made;
   const rows = brings.map((resource) => ({
     revision: to,
     kind: resource.kind,
@@ -46,14 +49,22 @@ function batchOf(
     resource,
   }));
   const setDigest = last ? setDigestOf(all) : "";
-  const payload = encodePoolBatch({ epoch, pool, from, to, snapshot, part, last, rows, setDigest });
+  const payload = encodePoolBatch({
+    ...{ epoch, pool, from, to, snapshot, part, last, rows, setDigest },
+    ...(epochProof && { epochProof }),
+  });
   return { payload, signature: signBytes(POOL_BATCH_CONTEXT, payload, signer), keyId: signer.keyId };
 }
 
-function openSet(t: Test, path = join(testFolder(t), "desired.sqlite")) {
+function openSet(t: Test, path = join(testFolder(t), "desired.sqlite"), trusted = keys, epoch = 1) {
   const database = openDatabase(path, { migrations: POOL_SET_MIGRATIONS, durability: "full" });
   t.teardown(() => database.close());
-  return { database, path, set: new PoolSet(database, { pool: "near", keys: () => keys }) };
+  return { database, path, set: openOn(database, trusted, epoch) };
+}
+
+function openOn(database: Database, trusted: typeof keys, epoch: number): PoolSet {
+  const epochs = () => ({ epoch, mints: () => [root.publicKey] });
+  return new PoolSet(database, { pool: "near", keys: () => trusted, epochs });
 }
 
 const [a, b, c] = [nodeAt("a", 1), nodeAt("b", 2), nodeAt("c", 3)];
@@ -128,8 +139,34 @@ t.test(
 
 t.test("another epoch's snapshot is taken, an older epoch's nothing", async (t) => {
   const { set } = openSet(t);
-  set.apply("near-1", batchOf(0, 9, [a], [a], { snapshot: true, epoch: 2 }));
+  set.apply("near-1", batchOf(0, 9, [a], [a], { snapshot: true, epoch: 2, epochProof: proofOf(2) }));
   t.equal(set.apply("near-1", second), "known");
-  t.equal(set.apply("near-1", batchOf(0, 1, [b], [b], { snapshot: true, epoch: 3 })), "applied");
+  for (const epochProof of [new Uint8Array(), proofOf(3, key), proofOf(4)]) {
+    const unproven = batchOf(0, 1, [b], [b], { snapshot: true, epoch: 3, epochProof });
+    t.throws(() => set.apply("near-1", unproven), { code: "signature-invalid" });
+    t.match(set.watermark, { epoch: 2 });
+  }
+  const proven = batchOf(0, 1, [b], [b], { snapshot: true, epoch: 3, epochProof: proofOf(3) });
+  t.equal(set.apply("near-1", proven), "applied");
   t.match(set.watermark, { epoch: 3, revision: 1 });
+});
+
+t.test("an epoch before the certificate's is not taken, and that one needs no proof", async (t) => {
+  const { set } = openSet(t, undefined, keys, 4);
+  t.throws(() => set.apply("near-1", first), { code: "epoch-regressed" });
+  t.equal(set.apply("near-1", batchOf(0, 1, [a], [a], { snapshot: true, epoch: 4 })), "applied");
+});
+
+t.test("what another stream key has signed opens after a restart, and nothing new by that key does", async (t) => {
+  const { set, database, path } = openSet(t);
+  set.apply("near-1", first);
+  database.close();
+  const next = generateSigningKey();
+  const later = openSet(t, path, new Map([[next.keyId, next.publicKey]]));
+  t.equal(later.set.damage, undefined);
+  t.match(later.set.watermark, { revision: 1 });
+  t.throws(() => later.set.apply("near-1", second), { code: "signature-invalid" });
+  t.equal(later.set.apply("near-1", batchOf(1, 2, [b], [a, b], { signer: next })), "applied");
+  later.database.close();
+  t.match(openSet(t, path, new Map()).set.watermark, { revision: 2 });
 });

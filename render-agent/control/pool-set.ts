@@ -11,13 +11,16 @@ import {
 } from "#contracts/codec/set-state.ts";
 import { POOL_BATCH_CONTEXT, type PoolBatch, type Watermark } from "#domain/desired-state.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
+import { checkEpochProof, type EpochTrust } from "#platform/identity/epoch-trust.ts";
 import { checkSignature, type TrustedKeys } from "#platform/identity/signatures.ts";
+import { VERIFIERS_MIGRATION, Verifiers } from "#platform/identity/verifiers.ts";
 import type { Database } from "#platform/sqlite/database.ts";
 
 export const POOL_SET_MIGRATIONS = [
   `CREATE TABLE envelope (
      position INTEGER PRIMARY KEY, payload BLOB NOT NULL, signature BLOB NOT NULL, key_id TEXT NOT NULL
    ) STRICT`,
+  VERIFIERS_MIGRATION,
 ];
 
 /** Verified in a tenth of a second at load; a longer chain is replaced by a snapshot. */
@@ -39,6 +42,7 @@ interface Part {
 export interface PoolSetOptions {
   readonly pool: string;
   readonly keys: () => TrustedKeys;
+  readonly epochs: () => EpochTrust;
 }
 
 export type BatchOutcome =
@@ -50,6 +54,7 @@ export type BatchOutcome =
 export class PoolSet {
   readonly #database: Database;
   readonly #options: PoolSetOptions;
+  readonly #verifiers: Verifiers;
   #state: SetState = EMPTY_SET;
   /** By edge: each sends the parts of a snapshot in order. */
   readonly #parts = new Map<string, readonly Part[]>();
@@ -60,6 +65,7 @@ export class PoolSet {
   constructor(database: Database, options: PoolSetOptions) {
     this.#database = database;
     this.#options = options;
+    this.#verifiers = new Verifiers(database);
     this.#load();
   }
 
@@ -82,12 +88,17 @@ export class PoolSet {
   }
 
   /**
-   * Throws `signature-invalid`, `argument-invalid`, `resource-invalid`, and `revision-compacted` or `digest-mismatch`:
+   * Throws `signature-invalid`, `argument-invalid`, `resource-invalid`, `epoch-regressed`, and `revision-compacted` or `digest-mismatch`:
    * ask for a snapshot. A refusal changes nothing.
    */
   apply(edge: string, envelope: SignedBatch): BatchOutcome {
-    const batch = this.#open(envelope);
+    const batch = this.#open(envelope, this.#options.keys());
     if (this.#isKnown(batch)) return "known";
+    const epochs = this.#options.epochs();
+    if (batch.epoch < epochs.epoch) {
+      const message = `a batch of epoch ${batch.epoch}, and this node's certificate is of ${epochs.epoch}`;
+      throw new Failure("epoch-regressed", message);
+    }
     checkContinues(this.#state, batch);
     if (!batch.snapshot && this.#damage !== undefined) {
       throw new Failure("revision-compacted", "what is stored is damaged: only a snapshot mends it");
@@ -98,6 +109,7 @@ export class PoolSet {
     }
     this.#parts.set(edge, batch.last ? [] : parts);
     if (!batch.last) return "awaits-parts";
+    checkEpochProof(batch, this.#state.epoch, epochs);
     const batches = parts.map((part) => part.batch);
     const state = advance(this.#state, batches);
     this.#store(parts);
@@ -118,8 +130,8 @@ export class PoolSet {
     return snapshot && this.needsSnapshot ? to < revision : to <= revision;
   }
 
-  #open({ payload, signature, keyId }: SignedBatch): PoolBatch {
-    checkSignature({ context: POOL_BATCH_CONTEXT, bytes: payload, signature, keyId }, this.#options.keys());
+  #open({ payload, signature, keyId }: SignedBatch, keys: TrustedKeys): PoolBatch {
+    checkSignature({ context: POOL_BATCH_CONTEXT, bytes: payload, signature, keyId }, keys);
     const batch = decodePoolBatch(payload);
     const { pool } = this.#options;
     if (batch.pool !== pool) throw new Failure("argument-invalid", `a batch of pool ${batch.pool}, not ${pool}`);
@@ -132,6 +144,8 @@ export class PoolSet {
       if (isSnapshot) this.#database.exec("DELETE FROM envelope");
       const insert = this.#database.prepare("INSERT INTO envelope (payload, signature, key_id) VALUES (?, ?, ?)");
       for (const { envelope } of parts) insert.run(envelope.payload, envelope.signature, envelope.keyId);
+      for (const { envelope } of parts) this.#verifiers.keep(envelope.keyId, this.#options.keys());
+      if (isSnapshot) this.#verifiers.forgetUnused();
     });
     this.#chainLength = parts.length + (isSnapshot ? 0 : this.#chainLength);
   }
@@ -140,10 +154,11 @@ export class PoolSet {
     const rows = this.#database.prepare("SELECT payload, signature, key_id FROM envelope ORDER BY position").all();
     this.#chainLength = rows.length;
     let parts: readonly Part[] = [];
+    const keys = this.#verifiers.with(this.#options.keys());
     try {
       for (const row of rows) {
         const envelope = envelopeOf(row);
-        const batch = this.#open(envelope);
+        const batch = this.#open(envelope, keys);
         checkContinues(this.#state, batch);
         parts = withPart(parts, { batch, envelope });
         if (!batch.last) continue;

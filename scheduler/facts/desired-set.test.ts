@@ -4,7 +4,7 @@ import t, { type Test } from "tap";
 import { encodePoolBatch } from "#contracts/codec/pool-batch.ts";
 import { setDigestOf } from "#contracts/codec/set-digest.ts";
 import { parseStoredResource } from "#contracts/operator-api/resources/parse.ts";
-import { ALL_POOLS, POOL_BATCH_CONTEXT, type PoolBatch } from "#domain/desired-state.ts";
+import { ALL_POOLS, EPOCH_CONTEXT, epochBytes, POOL_BATCH_CONTEXT, type PoolBatch } from "#domain/desired-state.ts";
 import { type FailureCode, isFailure } from "#domain/failure.ts";
 import { type AnyResource, API_VERSION } from "#domain/resource.ts";
 import { generateSigningKey, type SigningKey, signBytes } from "#platform/identity/signatures.ts";
@@ -14,6 +14,8 @@ import { CHAIN_ENVELOPES_MAX, DESIRED_SET_MIGRATIONS, DesiredSet, type SignedBat
 
 const key = generateSigningKey();
 const streamKeys = new Map([[key.keyId, key.publicKey]]);
+const root = generateSigningKey();
+const mints = () => [root.publicKey];
 
 function assignment(pool: string, resourceVersion: number): AnyResource {
   const metadata = { name: pool, labels: {}, generation: 1, resourceVersion, createdAtMs: 0 };
@@ -35,13 +37,13 @@ function signed(made: PoolBatch, by: SigningKey = key): SignedBatch {
   return { payload, signature: signBytes(POOL_BATCH_CONTEXT, payload, by), keyId: by.keyId };
 }
 
-function open(t: Test, folder = testFolder(t)) {
+function open(t: Test, folder = testFolder(t), trusted = streamKeys) {
   const database = openDatabase(join(folder, "desired.sqlite"), {
     migrations: DESIRED_SET_MIGRATIONS,
     durability: "normal",
   });
   t.teardown(() => database.close());
-  return { folder, database, set: new DesiredSet(database, () => ({ streamKeys, epoch: 1 })) };
+  return { folder, database, set: new DesiredSet(database, () => ({ streamKeys: trusted, epoch: 1, mints })) };
 }
 
 function codeOf(run: () => unknown): FailureCode | undefined {
@@ -106,12 +108,54 @@ function sign(payload: Uint8Array): SignedBatch {
 
 t.test("a set of an older epoch than at enrolment is not taken, the first one neither", async (t) => {
   const { database } = open(t);
-  const set = new DesiredSet(database, () => ({ streamKeys, epoch: 5 }));
+  const set = new DesiredSet(database, () => ({ streamKeys, epoch: 5, mints }));
   t.equal(
     codeOf(() => set.apply(signed(batch(2, [a], { epoch: 4 })))),
     "epoch-regressed",
   );
   t.equal(set.apply(signed(batch(2, [a], { epoch: 5 }))), true);
+});
+
+t.test(
+  "a later epoch is taken where an authority that is pinned has signed it, not by the stream key alone",
+  async (t) => {
+    const { set } = open(t);
+    set.apply(signed(batch(2, [a, b])));
+    const next = batch(1, [c], { epoch: 2 });
+    const proofs = [
+      undefined,
+      signBytes(EPOCH_CONTEXT, epochBytes(2), key),
+      signBytes(EPOCH_CONTEXT, epochBytes(3), root),
+    ];
+    for (const proof of proofs) {
+      const made = signed(proof === undefined ? next : { ...next, epochProof: proof });
+      t.equal(
+        codeOf(() => set.apply(made)),
+        "signature-invalid",
+      );
+      t.equal(set.watermark?.epoch, 1);
+    }
+    const epochProof = signBytes(EPOCH_CONTEXT, epochBytes(2), root);
+    t.equal(set.apply(signed({ ...next, epochProof })), true);
+    t.equal(set.watermark?.epoch, 2);
+  },
+);
+
+t.test("what another stream key has signed opens after a restart, and nothing new by that key does", async (t) => {
+  const { folder, database, set } = open(t);
+  set.apply(signed(batch(2, [a, b])));
+  database.close();
+  const next = generateSigningKey();
+  const later = open(t, folder, new Map([[next.keyId, next.publicKey]]));
+  t.equal(later.set.damage, undefined);
+  t.equal(later.set.watermark?.revision, 2);
+  t.equal(
+    codeOf(() => later.set.apply(signed(second))),
+    "signature-invalid",
+  );
+  t.equal(later.set.apply(signed(second, next)), true);
+  later.database.close();
+  t.equal(open(t, folder, new Map()).set.watermark?.revision, 3);
 });
 
 t.test("damage on disk leaves what verifies before it, and the origin goes on from there", async (t) => {

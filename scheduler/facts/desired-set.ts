@@ -11,13 +11,16 @@ import {
 } from "#contracts/codec/set-state.ts";
 import { ALL_POOLS, POOL_BATCH_CONTEXT, type PoolBatch, type Watermark } from "#domain/desired-state.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
+import { checkEpochProof, type EpochTrust } from "#platform/identity/epoch-trust.ts";
 import { checkSignature, type TrustedKeys } from "#platform/identity/signatures.ts";
+import { VERIFIERS_MIGRATION, Verifiers } from "#platform/identity/verifiers.ts";
 import type { Database } from "#platform/sqlite/database.ts";
 
 export const DESIRED_SET_MIGRATIONS = [
   `CREATE TABLE envelope (
      position INTEGER PRIMARY KEY, payload BLOB NOT NULL, signature BLOB NOT NULL, key_id TEXT NOT NULL
    ) STRICT`,
+  VERIFIERS_MIGRATION,
 ];
 
 /** Verified in a fifth of a second at load; a longer chain is replaced by a snapshot. */
@@ -32,10 +35,8 @@ export interface SignedBatch {
   readonly keyId: string;
 }
 
-export interface SetTrust {
+export interface SetTrust extends EpochTrust {
   readonly streamKeys: TrustedKeys;
-  /** The origin's epoch at enrolment: nothing older is taken. */
-  readonly epoch: number;
 }
 
 interface Part {
@@ -46,6 +47,7 @@ interface Part {
 export class DesiredSet {
   readonly #database: Database;
   readonly #trust: () => SetTrust;
+  readonly #verifiers: Verifiers;
   #state: SetState = EMPTY_SET;
   #parts: readonly Part[] = [];
   #chainLength = 0;
@@ -55,6 +57,7 @@ export class DesiredSet {
   constructor(database: Database, trust: () => SetTrust) {
     this.#database = database;
     this.#trust = trust;
+    this.#verifiers = new Verifiers(database);
     this.#load();
   }
 
@@ -81,13 +84,16 @@ export class DesiredSet {
    * `epoch-regressed`, and `revision-compacted` or `digest-mismatch`: ask for a snapshot. A refusal changes nothing.
    */
   apply(envelope: SignedBatch): boolean {
-    const parts = this.#take(envelope);
+    const trust = this.#trust();
+    const parts = this.#take(envelope, trust.streamKeys);
     checkSize(parts);
-    if (parts.at(-1)?.batch.last !== true) {
+    const last = parts.at(-1)?.batch;
+    if (last?.last !== true) {
       this.#parts = parts;
       return false;
     }
     this.#parts = [];
+    checkEpochProof(last, this.#state.epoch, trust);
     const state = advance(
       this.#state,
       parts.map(({ batch }) => batch),
@@ -97,10 +103,10 @@ export class DesiredSet {
     return true;
   }
 
-  #take(envelope: SignedBatch): readonly Part[] {
+  #take(envelope: SignedBatch, keys: TrustedKeys): readonly Part[] {
     const { payload, signature, keyId } = envelope;
-    const { streamKeys, epoch } = this.#trust();
-    checkSignature({ context: POOL_BATCH_CONTEXT, bytes: payload, signature, keyId }, streamKeys);
+    const { epoch } = this.#trust();
+    checkSignature({ context: POOL_BATCH_CONTEXT, bytes: payload, signature, keyId }, keys);
     const batch = decodePoolBatch(payload);
     if (batch.pool !== ALL_POOLS) {
       throw new Failure("argument-invalid", `a batch of pool ${batch.pool}, expected that of all pools`);
@@ -115,6 +121,8 @@ export class DesiredSet {
       if (isSnapshot) this.#database.exec("DELETE FROM envelope");
       const insert = this.#database.prepare("INSERT INTO envelope (payload, signature, key_id) VALUES (?, ?, ?)");
       for (const { envelope } of parts) insert.run(envelope.payload, envelope.signature, envelope.keyId);
+      for (const { envelope } of parts) this.#verifiers.keep(envelope.keyId, this.#trust().streamKeys);
+      if (isSnapshot) this.#verifiers.forgetUnused();
     });
     this.#chainLength = parts.length + (isSnapshot ? 0 : this.#chainLength);
   }
@@ -124,9 +132,10 @@ export class DesiredSet {
       .prepare("SELECT position, payload, signature, key_id FROM envelope ORDER BY position")
       .all();
     let wholeUpTo = 0;
+    const keys = this.#verifiers.with(this.#trust().streamKeys);
     try {
       for (const [index, row] of rows.entries()) {
-        const parts = this.#take(envelopeOf(row));
+        const parts = this.#take(envelopeOf(row), keys);
         this.#parts = parts;
         if (parts.at(-1)?.batch.last !== true) continue;
         this.#parts = [];
