@@ -2,7 +2,7 @@
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BATCH_REPORTS_MAX } from "#edge-node/reports/report-queue.ts";
-import { RECORDS_MIGRATIONS } from "#origin/records/records.ts";
+import { openRecords, RECORDS_MIGRATIONS } from "#origin/records/records.ts";
 import { systemClock } from "#platform/clock.ts";
 import { seededRandom } from "#platform/random.ts";
 import { openDatabase } from "#platform/sqlite/database.ts";
@@ -13,8 +13,11 @@ import { ask } from "#test/end-to-end/http-client.ts";
 import { untilSo } from "#test/end-to-end/waiting.ts";
 import { AT_ONCE, Clients } from "./clients.ts";
 import { type Arrived, judge } from "./verdict.ts";
+import { VISITED, Visitors } from "./visitors.ts";
 
 const POOL = "here";
+/** As often as an edge can be told to write down what sites were used. */
+const USAGE_SECONDS = 10;
 /** What a report of these clients takes in the queue. */
 const REPORT_BYTES = 520;
 /** Of all records: past it the queue is full. */
@@ -65,16 +68,8 @@ async function run(): Promise<number> {
   await using stack = new AsyncDisposableStack();
   const ground = makeGround({ teardown: (end: () => unknown) => stack.defer(async () => void (await end())) });
   const origin = await startOrigin(ground);
-  const pool = { region: "here", coordinates: { latitude: 0, longitude: 0 } };
-  const file = join(ground.folder, "pool.yaml");
-  const document = { apiVersion: "perigee.dev/v1", kind: "NodePool", metadata: { name: POOL }, spec: pool };
-  writeFileSync(file, JSON.stringify(document));
-  await perigeeOf(origin)("apply", "-f", file);
-  const edge = await startEdge(ground, origin, POOL);
+  const { edge, visitors } = await startCutOff(ground, origin);
   const dataDir = join(ground.folder, edge.name);
-  await linkUp(edge);
-  await kill(edge);
-  for (const link of edge.toCloud) link.cut();
   const bytesMax = limitQueue(edge, Math.round(records * REPORT_BYTES * KEPT_RATIO));
   const clients = await Clients.of(edge, POOL, dataDir);
   const costs: Costs = { commits: 0, reports: 0, queueFileBytes: 0 };
@@ -86,7 +81,10 @@ async function run(): Promise<number> {
     await start(ground, edge);
     const begunMs = systemClock.monotonicMs();
     const quota = Math.round((records * life) / cutOff);
-    await reportUntilKilled(edge, clients, quota, { dataDir, delayMs: random.ratio() * KILL_MS_MAX, costs });
+    await reportUntilKilled(edge, clients, quota, {
+      ...{ dataDir, visitors, costs },
+      delayMs: random.ratio() * KILL_MS_MAX,
+    });
     reportingMs += systemClock.monotonicMs() - begunMs;
     if (life % 10 === 0) say(`${life} kills, ${clients.acknowledged.length} acknowledged`);
   }
@@ -103,9 +101,6 @@ async function run(): Promise<number> {
   await kill(origin);
   const verdict = judge(clients, recordsOf(origin.dataDir), { atOnce: AT_ONCE, handedOut: BATCH_REPORTS_MAX });
   say(`refused: ${JSON.stringify([...clients.refused])}; ${JSON.stringify(verdict)}`);
-  const row = (name: string, value: number, unit: string, target: number | null = null): Row => {
-    return { row: name, value: Math.round(value * 1000) / 1000, unit, baseline: null, target };
-  };
   const rows = [
     row("acknowledged", clients.acknowledged.length, "count"),
     row("kills", kills, "count"),
@@ -116,6 +111,7 @@ async function run(): Promise<number> {
     row("given_up_and_counted", verdict.dropped, "count"),
     row("counted_and_not_given_up", verdict.overcounted, "count", 0),
     row("given_up_against_the_policy", verdict.againstPolicy, "count", 0),
+    ...visitRows(visitors, usageIn(origin.dataDir)),
     row("limit_not_reached", verdict.dropped > 0 ? 0 : 1, "count", 0),
     row("fsyncs_per_record", costs.commits / costs.reports, "ratio", 0.5),
     row("queue_file_of_bound", costs.queueFileBytes / (2 * bytesMax + WRITE_AHEAD_BYTES), "ratio", 1),
@@ -125,11 +121,52 @@ async function run(): Promise<number> {
   return printReport(reportOf("torture-reports", rows), options.json);
 }
 
+function row(name: string, value: number, unit: string, target: number | null = null): Row {
+  return { row: name, value: Math.round(value * 1000) / 1000, unit, baseline: null, target };
+}
+
+function visitRows({ sent, certain }: Visitors, counted: number): readonly Row[] {
+  return [
+    row("visits", sent, "count"),
+    row("visits_to_be_counted", certain, "count"),
+    row("visits_counted", counted, "count"),
+    row("visits_lost_by_more_than_a_kill", Math.max(0, certain - counted), "count", 0),
+    row("visits_counted_twice", Math.max(0, counted - sent), "count", 0),
+  ];
+}
+
+type Ground = ReturnType<typeof makeGround>;
+
+/** An edge that has been with its origin once, with its links cut; it does not run. */
+async function startCutOff(ground: Ground, origin: Awaited<ReturnType<typeof startOrigin>>) {
+  const pool = { region: "here", coordinates: { latitude: 0, longitude: 0 } };
+  const apply = async (kind: string, name: string, spec: object) => {
+    const file = join(ground.folder, `${name}.yaml`);
+    writeFileSync(file, JSON.stringify({ apiVersion: "perigee.dev/v1", kind, metadata: { name }, spec }));
+    await perigeeOf(origin)("apply", "-f", file);
+  };
+  await apply("NodePool", POOL, pool);
+  await apply("Site", VISITED.name, VISITED.spec);
+  const edge = await startEdge(ground, origin, POOL);
+  await linkUp(edge);
+  const visitors = new Visitors(edge, USAGE_SECONDS);
+  await untilSo(
+    "the site is there",
+    () => visitors.visit(),
+    (isThere) => isThere,
+  );
+  await kill(edge);
+  visitors.killed();
+  for (const link of edge.toCloud) link.cut();
+  return { edge, visitors };
+}
+
 /** Its configuration is read at each start. */
 function limitQueue({ spec }: Edge, bytes: number): number {
   const diskBytesMax = Math.max(MEBIBYTE, bytes);
   const file = spec.configFile ?? "";
-  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), reports: { diskBytesMax } }));
+  const reports = { diskBytesMax, usageSeconds: USAGE_SECONDS };
+  writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), reports }));
   return diskBytesMax;
 }
 
@@ -137,13 +174,15 @@ interface Killing {
   readonly dataDir: string;
   readonly delayMs: number;
   readonly costs: Costs;
+  readonly visitors: Visitors;
 }
 
 async function reportUntilKilled(edge: Edge, clients: Clients, quota: number, killing: Killing): Promise<void> {
-  const { costs, dataDir, delayMs } = killing;
+  const { costs, dataDir, delayMs, visitors } = killing;
   let isKilled = false;
   const limit = systemClock.deadline(WARM_MS_MAX);
-  const reporting = clients.report(() => isKilled || limit.aborted);
+  const isOver = () => isKilled || limit.aborted;
+  const reporting = Promise.all([clients.report(isOver), visitors.visitUntil(isOver)]);
   while (clients.acknowledged.length < quota && !limit.aborted) await systemClock.sleep(5);
   const { commits, reports } = await metricsOf(edge);
   costs.commits += commits;
@@ -152,6 +191,7 @@ async function reportUntilKilled(edge: Edge, clients: Clients, quota: number, ki
   await systemClock.sleep(delayMs);
   await kill(edge);
   isKilled = true;
+  visitors.killed();
   await reporting;
   if (limit.aborted) throw new Error(`${clients.acknowledged.length} of ${quota} after ${WARM_MS_MAX} ms`);
 }
@@ -194,6 +234,12 @@ function recordsOf(dataDir: string): readonly Arrived[] {
   });
   const rows = database.prepare("SELECT kind, json FROM records").all();
   return rows.map(({ kind, json }) => ({ kind: String(kind), value: JSON.parse(String(json)) }));
+}
+
+function usageIn(dataDir: string): number {
+  using records = openRecords(join(dataDir, "records.sqlite"));
+  const whole = { fromMs: 0, toMs: Number.MAX_SAFE_INTEGER, per: "day", rowsMax: 1_000 } as const;
+  return records.usage.read(whole).reduce((sum, { counts }) => sum + (counts["5xx"] ?? 0), 0);
 }
 
 if (options.help) console.log(HELP);
