@@ -395,6 +395,7 @@ class SlowLog implements ResourceLog {
 
   revision = () => this.#log.revision();
   compactedRevision = () => this.#log.compactedRevision();
+  timelines = () => this.#log.timelines();
   find = (...given: Parameters<ResourceLog["find"]>) => this.#log.find(...given);
   findAt = (...given: Parameters<ResourceLog["findAt"]>) => this.#log.findAt(...given);
   list = (...given: Parameters<ResourceLog["list"]>) => this.#log.list(...given);
