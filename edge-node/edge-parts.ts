@@ -33,7 +33,7 @@ import { StoredHits } from "./front/stored-hits.ts";
 import { LinkState } from "./link/link-state.ts";
 import { OriginTime } from "./link/origin-time.ts";
 import { createNodeEvents, type DamagedState, type NodeEvents } from "./node-events.ts";
-import { createTierEvents } from "./pool/events.ts";
+import { createTierEvents, type TierEvents } from "./pool/events.ts";
 import { Tiers } from "./pool/tiers.ts";
 import { BlobFetcher } from "./prefetch/blob-fetcher.ts";
 import { BlobSource } from "./prefetch/blob-source.ts";
@@ -190,7 +190,9 @@ interface Held extends EdgeTools {
 /** What follows the set, brought to it as it is stored. */
 function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
   const { set, identity, events, store } = held;
-  const fetcher = openFetcher(held, stack);
+  const tierEvents = createTierEvents(held.logger, held.metrics);
+  const tiers = stack.use(openTiers(config, held, tierEvents));
+  const fetcher = openFetcher({ ...held, tiers, tierEvents }, stack);
   const changed = new Set<() => void>();
   const sync = new SyncState({ quarantine: () => held.trial.quarantine, damage: () => set.damage });
   held.metrics.beforeRender(() => events.synced(sync.now().status));
@@ -209,7 +211,6 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
     const site = view.sites.get(name);
     return site && gates.get(site);
   };
-  const tiers = stack.use(openTiers(config, held));
   const offlineOf = (name: string) => view.sites.get(name)?.offline;
   const pullParts = { ...held, edgeEvents, compressor, tiers, gateOf, offlineOf };
   const pulls = stack.use(new PullSites((name, spec) => openPullFlow(pullParts, name, spec)));
@@ -237,6 +238,7 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
     keeper,
     pulls,
     tiers,
+    tierEvents,
     gates,
     edgeEvents,
     applySet,
@@ -273,24 +275,31 @@ function openKeeper(held: Held, fetcher: BlobFetcher, inForce: SetInForce, onCha
   });
 }
 
-function openFetcher({ origins, identity, clock, folder, events, usage }: Held, stack: AsyncDisposableStack) {
+function openFetcher(held: Held & Filling, stack: AsyncDisposableStack): BlobFetcher {
+  const { origins, identity, clock, folder, events, tiers, tierEvents, usage } = held;
   const stopping = new AbortController();
   stack.defer(() => stopping.abort());
   const addresses = () => origins.addresses("delivery");
   const tls = () => identity.clientTls(ORIGIN_SERVER_NAME);
   const source = stack.use(new BlobSource({ addresses, tls, clock }));
   return new BlobFetcher({
-    folder,
-    open: (digest, offset, signal) => source.open(digest, offset, signal),
+    ...{ folder, clock, siblings: tiers.blobs, signal: stopping.signal },
     events: {
-      ...events,
-      fetched(bytes, site) {
-        events.fetched(bytes);
-        if (site !== undefined) usage.fetched(site, "originBytes", bytes);
+      ...tierEvents,
+      filled(from, bytes, site) {
+        tierEvents.filled(from, bytes);
+        if (site !== undefined) usage.fetched(site, from === "origin" ? "originBytes" : "peerBytes", bytes);
       },
     },
-    signal: stopping.signal,
+    origin: (digest, offset, signal, end) => source.open(digest, offset, signal, end),
+    fetched: events.fetched,
+    fetchFailed: events.fetchFailed,
   });
+}
+
+interface Filling {
+  readonly tiers: Tiers;
+  readonly tierEvents: TierEvents;
 }
 
 function openGates({ trustedProxies }: EdgeConfig, { clock, logger, metrics }: Held): SiteGates {
@@ -298,14 +307,14 @@ function openGates({ trustedProxies }: EdgeConfig, { clock, logger, metrics }: H
   return new SiteGates({ clock, events: createAccessEvents(logger, metrics), ...(proxies && { proxies }) });
 }
 
-function openTiers({ hostname }: EdgeConfig, held: Held): Tiers {
-  const { logger, metrics, set, purges } = held;
+function openTiers({ hostname }: EdgeConfig, held: Held, events: TierEvents): Tiers {
+  const { set, purges } = held;
   return new Tiers({
     ...held,
     resources: () => set.resourcesWithOrders,
     applied: () => purges.mark,
     ownId: hostname.toLowerCase(),
-    events: createTierEvents(logger, metrics),
+    events,
   });
 }
 

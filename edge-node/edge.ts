@@ -18,6 +18,7 @@ import { Proof } from "./desired-state/proof.ts";
 import type { Trial } from "./desired-state/trial.ts";
 import { type EdgeParts, type EdgeTools, openEdgeParts } from "./edge-parts.ts";
 import type { EdgeTls, startEdgeTls } from "./edge-tls.ts";
+import { BlobServing } from "./pool/blob-serving.ts";
 import type { Processes } from "./processes/start-processes.ts";
 import { contentRoutes } from "./published/content-routes.ts";
 import { openObject } from "./published/open-object.ts";
@@ -181,12 +182,13 @@ async function openSecrets(config: EdgeConfig, { events }: EdgeParts): Promise<S
 type PeerConfig = NonNullable<EdgeConfig["peer"]>;
 
 function listenToPeers({ listen, address }: PeerConfig, parts: EdgeParts, { denial }: ContentRoutes) {
-  const { tiers, pulls, view } = parts;
+  const { tiers, pulls, view, keeper, tierEvents: events } = parts;
   const isDenied = (name: string) => {
     const site = view().sites.get(name);
     return site !== undefined && denial(site) !== undefined;
   };
-  return tiers.listen(parseAddress(listen), address, { flowOf: (site) => pulls.get(site), isDenied });
+  const blobs = new BlobServing({ ...parts, sizeWanted: (digest) => keeper.sizeWanted(digest), events });
+  return tiers.listen(parseAddress(listen), address, { flowOf: (site) => pulls.get(site), isDenied, blobs });
 }
 
 /** Content is served before the door is open; what only the door answers is tried again in a moment. */
@@ -239,6 +241,7 @@ function nodeStateOf(config: EdgeConfig, parts: EdgeParts, { agents, secrets }: 
     storeBytes: () => ({ used: folder.bytesUsed + store.usage().bytes, max: config.store.diskBytesMax }),
     sites: () => keeper.statuses(),
     incompleteSites: () => keeper.incomplete(),
+    waitingFor: () => parts.fetcher.waitingFor,
     agents,
   });
 }

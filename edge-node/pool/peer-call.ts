@@ -13,12 +13,15 @@ export interface PeerCall {
   readonly peer: ConnectedPeer | undefined;
 }
 
-export interface PeerCallFacts {
+export interface PeerTrustFacts {
   readonly view: Pick<TierView, "childPools">;
   readonly pool: string;
   /** Whether the set has it as an edge of this pool. */
   readonly isMember: (peer: ConnectedPeer) => boolean;
   readonly isRevoked: (peer: ConnectedPeer) => boolean;
+}
+
+export interface PeerCallFacts extends PeerTrustFacts {
   readonly applied: PurgeMark;
   readonly isServed: (site: string) => "served" | "unknown" | "denied";
   readonly isOverloaded: boolean;
@@ -45,8 +48,13 @@ export function decidePeerCall(call: PeerCall, facts: PeerCallFacts): PeerCallDe
   return { kind: "answer", site, host, asker: { askedBy, scheme } };
 }
 
+/** Blobs are for edges of this pool alone. */
+export function isSibling(peer: ConnectedPeer | undefined, facts: PeerTrustFacts): boolean {
+  return peer !== undefined && askedByOf(peer, facts) === "sibling";
+}
+
 /** The nodes of a child pool are not in this pool's set: its certificate and the pool's `parent` are what counts. */
-function askedByOf(peer: ConnectedPeer, facts: PeerCallFacts): PeerAsker["askedBy"] | undefined {
+function askedByOf(peer: ConnectedPeer, facts: PeerTrustFacts): PeerAsker["askedBy"] | undefined {
   if (peer.role !== "edge" || facts.isRevoked(peer)) return undefined;
   if (peer.pool === facts.pool) return facts.isMember(peer) ? "sibling" : undefined;
   return facts.view.childPools.has(peer.pool) ? "child" : undefined;

@@ -11,15 +11,29 @@ import type { Peer } from "./membership.ts";
 const PEER_CONNECT_MS_MAX = 500;
 /** A peer says at once (102) that it has the request; who waits for one that says nothing waits no longer. */
 const PEER_ACCEPT_MS_MAX = 1_000;
+/** Nobody waits for a blob: to pass by a sibling that is busy costs more than to wait for it. */
+const BLOB_CONNECT_MS_MAX = 5_000;
+const BLOB_ACCEPT_MS_MAX = 8_000;
 /** Of the longest that a site gives its upstream, when a peer has to ask that. */
 const PEER_HEAD_MS_MAX = 60_000;
 /** Between two parts of a body, as of an upstream. */
 const PEER_IDLE_MS_MAX = 10_000;
 
+/** How long a peer may take to a connection, and then to its first word. */
+export interface Patience {
+  readonly connectMsMax: number;
+  readonly acceptMsMax: number;
+}
+
+const PATIENCE: Patience = { connectMsMax: PEER_CONNECT_MS_MAX, acceptMsMax: PEER_ACCEPT_MS_MAX };
+export const BLOB_PATIENCE: Patience = { connectMsMax: BLOB_CONNECT_MS_MAX, acceptMsMax: BLOB_ACCEPT_MS_MAX };
+
 export interface PeerClientsOptions {
   readonly tls: (serverName: string) => ClientTls;
   readonly clock: Clock;
   readonly random: Random;
+  /** That of a user agent's request unless said. */
+  readonly patience?: Patience;
 }
 
 interface Known {
@@ -37,11 +51,11 @@ export class PeerClients implements AsyncDisposable {
 
   /** Resolves with the head. Throws as `UpstreamClient.fetch`, and `upstream-timeout` where the peer is silent. */
   async call(peer: Peer, request: UpstreamRequest, headMsMax: number): Promise<UpstreamResponse> {
-    const { clock } = this.#options;
+    const { clock, patience = PATIENCE } = this.#options;
     const late = Promise.withResolvers<never>();
     const giveUpAfter = (ms: number) => clock.timer(ms, () => late.reject(silenceOf(peer, ms)));
     using timers = new DisposableStack();
-    const accept = timers.use(giveUpAfter(PEER_CONNECT_MS_MAX + PEER_ACCEPT_MS_MAX));
+    const accept = timers.use(giveUpAfter(patience.connectMsMax + patience.acceptMsMax));
     timers.use(giveUpAfter(headMsMax));
     const answering = this.#clientOf(peer).fetch({
       ...request,
@@ -78,12 +92,13 @@ export class PeerClients implements AsyncDisposable {
   #clientOf(peer: Peer): UpstreamClient {
     const known = this.#known.get(peer.name);
     if (known?.peer.address === peer.address) return known.client;
-    const { tls, clock, random } = this.#options;
+    const { tls, clock, random, patience = PATIENCE } = this.#options;
     const client = new UpstreamClient({
       url: new URL(`https://${peer.address}`),
       tls: tls(serverNameOf({ role: "edge", name: peer.name })),
       ...{ clock, random },
-      ...{ connectMsMax: PEER_CONNECT_MS_MAX, headMsMax: PEER_HEAD_MS_MAX, idleMsMax: PEER_IDLE_MS_MAX },
+      connectMsMax: patience.connectMsMax,
+      ...{ headMsMax: PEER_HEAD_MS_MAX, idleMsMax: PEER_IDLE_MS_MAX },
     });
     this.#known.set(peer.name, { peer, client });
     return client;

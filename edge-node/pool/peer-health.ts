@@ -8,6 +8,8 @@ const BACKOFF = { attemptsMax: 1, baseMs: 1000, capMs: 30_000 };
 const DOUBLINGS_MAX = 10;
 /** A purge reaches every edge in a second; one that is cut off stays behind. */
 const DECLINED_MS = 500;
+/** Nothing that it says is used meanwhile; a disk or a memory that is bad is mended by then, or seen. */
+const DISTRUSTED_MS = 600_000;
 
 interface Trouble {
   readonly failures: number;
@@ -15,6 +17,7 @@ interface Trouble {
   readonly untilMs: number;
   /** One request tries it; the others pass it by until that has its answer. */
   readonly isTried: boolean;
+  readonly isDistrusted?: boolean;
 }
 
 export class PeerHealth {
@@ -36,8 +39,22 @@ export class PeerHealth {
     return true;
   }
 
+  /** Whether it may not be asked now; unlike `mayAsk` this promises nothing. */
+  isPassedBy(name: string): boolean {
+    const trouble = this.#troubles.get(name);
+    return trouble !== undefined && (trouble.isTried || this.#clock.monotonicMs() < trouble.untilMs);
+  }
+
   answered(name: string): void {
-    this.#troubles.delete(name);
+    const trouble = this.#troubles.get(name);
+    // What was asked before it was found out says nothing.
+    if (trouble?.isDistrusted !== true || trouble.isTried) this.#troubles.delete(name);
+  }
+
+  /** What it gave was wrong. */
+  distrust(name: string): void {
+    const untilMs = this.#clock.monotonicMs() + DISTRUSTED_MS;
+    this.#troubles.set(name, { failures: DOUBLINGS_MAX, untilMs, isTried: false, isDistrusted: true });
   }
 
   /** It has said why not: that passes. */

@@ -15,6 +15,7 @@ import { systemRandom } from "#platform/random.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
 import type { PeerAsker } from "../request/peer-asker.ts";
 import type { UpstreamRequest } from "../upstream/upstream-client.ts";
+import { BLOB_FIELD } from "./blob-fields.ts";
 import { PeerClients } from "./peer-clients.ts";
 import { startPeerListener } from "./peer-listener.ts";
 import { formatTierRequest, parseDecline, TIER_FIELD } from "./tier-fields.ts";
@@ -48,6 +49,11 @@ async function listenAs(t: Test, identity: PeerIdentity, handle: Handle) {
         ...{ view: { childPools: new Set(["below"]) }, pool: "near", applied: { epoch: 1, revision: 5 } },
         ...{ isMember: () => true, isRevoked: ({ name }) => name === "stolen", isServed: () => "served" },
       }),
+      blobs: {
+        async answer(_incoming, response, asker) {
+          response.end(`blob for ${asker}`);
+        },
+      },
       flowOf: () => ({ handle: async (incoming, response, asker) => await handle(incoming, response, asker) }),
       events: {
         peerAnswered: () => undefined,
@@ -129,6 +135,20 @@ t.test("a stranger, an edge of another pool and one that was revoked are decline
     declined,
     Array.from({ length: 5 }, () => "untrusted"),
   );
+});
+
+t.test("blobs are for siblings alone: an edge of a pool below is declined, as are strangers", async (t) => {
+  const { address, declined } = await listenAs(t, edge("near-2"), () => void t.fail("the flow was asked"));
+  const peer = { name: "near-2", pool: "near", address };
+  const wanted = { ...asking, fields: new Map([[BLOB_FIELD, ["held"]]]) };
+  const sibling = await clientsOf(t, edge("near-1"));
+  t.equal(await textOf((await sibling.call(peer, wanted, HEAD_MS)).body), "blob for near-1");
+  for (const identity of [undefined, edge("below-1", "below"), edge("far-1", "far"), edge("stolen")]) {
+    const { status, discard } = await (await clientsOf(t, identity)).call(peer, wanted, HEAD_MS);
+    t.equal(status, 403, identity?.name ?? "nobody");
+    discard();
+  }
+  t.equal(declined.length, 4);
 });
 
 t.test("who answers at the address in another's name gets no request", async (t) => {

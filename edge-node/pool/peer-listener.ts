@@ -9,7 +9,8 @@ import { closeServer, listen } from "#platform/http/listening.ts";
 import type { NodeIdentity } from "#platform/identity/node-identity.ts";
 import { type ConnectedPeer, parsePeer } from "#platform/identity/peer.ts";
 import type { PeerAsker } from "../request/peer-asker.ts";
-import { decidePeerCall, type PeerCallFacts } from "./peer-call.ts";
+import { BLOB_FIELD } from "./blob-fields.ts";
+import { decidePeerCall, isSibling, type PeerCallFacts } from "./peer-call.ts";
 import { type DeclineReason, formatDecline, TIER_FIELD } from "./tier-fields.ts";
 
 /** Some for each sibling, and for each edge of the pools below. */
@@ -26,10 +27,16 @@ export interface PeerFlow {
   handle(incoming: IncomingMessage, response: ServerResponse, asker: PeerAsker): Promise<unknown>;
 }
 
+/** What answers for blobs of releases; `asker` is the sibling's name. */
+export interface BlobAnswers {
+  answer(incoming: IncomingMessage, response: ServerResponse, asker: string): Promise<void>;
+}
+
 export interface PeerListenerParts {
   readonly identity: Pick<NodeIdentity, "serverTls" | "onRenewed">;
   readonly facts: () => Omit<PeerCallFacts, "isOverloaded">;
   readonly flowOf: (site: string) => PeerFlow | undefined;
+  readonly blobs: BlobAnswers;
   readonly events: {
     peerAnswered(): void;
     peerDeclined(reason: DeclineReason): void;
@@ -74,6 +81,7 @@ async function answer(
   incoming: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
+  if (incoming.headers[BLOB_FIELD] !== undefined) return await answerForBlob(parts, isOverloaded, incoming, response);
   const call = { method: incoming.method ?? "", fields: fieldsOf(incoming.rawHeaders), peer: peerOf(incoming) };
   const decision = decidePeerCall(call, { ...parts.facts(), isOverloaded });
   if (decision.kind === "decline") return decline(parts, response, decision.reason);
@@ -84,6 +92,18 @@ async function answer(
   setHost(incoming, decision.host);
   await flow.handle(incoming, response, decision.asker);
   parts.events.peerAnswered();
+}
+
+async function answerForBlob(
+  parts: PeerListenerParts,
+  isOverloaded: boolean,
+  incoming: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const peer = peerOf(incoming);
+  if (peer === undefined || !isSibling(peer, parts.facts())) return decline(parts, response, "untrusted");
+  if (isOverloaded) return decline(parts, response, "overloaded");
+  await parts.blobs.answer(incoming, response, peer.name);
 }
 
 function peerOf({ socket }: IncomingMessage): ConnectedPeer | undefined {

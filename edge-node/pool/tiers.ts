@@ -11,11 +11,12 @@ import { isRevoked } from "../desired-state/desired-view.ts";
 import type { Upstream } from "../request/fetching.ts";
 import type { TierEvents } from "./events.ts";
 import { LoopGuard } from "./loop-guard.ts";
-import { type TierView, tierViewOf } from "./membership.ts";
+import { type Peer, type TierView, tierViewOf } from "./membership.ts";
 import type { PeerCallFacts } from "./peer-call.ts";
-import { PeerClients } from "./peer-clients.ts";
+import { BLOB_PATIENCE, PeerClients } from "./peer-clients.ts";
 import { PeerHealth } from "./peer-health.ts";
-import type { PeerFlow } from "./peer-listener.ts";
+import type { BlobAnswers, PeerFlow } from "./peer-listener.ts";
+import { SiblingBlobs } from "./sibling-blobs.ts";
 import { TierRequests } from "./tier-requests.ts";
 import { type TieredOptions, TieredUpstream } from "./tiered-upstream.ts";
 
@@ -34,11 +35,15 @@ export interface TiersParts {
 export interface PeerServing {
   readonly flowOf: (site: string) => PeerFlow | undefined;
   readonly isDenied: (site: string) => boolean;
+  readonly blobs: BlobAnswers;
 }
 
 export class Tiers implements AsyncDisposable {
   readonly #parts: TiersParts;
+  /** Of blobs a sibling is asked over connections of their own: no user agent's request waits behind one. */
+  readonly blobs: SiblingBlobs;
   readonly #clients: PeerClients;
+  readonly #blobClients: PeerClients;
   readonly #health: PeerHealth;
   readonly #requests: TierRequests;
   readonly #loops: LoopGuard;
@@ -52,15 +57,24 @@ export class Tiers implements AsyncDisposable {
     this.#loops = new LoopGuard(parts.ownId);
     this.#view = this.#viewNow();
     this.#health = new PeerHealth(clock, random);
-    this.#clients = new PeerClients({ tls: (serverName) => identity.clientTls(serverName), clock, random });
+    const connecting = { tls: (serverName: string) => identity.clientTls(serverName), clock, random };
+    this.#clients = new PeerClients(connecting);
+    this.#blobClients = new PeerClients({ ...connecting, patience: BLOB_PATIENCE });
     // New connections show the new certificate.
-    this.#renewing = identity.onRenewed(() => this.#clients.update([]));
+    this.#renewing = identity.onRenewed(() => this.#updateClients([]));
     this.#requests = new TierRequests({
       view: () => this.#view,
       call: (peer, request, headMsMax) => this.#clients.call(peer, request, headMsMax),
       health: this.#health,
       clock,
       applied,
+      events,
+    });
+    this.blobs = new SiblingBlobs({
+      view: () => this.#view,
+      call: (peer, request, headMsMax) => this.#blobClients.call(peer, request, headMsMax),
+      clock,
+      random,
       events,
     });
   }
@@ -74,8 +88,9 @@ export class Tiers implements AsyncDisposable {
   update(): void {
     this.#view = this.#viewNow();
     const peers = [...this.#view.siblings, ...this.#view.parents];
-    this.#clients.update(peers);
+    this.#updateClients(peers);
     this.#health.keep(new Set(peers.map(({ name }) => name)));
+    this.blobs.keep(new Set(this.#view.siblings.map(({ name }) => name)));
   }
 
   upstreamFor(options: Omit<TieredOptions, "requests">): Upstream {
@@ -92,14 +107,19 @@ export class Tiers implements AsyncDisposable {
     const { startPeerListener } = await import("./peer-listener.ts");
     const { identity, events } = this.#parts;
     const facts = () => this.#factsFor(serving);
-    const listener = await startPeerListener({ identity, facts, flowOf: serving.flowOf, events }, listenAt);
+    const { flowOf, blobs } = serving;
+    const listener = await startPeerListener({ identity, facts, flowOf, blobs, events }, listenAt);
     this.#address = reachedAt ?? formatAddress(listener.address);
     return listener;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#renewing[Symbol.dispose]();
-    await this.#clients[Symbol.asyncDispose]();
+    await Promise.all([this.#clients, this.#blobClients].map((clients) => clients[Symbol.asyncDispose]()));
+  }
+
+  #updateClients(peers: readonly Peer[]): void {
+    for (const clients of [this.#clients, this.#blobClients]) clients.update(peers);
   }
 
   #viewNow(): TierView {

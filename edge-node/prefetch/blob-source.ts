@@ -26,6 +26,8 @@ export interface BlobSourceOptions {
 interface Wanted {
   readonly digest: Digest;
   readonly offset: number;
+  /** Not included; to the end of the blob unless said. */
+  readonly end: number | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -41,12 +43,12 @@ export class BlobSource implements Disposable {
   }
 
   /** Throws `not-found`, or `unavailable`, retryable. */
-  async open(digest: Digest, offset: number, signal: AbortSignal): Promise<BlobBytes> {
+  async open(digest: Digest, offset: number, signal: AbortSignal, end?: number): Promise<BlobBytes> {
     const address = this.#choose();
     const tellFailed = (): void => {
       if (!signal.aborted) this.#failed.add(formatAddress(address));
     };
-    const response = await this.#request(address, { digest, offset, signal }).catch((error: unknown) => {
+    const response = await this.#request(address, { digest, offset, end, signal }).catch((error: unknown) => {
       tellFailed();
       throw error;
     });
@@ -74,14 +76,15 @@ export class BlobSource implements Disposable {
     this.#agent.destroy();
   }
 
-  #request(address: Address, { digest, offset, signal }: Wanted): Promise<IncomingMessage> {
+  #request(address: Address, { digest, offset, end, signal }: Wanted): Promise<IncomingMessage> {
     const { tls, clock } = this.#options;
     const { authoritiesPem, own, serverName } = tls();
     const giveUp = new AbortController();
     const options: RequestOptions = {
       ...address,
       path: `/v1/blobs/${digest}`,
-      headers: offset === 0 ? {} : { range: `bytes=${offset}-` },
+      headers:
+        offset === 0 && end === undefined ? {} : { range: `bytes=${offset}-${end === undefined ? "" : end - 1}` },
       agent: this.#agent,
       timeout: IDLE_MS_MAX,
       ca: authoritiesPem,

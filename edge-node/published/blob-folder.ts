@@ -6,8 +6,9 @@ import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { assert } from "#domain/assert.ts";
 import { type Digest, isDigest } from "#domain/content/release.ts";
-import { Failure } from "#domain/failure.ts";
+import { Failure, isFailure } from "#domain/failure.ts";
 import { renameDurably, storageFailure } from "#platform/files/durable.ts";
+import { ArrivingBlob } from "./arriving-blob.ts";
 
 /** The first two digits are the folder: 256 folders keep each small. */
 const PREFIX_LENGTH = 2;
@@ -51,20 +52,33 @@ export class BlobFolder {
     return this.#sizes.has(digest);
   }
 
+  /** In bytes; `undefined` of what is not here. */
+  sizeOf(digest: Digest): number | undefined {
+    return this.#sizes.get(digest);
+  }
+
   /**
    * Receives and verifies; idempotent. Throws `digest-mismatch` (what was received is thrown away), `disk-full`,
    * `storage-failed`, and what `open` throws: then what was received stays, to be continued.
    */
-  async receive(digest: Digest, sizeBytes: number, open: OpenBlob): Promise<void> {
+  async receive(
+    digest: Digest,
+    sizeBytes: number,
+    open: OpenBlob,
+    arriving: ArrivingBlob = this.arrivingOf(digest, sizeBytes),
+  ): Promise<void> {
     while (this.#removals.size > 0) await Promise.allSettled(this.#removals);
-    if (this.has(digest)) return;
+    if (this.has(digest)) return arriving.finish();
     if (this.#bytesUsed + sizeBytes > this.#bytesMax) {
       throw new Failure("disk-full", `blob ${digest}: ${sizeBytes} bytes do not fit in store.diskBytesMax`);
     }
     const path = this.pathOf(digest);
     await mkdir(join(path, ".."), { recursive: true, mode: 0o700 });
     const part = `${path}${PART_SUFFIX}`;
-    const got = await receiveInto(part, sizeBytes, open);
+    const got = await receiveInto(part, arriving, open).catch(async (error: unknown) => {
+      if (isFailure(error, "digest-mismatch")) await rm(part, { force: true });
+      throw error;
+    });
     if (got.digest !== digest || got.sizeBytes !== sizeBytes) {
       await rm(part, { force: true });
       throw new Failure(
@@ -77,6 +91,13 @@ export class BlobFolder {
     this.#sizes.set(digest, sizeBytes);
     this.#bytesUsed += sizeBytes;
     this.#verified.add(digest);
+    arriving.finish();
+  }
+
+  /** For those who read along while it is received. */
+  arrivingOf(digest: Digest, sizeBytes: number): ArrivingBlob {
+    const whole = this.pathOf(digest);
+    return new ArrivingBlob({ sizeBytes, whole, part: `${whole}${PART_SUFFIX}` });
   }
 
   /** False where the file is gone or is not what its name says; it is then removed. */
@@ -169,7 +190,8 @@ async function readSizes(folder: string): Promise<Map<Digest, number>> {
 }
 
 /** Goes on where an earlier receipt broke off; what it left counts only by the digest of the whole. */
-async function receiveInto(path: string, sizeBytes: number, openBlob: OpenBlob) {
+async function receiveInto(path: string, arriving: ArrivingBlob, openBlob: OpenBlob) {
+  const { sizeBytes } = arriving;
   const file = await open(path, "a+", 0o600).catch((error: unknown) => {
     throw storageFailure(error, path);
   });
@@ -179,7 +201,8 @@ async function receiveInto(path: string, sizeBytes: number, openBlob: OpenBlob) 
     if (offset !== held) await file.truncate(offset);
     const hash = createHash("sha256");
     await hashStart(hash, path, offset);
-    const received = await append(file, hash, { path, offset, sizeBytes }, bytes);
+    arriving.advance(offset);
+    const received = await append(file, hash, { path, offset, arriving }, bytes);
     await file.sync();
     return { digest: hash.digest("hex"), sizeBytes: received };
   } finally {
@@ -195,18 +218,19 @@ async function hashStart(hash: Hash, path: string, length: number): Promise<void
 async function append(
   file: FileHandle,
   hash: Hash,
-  { path, offset, sizeBytes }: { readonly path: string; readonly offset: number; readonly sizeBytes: number },
+  { path, offset, arriving }: { readonly path: string; readonly offset: number; readonly arriving: ArrivingBlob },
   bytes: AsyncIterable<Uint8Array>,
 ): Promise<number> {
   let received = offset;
   for await (const chunk of bytes) {
     received += chunk.byteLength;
     // The digest cannot fit any more: what comes is not written.
-    if (received > sizeBytes) return received;
+    if (received > arriving.sizeBytes) return received;
     hash.update(chunk);
     await file.appendFile(chunk).catch((error: unknown) => {
       throw storageFailure(error, path);
     });
+    arriving.advance(received);
   }
   return received;
 }

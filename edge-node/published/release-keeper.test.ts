@@ -12,6 +12,7 @@ import { openDatabase } from "#platform/sqlite/database.ts";
 import { until } from "#test/simulation/until.ts";
 import { testFolder } from "#test/test-folder.ts";
 import type { DesiredSite } from "../desired-state/desired-view.ts";
+import { SiblingBlobs } from "../pool/sibling-blobs.ts";
 import { BlobFetcher } from "../prefetch/blob-fetcher.ts";
 import { ACTIVE_RELEASES_MIGRATIONS, ActiveReleases } from "./active-releases.ts";
 import { BlobFolder } from "./blob-folder.ts";
@@ -30,6 +31,13 @@ interface Made {
   readonly inside?: object;
   readonly activateAtMs?: number;
 }
+
+/** A pool of one. */
+const alone = new SiblingBlobs({
+  view: () => ({ self: "near-1", isMember: true, siblings: [], parents: [], childPools: new Set() }),
+  call: () => Promise.reject(new Error("there is nobody to call")),
+  ...{ clock: systemClock, random: seededRandom(1), events: { askedForBlob() {} } },
+});
 
 class Cloud {
   readonly blobs = new Map<string, string>();
@@ -81,9 +89,13 @@ async function openKeeper(t: Test, cloud: Cloud, folder: string, nowMs: () => nu
     blobsCollected: (bytes: number) => void collected.push(bytes),
     storageFailed: (error: unknown) => t.fail(String(error)),
   };
-  const quiet = { fetched() {}, fetchFailed() {} };
-  const open = (digest: string, offset: number) => cloud.open(digest, offset);
-  const fetcher = new BlobFetcher({ folder: blobs, open, events: quiet, signal: systemClock.deadline(60_000) });
+  const origin = (digest: string, offset: number) => cloud.open(digest, offset);
+  const fetcher = new BlobFetcher({
+    ...{ folder: blobs, origin, siblings: alone, clock: systemClock, signal: systemClock.deadline(60_000) },
+    events: { filled() {}, bodyRefused() {} },
+    fetched() {},
+    fetchFailed() {},
+  });
   const keeper = new ReleaseKeeper({
     active,
     folder: blobs,

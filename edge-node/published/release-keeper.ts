@@ -1,7 +1,7 @@
 /** Brings each published site to its newest release: manifest, objects, activation; what is refused changes nothing. */
 import { MANIFEST_BYTES_MAX, openManifest } from "#contracts/codec/manifest.ts";
 import { assert } from "#domain/assert.ts";
-import type { Digest, Manifest, ReleaseSpec } from "#domain/content/release.ts";
+import type { BlobReference, Digest, Manifest, ReleaseSpec } from "#domain/content/release.ts";
 import { blobsOf, releaseName } from "#domain/content/release.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
 import type { SiteStatus } from "#domain/fleet/node.ts";
@@ -10,7 +10,8 @@ import { backoffMs } from "#platform/concurrency/retry.ts";
 import { checkSignature, type TrustedKeys } from "#platform/identity/signatures.ts";
 import type { Random } from "#platform/random.ts";
 import type { DesiredSite } from "../desired-state/desired-view.ts";
-import type { BlobFetcher, BlobNeed } from "../prefetch/blob-fetcher.ts";
+import type { BlobFetcher } from "../prefetch/blob-fetcher.ts";
+import type { BlobNeed } from "../prefetch/blob-pull.ts";
 import type { ActiveRelease, ActiveReleases } from "./active-releases.ts";
 import type { BlobFolder } from "./blob-folder.ts";
 import { decideReleaseStep } from "./release-step.ts";
@@ -55,6 +56,8 @@ export class ReleaseKeeper implements Disposable {
   readonly #options: ReleaseKeeperOptions;
   readonly #pending = new Map<string, Pending>();
   readonly #ticking: Disposable;
+  /** By digest, in bytes, of all that this node is to have; `undefined` until somebody asks for one. */
+  #wanted: ReadonlyMap<Digest, number> | undefined;
   #needsCollection = true;
 
   constructor(options: ReleaseKeeperOptions) {
@@ -81,9 +84,16 @@ export class ReleaseKeeper implements Disposable {
   update(sites: ReadonlyMap<string, DesiredSite>, isWhole: boolean): void {
     for (const site of sites.values()) if (site.spec.publish !== undefined) this.#desire(site);
     if (isWhole) this.#forgetOthers(sites);
+    this.#wanted = undefined;
     this.#needsCollection ||= isWhole;
     this.#tick();
     this.#options.onChange();
+  }
+
+  /** Of a blob that a release served here or to come names, its manifest included; `undefined` of any other. */
+  sizeWanted(digest: Digest): number | undefined {
+    this.#wanted ??= new Map(this.#wantedBlobs().map((blob) => [blob.digest, blob.sizeBytes]));
+    return this.#wanted.get(digest);
   }
 
   /** Tries at once what waits for its next attempt: the origin is back. */
@@ -201,6 +211,7 @@ export class ReleaseKeeper implements Disposable {
           );
         case "fetch-manifest":
           pending.manifest = await this.#fetchManifest(release);
+          this.#wanted = undefined;
           break;
         case "prefetch":
           await this.#options.fetcher.ensureAll(this.#missing(pending));
@@ -232,6 +243,7 @@ export class ReleaseKeeper implements Disposable {
     this.#options.active.activate(release, pending.manifest.bytes, pending.manifest.parsed);
     pending.manifest = undefined;
     pending.attempts = 0;
+    this.#wanted = undefined;
     this.#needsCollection = true;
     this.#options.events.activated(release.site, release.generation);
   }
@@ -270,19 +282,20 @@ export class ReleaseKeeper implements Disposable {
 
   /** Only while nothing is under way: an unread manifest's objects would look as if nobody needed them. */
   #collect(): void {
-    const { active, folder, events } = this.#options;
+    const { folder, events } = this.#options;
     const pendings = [...this.#pending.values()];
     const isSettled = pendings.every((pending) => !pending.isBusy && this.#stepOf(pending).kind !== "fetch-manifest");
     if (!isSettled) return;
     this.#needsCollection = false;
-    const manifests = [...active.all()].map(({ manifest }) => manifest);
-    const coming = pendings.flatMap(({ manifest }) => manifest?.parsed ?? []);
-    const needed = new Set(
-      [...manifests, ...coming]
-        .flatMap(({ files }) => Object.values(files).flatMap(blobsOf))
-        .map(({ digest }) => digest),
-    );
-    for (const { site } of pendings) if (site.release !== undefined) needed.add(site.release.manifest.digest);
+    const needed = new Set(this.#wantedBlobs().map(({ digest }) => digest));
     folder.collect(needed).then(events.blobsCollected, (error: unknown) => events.storageFailed(error));
+  }
+
+  #wantedBlobs(): readonly BlobReference[] {
+    const pendings = [...this.#pending.values()];
+    const manifests = [...this.#options.active.all()].map(({ manifest }) => manifest);
+    const coming = pendings.flatMap(({ manifest }) => manifest?.parsed ?? []);
+    const named = pendings.flatMap(({ site }) => site.release?.manifest ?? []);
+    return [...[...manifests, ...coming].flatMap(({ files }) => Object.values(files).flatMap(blobsOf)), ...named];
   }
 }

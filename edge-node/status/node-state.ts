@@ -38,6 +38,8 @@ export interface NodeFacts {
   readonly storeBytes: () => { readonly used: number; readonly max: number };
   readonly sites: () => readonly SiteStatus[];
   readonly incompleteSites: () => readonly string[];
+  /** What the objects that are missing wait for, in words. */
+  readonly waitingFor: () => string | undefined;
   readonly agents: () => readonly AgentStatus[];
 }
 
@@ -81,13 +83,15 @@ export class NodeState implements Disposable {
 
   /** Empty: it could go on without the cloud. */
   offlineReasons(): readonly OfflineReason[] {
-    const { set, incompleteSites, certificateExpiresAtMs, autonomySeconds, clockOffsetMs, clock } = this.#facts;
+    const { set, incompleteSites, waitingFor, certificateExpiresAtMs, autonomySeconds, clockOffsetMs, clock } =
+      this.#facts;
     const { isWhole, isUnpersisted, isEmpty } = set();
     return offlineReasons({
       isSetWhole: isWhole,
       isUnpersisted,
       hasConnected: !isEmpty || !isWhole,
       incompleteSites: incompleteSites(),
+      waitingFor: waitingFor(),
       certificateExpiresAtMs: certificateExpiresAtMs(),
       outageBudgetMs: (autonomySeconds() ?? OUTAGE_BUDGET_SECONDS) * 1000,
       diskFreeBytes: this.#diskFreeBytes,

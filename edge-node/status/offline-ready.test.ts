@@ -14,6 +14,7 @@ const facts: OfflineFacts = {
   isUnpersisted: false,
   hasConnected: true,
   incompleteSites: [],
+  waitingFor: undefined,
   certificateExpiresAtMs: 100_000,
   outageBudgetMs: 50_000,
   diskFreeBytes: DISK_FREE_BYTES_MIN,
@@ -54,4 +55,6 @@ t.test("metrics say whether, and what stands against it", async (t) => {
     const holds = reason === "ClockUnsynchronised" || reason === "RevisionUnpersisted";
     t.ok(await shows(`unready_reason{reason="${reason}"} ${holds ? 1 : 0}`), reason);
   }
+  const [missing] = offlineReasons({ ...facts, incompleteSites: ["shop"], waitingFor: "edge near-2" });
+  t.equal(missing?.message, "1 assigned sites are incomplete: shop; waits for edge near-2");
 });

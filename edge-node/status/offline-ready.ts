@@ -9,6 +9,8 @@ export interface OfflineFacts {
   readonly hasConnected: boolean;
   /** Assigned sites whose newest release is not complete. */
   readonly incompleteSites: readonly string[];
+  /** In words; `undefined` while nothing is fetched. */
+  readonly waitingFor: string | undefined;
   readonly certificateExpiresAtMs: number;
   /** How long an outage may last. */
   readonly outageBudgetMs: number;
@@ -56,9 +58,10 @@ export function offlineReasons(facts: OfflineFacts): readonly OfflineReason[] {
   }
   if (facts.incompleteSites.length > 0) {
     const shown = facts.incompleteSites.slice(0, SITES_SHOWN_MAX).join(", ");
+    const waiting = facts.waitingFor === undefined ? "" : `; waits for ${facts.waitingFor}`;
     reasons.push({
       reason: "ObjectsMissing",
-      message: `${facts.incompleteSites.length} assigned sites are incomplete: ${shown}`,
+      message: `${facts.incompleteSites.length} assigned sites are incomplete: ${shown}${waiting}`,
     });
   }
   const lifeMs = facts.certificateExpiresAtMs - facts.nowMs;

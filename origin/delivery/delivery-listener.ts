@@ -77,8 +77,20 @@ async function answer(parts: DeliveryParts, request: IncomingMessage, response: 
     response.end();
     return;
   }
-  await pipeline(parts.blobs.read(digest, { start, end }), response);
-  parts.events.delivered(lengthBytes);
+  await pipeline(counted(parts.blobs.read(digest, { start, end }), parts.events.delivered), response);
+}
+
+/** What was sent also counts where the transfer breaks off. */
+async function* counted(bytes: AsyncIterable<Uint8Array>, onEnd: (bytes: number) => void): AsyncGenerator<Uint8Array> {
+  let sent = 0;
+  try {
+    for await (const chunk of bytes) {
+      sent += chunk.byteLength;
+      yield chunk;
+    }
+  } finally {
+    onEnd(sent);
+  }
 }
 
 /** What breaks after the head was sent ends the connection: the length tells the reader. */

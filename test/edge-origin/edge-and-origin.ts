@@ -118,7 +118,7 @@ export async function publish(
 }
 
 /** One that is there stays as it is. */
-export async function makePool(cloud: Cloud, name: string): Promise<void> {
+export async function makePool(cloud: OperatorApi, name: string): Promise<void> {
   const { items }: { items: { metadata: { name: string } }[] } = JSON.parse(
     await api(cloud, "GET", "/v1/resources/NodePool"),
   );
@@ -135,7 +135,7 @@ export interface EdgeSettings {
 
 /** A join token in a file, and what an edge needs to use it. */
 export async function joinSettings(
-  cloud: Cloud,
+  cloud: OperatorApi & Pick<Cloud, "listen">,
   folder: string,
   name: string,
   { bound = name, pool = "near" } = {},
