@@ -23,6 +23,8 @@ import type { Processes } from "./processes/start-processes.ts";
 import { contentRoutes } from "./published/content-routes.ts";
 import { openObject } from "./published/open-object.ts";
 import { sendProblem } from "./published/problems.ts";
+import { type OpenRelay, openRelay } from "./relay/open-relay.ts";
+import type { Relay } from "./relay/relay.ts";
 import type { OpenSessionDoor, SessionDoor } from "./session-port.ts";
 import { NodeState } from "./status/node-state.ts";
 import { showOfflineReadiness } from "./status/offline-metrics.ts";
@@ -98,7 +100,8 @@ async function serve(
     tls?.applySet();
   };
   onApplied();
-  const peers = config.peer && stack.use(await listenToPeers(config.peer, parts, routes));
+  const { relay, openRoute } = openRelay(parts);
+  const peers = config.peer && stack.use(await listenToPeers(config.peer, parts, routes, relay));
   await tools.clock.sleep(CONTENT_FIRST_MS, tools.signal);
   door = openDoor && stack.use(await openDoor(portsOf(config, parts)));
   const admin = stack.use(
@@ -108,7 +111,7 @@ async function serve(
       readiness: (question) => state.readiness(question),
     }),
   );
-  await startLink(parts, { state, door, processes, onApplied }, stack);
+  await startLink(parts, { state, door, processes, onApplied, relay, openRoute }, stack);
   await loadConnections();
   const peer = peers === undefined ? {} : { peer: peers.address };
   const secure = tls === undefined ? {} : { tls: tls.address };
@@ -181,14 +184,22 @@ async function openSecrets(config: EdgeConfig, { events }: EdgeParts): Promise<S
 
 type PeerConfig = NonNullable<EdgeConfig["peer"]>;
 
-function listenToPeers({ listen, address }: PeerConfig, parts: EdgeParts, { denial }: ContentRoutes) {
+async function listenToPeers(
+  { listen, address }: PeerConfig,
+  parts: EdgeParts,
+  { denial }: ContentRoutes,
+  relay: Relay,
+) {
+  const { RelayStreams } = await import("./relay/relay-stream.ts");
   const { tiers, pulls, view, keeper, tierEvents: events } = parts;
   const isDenied = (name: string) => {
     const site = view().sites.get(name);
     return site !== undefined && denial(site) !== undefined;
   };
   const blobs = new BlobServing({ ...parts, sizeWanted: (digest) => keeper.sizeWanted(digest), events });
-  return tiers.listen(parseAddress(listen), address, { flowOf: (site) => pulls.get(site), isDenied, blobs });
+  const streams = new RelayStreams(relay, parts.clock);
+  const flowOf = (site: string) => pulls.get(site);
+  return await tiers.listen(parseAddress(listen), address, { flowOf, isDenied, blobs, streams });
 }
 
 /** Content is served before the door is open; what only the door answers is tried again in a moment. */
@@ -250,6 +261,8 @@ interface LinkUsers {
   readonly state: NodeState;
   readonly door: SessionDoor | undefined;
   readonly processes: Processes | undefined;
+  readonly relay: Relay;
+  readonly openRoute: OpenRelay["openRoute"];
   /** The pool's set has changed. */
   readonly onApplied: () => void;
 }
@@ -257,7 +270,7 @@ interface LinkUsers {
 /** Loaded now: what speaks gRPC is a good part of the start, and nothing that is served waits for it. */
 async function startLink(
   parts: EdgeParts,
-  { state, door, processes, onApplied }: LinkUsers,
+  { state, door, processes, onApplied, relay, openRoute }: LinkUsers,
   stack: AsyncDisposableStack,
 ): Promise<void> {
   const [{ OriginLink }, { connectByGrpc }] = await Promise.all([
@@ -265,13 +278,15 @@ async function startLink(
     import("./link/grpc-origin.ts"),
   ]);
   const { identity, keeper, link, events } = parts;
+  const connect = connectByGrpc({
+    nextAddress: () => parts.origins.dial(),
+    tls: () => identity.clientTls(ORIGIN_SERVER_NAME),
+  });
+  const route = await openRoute(connect);
   const origin = stack.use(
     new OriginLink({
-      ...parts,
-      connect: connectByGrpc({
-        nextAddress: () => parts.origins.dial(),
-        tls: () => identity.clientTls(ORIGIN_SERVER_NAME),
-      }),
+      ...{ ...parts, connect },
+      route: (signal) => route.next(signal),
       status: () => state.status(),
       events: {
         ...events,
@@ -279,6 +294,8 @@ async function startLink(
           parts.sync.refused(failure);
           parts.applyOrders();
           events.batchRefused(failure);
+          relay.refused();
+          route.refused();
           origin.sendNow();
         },
       },
@@ -287,6 +304,8 @@ async function startLink(
         parts.sync.cleared();
         parts.applySet();
         onApplied();
+        relay.applied();
+        route.reconsider();
         door?.passOn(envelope);
         // Whoever purges waits to hear that it is everywhere.
         if (parts.purges.mark !== mark) origin.sendNow();

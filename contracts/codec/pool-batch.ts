@@ -53,6 +53,11 @@ export function decodePoolBatch(bytes: Uint8Array): PoolBatch {
   };
 }
 
+/** Of the set that the batch leads to, without reading its rows. */
+export function setDigestIn(bytes: Uint8Array): string {
+  return Buffer.from(readMessage(bytes).setDigest).toString("hex");
+}
+
 function readMessage(bytes: Uint8Array): PoolBatchMessage {
   try {
     return fromBinary(PoolBatchSchema, bytes);

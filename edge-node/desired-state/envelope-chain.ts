@@ -2,6 +2,7 @@
  * Signed envelopes on disk: the chain that made the set, which begins with a snapshot, and of the one before it as much
  * as is proven. With them the keys that they were verified by: a key that is trusted no more opens what it has opened.
  */
+import { setDigestIn } from "#contracts/codec/pool-batch.ts";
 import { Failure } from "#domain/failure.ts";
 import type { TrustedKeys } from "#platform/identity/signatures.ts";
 import { VERIFIERS_MIGRATION, Verifiers } from "#platform/identity/verifiers.ts";
@@ -49,6 +50,26 @@ export class EnvelopeChain {
             )
             .all(fromRevision);
     return rows.map(envelopeOf);
+  }
+
+  /** The digest of the set that the chain had made at the revision; `undefined` where none of its batches continues that. */
+  digestAt(revision: number): string | undefined {
+    const row = this.#database
+      .prepare(
+        `${COLUMNS} WHERE ${CURRENT} AND position <
+           (SELECT min(position) FROM envelope WHERE ${CURRENT} AND continues = ?) ORDER BY position DESC LIMIT 1`,
+      )
+      .get(revision);
+    return row === undefined ? undefined : setDigestIn(envelopeOf(row).payload);
+  }
+
+  /** The revision of the snapshot that it begins with; `undefined` where it is that snapshot alone. */
+  beginning(): number | undefined {
+    const row = this.#database
+      .prepare(`SELECT min(continues) AS revision FROM envelope WHERE ${CURRENT} AND continues <> ${SNAPSHOT}`)
+      .get();
+    const revision = row?.["revision"];
+    return typeof revision === "number" ? revision : undefined;
   }
 
   /** What a snapshot takes the place of goes, but for what is proven. Within a transaction. */

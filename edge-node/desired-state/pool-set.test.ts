@@ -60,6 +60,28 @@ t.test("batches are kept as they were signed across a restart, and can be passed
   t.same(other.watermark, watermark);
 });
 
+t.test("a sibling gets what continues its own set, or the whole where that takes it nowhere back", async (t) => {
+  const set = new PoolSet(open(":memory:"), options);
+  t.same(set.passageFor(undefined), { kind: "nothing-held" });
+  const c = assignment("c", 3);
+  const [snapshot, ...later] = [first, second, batchOf(2, 3, [c], [a, b, c])].map(signed);
+  for (const envelope of [snapshot, ...later]) if (envelope !== undefined) set.apply(envelope);
+  const at = (revision: number, resources: AnyResource[], epoch = 1) =>
+    set.passageFor({ epoch, revision, setDigest: setDigestOf(resources) });
+  const sent = (count: number, passage: ReturnType<typeof at>) =>
+    t.equal(passage.kind === "sent" ? passage.envelopes.length : passage.kind, count);
+  sent(3, set.passageFor(undefined));
+  sent(2, at(1, [a]));
+  sent(1, at(2, [a, b]));
+  sent(0, at(3, [a, b, c]));
+  sent(3, at(1, [b]));
+  sent(3, at(9, [a], 0));
+  t.same(at(2, [a]), { kind: "diverged" }, "another set at that revision");
+  t.same(at(3, [a, b]), { kind: "diverged" });
+  t.same(at(4, [a]), { kind: "ahead" });
+  t.same(at(1, [a], 2), { kind: "ahead" });
+});
+
 t.test("what the disk refuses changes nothing, is told, and is taken when there is room", async (t) => {
   using database = open(`${testFolder(t)}/set.db`);
   const set = new PoolSet(database, options);

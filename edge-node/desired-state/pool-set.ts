@@ -45,6 +45,15 @@ interface Part {
   readonly envelope: SignedBatch;
 }
 
+/** How a node that holds some state of the set comes to this one: by the envelopes that are stored, or not. */
+export type Passage =
+  | { readonly kind: "sent"; readonly envelopes: readonly SignedBatch[] }
+  | { readonly kind: "nothing-held" }
+  /** It holds a later state. */
+  | { readonly kind: "ahead" }
+  /** None of the stored batches continues what it holds. */
+  | { readonly kind: "diverged" };
+
 export interface PoolSetOptions {
   readonly pool: string;
   readonly keys: () => TrustedKeys;
@@ -197,6 +206,20 @@ export class PoolSet {
     }
     const later = watermark?.epoch === own.epoch ? this.#chain.read(watermark.revision) : [];
     return later.length > 0 ? later : this.#chain.read();
+  }
+
+  /** As `envelopesAfter`, for one that is not to be sent what it would have to refuse. */
+  passageFor(watermark: Watermark | undefined): Passage {
+    const own = this.watermark;
+    if (own === undefined) return { kind: "nothing-held" };
+    if (watermark === undefined || watermark.epoch < own.epoch) return { kind: "sent", envelopes: this.#chain.read() };
+    const { epoch, revision, setDigest } = watermark;
+    if (epoch > own.epoch || revision > own.revision) return { kind: "ahead" };
+    if (revision === own.revision && setDigest === own.setDigest) return { kind: "sent", envelopes: [] };
+    if (this.#chain.digestAt(revision) === setDigest) return { kind: "sent", envelopes: this.#chain.read(revision) };
+    // A snapshot that is older than what the node holds would take it back.
+    const isOlder = (this.#chain.beginning() ?? own.revision) < revision;
+    return isOlder ? { kind: "diverged" } : { kind: "sent", envelopes: this.#chain.read() };
   }
 
   #open({ payload, signature, keyId }: SignedBatch, keys: TrustedKeys): PoolBatch {

@@ -52,8 +52,13 @@ type Outgoing = MessageInitShape<typeof NodeMessageSchema>;
 /** One stream to the origin, which ends by the signal's abort; everything thrown is a Failure. */
 export type ConnectOrigin = (messages: AsyncIterable<Outgoing>, signal: AbortSignal) => AsyncIterable<OriginMessage>;
 
+/** Ends a stream whose place another one takes at once: the link has not fallen unless that one does not stand. */
+export const HANDOVER = new Failure("unavailable", "another way to the origin is taken", { retryable: true });
+
 export interface OriginLinkOptions {
   readonly connect: ConnectOrigin;
+  /** Where there are more ways than that: by which one each attempt is made. Rejects once the signal is aborted. */
+  readonly route?: (signal: AbortSignal) => Promise<ConnectOrigin>;
   readonly incarnation: string;
   readonly softwareVersion: string;
   readonly set: PoolSet;
@@ -81,9 +86,22 @@ export class OriginLink implements AsyncDisposable {
   readonly #stopping = new AbortController();
   readonly #ended: Promise<void>;
   #current: Connection | undefined;
+  #isUp = false;
 
   constructor(options: OriginLinkOptions) {
-    this.#options = options;
+    this.#options = {
+      ...options,
+      onUp: () => {
+        if (this.#isUp) return;
+        this.#isUp = true;
+        options.onUp();
+      },
+      onDown: (reason) => {
+        if (!this.#isUp) return;
+        this.#isUp = false;
+        options.onDown(reason);
+      },
+    };
     this.#ended = this.#run();
   }
 
@@ -103,11 +121,16 @@ export class OriginLink implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    const { clock, random } = this.#options;
+    const { clock, random, onDown } = this.#options;
     const { signal } = this.#stopping;
     for (let attempt = 1; !signal.aborted; attempt += 1) {
       const begunMs = clock.monotonicMs();
       const failure = await this.#connectOnce(signal);
+      if (failure === HANDOVER && !signal.aborted) {
+        attempt = 0;
+        continue;
+      }
+      onDown(failure);
       if (signal.aborted) return;
       this.#options.events.linkFailed(failure);
       if (clock.monotonicMs() - begunMs >= LIVED_MS_MIN) attempt = 1;
@@ -119,10 +142,17 @@ export class OriginLink implements AsyncDisposable {
 
   /** Gives why it ended. */
   async #connectOnce(parent: AbortSignal): Promise<Failure> {
+    let connect: ConnectOrigin;
+    try {
+      connect = (await this.#options.route?.(parent)) ?? this.#options.connect;
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      return error;
+    }
     using connection = new Connection(this.#options, parent);
     this.#current = connection;
     try {
-      await connection.run();
+      await connection.run(connect);
       return connection.ended(new Failure("unavailable", "the origin has ended the stream", { retryable: true }));
     } catch (error) {
       if (!isFailure(error)) throw error;
@@ -156,8 +186,8 @@ class Connection implements Disposable {
     this.#lastHeardMs = options.clock.monotonicMs();
   }
 
-  async run(): Promise<void> {
-    const { connect, set, incarnation, softwareVersion, clock } = this.#options;
+  async run(connect: ConnectOrigin): Promise<void> {
+    const { set, incarnation, softwareVersion, clock } = this.#options;
     this.#timers.use(clock.every(CHECK_MS, () => this.#check()));
     this.#timers.use(clock.every(STATUS_MS, () => this.#sendDue()));
     const { watermark } = set;
@@ -213,9 +243,7 @@ class Connection implements Disposable {
   }
 
   ended(reason: Failure): Failure {
-    const said = isFailure(this.#ending.signal.reason) ? this.#ending.signal.reason : reason;
-    if (this.#isUp) this.#options.onDown(said);
-    return said;
+    return isFailure(this.#ending.signal.reason) ? this.#ending.signal.reason : reason;
   }
 
   [Symbol.dispose](): void {
@@ -275,6 +303,8 @@ class Connection implements Disposable {
         break;
       case "refusal":
         throw this.#refusalOf(message.value);
+      // For siblings: taken before it comes here.
+      case "relayed":
       case undefined:
         break;
     }

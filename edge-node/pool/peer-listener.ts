@@ -1,6 +1,7 @@
 /** The listener for other edges: HTTP/1.1 over mutual TLS, what the store has or the next tier gives. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer } from "node:https";
+import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import { fieldsOf } from "#domain/http/fields.ts";
 import type { Address } from "#platform/address.ts";
@@ -32,11 +33,18 @@ export interface BlobAnswers {
   answer(incoming: IncomingMessage, response: ServerResponse, asker: string): Promise<void>;
 }
 
+/** What connections of peers become that are more than requests. */
+export interface PeerStreams extends Disposable {
+  take(incoming: IncomingMessage, socket: Duplex, head: Buffer, peer: ConnectedPeer | undefined): void;
+}
+
 export interface PeerListenerParts {
   readonly identity: Pick<NodeIdentity, "serverTls" | "onRenewed">;
   readonly facts: () => Omit<PeerCallFacts, "isOverloaded">;
   readonly flowOf: (site: string) => PeerFlow | undefined;
   readonly blobs: BlobAnswers;
+  /** Takes requests with `Upgrade`; without it they are answered as others. */
+  readonly streams?: PeerStreams;
   readonly events: {
     peerAnswered(): void;
     peerDeclined(reason: DeclineReason): void;
@@ -45,7 +53,7 @@ export interface PeerListenerParts {
 }
 
 export async function startPeerListener(parts: PeerListenerParts, address: Address): Promise<RunningListener> {
-  const { identity, events } = parts;
+  const { identity, events, streams } = parts;
   // A stranger is refused by name at its request, as on the other listeners.
   const tls = () => {
     const { keyPem, chainPem, authoritiesPem } = identity.serverTls("required");
@@ -64,12 +72,15 @@ export async function startPeerListener(parts: PeerListenerParts, address: Addre
       response.destroy();
     });
   });
+  if (streams !== undefined)
+    server.on("upgrade", (incoming, socket, head) => streams.take(incoming, socket, head, peerOf(incoming)));
   server.maxConnections = PEER_CONNECTIONS_MAX;
   server.timeout = PEER_CONNECTION_IDLE_MS_MAX;
   const renewing = identity.onRenewed(() => server.setSecureContext(tls()));
   const bound = await listen(server, address);
   const stop = async (): Promise<void> => {
     renewing[Symbol.dispose]();
+    streams?.[Symbol.dispose]();
     await closeServer(server);
   };
   return { address: bound, [Symbol.asyncDispose]: stop };

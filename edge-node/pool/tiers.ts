@@ -15,7 +15,7 @@ import { type Peer, type TierView, tierViewOf } from "./membership.ts";
 import type { PeerCallFacts } from "./peer-call.ts";
 import { BLOB_PATIENCE, PeerClients } from "./peer-clients.ts";
 import { PeerHealth } from "./peer-health.ts";
-import type { BlobAnswers, PeerFlow } from "./peer-listener.ts";
+import type { BlobAnswers, PeerFlow, PeerStreams } from "./peer-listener.ts";
 import { SiblingBlobs } from "./sibling-blobs.ts";
 import { TierRequests } from "./tier-requests.ts";
 import { type TieredOptions, TieredUpstream } from "./tiered-upstream.ts";
@@ -33,6 +33,7 @@ export interface TiersParts {
 }
 
 export interface PeerServing {
+  readonly streams?: PeerStreams;
   readonly flowOf: (site: string) => PeerFlow | undefined;
   readonly isDenied: (site: string) => boolean;
   readonly blobs: BlobAnswers;
@@ -84,6 +85,10 @@ export class Tiers implements AsyncDisposable {
     return this.#address;
   }
 
+  get view(): TierView {
+    return this.#view;
+  }
+
   /** The set has changed. */
   update(): void {
     this.#view = this.#viewNow();
@@ -107,8 +112,9 @@ export class Tiers implements AsyncDisposable {
     const { startPeerListener } = await import("./peer-listener.ts");
     const { identity, events } = this.#parts;
     const facts = () => this.#factsFor(serving);
-    const { flowOf, blobs } = serving;
-    const listener = await startPeerListener({ identity, facts, flowOf, blobs, events }, listenAt);
+    const { flowOf, blobs, streams } = serving;
+    const parts = { identity, facts, flowOf, blobs, events, ...(streams === undefined ? {} : { streams }) };
+    const listener = await startPeerListener(parts, listenAt);
     this.#address = reachedAt ?? formatAddress(listener.address);
     return listener;
   }

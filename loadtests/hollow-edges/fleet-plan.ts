@@ -5,6 +5,7 @@ import Type, { type Static } from "typebox";
 import { loadOriginKeys } from "#origin/keys/origin-keys.ts";
 import { planWrite, type Written } from "#origin/log/resources.ts";
 import { openSqliteLog } from "#origin/log/sqlite-log.ts";
+import { Distribution } from "#origin/node-rpc/distribution.ts";
 import { type Clock, systemClock } from "#platform/clock.ts";
 import {
   createCertificateRequest,
@@ -13,7 +14,12 @@ import {
 } from "#platform/identity/authority.ts";
 import { formatPemChain } from "#platform/identity/certificates.ts";
 import type { PeerIdentity } from "#platform/identity/peer.ts";
-import { exportPrivateKey, exportPublicKey, generateSigningKey } from "#platform/identity/signatures.ts";
+import {
+  exportPrivateKey,
+  exportPublicKey,
+  generateSigningKey,
+  type SigningKey,
+} from "#platform/identity/signatures.ts";
 import { systemRandom } from "#platform/random.ts";
 
 export const planSchema = Type.Object({
@@ -24,7 +30,20 @@ export const planSchema = Type.Object({
   keyPem: Type.String(),
   /** SubjectPublicKeyInfo in DER, base64. */
   streamKey: Type.Object({ keyId: Type.String(), spki: Type.String() }),
-  edges: Type.Array(Type.Object({ name: Type.String(), pool: Type.String(), chainPem: Type.String() })),
+  edges: Type.Array(
+    Type.Object({
+      name: Type.String(),
+      pool: Type.String(),
+      chainPem: Type.String(),
+      /** Where siblings reach it, `host:port`; without one each edge has a stream of its own. */
+      peer: Type.Optional(Type.String()),
+    }),
+  ),
+  /** What edges of a pool hold that were linked before, base64: where relays are, they know of one another by it. */
+  sets: Type.Record(
+    Type.String(),
+    Type.Array(Type.Object({ payload: Type.String(), signature: Type.String(), keyId: Type.String() })),
+  ),
 });
 type HollowPlan = Static<typeof planSchema>;
 
@@ -33,6 +52,17 @@ export interface FleetShape {
   readonly edgesPerPool: number;
   readonly processes: number;
   readonly sites: number;
+  /** Edges of a pool relay the watch for one another. */
+  readonly hasRelays: boolean;
+}
+
+const PEER_PORT = 7600;
+const NETWORKS = 200;
+
+/** Each has a loopback address of its own: one address has not as many ports. */
+function peerOf(index: number): string {
+  const network = 1 + (process.pid % NETWORKS);
+  return `127.${network}.${index >> 8}.${index & 255}:${PEER_PORT}`;
 }
 
 const WRITES_AT_ONCE = 500;
@@ -51,7 +81,7 @@ export async function prepareFleet(
   dataDir: string,
   folder: string,
   nodeRpc: string,
-  { edges, edgesPerPool, processes, sites }: FleetShape,
+  { edges, edgesPerPool, processes, sites, hasRelays }: FleetShape,
 ): Promise<readonly string[]> {
   mkdirSync(dataDir, { recursive: true });
   const tools = { clock: systemClock, random: systemRandom };
@@ -61,8 +91,10 @@ export async function prepareFleet(
     role: "edge" as const,
     pool: `pool-${Math.floor(index / edgesPerPool)}`,
     name: `edge-${index}`,
+    ...(hasRelays ? { peer: peerOf(index) } : {}),
   }));
   enrol(dataDir, members, sites, systemClock);
+  const sets = hasRelays ? setsOf(dataDir, stream) : {};
   const options = { ...tools, lifetimeMs: NODE_CERTIFICATE_LIFETIME_MS };
   const files: string[] = [];
   for (let part = 0; part < processes; part += 1) {
@@ -72,7 +104,8 @@ export async function prepareFleet(
     for (const member of members.filter((_, index) => index % processes === part)) {
       const certificate = await issueCertificate(authority, request, member, options);
       const chainPem = formatPemChain([certificate, authority.certificate]);
-      planned.push({ name: member.name, pool: member.pool, chainPem });
+      const { name, pool, peer } = member;
+      planned.push({ name, pool, chainPem, ...(peer === undefined ? {} : { peer }) });
     }
     const plan: HollowPlan = {
       nodeRpc,
@@ -80,6 +113,7 @@ export async function prepareFleet(
       keyPem: exportPrivateKey(key),
       streamKey: { keyId: stream.keyId, spki: Buffer.from(exportPublicKey(stream.publicKey)).toString("base64") },
       edges: planned,
+      sets,
     };
     const file = join(folder, `hollow-${part}.json`);
     writeFileSync(file, JSON.stringify(plan), { mode: 0o600 });
@@ -88,19 +122,40 @@ export async function prepareFleet(
   return files;
 }
 
-function enrol(dataDir: string, members: readonly PeerIdentity[], sites: number, clock: Clock): void {
+/** As the origin would send them. */
+function setsOf(dataDir: string, stream: SigningKey): HollowPlan["sets"] {
+  using log = openSqliteLog(join(dataDir, "log.sqlite"));
+  const distribution = new Distribution(log, stream);
+  const sets: HollowPlan["sets"] = {};
+  const text = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
+  for (const { name } of log.list({ kind: "NodePool" }).rows) {
+    const envelopes: HollowPlan["sets"][string] = [];
+    using _subscribed = distribution.subscribe(name, undefined, {
+      push: ({ payload, signature, keyId }) =>
+        void envelopes.push({ payload: text(payload), signature: text(signature), keyId }),
+    });
+    sets[name] = envelopes;
+  }
+  return sets;
+}
+
+type Member = PeerIdentity & { readonly peer?: string };
+
+function enrol(dataDir: string, members: readonly Member[], sites: number, clock: Clock): void {
   using log = openSqliteLog(join(dataDir, "log.sqlite"));
   const labels = {};
   const coordinates = { latitude: 0, longitude: 0 };
-  const place = { region: "hollow", coordinates, autonomyDurationSeconds: 86_400, relay: false };
+  const place = { region: "hollow", coordinates, autonomyDurationSeconds: 86_400 };
+  const relay = members.some(({ peer }) => peer !== undefined);
   const pools = [...new Set(members.map(({ pool }) => pool))];
   const written: readonly Written[] = [
-    ...pools.map((name) => ({ kind: "NodePool", metadata: { name, labels }, spec: place }) as const),
+    ...pools.map((name) => ({ kind: "NodePool", metadata: { name, labels }, spec: { ...place, relay } }) as const),
     ...Array.from({ length: sites }, (_, index) => {
       return { kind: "Site", metadata: { name: siteName(index), labels }, spec: siteSpec(index, 60) } as const;
     }),
-    ...members.map(({ name, pool }) => {
-      const spec = { role: "edge", pool, cordoned: false, draining: false } as const;
+    ...members.map(({ name, pool, peer }) => {
+      const reached = peer === undefined ? {} : { peerAddress: peer };
+      const spec = { role: "edge", pool, cordoned: false, draining: false, ...reached } as const;
       return { kind: "Node", metadata: { name, labels }, spec } as const;
     }),
   ];

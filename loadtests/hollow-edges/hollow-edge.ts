@@ -1,7 +1,7 @@
 /** An edge of which only the sync client is there: the production link and set over a database in memory, no cache. */
 
 import type { NodeStatus } from "#domain/fleet/node.ts";
-import { POOL_SET_MIGRATIONS, PoolSet } from "#edge-node/desired-state/pool-set.ts";
+import { POOL_SET_MIGRATIONS, PoolSet, type SignedBatch } from "#edge-node/desired-state/pool-set.ts";
 import { connectByGrpc } from "#edge-node/link/grpc-origin.ts";
 import { OriginLink } from "#edge-node/link/origin-link.ts";
 import { REPORT_QUEUE_MIGRATIONS, ReportQueue } from "#edge-node/reports/report-queue.ts";
@@ -11,6 +11,7 @@ import type { ClientTls } from "#platform/grpc/client.ts";
 import type { TrustedKeys } from "#platform/identity/signatures.ts";
 import type { Random } from "#platform/random.ts";
 import { openDatabase } from "#platform/sqlite/database.ts";
+import { HollowRelay } from "./hollow-relay.ts";
 
 /** It reports nothing. */
 const REPORTS_BYTES_MAX = 1024;
@@ -18,6 +19,10 @@ const REPORTS_BYTES_MAX = 1024;
 export interface HollowEdgeOptions {
   readonly name: string;
   readonly pool: string;
+  /** Where siblings reach it; without it, it has a stream to the origin of its own. */
+  readonly peer?: string;
+  /** What it holds from before. */
+  readonly held: readonly SignedBatch[];
   readonly address: Address;
   readonly tls: ClientTls;
   readonly keys: TrustedKeys;
@@ -36,13 +41,19 @@ export class HollowEdge implements AsyncDisposable {
   readonly #queued = openDatabase(":memory:", { migrations: REPORT_QUEUE_MIGRATIONS, durability: "normal" });
   readonly #set: PoolSet;
   readonly #reports: ReportQueue;
+  readonly #relaying: HollowRelay | undefined;
   #link: OriginLink | undefined;
   #isUp = false;
 
   constructor(options: HollowEdgeOptions) {
     this.#options = options;
-    const { pool, keys, clock, random } = options;
+    const { name, pool, keys, clock, random, peer: address, held, tls } = options;
     this.#set = new PoolSet(this.#desired, { pool, keys: () => keys });
+    for (const envelope of held) this.#set.apply(envelope);
+    const direct = connectByGrpc({ nextAddress: () => options.address, tls: () => tls });
+    const set = this.#set;
+    this.#relaying =
+      address === undefined ? undefined : new HollowRelay({ name, pool, address, tls, set, direct, clock, random });
     const nothing = (): void => undefined;
     this.#reports = new ReportQueue(this.#queued, {
       ...{ clock, random, bytesMax: REPORTS_BYTES_MAX },
@@ -59,6 +70,11 @@ export class HollowEdge implements AsyncDisposable {
     return this.#options.name;
   }
 
+  /** Siblings that it may wait for when it connects. */
+  get rank(): number {
+    return this.#relaying?.rank ?? 0;
+  }
+
   get isUp(): boolean {
     return this.#isUp;
   }
@@ -67,11 +83,19 @@ export class HollowEdge implements AsyncDisposable {
     return this.#set.watermark?.revision ?? 0;
   }
 
+  /** Siblings reach it from now on, where they may. */
+  async listen(): Promise<void> {
+    await this.#relaying?.listen();
+  }
+
   /** What was applied stays; the link is made as after a start. Resolves when it stands. */
   connect(): Promise<void> {
     const standing = Promise.withResolvers<void>();
     const { address, tls, clock, random, name, onApplied, onDown, onFault } = this.#options;
+    const relaying = this.#relaying;
+    const route = relaying?.newRoute();
     this.#link ??= new OriginLink({
+      ...(route === undefined ? {} : { route: (signal) => route.next(signal) }),
       connect: connectByGrpc({ nextAddress: () => address, tls: () => tls }),
       incarnation: `${name}-1`,
       softwareVersion: "hollow",
@@ -79,7 +103,10 @@ export class HollowEdge implements AsyncDisposable {
       reports: this.#reports,
       originTime: { heard: () => undefined },
       status: () => this.#status(),
-      onBatch: () => onApplied(this.revision),
+      onBatch: () => {
+        onApplied(this.revision);
+        relaying?.applied();
+      },
       onUp: () => {
         this.#isUp = true;
         standing.resolve();
@@ -89,7 +116,10 @@ export class HollowEdge implements AsyncDisposable {
         onDown();
       },
       events: {
-        batchRefused: ({ message }) => onFault(message),
+        batchRefused: ({ message }) => {
+          onFault(message);
+          relaying?.refused();
+        },
         originRefused: (_code, message) => onFault(message),
         linkFailed: ({ message }) => onFault(message),
         storageFailed: ({ message }) => onFault(message),
@@ -109,6 +139,7 @@ export class HollowEdge implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.disconnect();
+    await this.#relaying?.[Symbol.asyncDispose]();
     for (const database of [this.#desired, this.#queued]) database.close();
   }
 
@@ -121,6 +152,7 @@ export class HollowEdge implements AsyncDisposable {
       hostname: `${name}.edge.test`,
       epoch: this.#set.watermark?.epoch ?? 0,
       appliedRevision: this.revision,
+      ...(this.#options.peer === undefined ? {} : { peerAddress: this.#options.peer }),
       storeBytesUsed: 0,
       storeBytesMax: 1_000_000_000,
       certificateExpiresAtMs: 0,

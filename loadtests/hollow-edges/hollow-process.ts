@@ -22,8 +22,16 @@ let appliedAtMs = new Map<string, number>();
 let downs = 0;
 let fault = "";
 
-const edges = plan.edges.map(({ name, pool, chainPem }) => {
+const bytesOf = (text: string) => Buffer.from(text, "base64");
+const setOf = (pool: string) =>
+  (plan.sets[pool] ?? []).map(({ payload, signature, keyId }) => {
+    return { payload: bytesOf(payload), signature: bytesOf(signature), keyId };
+  });
+
+const edges = plan.edges.map(({ name, pool, chainPem, peer }) => {
   return new HollowEdge({
+    ...(peer === undefined ? {} : { peer }),
+    held: setOf(pool),
     name,
     pool,
     address: parseAddress(plan.nodeRpc),
@@ -43,9 +51,12 @@ const edges = plan.edges.map(({ name, pool, chainPem }) => {
   });
 });
 
-/** Each real edge has a processor of its own for its handshake; here a few at a time share one. */
+/**
+ * Each real edge has a processor of its own for its handshake; here a few at a time share one. Whoever others wait for is
+ * not to stand behind them in that queue.
+ */
 async function connectAll(): Promise<void> {
-  const waiting = edges.values();
+  const waiting = edges.toSorted((a, b) => a.rank - b.rank).values();
   const connectNext = async () => {
     for (const edge of waiting) await edge.connect();
   };
@@ -84,4 +95,5 @@ process.on("message", (message) => {
   });
 });
 process.once("disconnect", () => process.exit(0));
+await Promise.all(edges.map((edge) => edge.listen()));
 process.send?.({ up: 0, revision: 0, appliedAtMs: [], downs: 0, fault: "" } satisfies Told);

@@ -27,12 +27,13 @@ const SETTLE_MS = 5000;
 /** Longer than the slowest return that would still be worth a number. */
 const WAIT_MS_MAX = 240_000;
 
-const HELP = `npm run bench:sync -- [options]: an origin with hollow edges, all links direct, on this machine
+const HELP = `npm run bench:sync -- [options]: an origin with hollow edges on this machine
   --edges <count>          (10000)
   --pool <count>           edges of one pool (50)
   --processes <count>      that the edges are spread over (4)
   --changes <count>        to all edges, one after another (10)
   --idle-seconds <count>   that idle links are watched (20)
+  --relays                 one edge of each pool hears the origin for its siblings; without it, all links are direct
   --smoke                  200 edges, small counts: shows that it runs, judges nothing
   --json                   the last line only
   --help`;
@@ -43,6 +44,7 @@ const { values: options } = parseOptions(HELP, {
   processes: { type: "string", default: "4" },
   changes: { type: "string", default: "10" },
   "idle-seconds": { type: "string", default: "20" },
+  relays: { type: "boolean", default: false },
   smoke: { type: "boolean", default: false },
   json: { type: "boolean", default: false },
   help: { type: "boolean", default: false },
@@ -80,6 +82,7 @@ async function start(folder: string, stack: AsyncDisposableStack): Promise<World
     edgesPerPool: Number(options.pool),
     processes: options.smoke ? 1 : Number(options.processes),
     sites: SITES,
+    hasRelays: options.relays,
   };
   const plans = await prepareFleet(dataDir, folder, `${LOCAL}:${nodeRpcPort}`, shape);
   const tokenFile = join(folder, "token");
@@ -135,8 +138,12 @@ async function untilCurrent({ fleet }: World, revision: number): Promise<number>
   throw new Error(`${up} of ${edges} edges are linked, the lowest at revision ${lowest} of ${revision}: ${fault}`);
 }
 
-/** Bytes of the TCP payload, TLS records whole, of the origin's established connections. */
-function socketBytes(port: number): { readonly sent: number; readonly received: number } {
+/** The origin's established connections, and bytes of their TCP payload, TLS records whole. */
+function socketBytes(port: number): {
+  readonly connections: number;
+  readonly sent: number;
+  readonly received: number;
+} {
   const { stdout, error } = spawnSync("ss", ["-tinH", "state", "established", `sport = :${port}`], {
     encoding: "utf8",
     maxBuffer: 1 << 28,
@@ -144,7 +151,8 @@ function socketBytes(port: number): { readonly sent: number; readonly received: 
   if (error !== undefined) throw new Error("ss counts the bytes of connections: install iproute2", { cause: error });
   const sum = (field: string) =>
     [...stdout.matchAll(new RegExp(`\\b${field}:(\\d+)`, "g"))].reduce((total, [, count]) => total + Number(count), 0);
-  return { sent: sum("bytes_acked"), received: sum("bytes_received") };
+  const connections = [...stdout.matchAll(/\bbytes_received:/g)].length;
+  return { connections, sent: sum("bytes_acked"), received: sum("bytes_received") };
 }
 
 async function measureIdle(world: World): Promise<readonly Row[]> {
@@ -158,6 +166,7 @@ async function measureIdle(world: World): Promise<readonly Row[]> {
   return [
     row("idle, origin to edge", kilobits(after.sent - before.sent), "kbit/s per edge", 0.25),
     row("idle, edge to origin", kilobits(after.received - before.received), "kbit/s per edge", 0.25),
+    row("connections to the origin, idle", after.connections, "connections", null),
     row("idle, origin's processor", ((cpuSeconds(origin.pid) - cpuBefore) / seconds) * 100, "% of a core", null),
   ];
 }
@@ -230,8 +239,10 @@ async function run(): Promise<number> {
     const linkedMb = residentMb(world.origin.pid);
     rows.push(...(await measureChanges(world)));
     rows.push(...(await measureReturn(world)));
+    const { connections } = socketBytes(world.nodeRpcPort);
+    rows.push(row("connections to the origin after all returned", connections, "connections", null));
     rows.push(
-      row("origin's resident memory, all linked, idle", linkedMb, "MB", 1500),
+      row("origin's resident memory, all linked, idle", linkedMb, "MB", options.relays ? 500 : 1500),
       row("of it per edge", ((linkedMb - emptyMb) * 1000) / edges, "kB", null),
       row("origin's resident memory, highest", peakMb(world.origin), "MB", null),
       row(

@@ -4,7 +4,6 @@ import { fromNodeStatus } from "#contracts/codec/node-status.ts";
 import { fromWatermark } from "#contracts/codec/pool-batch.ts";
 import { type NodeMessage, NodeSync, type OriginMessageSchema } from "#contracts/generated/perigee/v1/node_pb.js";
 import type { Watermark } from "#domain/desired-state.ts";
-import { Failure } from "#domain/failure.ts";
 import type { Clock } from "#platform/clock.ts";
 import { SharedMessages } from "#platform/grpc/definition.ts";
 import { Heartbeat } from "#platform/grpc/heartbeat.ts";
@@ -17,6 +16,7 @@ import type { ObservedNodes } from "../observed/observed-nodes.ts";
 import type { Records } from "../records/records.ts";
 import { Admission } from "./admission.ts";
 import type { Distribution, Envelope, Subscriber } from "./distribution.ts";
+import { type NodeLinks, RelayedNodes, takeOver } from "./relayed-nodes.ts";
 
 type Outgoing = MessageInitShape<typeof OriginMessageSchema>;
 
@@ -50,8 +50,7 @@ export function nodeSyncService(parts: NodeSyncParts): ServiceEntry {
 export function serveNodes(
   parts: NodeSyncParts,
 ): (messages: AsyncIterable<NodeMessage>, call: Call) => AsyncGenerator<Outgoing> {
-  /** By node name: the newest connection of an identity wins. */
-  const links = new Map<string, PeerLink<Outgoing>>();
+  const links: NodeLinks = new Map();
   const heartbeat = new Heartbeat(parts.clock, PING_MS);
   const admission = new Admission(parts.clock);
   return async function* (messages, call) {
@@ -62,7 +61,7 @@ export function serveNodes(
 }
 
 async function* serve(
-  parts: NodeSyncParts & { readonly links: Map<string, PeerLink<Outgoing>>; readonly heartbeat: Heartbeat },
+  parts: NodeSyncParts & { readonly links: NodeLinks; readonly heartbeat: Heartbeat },
   messages: AsyncIterable<NodeMessage>,
   call: Call,
 ): AsyncGenerator<Outgoing> {
@@ -75,12 +74,10 @@ async function* serve(
     ping: (nonce, sentAtMs) => ({ message: { case: "ping", value: { nonce, sentAtMs } } }),
     check: () => void parts.members.check(peer, ["edge"]),
   });
-  const older = links.get(peer.name);
-  links.set(peer.name, link);
-  if (older !== undefined) {
-    parts.events.identityTwice(peer);
-    older.end(new Failure("unavailable", `a newer process has connected as ${peer.name}`));
-  }
+  const older = takeOver(links, peer.name, link);
+  // One that another node relays for says by its hello whether it is the same process.
+  const relayed = older?.incarnation;
+  if (older !== undefined && relayed === undefined) parts.events.identityTwice(peer);
   using cleanup = new DisposableStack();
   // Not only when the generator is resumed: what it gave last may wait for the transport long after the link has ended.
   link.signal.addEventListener("abort", () => cleanup.dispose(), { once: true });
@@ -92,9 +89,11 @@ async function* serve(
     parts.events.linkDown(peer);
   });
   parts.observed.setLink(peer.name, peer.pool, true, parts.clock.nowMs());
-  parts.events.linkUp(peer);
+  if (relayed === undefined) parts.events.linkUp(peer);
   const subscriber = subscriberOf(link);
-  const stream: Stream = { link, subscriber, cleanup, peerAddress: "unheard" };
+  const relay = new RelayedNodes(parts, peer, (message) => link.push(message));
+  cleanup.use(relay);
+  const stream: Stream = { link, subscriber, cleanup, relay, relayed, peerAddress: "unheard" };
   listenTo(messages, link, (message) => take(parts, peer, stream, message));
   yield* link.messages();
 }
@@ -114,6 +113,9 @@ function subscriberOf(link: PeerLink<Outgoing>): Subscriber {
 
 interface Stream {
   readonly link: PeerLink<Outgoing>;
+  readonly relay: RelayedNodes;
+  /** The process that was linked by another node when this stream came. */
+  readonly relayed: string | undefined;
   readonly subscriber: Subscriber;
   readonly cleanup: DisposableStack;
   /** As the edge said it last, and as it is written. */
@@ -123,7 +125,8 @@ interface Stream {
 function take(parts: NodeSyncParts, peer: PeerIdentity, stream: Stream, { message }: NodeMessage): void {
   switch (message.case) {
     case "hello": {
-      const { watermark } = message.value;
+      const { watermark, incarnation } = message.value;
+      if (stream.relayed !== undefined && stream.relayed !== incarnation) parts.events.identityTwice(peer);
       const held = watermark === undefined ? undefined : fromWatermark(watermark);
       // The snapshot that it gets is older than what it holds: it says so in its status, and goes on as it is.
       if (held !== undefined && parts.distribution.isBehind(held)) parts.events.logBehind(peer, held);
@@ -141,6 +144,9 @@ function take(parts: NodeSyncParts, peer: PeerIdentity, stream: Stream, { messag
     case "reports":
       parts.records.append(peer.name, message.value.reports, parts.clock.nowMs());
       stream.link.push({ message: { case: "reportAck", value: { sequence: message.value.sequence } } });
+      return;
+    case "relayed":
+      stream.relay.take(message.value);
       return;
     case "snapshotRequest":
       parts.distribution.pushSnapshot(peer.pool, stream.subscriber);

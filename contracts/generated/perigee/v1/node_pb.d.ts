@@ -52,6 +52,14 @@ export declare type NodeMessage = Message<"perigee.v1.NodeMessage"> & {
      */
     value: SnapshotRequest;
     case: "snapshotRequest";
+  } | {
+    /**
+     * What a sibling says by this edge, which relays for it.
+     *
+     * @generated from field: perigee.v1.RelayedNodeMessage relayed = 6;
+     */
+    value: RelayedNodeMessage;
+    case: "relayed";
   } | { case: undefined; value?: undefined };
 };
 
@@ -94,6 +102,14 @@ export declare type OriginMessage = Message<"perigee.v1.OriginMessage"> & {
      */
     value: Refusal;
     case: "refusal";
+  } | {
+    /**
+     * For a sibling that this edge relays for: an acknowledgement or a refusal.
+     *
+     * @generated from field: perigee.v1.RelayedOriginMessage relayed = 5;
+     */
+    value: RelayedOriginMessage;
+    case: "relayed";
   } | { case: undefined; value?: undefined };
 };
 
@@ -102,6 +118,97 @@ export declare type OriginMessage = Message<"perigee.v1.OriginMessage"> & {
  * Use `create(OriginMessageSchema)` to create a new message.
  */
 export declare const OriginMessageSchema: GenMessage<OriginMessage>;
+
+/**
+ * The sibling is an edge of the relay's own pool; the origin takes no other.
+ *
+ * @generated from message perigee.v1.RelayedNodeMessage
+ */
+export declare type RelayedNodeMessage = Message<"perigee.v1.RelayedNodeMessage"> & {
+  /**
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * Of the certificate that the sibling showed the relay, lower-case hexadecimal.
+   *
+   * @generated from field: string certificate_serial = 2;
+   */
+  certificateSerial: string;
+
+  /**
+   * Tells a node's streams to this relay apart; what is answered names it again.
+   *
+   * @generated from field: uint64 stream = 3;
+   */
+  stream: bigint;
+
+  /**
+   * @generated from oneof perigee.v1.RelayedNodeMessage.said
+   */
+  said: {
+    /**
+     * A hello, a status or reports.
+     *
+     * @generated from field: perigee.v1.NodeMessage message = 4;
+     */
+    value: NodeMessage;
+    case: "message";
+  } | {
+    /**
+     * Its stream to the relay has ended.
+     *
+     * @generated from field: perigee.v1.RelayedEnd gone = 5;
+     */
+    value: RelayedEnd;
+    case: "gone";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message perigee.v1.RelayedNodeMessage.
+ * Use `create(RelayedNodeMessageSchema)` to create a new message.
+ */
+export declare const RelayedNodeMessageSchema: GenMessage<RelayedNodeMessage>;
+
+/**
+ * @generated from message perigee.v1.RelayedEnd
+ */
+export declare type RelayedEnd = Message<"perigee.v1.RelayedEnd"> & {
+};
+
+/**
+ * Describes the message perigee.v1.RelayedEnd.
+ * Use `create(RelayedEndSchema)` to create a new message.
+ */
+export declare const RelayedEndSchema: GenMessage<RelayedEnd>;
+
+/**
+ * @generated from message perigee.v1.RelayedOriginMessage
+ */
+export declare type RelayedOriginMessage = Message<"perigee.v1.RelayedOriginMessage"> & {
+  /**
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * @generated from field: uint64 stream = 2;
+   */
+  stream: bigint;
+
+  /**
+   * @generated from field: perigee.v1.OriginMessage message = 3;
+   */
+  message?: OriginMessage | undefined;
+};
+
+/**
+ * Describes the message perigee.v1.RelayedOriginMessage.
+ * Use `create(RelayedOriginMessageSchema)` to create a new message.
+ */
+export declare const RelayedOriginMessageSchema: GenMessage<RelayedOriginMessage>;
 
 /**
  * @generated from message perigee.v1.NodeHello

@@ -11,7 +11,7 @@ import { file_perigee_v1_common } from "./common_pb.js";
  * Describes the file perigee/v1/node.proto.
  */
 export const file_perigee_v1_node = /*@__PURE__*/
-  fileDesc("ChVwZXJpZ2VlL3YxL25vZGUucHJvdG8SCnBlcmlnZWUudjEi8QEKC05vZGVNZXNzYWdlEiYKBWhlbGxvGAEgASgLMhUucGVyaWdlZS52MS5Ob2RlSGVsbG9IABIoCgZzdGF0dXMYAiABKAsyFi5wZXJpZ2VlLnYxLk5vZGVTdGF0dXNIABIqCgdyZXBvcnRzGAMgASgLMhcucGVyaWdlZS52MS5SZXBvcnRCYXRjaEgAEiAKBHBvbmcYBCABKAsyEC5wZXJpZ2VlLnYxLlBvbmdIABI3ChBzbmFwc2hvdF9yZXF1ZXN0GAUgASgLMhsucGVyaWdlZS52MS5TbmFwc2hvdFJlcXVlc3RIAEIJCgdtZXNzYWdlIr4BCg1PcmlnaW5NZXNzYWdlEisKBWJhdGNoGAEgASgLMhoucGVyaWdlZS52MS5TaWduZWRFbnZlbG9wZUgAEiAKBHBpbmcYAiABKAsyEC5wZXJpZ2VlLnYxLlBpbmdIABIrCgpyZXBvcnRfYWNrGAMgASgLMhUucGVyaWdlZS52MS5SZXBvcnRBY2tIABImCgdyZWZ1c2FsGAQgASgLMhMucGVyaWdlZS52MS5SZWZ1c2FsSABCCQoHbWVzc2FnZSJ3CglOb2RlSGVsbG8SEwoLaW5jYXJuYXRpb24YASABKAkSGAoQc29mdHdhcmVfdmVyc2lvbhgCIAEoCRItCgl3YXRlcm1hcmsYAyABKAsyFS5wZXJpZ2VlLnYxLldhdGVybWFya0gAiAEBQgwKCl93YXRlcm1hcmsiIQoPU25hcHNob3RSZXF1ZXN0Eg4KBnJlYXNvbhgBIAEoCSJFCgdSZWZ1c2FsEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCRIbChNyZXRyeV9hZnRlcl9zZWNvbmRzGAMgASgNIlwKCUNvbmRpdGlvbhIMCgR0eXBlGAEgASgJEg4KBnN0YXR1cxgCIAEoCBIOCgZyZWFzb24YAyABKAkSDwoHbWVzc2FnZRgEIAEoCRIQCghzaW5jZV9tcxgFIAEoBCJqCgpTaXRlU3RhdHVzEgwKBHNpdGUYASABKAkSGQoRYWN0aXZlX2dlbmVyYXRpb24YAiABKAQSGgoSZGVzaXJlZF9nZW5lcmF0aW9uGAMgASgEEhcKD29iamVjdHNfbWlzc2luZxgEIAEoDSJUCglTbG90Q291bnQSFAoMcmVuZGVyX2NsYXNzGAEgASgJEg0KBXRvdGFsGAIgASgNEgwKBGZyZWUYAyABKA0SFAoMZnJhbWVfbXNfcDk1GAQgASgBIqMBCg1TZXNzaW9uU3RhdHVzEg8KB3Nlc3Npb24YASABKAkSDwoHYXR0ZW1wdBgCIAEoDRILCgNhcHAYAyABKAkSFAoMcmVuZGVyX2NsYXNzGAQgASgJEhUKDXN0YXJ0ZWRfYXRfbXMYBSABKAQSGgoScmVtb3RlX3BhdGhfbXNfcDUwGAYgASgBEhoKEnJlbW90ZV9wYXRoX21zX3A5NRgHIAEoASKkAQoLQWdlbnRTdGF0dXMSDQoFYWdlbnQYASABKAkSEwoLaW5jYXJuYXRpb24YAiABKAkSDQoFcmVhZHkYAyABKAgSDwoHcmVhc29ucxgEIAMoCRIkCgVzbG90cxgFIAMoCzIVLnBlcmlnZWUudjEuU2xvdENvdW50EisKCHNlc3Npb25zGAYgAygLMhkucGVyaWdlZS52MS5TZXNzaW9uU3RhdHVzIqADCgpOb2RlU3RhdHVzEhMKC2luY2FybmF0aW9uGAEgASgJEhgKEHNvZnR3YXJlX3ZlcnNpb24YAiABKAkSEwoLY29udGVudF91cmwYAyABKAkSEAoIaG9zdG5hbWUYBCABKAkSDQoFZXBvY2gYBSABKAQSGAoQYXBwbGllZF9yZXZpc2lvbhgGIAEoBBIYChBzdG9yZV9ieXRlc191c2VkGAcgASgEEhcKD3N0b3JlX2J5dGVzX21heBgIIAEoBBIhChljZXJ0aWZpY2F0ZV9leHBpcmVzX2F0X21zGAkgASgEEikKCmNvbmRpdGlvbnMYCiADKAsyFS5wZXJpZ2VlLnYxLkNvbmRpdGlvbhIlCgVzaXRlcxgLIAMoCzIWLnBlcmlnZWUudjEuU2l0ZVN0YXR1cxInCgZhZ2VudHMYDCADKAsyFy5wZXJpZ2VlLnYxLkFnZW50U3RhdHVzEhQKDHBlZXJfYWRkcmVzcxgNIAEoCRITCgtzZWFsaW5nX2tleRgOIAEoDBIXCg9wcm92ZW5fcmV2aXNpb24YDyABKAQiPwoGUmVwb3J0EgoKAmlkGAEgASgJEgwKBGtpbmQYAiABKAkSDQoFYXRfbXMYAyABKAQSDAoEanNvbhgEIAEoDCJECgtSZXBvcnRCYXRjaBIQCghzZXF1ZW5jZRgBIAEoBBIjCgdyZXBvcnRzGAIgAygLMhIucGVyaWdlZS52MS5SZXBvcnQiHQoJUmVwb3J0QWNrEhAKCHNlcXVlbmNlGAEgASgEMk0KCE5vZGVTeW5jEkEKB0Nvbm5lY3QSFy5wZXJpZ2VlLnYxLk5vZGVNZXNzYWdlGhkucGVyaWdlZS52MS5PcmlnaW5NZXNzYWdlKAEwAWIGcHJvdG8z", [file_perigee_v1_common]);
+  fileDesc("ChVwZXJpZ2VlL3YxL25vZGUucHJvdG8SCnBlcmlnZWUudjEipAIKC05vZGVNZXNzYWdlEiYKBWhlbGxvGAEgASgLMhUucGVyaWdlZS52MS5Ob2RlSGVsbG9IABIoCgZzdGF0dXMYAiABKAsyFi5wZXJpZ2VlLnYxLk5vZGVTdGF0dXNIABIqCgdyZXBvcnRzGAMgASgLMhcucGVyaWdlZS52MS5SZXBvcnRCYXRjaEgAEiAKBHBvbmcYBCABKAsyEC5wZXJpZ2VlLnYxLlBvbmdIABI3ChBzbmFwc2hvdF9yZXF1ZXN0GAUgASgLMhsucGVyaWdlZS52MS5TbmFwc2hvdFJlcXVlc3RIABIxCgdyZWxheWVkGAYgASgLMh4ucGVyaWdlZS52MS5SZWxheWVkTm9kZU1lc3NhZ2VIAEIJCgdtZXNzYWdlIvMBCg1PcmlnaW5NZXNzYWdlEisKBWJhdGNoGAEgASgLMhoucGVyaWdlZS52MS5TaWduZWRFbnZlbG9wZUgAEiAKBHBpbmcYAiABKAsyEC5wZXJpZ2VlLnYxLlBpbmdIABIrCgpyZXBvcnRfYWNrGAMgASgLMhUucGVyaWdlZS52MS5SZXBvcnRBY2tIABImCgdyZWZ1c2FsGAQgASgLMhMucGVyaWdlZS52MS5SZWZ1c2FsSAASMwoHcmVsYXllZBgFIAEoCzIgLnBlcmlnZWUudjEuUmVsYXllZE9yaWdpbk1lc3NhZ2VIAEIJCgdtZXNzYWdlIqoBChJSZWxheWVkTm9kZU1lc3NhZ2USDAoEbm9kZRgBIAEoCRIaChJjZXJ0aWZpY2F0ZV9zZXJpYWwYAiABKAkSDgoGc3RyZWFtGAMgASgEEioKB21lc3NhZ2UYBCABKAsyFy5wZXJpZ2VlLnYxLk5vZGVNZXNzYWdlSAASJgoEZ29uZRgFIAEoCzIWLnBlcmlnZWUudjEuUmVsYXllZEVuZEgAQgYKBHNhaWQiDAoKUmVsYXllZEVuZCJgChRSZWxheWVkT3JpZ2luTWVzc2FnZRIMCgRub2RlGAEgASgJEg4KBnN0cmVhbRgCIAEoBBIqCgdtZXNzYWdlGAMgASgLMhkucGVyaWdlZS52MS5PcmlnaW5NZXNzYWdlIncKCU5vZGVIZWxsbxITCgtpbmNhcm5hdGlvbhgBIAEoCRIYChBzb2Z0d2FyZV92ZXJzaW9uGAIgASgJEi0KCXdhdGVybWFyaxgDIAEoCzIVLnBlcmlnZWUudjEuV2F0ZXJtYXJrSACIAQFCDAoKX3dhdGVybWFyayIhCg9TbmFwc2hvdFJlcXVlc3QSDgoGcmVhc29uGAEgASgJIkUKB1JlZnVzYWwSDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEhsKE3JldHJ5X2FmdGVyX3NlY29uZHMYAyABKA0iXAoJQ29uZGl0aW9uEgwKBHR5cGUYASABKAkSDgoGc3RhdHVzGAIgASgIEg4KBnJlYXNvbhgDIAEoCRIPCgdtZXNzYWdlGAQgASgJEhAKCHNpbmNlX21zGAUgASgEImoKClNpdGVTdGF0dXMSDAoEc2l0ZRgBIAEoCRIZChFhY3RpdmVfZ2VuZXJhdGlvbhgCIAEoBBIaChJkZXNpcmVkX2dlbmVyYXRpb24YAyABKAQSFwoPb2JqZWN0c19taXNzaW5nGAQgASgNIlQKCVNsb3RDb3VudBIUCgxyZW5kZXJfY2xhc3MYASABKAkSDQoFdG90YWwYAiABKA0SDAoEZnJlZRgDIAEoDRIUCgxmcmFtZV9tc19wOTUYBCABKAEiowEKDVNlc3Npb25TdGF0dXMSDwoHc2Vzc2lvbhgBIAEoCRIPCgdhdHRlbXB0GAIgASgNEgsKA2FwcBgDIAEoCRIUCgxyZW5kZXJfY2xhc3MYBCABKAkSFQoNc3RhcnRlZF9hdF9tcxgFIAEoBBIaChJyZW1vdGVfcGF0aF9tc19wNTAYBiABKAESGgoScmVtb3RlX3BhdGhfbXNfcDk1GAcgASgBIqQBCgtBZ2VudFN0YXR1cxINCgVhZ2VudBgBIAEoCRITCgtpbmNhcm5hdGlvbhgCIAEoCRINCgVyZWFkeRgDIAEoCBIPCgdyZWFzb25zGAQgAygJEiQKBXNsb3RzGAUgAygLMhUucGVyaWdlZS52MS5TbG90Q291bnQSKwoIc2Vzc2lvbnMYBiADKAsyGS5wZXJpZ2VlLnYxLlNlc3Npb25TdGF0dXMioAMKCk5vZGVTdGF0dXMSEwoLaW5jYXJuYXRpb24YASABKAkSGAoQc29mdHdhcmVfdmVyc2lvbhgCIAEoCRITCgtjb250ZW50X3VybBgDIAEoCRIQCghob3N0bmFtZRgEIAEoCRINCgVlcG9jaBgFIAEoBBIYChBhcHBsaWVkX3JldmlzaW9uGAYgASgEEhgKEHN0b3JlX2J5dGVzX3VzZWQYByABKAQSFwoPc3RvcmVfYnl0ZXNfbWF4GAggASgEEiEKGWNlcnRpZmljYXRlX2V4cGlyZXNfYXRfbXMYCSABKAQSKQoKY29uZGl0aW9ucxgKIAMoCzIVLnBlcmlnZWUudjEuQ29uZGl0aW9uEiUKBXNpdGVzGAsgAygLMhYucGVyaWdlZS52MS5TaXRlU3RhdHVzEicKBmFnZW50cxgMIAMoCzIXLnBlcmlnZWUudjEuQWdlbnRTdGF0dXMSFAoMcGVlcl9hZGRyZXNzGA0gASgJEhMKC3NlYWxpbmdfa2V5GA4gASgMEhcKD3Byb3Zlbl9yZXZpc2lvbhgPIAEoBCI/CgZSZXBvcnQSCgoCaWQYASABKAkSDAoEa2luZBgCIAEoCRINCgVhdF9tcxgDIAEoBBIMCgRqc29uGAQgASgMIkQKC1JlcG9ydEJhdGNoEhAKCHNlcXVlbmNlGAEgASgEEiMKB3JlcG9ydHMYAiADKAsyEi5wZXJpZ2VlLnYxLlJlcG9ydCIdCglSZXBvcnRBY2sSEAoIc2VxdWVuY2UYASABKAQyTQoITm9kZVN5bmMSQQoHQ29ubmVjdBIXLnBlcmlnZWUudjEuTm9kZU1lc3NhZ2UaGS5wZXJpZ2VlLnYxLk9yaWdpbk1lc3NhZ2UoATABYgZwcm90bzM", [file_perigee_v1_common]);
 
 /**
  * Describes the message perigee.v1.NodeMessage.
@@ -28,88 +28,109 @@ export const OriginMessageSchema = /*@__PURE__*/
   messageDesc(file_perigee_v1_node, 1);
 
 /**
+ * Describes the message perigee.v1.RelayedNodeMessage.
+ * Use `create(RelayedNodeMessageSchema)` to create a new message.
+ */
+export const RelayedNodeMessageSchema = /*@__PURE__*/
+  messageDesc(file_perigee_v1_node, 2);
+
+/**
+ * Describes the message perigee.v1.RelayedEnd.
+ * Use `create(RelayedEndSchema)` to create a new message.
+ */
+export const RelayedEndSchema = /*@__PURE__*/
+  messageDesc(file_perigee_v1_node, 3);
+
+/**
+ * Describes the message perigee.v1.RelayedOriginMessage.
+ * Use `create(RelayedOriginMessageSchema)` to create a new message.
+ */
+export const RelayedOriginMessageSchema = /*@__PURE__*/
+  messageDesc(file_perigee_v1_node, 4);
+
+/**
  * Describes the message perigee.v1.NodeHello.
  * Use `create(NodeHelloSchema)` to create a new message.
  */
 export const NodeHelloSchema = /*@__PURE__*/
-  messageDesc(file_perigee_v1_node, 2);
+  messageDesc(file_perigee_v1_node, 5);
 
 /**
  * Describes the message perigee.v1.SnapshotRequest.
  * Use `create(SnapshotRequestSchema)` to create a new message.
  */
 export const SnapshotRequestSchema = /*@__PURE__*/
-  messageDesc(file_perigee_v1_node, 3);
+  messageDesc(file_perigee_v1_node, 6);
 
 /**
  * Describes the message perigee.v1.Refusal.
  * Use `create(RefusalSchema)` to create a new message.
  */
 export const RefusalSchema = /*@__PURE__*/
-  messageDesc(file_perigee_v1_node, 4);
+  messageDesc(file_perigee_v1_node, 7);
 
 /**
  * Describes the message perigee.v1.Condition.
  * Use `create(ConditionSchema)` to create a new message.
  */
 export const ConditionSchema = /*@__PURE__*/
-  messageDesc(file_perigee_v1_node, 5);
+  messageDesc(file_perigee_v1_node, 8);
 
 /**
  * Describes the message perigee.v1.SiteStatus.
  * Use `create(SiteStatusSchema)` to create a new message.
  */
 export const SiteStatusSchema = /*@__PURE__*/
-  messageDesc(file_perigee_v1_node, 6);
+  messageDesc(file_perigee_v1_node, 9);
 
 /**
  * Describes the message perigee.v1.SlotCount.
  * Use `create(SlotCountSchema)` to create a new message.
  */
 export const SlotCountSchema = /*@__PURE__*/
-  messageDesc(file_perigee_v1_node, 7);
+  messageDesc(file_perigee_v1_node, 10);
 
 /**
  * Describes the message perigee.v1.SessionStatus.
  * Use `create(SessionStatusSchema)` to create a new message.
  */
 export const SessionStatusSchema = /*@__PURE__*/
-  messageDesc(file_perigee_v1_node, 8);
+  messageDesc(file_perigee_v1_node, 11);
 
 /**
  * Describes the message perigee.v1.AgentStatus.
  * Use `create(AgentStatusSchema)` to create a new message.
  */
 export const AgentStatusSchema = /*@__PURE__*/
-  messageDesc(file_perigee_v1_node, 9);
+  messageDesc(file_perigee_v1_node, 12);
 
 /**
  * Describes the message perigee.v1.NodeStatus.
  * Use `create(NodeStatusSchema)` to create a new message.
  */
 export const NodeStatusSchema = /*@__PURE__*/
-  messageDesc(file_perigee_v1_node, 10);
+  messageDesc(file_perigee_v1_node, 13);
 
 /**
  * Describes the message perigee.v1.Report.
  * Use `create(ReportSchema)` to create a new message.
  */
 export const ReportSchema = /*@__PURE__*/
-  messageDesc(file_perigee_v1_node, 11);
+  messageDesc(file_perigee_v1_node, 14);
 
 /**
  * Describes the message perigee.v1.ReportBatch.
  * Use `create(ReportBatchSchema)` to create a new message.
  */
 export const ReportBatchSchema = /*@__PURE__*/
-  messageDesc(file_perigee_v1_node, 12);
+  messageDesc(file_perigee_v1_node, 15);
 
 /**
  * Describes the message perigee.v1.ReportAck.
  * Use `create(ReportAckSchema)` to create a new message.
  */
 export const ReportAckSchema = /*@__PURE__*/
-  messageDesc(file_perigee_v1_node, 13);
+  messageDesc(file_perigee_v1_node, 16);
 
 /**
  * @generated from service perigee.v1.NodeSync
