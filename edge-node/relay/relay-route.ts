@@ -15,6 +15,8 @@ import type { Relay } from "./relay.ts";
 const RELAYS_ASKED_MAX = 4;
 /** A sibling is near; at a start of all, its processor is not free. */
 export const RELAY_ANSWER_MS_MAX = 3000;
+/** Two that are silent: where a whole site cannot be reached, the origin may still be. */
+export const ASKING_MS_MAX = 2 * RELAY_ANSWER_MS_MAX;
 /** Who stands before this edge may be about to have a link: the later in the order, the longer it is waited for. */
 const PATIENCE_MS = 2000;
 const PATIENCE_MS_MAX = 20_000;
@@ -104,10 +106,11 @@ export class RelayRoute {
   /** `wait`: somebody is there who may relay soon. */
   async #ask(signal: AbortSignal): Promise<Relayed | "wait" | "nobody"> {
     const { candidates, dial, clock, events } = this.#options;
+    const untilMs = clock.monotonicMs() + ASKING_MS_MAX;
     let answered = 0;
     let mayWait = false;
     for (const peer of candidates()) {
-      if (answered >= RELAYS_ASKED_MAX || signal.aborted) break;
+      if (answered >= RELAYS_ASKED_MAX || clock.monotonicMs() >= untilMs || signal.aborted) break;
       if (!this.#health.mayAsk(peer.name)) continue;
       try {
         const connect = await dial(peer, clock.deadline(RELAY_ANSWER_MS_MAX, signal));
