@@ -30,7 +30,7 @@ export class PeerHealth {
     this.#random = random;
   }
 
-  /** Whether it may be asked now; whoever is told so says how it went. */
+  /** Whether it may be asked now; whoever is told so says how it went, or that it was not asked. */
   mayAsk(name: string): boolean {
     const trouble = this.#troubles.get(name);
     if (trouble === undefined) return true;
@@ -72,6 +72,13 @@ export class PeerHealth {
     const waitMs = backoffMs(BACKOFF, failures, this.#random);
     const leastMs = Math.min(BACKOFF.capMs, BACKOFF.baseMs * 2 ** (failures - 1)) / 2;
     this.#troubles.set(name, { failures, untilMs: nowMs + leastMs + waitMs / 2, isTried: false });
+  }
+
+  /** What `mayAsk` allowed did not come to it: what is known of it stays, and another request tries it. */
+  notAsked(name: string): void {
+    const trouble = this.#troubles.get(name);
+    if (trouble?.isTried !== true) return;
+    this.#troubles.set(name, { ...trouble, untilMs: this.#clock.monotonicMs() + BACKOFF.baseMs, isTried: false });
   }
 
   /** Members that have left are forgotten. */

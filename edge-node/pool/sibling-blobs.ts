@@ -159,8 +159,10 @@ export class SiblingBlobs {
 
   /** Only where nobody listens is it known to be gone; a question that was lost is asked again. */
   #noteFailure(name: string, failure: Failure, askedAtMs: number): "failed" | "busy" {
-    if (failure.detail["isUnreached"] === true && failure.code !== "upstream-timeout") this.#health.unreached(name);
-    else if (failure.detail["isDown"] !== true) this.#health.silent(name, askedAtMs);
+    if (failure.detail["isDown"] === true) this.#health.notAsked(name);
+    else if (failure.detail["isUnreached"] === true && failure.code !== "upstream-timeout") {
+      this.#health.unreached(name);
+    } else this.#health.silent(name, askedAtMs);
     return this.#health.isGone(name) ? "failed" : "busy";
   }
 

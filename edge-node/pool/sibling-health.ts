@@ -41,7 +41,7 @@ export class SiblingHealth {
     return this.#gone.isPassedBy(name);
   }
 
-  /** Whether it may be asked now; whoever is told so says how it went. */
+  /** Whether it may be asked now; whoever is told so says how it went, or that it was not asked. */
   mayAsk(name: string): boolean {
     const nowMs = this.#clock.monotonicMs();
     if (nowMs < (this.#full.get(name) ?? 0)) return false;
@@ -81,8 +81,16 @@ export class SiblingHealth {
       this.unreached(name);
       return;
     }
-    const pauseMs = SILENT_PAUSE.least + this.#random.ratio() * (SILENT_PAUSE.most - SILENT_PAUSE.least);
-    this.#silences.set(name, { sinceMs, questions, askAgainAtMs: nowMs + pauseMs, isTried: false });
+    this.#silences.set(name, { sinceMs, questions, askAgainAtMs: nowMs + this.#pauseMs(), isTried: false });
+  }
+
+  /** The client did not let the question through, which says nothing new: the next question tries it. */
+  notAsked(name: string): void {
+    this.#gone.notAsked(name);
+    const silence = this.#silences.get(name);
+    if (silence?.isTried !== true) return;
+    const askAgainAtMs = this.#clock.monotonicMs() + this.#pauseMs();
+    this.#silences.set(name, { ...silence, askAgainAtMs, isTried: false });
   }
 
   /** It gave bytes that are not what their digest says. */
@@ -96,5 +104,9 @@ export class SiblingHealth {
     for (const known of [this.#silences, this.#full]) {
       for (const name of [...known.keys()]) if (!names.has(name)) known.delete(name);
     }
+  }
+
+  #pauseMs(): number {
+    return SILENT_PAUSE.least + this.#random.ratio() * (SILENT_PAUSE.most - SILENT_PAUSE.least);
   }
 }

@@ -1,12 +1,14 @@
 /** Fifty edges of a pool on a virtual clock, on a machine where connections take seconds: what the origin sends, whoever dies. */
 import t from "tap";
-import { Failure } from "#domain/failure.ts";
+import { Failure, isFailure } from "#domain/failure.ts";
 import { rankMembers } from "#domain/placement/bounded-load-hash.ts";
 import { type Random, seededRandom } from "#platform/random.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
 import { BLOB_FIELD, type BlobPart, formatContentRange, parseBlobPart } from "../pool/blob-fields.ts";
 import type { Peer } from "../pool/membership.ts";
 import { SiblingBlobs } from "../pool/sibling-blobs.ts";
+import { SILENT_MS_MAX } from "../pool/sibling-health.ts";
+import { Breaker } from "../upstream/breaker.ts";
 import type { UpstreamRequest, UpstreamResponse } from "../upstream/upstream-client.ts";
 import { type BlobNeed, BlobPull, OriginState } from "./blob-pull.ts";
 import { RELAY_LEAD_BYTES_MAX, RelayLead } from "./relay-lead.ts";
@@ -16,6 +18,9 @@ const EDGES = 50;
 const AT_ONCE = 8;
 const CONNECT_MS_MAX = 5_000;
 const WAIT_MS_MAX = 5_000;
+const IDLE_MS_MAX = 10_000;
+/** Between two questions that the client of one that is down lets through. */
+const PROBE_MS_MAX = 30_000;
 
 /** In ms. */
 interface Slowness {
@@ -110,8 +115,12 @@ class Edge {
   readonly siblings: SiblingBlobs;
   readonly lead: RelayLead;
   isKilled = false;
+  /** Killed, and nothing says so. */
+  isVanished = false;
   /** Siblings that it has a connection to. */
   readonly connected = new Set<string>();
+  /** As a client of each has one. */
+  readonly #breakers = new Map<string, Breaker>();
   readonly #pool: Pool;
   readonly #origin: OriginState;
   readonly #stop = new AbortController();
@@ -140,9 +149,11 @@ class Edge {
     return this.#pool.blobs.every((blob) => this.has(blob));
   }
 
-  kill(): void {
+  kill(how: "refuses" | "vanishes" = "refuses"): void {
     this.isKilled = true;
+    this.isVanished = how === "vanishes";
     this.#stop.abort();
+    for (const content of this.held.values()) content.advance(0);
   }
 
   fillAll(): void {
@@ -178,16 +189,38 @@ class Edge {
     content.advance(0);
   }
 
-  async #call(peer: Peer, { target, fields }: UpstreamRequest): Promise<UpstreamResponse> {
+  /** As `UpstreamClient` does: one that is down is asked now and then, and what a cut ends is asked again once. */
+  async #call(peer: Peer, request: UpstreamRequest): Promise<UpstreamResponse> {
+    const breaker = this.#breakers.get(peer.name) ?? new Breaker(this.#pool);
+    this.#breakers.set(peer.name, breaker);
+    if (!breaker.admits(request.target)) {
+      throw new Failure("unavailable", "down", { retryable: true, detail: { isDown: true } });
+    }
+    for (let isLast = breaker.isOpen; ; isLast = true) {
+      try {
+        const response = await this.#callOnce(peer, request);
+        breaker.answered();
+        return response;
+      } catch (error) {
+        if (!isFailure(error)) throw error;
+        if (error.detail["isUnreached"] === true) breaker.unreached();
+        if (error.code === "upstream-truncated") breaker.broke(request.target);
+        if (isLast || error.code !== "upstream-truncated") throw error;
+      }
+    }
+  }
+
+  async #callOnce(peer: Peer, { target, fields }: UpstreamRequest): Promise<UpstreamResponse> {
     const { clock, random, slowness, edges } = this.#pool;
     const sibling = edges.get(peer.name);
     if (sibling === undefined) throw new Error(peer.name);
     if (!this.connected.has(peer.name)) {
-      const isStalled = clock.monotonicMs() < (slowness.stalled ?? 0);
+      const isStalled = sibling.isVanished || clock.monotonicMs() < (slowness.stalled ?? 0);
       const ms = isStalled ? Number.POSITIVE_INFINITY : random.ratio() * slowness.connect;
-      await clock.sleep(sibling.isKilled ? 1 : Math.min(CONNECT_MS_MAX, ms));
       const reason = { retryable: true, detail: { isUnreached: true } };
-      if (sibling.isKilled) throw new Failure("unavailable", "refused", reason);
+      const isRefused = sibling.isKilled && !sibling.isVanished;
+      await clock.sleep(isRefused ? 1 : Math.min(CONNECT_MS_MAX, ms));
+      if (isRefused) throw new Failure("unavailable", "refused", reason);
       if (ms > CONNECT_MS_MAX) throw new Failure("upstream-timeout", "no connection", reason);
       this.connected.add(peer.name);
     }
@@ -198,7 +231,7 @@ class Edge {
 
   async answer(asker: string, part: BlobPart): Promise<UpstreamResponse> {
     const { blobs, clock } = this.#pool;
-    this.#cutIfKilled(asker);
+    await this.#cutIfKilled(asker);
     this.siblings.heard(asker);
     const blob = blobs.find(({ digest }) => digest === part.digest);
     if (blob === undefined) throw new Error(part.digest);
@@ -214,7 +247,7 @@ class Edge {
     while ((this.held.get(part.digest)?.readable(blob.sizeBytes) ?? 0) <= part.start) {
       if (clock.monotonicMs() >= untilMs) return responseOf(503);
       await clock.sleep(50);
-      this.#cutIfKilled(asker);
+      await this.#cutIfKilled(asker);
     }
     return this.#partOf(asker, blob, part);
   }
@@ -225,10 +258,10 @@ class Edge {
       const content = edge.held.get(digest);
       for (let at = part.start; content !== undefined && at <= part.end; ) {
         const reading = edge.lead.readBy(digest);
-        while (content.readable(sizeBytes) <= at) await content.changed.promise;
+        while (content.readable(sizeBytes) <= at && !edge.isKilled) await content.changed.promise;
         reading[Symbol.dispose]();
         await edge.#pool.clock.sleep(edge.#pool.slowness.chunk);
-        edge.#cutIfKilled(asker);
+        await edge.#cutIfKilled(asker);
         const chunk = CHUNK.subarray(0, Math.min(part.end + 1, content.readable(sizeBytes)) - at);
         yield chunk;
         at += chunk.length;
@@ -238,9 +271,13 @@ class Edge {
     return responseOf(206, fields, body(this));
   }
 
-  #cutIfKilled(asker: string): void {
+  async #cutIfKilled(asker: string): Promise<void> {
     if (!this.isKilled) return;
     this.#pool.edges.get(asker)?.connected.delete(this.name);
+    if (this.isVanished) {
+      await this.#pool.clock.sleep(IDLE_MS_MAX);
+      throw new Failure("upstream-timeout", "nothing more", { retryable: true });
+    }
     throw new Failure("upstream-truncated", "reset", { retryable: true });
   }
 }
@@ -286,6 +323,26 @@ t.test(
       for (const { digest, sizeBytes } of finished)
         t.equal(pool.sent.get(digest), sizeBytes, `seed ${seed}: ${digest}`);
     }
+  },
+);
+
+t.test(
+  "a machine that vanishes holds up its blobs until its silence says so, though its client asks it seldom",
+  async (t) => {
+    const pool = new Pool(4, sizes, { connect: 2_000, chunk: 50 });
+    const [large] = pool.blobs;
+    if (large === undefined) throw new Error("no blobs");
+    const [relay] = pool.rankedFor(large);
+    let vanishedAtMs = Number.POSITIVE_INFINITY;
+    await pool.fill(() => {
+      if (relay === undefined || relay.isKilled) return;
+      if ((relay.held.get(large.digest)?.at ?? 0) < large.sizeBytes / 2) return;
+      relay.kill("vanishes");
+      vanishedAtMs = pool.clock.monotonicMs();
+    });
+    const heldUpMs = pool.clock.monotonicMs() - vanishedAtMs;
+    t.ok(heldUpMs >= SILENT_MS_MAX, `${heldUpMs} ms`);
+    t.ok(heldUpMs <= SILENT_MS_MAX + PROBE_MS_MAX + 30_000, `${heldUpMs} ms`);
   },
 );
 
