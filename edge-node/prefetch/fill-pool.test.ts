@@ -119,6 +119,8 @@ class Edge {
   isVanished = false;
   /** Siblings that it has a connection to. */
   readonly connected = new Set<string>();
+  /** Those to which none is made in time. */
+  readonly tooSlowFor = new Set<string>();
   /** As a client of each has one. */
   readonly #breakers = new Map<string, Breaker>();
   readonly #pool: Pool;
@@ -215,7 +217,8 @@ class Edge {
     const sibling = edges.get(peer.name);
     if (sibling === undefined) throw new Error(peer.name);
     if (!this.connected.has(peer.name)) {
-      const isStalled = sibling.isVanished || clock.monotonicMs() < (slowness.stalled ?? 0);
+      const isStalled =
+        sibling.isVanished || this.tooSlowFor.has(peer.name) || clock.monotonicMs() < (slowness.stalled ?? 0);
       const ms = isStalled ? Number.POSITIVE_INFINITY : random.ratio() * slowness.connect;
       const reason = { retryable: true, detail: { isUnreached: true } };
       const isRefused = sibling.isKilled && !sibling.isVanished;
@@ -343,6 +346,31 @@ t.test(
     const heldUpMs = pool.clock.monotonicMs() - vanishedAtMs;
     t.ok(heldUpMs >= SILENT_MS_MAX, `${heldUpMs} ms`);
     t.ok(heldUpMs <= SILENT_MS_MAX + PROBE_MS_MAX + 30_000, `${heldUpMs} ms`);
+  },
+);
+
+t.test(
+  "the next in a blob's order goes on soon after the first has died, also where it never reached that",
+  async (t) => {
+    const pool = new Pool(6, [8192 * KB], { connect: 100, chunk: 5_000 });
+    const [blob] = pool.blobs;
+    const [relay, next] = blob === undefined ? [] : pool.rankedFor(blob);
+    if (blob === undefined || relay === undefined || next === undefined) throw new Error("no order");
+    next.tooSlowFor.add(relay.name);
+    const sent = () => pool.sent.get(blob.digest) ?? 0;
+    const killed = { atMs: 0, sent: 0 };
+    let wentOnAtMs: number | undefined;
+    await pool.fill(() => {
+      if (!relay.isKilled && (relay.held.get(blob.digest)?.at ?? 0) >= blob.sizeBytes / 2) {
+        relay.kill();
+        Object.assign(killed, { atMs: pool.clock.monotonicMs(), sent: sent() });
+      }
+      if (relay.isKilled && sent() > killed.sent) wentOnAtMs ??= pool.clock.monotonicMs();
+    });
+    const tookMs = (wentOnAtMs ?? Number.POSITIVE_INFINITY) - killed.atMs;
+    t.ok(killed.atMs > 8 * CONNECT_MS_MAX, "its client has taken the first for down");
+    t.ok(tookMs <= 60_000, `${tookMs} ms`);
+    t.ok(pool.twiceBytes <= RELAY_LEAD_BYTES_MAX, `${pool.twiceBytes} bytes`);
   },
 );
 
