@@ -3,12 +3,12 @@
 export class Upward<T> {
   /** By sibling and kind, the oldest first: four kinds of each at most. */
   readonly #waiting = new Map<string, { readonly node: string; readonly value: T }>();
-  #woken = Promise.withResolvers<"woken">();
+  #wake: () => void = () => undefined;
 
   /** Takes the place of an older one of its kind, and its turn. */
   put(node: string, kind: string, value: T): void {
     this.#waiting.set(`${node} ${kind}`, { node, value });
-    this.#woken.resolve("woken");
+    this.#wake();
   }
 
   /** Nothing that waits of this sibling counts any more. */
@@ -24,26 +24,40 @@ export class Upward<T> {
   /** Ends with `own`, whose messages go first. */
   async *merge<M>(own: AsyncIterable<M>, wrap: (value: T) => M): AsyncGenerator<M> {
     const iterator = own[Symbol.asyncIterator]();
-    let next: Promise<IteratorResult<M>> | undefined;
+    let arrived: Promise<IteratorResult<M>> | undefined;
+    // Raced again and again, a promise that is long in coming would keep every race.
+    const ask = (): void => {
+      const next = iterator.next();
+      const arrive = (): void => {
+        arrived = next;
+        this.#wake();
+      };
+      next.then(arrive, arrive);
+    };
+    ask();
     for (;;) {
-      const owned = next ?? iterator.next();
-      const first = await Promise.race([owned, this.#woken.promise]);
-      if (first === "woken") {
-        next = owned;
-        const value = this.#shift();
-        if (value !== undefined) yield wrap(value);
-      } else {
-        if (first.done === true) return;
-        next = undefined;
-        yield first.value;
-      }
+      const value = arrived === undefined ? this.#shift() : undefined;
+      if (value !== undefined) yield wrap(value);
+      else if (arrived !== undefined) {
+        const { done, value: message } = await arrived;
+        if (done === true) return;
+        arrived = undefined;
+        yield message;
+        ask();
+      } else await this.#woken();
     }
+  }
+
+  /** Resolves when something may have come. */
+  #woken(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
   }
 
   #shift(): T | undefined {
     const [oldest] = this.#waiting;
     if (oldest !== undefined) this.#waiting.delete(oldest[0]);
-    if (this.#waiting.size === 0) this.#woken = Promise.withResolvers();
     return oldest?.[1].value;
   }
 }
