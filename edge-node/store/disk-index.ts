@@ -1,5 +1,5 @@
 /** Which responses are on disk: rows in SQLite. A row's commit is what makes a body stored, its removal what drops it. */
-import { type Database, openDatabase } from "#platform/sqlite/database.ts";
+import { checkSchema, type Database, openDatabase } from "#platform/sqlite/database.ts";
 import type { BodySeal } from "./body-file.ts";
 import { bytesOnDisk, digestOf, type IndexedResponse, isSameVariant, responseOf } from "./disk-row.ts";
 import { MIGRATIONS, prepareStatements, type Statements } from "./disk-schema.ts";
@@ -31,6 +31,7 @@ export class DiskIndex implements Disposable {
   constructor(path: string, bytesMax: number) {
     this.#database = openDatabase(path, { migrations: MIGRATIONS, durability: "normal" });
     try {
+      checkSchema(this.#database, path, MIGRATIONS);
       this.#database.exec("PRAGMA locking_mode = EXCLUSIVE");
       // A checkpoint that waits for the disk is a pause of the event loop; `MachineCrash` has what that costs.
       this.#database.exec("PRAGMA synchronous = OFF");

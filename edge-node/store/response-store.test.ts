@@ -371,6 +371,25 @@ t.test("an index that the machine went down on is believed where it is sound, an
   }
 });
 
+t.test("an index whose schema names a column otherwise is begun again, and the store opens", async (t) => {
+  const folder = testFolder(t);
+  const { store } = await open(t, folder);
+  await put(store, headOf("/x"), bodyOf(1, 10));
+  await store[Symbol.asyncDispose]();
+  const path = join(folder, "index.sqlite");
+  const bytes = readFileSync(path);
+  // Of a column that no index has: SQLite itself finds nothing amiss.
+  const at = bytes.indexOf("soft_ms INTEGER");
+  t.ok(at > 0, "in the schema");
+  bytes[at] = "q".charCodeAt(0);
+  writeFileSync(path, bytes);
+  const again = await open(t, folder);
+  t.strictSame(again.counted.lost, ["storage-failed"]);
+  await put(again.store, headOf("/new"), bodyOf(1, 100));
+  t.ok((await bytesOf(again.store, "/new"))?.equals(bodyOf(1, 100)));
+  await again.store[Symbol.asyncDispose]();
+});
+
 t.test(
   "a purge that was not swept when the process ended is in effect from the next start on, and swept then",
   async (t) => {

@@ -1,7 +1,13 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { isBrokenDatabase, isConstraintError, openDatabase, openOrBeginAgain } from "#platform/sqlite/database.ts";
+import {
+  type Database,
+  isBrokenDatabase,
+  isConstraintError,
+  openDatabase,
+  openOrBeginAgain,
+} from "#platform/sqlite/database.ts";
 import { testFolder } from "#test/test-folder.ts";
 
 const PAGE_BYTES = 4096;
@@ -117,6 +123,24 @@ t.test("a broken database is set aside and begun again, whether its head or a pa
     t.ok(readFileSync(`${path}.damaged`).equals(bytes), `${what}: kept for who looks into it`);
     t.equal(opened, what === "head" ? 1 : 2, what);
   }
+});
+
+t.test("a name of the schema that has rotted into another one is damage, before a statement fails by it", async (t) => {
+  const path = join(testFolder(t), "notes.sqlite");
+  const options = { migrations: [FIRST], durability: "full" as const };
+  openDatabase(path, options).close();
+  const bytes = readFileSync(path);
+  bytes[bytes.indexOf("text TEXT") + 2] = "z".charCodeAt(0);
+  writeFileSync(path, bytes);
+  const damages: unknown[] = [];
+  const insert = (database: Database) => {
+    database.prepare("INSERT INTO notes (text) VALUES (?)").run("hello");
+    return database;
+  };
+  using database = openOrBeginAgain(path, options, insert, (failure) => void damages.push(failure));
+  t.equal(database.prepare("SELECT text FROM notes").get()?.["text"], "hello");
+  t.ok(damages.length === 1 && damages.every(isBrokenDatabase));
+  t.match(damages, [{ message: /other columns/ }]);
 });
 
 t.test("where it is asked for, damage that no read has met is found before a write fails by it", (t) => {
