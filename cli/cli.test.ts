@@ -169,6 +169,16 @@ t.test("get shows of each kind what an operator looks for, with what is observed
     spec: { role: "edge", pool: "near", draining: true },
     status: { liveness: "cut-off", status: observed },
   };
+  const relayed = {
+    metadata: { ...metadata, name: "near-2" },
+    spec: { role: "edge", pool: "near" },
+    status: { liveness: "connected", linkUp: true, relayedBy: "near-3" },
+  };
+  const relay = {
+    ...relayed,
+    metadata: { ...metadata, name: "near-3" },
+    status: { liveness: "connected", linkUp: true },
+  };
   const served = [
     { node: "near-1", pool: "near", activeGeneration: 7 },
     { node: "far-1", pool: "far", activeGeneration: 6 },
@@ -180,7 +190,7 @@ t.test("get shows of each kind what an operator looks for, with what is observed
   };
   const policy = { metadata: { ...metadata, name: "eu" }, spec: {}, status: { appliedBy: 1, edges: 3 } };
   const api = await startApi(t, {
-    "GET /v1/resources/Node": { status: 200, body: { revision: 9, items: [node] } },
+    "GET /v1/resources/Node": { status: 200, body: { revision: 9, items: [node, relayed, relay] } },
     "GET /v1/resources/Site/shop": { status: 200, body: site },
     "GET /v1/resources/PlacementPolicy": { status: 200, body: { items: [policy] } },
   });
@@ -190,10 +200,12 @@ t.test("get shows of each kind what an operator looks for, with what is observed
     await get("nodes"),
     /near-1 +2 +edge +near +cut-off,draining +8 +no: ObjectsMissing +http:\/\/near-1\.example/,
   );
+  t.match(await get("nodes"), /near-2 +2 +edge +near +connected +by near-3/);
+  t.match(await get("nodes"), /near-3 +2 +edge +near +connected +direct/);
   t.match(await get("site", "shop"), /shop +2 +a\.example,b\.example +release 7 +near 7, far 6/);
   t.match(await get("placementpolicies"), /eu +2 +1 of 3 edges/);
   t.match(JSON.parse(await get("nodes", "-o", "json")), { items: [{ status: { liveness: "cut-off" } }] });
-  t.equal(await get("nodes", "-o", "name"), "Node/near-1");
+  t.equal(await get("nodes", "-o", "name"), "Node/near-1\nNode/near-2\nNode/near-3");
 });
 
 t.test("publish uploads only what the origin has not, each under its digest", async (t) => {

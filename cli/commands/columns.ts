@@ -47,6 +47,7 @@ const COLUMNS: Readonly<Record<Kind, readonly Column[]>> = {
     at("ROLE", "spec", "role"),
     at("POOL", "spec", "pool"),
     { head: "STATE", cell: stateOf },
+    { head: "LINK", cell: linkOf },
     at("APPLIED", "status", "status", "appliedRevision"),
     { head: "SYNCED", cell: (item) => conditionOf(item, "Synced") },
     { head: "OFFLINE READY", cell: (item) => conditionOf(item, "OfflineReady") },
@@ -97,6 +98,13 @@ export function headsOf(kind: Kind): readonly string[] {
 export function cellsOf(kind: Kind, item: unknown): readonly string[] {
   const [name, generation] = ["name", "generation"].map((key) => textOf(fieldOf(item, "metadata", key)));
   return [name ?? "", generation ?? "", ...COLUMNS[kind].map(({ cell }) => cell(item))];
+}
+
+/** By whom the origin hears the node: itself, or a sibling that relays for it. */
+function linkOf(item: unknown): string {
+  if (fieldOf(item, "status", "linkUp") !== true) return "";
+  const relay = fieldOf(item, "status", "relayedBy");
+  return isThere(relay) ? `by ${textOf(relay)}` : "direct";
 }
 
 function contentOf(item: unknown): string {

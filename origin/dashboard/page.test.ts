@@ -48,8 +48,16 @@ t.test("connected, cut off, link down, dead and never connected read differently
     { node: "alone", ...link, linkUp: false, state: { state: "cut-off" as const, sinceMs: DAY_MS - 7_200_000 } },
     { node: "silent", ...link, linkUp: false },
     { node: "gone", ...link, linkUp: false, state: { state: "dead" as const, sinceMs: DAY_MS - 60_000 } },
+    { node: "relayed", ...link, relayedBy: "up" },
   ];
-  const nodes = [node("up", { draining: true }), node("alone"), node("silent"), node("gone"), node("new")];
+  const nodes = [
+    node("up", { draining: true }),
+    node("alone"),
+    node("silent"),
+    node("gone"),
+    node("new"),
+    node("relayed"),
+  ];
   const html = renderPage({ ...facts, nodes, observed });
   const rows = rowsOf(html, "Nodes");
   t.match(rows[0], "connected, since 5 min ago, draining | 5 of 5 | 1.5 MB of 10000 MB | 19 d left");
@@ -57,7 +65,8 @@ t.test("connected, cut off, link down, dead and never connected read differently
   t.match(rows[2], "link down, since 5 min ago");
   t.match(rows[3], "dead, since 60 s ago");
   t.match(rows[4], "never connected | –");
-  t.match(html, "5 nodes: 1 connected, 2 cut off, 1 dead");
+  t.match(rows[5], "connected, by up, since 5 min ago");
+  t.match(html, "6 nodes: 2 connected, 2 cut off, 1 dead");
   t.match(html, "prefers-color-scheme:dark");
   t.notMatch(html, "<script");
   t.end();

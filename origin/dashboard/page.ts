@@ -116,7 +116,8 @@ function stateCell(spec: Resource<"Node">["spec"], known: NodeResourceStatus, no
   const { text, tone } = WORDS[known.liveness];
   const sinceMs = known.state?.sinceMs ?? known.linkSinceMs;
   const since = sinceMs === undefined ? [] : [`since ${ago(nowMs - sinceMs)}`];
-  const through = known.reportedBy?.length ? [`by ${known.reportedBy.map(({ edge }) => edge).join(", ")}`] : [];
+  const heardBy = known.reportedBy?.map(({ edge }) => edge) ?? [known.relayedBy].filter((relay) => relay !== undefined);
+  const through = heardBy.length > 0 ? [`by ${heardBy.join(", ")}`] : [];
   const asked = spec.draining ? ["draining"] : spec.cordoned ? ["cordoned"] : [];
   return mark(escapeHtml([text, ...through, ...since, ...asked].join(", ")), tone);
 }

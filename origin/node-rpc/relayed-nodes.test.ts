@@ -82,7 +82,8 @@ function world(t: Test) {
     return { say, sayFor, end: () => ending.abort() };
   };
   const isUp = (name: string) => observed.find(name)?.linkUp;
-  return { clock, log, records, told, answers, observed, link, isUp };
+  const relayOf = (name: string) => observed.find(name)?.relayedBy;
+  return { clock, log, records, told, answers, observed, link, isUp, relayOf };
 }
 
 t.test("who is unknown, of another pool, or unheard of is refused by name, and nothing else ends", async (t) => {
@@ -103,7 +104,7 @@ t.test("who is unknown, of another pool, or unheard of is refused by name, and n
 });
 
 t.test("a node is down when its relay says so, or has gone itself", async (t) => {
-  const { clock, link, told, isUp } = world(t);
+  const { clock, link, told, isUp, relayOf } = world(t);
   const relay = link(RELAY);
   relay.sayFor("near-2", hello());
   relay.sayFor("near-3", hello());
@@ -111,6 +112,7 @@ t.test("a node is down when its relay says so, or has gone itself", async (t) =>
   relay.sayFor("near-2", "gone");
   await clock.advance(100);
   t.same([isUp("near-2"), isUp("near-3")], [false, true]);
+  t.same([relayOf("near-2"), relayOf("near-3")], [undefined, "near-1"]);
   relay.end();
   await clock.advance(100);
   t.same([isUp("near-1"), isUp("near-3")], [false, false]);
@@ -119,14 +121,16 @@ t.test("a node is down when its relay says so, or has gone itself", async (t) =>
 });
 
 t.test("of two links of a node the newest counts, and only another process is told of as such", async (t) => {
-  const { clock, link, told, answers, isUp } = world(t);
+  const { clock, link, told, answers, isUp, relayOf } = world(t);
   const relay = link(RELAY);
   relay.sayFor("near-2", hello("one"));
   await clock.advance(100);
+  t.same([relayOf("near-2"), relayOf("near-1")], ["near-1", undefined]);
   const direct = link({ ...RELAY, name: "near-2", serial: "02" });
   direct.say(hello("one"));
   await clock.advance(100);
   t.same(answers, ["near-2 unavailable"], "the relay lets it go");
+  t.equal(relayOf("near-2"), undefined);
   relay.sayFor("near-2", "gone");
   await clock.advance(100);
   t.equal(isUp("near-2"), true, "what was given up says nothing of what came after");
@@ -135,6 +139,7 @@ t.test("of two links of a node the newest counts, and only another process is to
   direct.end();
   await clock.advance(100);
   t.equal(isUp("near-2"), true, "and the other way round");
+  t.equal(relayOf("near-2"), "near-1");
   t.notOk(told.includes("twice near-2"));
   t.notOk(told.includes("down near-2"));
   relay.sayFor("near-2", hello("two"), 3n);

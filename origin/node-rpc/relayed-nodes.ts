@@ -121,7 +121,7 @@ export class RelayedNodes implements Disposable {
     if (older?.incarnation !== undefined && older.incarnation !== incarnation) events.identityTwice(peer);
     const held = watermark && fromWatermark(watermark);
     if (held !== undefined && distribution.isBehind(held)) events.logBehind(peer, held);
-    observed.setLink(peer.name, peer.pool, true, clock.nowMs());
+    observed.setLink(peer.name, peer.pool, true, clock.nowMs(), this.#relay.name);
     if (older === undefined) events.linkUp(peer);
   }
 

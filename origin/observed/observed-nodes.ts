@@ -6,6 +6,8 @@ export interface ObservedNode {
   readonly pool: string;
   readonly linkUp: boolean;
   readonly linkSinceMs: number;
+  /** The sibling that relays for it; absent where its link is a stream of its own, or is down. */
+  readonly relayedBy?: string;
   readonly status?: NodeStatus;
   /** The scheduler's word, where one has spoken. */
   readonly state?: { readonly state: NodeState; readonly sinceMs: number };
@@ -26,9 +28,10 @@ export class ObservedNodes {
     return this.#nodes.get(node);
   }
 
-  setLink(node: string, pool: string, linkUp: boolean, nowMs: number): void {
-    const before = this.#nodes.get(node);
-    this.#set({ ...before, node, pool, linkUp, linkSinceMs: nowMs });
+  setLink(node: string, pool: string, linkUp: boolean, nowMs: number, relayedBy?: string): void {
+    const { relayedBy: _before, ...before } = this.#nodes.get(node) ?? {};
+    const by = relayedBy === undefined ? {} : { relayedBy };
+    this.#set({ ...before, node, pool, linkUp, linkSinceMs: nowMs, ...by });
   }
 
   /** Ignored for a node that never connected. */
