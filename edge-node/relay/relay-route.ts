@@ -212,7 +212,8 @@ export class RelayRoute {
       } else if (!signal.aborted) arm();
     };
     const arm = (): void => {
-      pending = clock.timer(this.#lookMs(), () => void look());
+      const toldMs = this.#directUntilMs - clock.monotonicMs();
+      pending = clock.timer(toldMs > 0 ? toldMs : this.#lookMs(), () => void look());
     };
     arm();
     return { [Symbol.dispose]: () => pending[Symbol.dispose]() };
