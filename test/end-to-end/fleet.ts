@@ -261,11 +261,11 @@ function textsOf<K extends string>(addresses: Readonly<Record<K, Address>>): Rec
 }
 
 /** Addresses that were free a moment ago; all are held until the last is found, so that none is given twice. */
-async function freeAddresses(count: 1): Promise<[Address]>;
-async function freeAddresses(count: 2): Promise<[Address, Address]>;
-async function freeAddresses(count: 4): Promise<[Address, Address, Address, Address]>;
-async function freeAddresses(count: 6): Promise<[Address, Address, Address, Address, Address, Address]>;
-async function freeAddresses(count: number): Promise<Address[]> {
+export async function freeAddresses(count: 1): Promise<[Address]>;
+export async function freeAddresses(count: 2): Promise<[Address, Address]>;
+export async function freeAddresses(count: 4): Promise<[Address, Address, Address, Address]>;
+export async function freeAddresses(count: 6): Promise<[Address, Address, Address, Address, Address, Address]>;
+export async function freeAddresses(count: number): Promise<Address[]> {
   const servers = Array.from({ length: count }, () => createServer());
   const addresses = await Promise.all(servers.map((server) => listen(server, { host: LOOPBACK, port: 0 })));
   await Promise.all(servers.map(closeServer));

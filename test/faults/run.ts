@@ -17,6 +17,7 @@ import { kills } from "./kills.ts";
 import { linksLost } from "./link-lost.ts";
 import { oldBackup } from "./old-backup.ts";
 import { relayKilled } from "./relay-killed.ts";
+import { watchRelayLost } from "./watch-relay-lost.ts";
 
 const FAULTS: readonly Fault[] = [
   ...coldStarts,
@@ -29,6 +30,7 @@ const FAULTS: readonly Fault[] = [
   diskFull,
   ...clocks,
   relayKilled,
+  ...watchRelayLost,
 ];
 const MISUSED = 2;
 const LOG_LINES_SHOWN = 12;
