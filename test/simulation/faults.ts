@@ -6,6 +6,7 @@ import { writeResource } from "#origin/log/resources.ts";
 import { tombstoneWrites } from "#origin/log/tombstones.ts";
 import type { Random } from "#platform/random.ts";
 import { SET_FILE, type SimulatedEdge } from "./simulated-edge.ts";
+import { ORIGIN, type Path } from "./simulated-network.ts";
 import { LOG_FILE } from "./simulated-origin.ts";
 import type { World } from "./world.ts";
 
@@ -111,40 +112,41 @@ export function startFaults(world: World, plan: readonly PlannedFault[]): Dispos
 
 const BEGIN: Readonly<Record<FaultKind, Begin>> = {
   delay(world, random) {
-    const edge = edgeFrom(world, random);
-    const path = world.network.pathOf(edge.name);
-    const before = path.delay;
-    path.delay = { delayMs: random.ratio() * DELAY_MS_MAX, jitterMs: random.ratio() * JITTER_MS_MAX };
-    return { what: `${edge.name} is ${Math.round(path.delay.delayMs)} ms away`, end: () => (path.delay = before) };
+    const { paths, of } = pathsFrom(world, random);
+    const before = paths.map((path) => [path, path.delay] as const);
+    const delay = { delayMs: random.ratio() * DELAY_MS_MAX, jitterMs: random.ratio() * JITTER_MS_MAX };
+    for (const path of paths) path.delay = delay;
+    const end = (): void => {
+      for (const [path, as] of before) path.delay = as;
+    };
+    return { what: `${of} is ${Math.round(delay.delayMs)} ms away`, end };
   },
   loss(world, random) {
-    const edge = edgeFrom(world, random);
-    for (const connection of world.connectionsOf(edge)) connection.reset("too much was lost");
-    return { what: `the connection of ${edge.name} breaks`, end: () => undefined };
+    const { paths, of } = pathsFrom(world, random);
+    for (const connection of world.network.over(paths)) connection.reset("too much was lost");
+    return { what: `what is connected breaks: ${of}`, end: () => undefined };
   },
   cut(world, random) {
-    const edge = edgeFrom(world, random);
-    const path = world.network.pathOf(edge.name);
-    path.state = "refusing";
-    for (const connection of world.connectionsOf(edge)) connection.reset("cut");
-    return { what: `${edge.name} is cut off`, end: () => (path.state = "open") };
+    const { paths, of } = pathsFrom(world, random);
+    for (const path of paths) path.state = "refusing";
+    for (const connection of world.network.over(paths)) connection.reset("cut");
+    return { what: `${of} is cut off`, end: () => open(paths) };
   },
   "half-open"(world, random) {
-    const edge = edgeFrom(world, random);
+    const { paths, of } = pathsFrom(world, random);
     const way = (["up", "down", "both"] as const)[random.integer(3)] ?? "both";
-    for (const connection of world.connectionsOf(edge)) connection.set(way, "swallowing", "half-open");
-    return { what: `${edge.name} is half-open, ${way}`, end: () => undefined };
+    for (const connection of world.network.over(paths)) connection.set(way, "swallowing", "half-open");
+    return { what: `${of} is half-open, ${way}`, end: () => undefined };
   },
   "black-hole"(world, random) {
-    const edge = edgeFrom(world, random);
-    const path = world.network.pathOf(edge.name);
-    path.state = "stalled";
-    for (const connection of world.connectionsOf(edge)) connection.set("both", "stalled", "black hole");
+    const { paths, of } = pathsFrom(world, random);
+    for (const path of paths) path.state = "stalled";
+    for (const connection of world.network.over(paths)) connection.set("both", "stalled", "black hole");
     const end = (): void => {
-      path.state = "open";
-      for (const connection of world.connectionsOf(edge)) connection.set("both", "flowing", "black hole");
+      open(paths);
+      for (const connection of world.network.over(paths)) connection.set("both", "flowing", "black hole");
     };
-    return { what: `${edge.name} is in a black hole`, end };
+    return { what: `${of} is in a black hole`, end };
   },
   "slow-disk"(world, random) {
     const machine = machineFrom(world, random);
@@ -160,13 +162,13 @@ const BEGIN: Readonly<Record<FaultKind, Begin>> = {
   "edge-crash"(world, random) {
     const edge = edgeFrom(world, random);
     const isPower = random.integer(2) === 0;
-    if (isPower) for (const connection of world.connectionsOf(edge)) connection.set("both", "swallowing", "power cut");
+    if (isPower) losePower(world, edge.name);
     edge.kill();
     return { what: `${edge.name} ${isPower ? "loses its power" : "is killed"}`, end: () => startIfDown(edge) };
   },
   "origin-crash"(world, random) {
     const isPower = random.integer(2) === 0;
-    if (isPower) for (const connection of world.network.connections) connection.set("both", "swallowing", "power cut");
+    if (isPower) losePower(world, ORIGIN);
     world.origin.kill();
     return { what: `the origin ${isPower ? "loses its power" : "is killed"}`, end: () => startIfDown(world.origin) };
   },
@@ -198,6 +200,33 @@ const BEGIN: Readonly<Record<FaultKind, Begin>> = {
     return { what, end: () => pending?.[Symbol.dispose](), durationMs: CHURN_WRITES * CHURN_PAUSE_MS };
   },
 };
+
+/** Its connections are not reset: nobody is there who could. */
+function losePower({ network }: World, machine: string): void {
+  for (const connection of network.connections)
+    if (connection.peer.name === machine || connection.to === machine)
+      connection.set("both", "swallowing", "power cut");
+}
+
+function open(paths: readonly Path[]): void {
+  for (const path of paths) path.state = "open";
+}
+
+/** Which of an edge's paths: where siblings relay, also those between them. */
+function pathsFrom(world: World, random: Random): { readonly paths: readonly Path[]; readonly of: string } {
+  const edge = edgeFrom(world, random);
+  const { network, hasRelays } = world;
+  const toOrigin = network.pathBetween(edge.name, ORIGIN);
+  const siblings = world.edges.filter(({ name, peer }) => peer.pool === edge.peer.pool && name !== edge.name);
+  const which = hasRelays && siblings.length > 0 ? random.integer(3) : 0;
+  if (which === 0) return { paths: [toOrigin], of: edge.name };
+  if (which === 1) {
+    const { name } = siblings[random.integer(siblings.length)] ?? edge;
+    return { paths: [network.pathBetween(edge.name, name)], of: `${edge.name} from ${name}` };
+  }
+  const toSiblings = siblings.map(({ name }) => network.pathBetween(edge.name, name));
+  return { paths: [toOrigin, ...toSiblings], of: `${edge.name} from all` };
+}
 
 function writeAgain(world: World, count: number): void {
   const spec = { sites: [`site-${count}`], prefetch: "none" } as const;

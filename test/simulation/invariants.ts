@@ -7,9 +7,11 @@ import { deadLinkNoticed } from "./invariants/dead-link-noticed.ts";
 import { healthyNeverDown } from "./invariants/healthy-never-down.ts";
 import { purgesOnceInOrder } from "./invariants/purges-once-in-order.ts";
 import { queuesBounded } from "./invariants/queues-bounded.ts";
+import { relaysHearTheOrigin } from "./invariants/relays-hear-the-origin.ts";
 import { reportsExactlyOnce } from "./invariants/reports-exactly-once.ts";
 import { restoredOrigin } from "./invariants/restored-origin.ts";
 import { setEqualsLog } from "./invariants/set-equals-log.ts";
+import { waysSettle } from "./invariants/ways-settle.ts";
 
 /** Makes the check of one run. */
 export type Invariant = () => Check;
@@ -23,11 +25,13 @@ export const STEP_INVARIANTS = {
   "healthy-never-down": healthyNeverDown,
   "queues-bounded": queuesBounded,
   "restored-origin": restoredOrigin,
+  "relays-hear-the-origin": relaysHearTheOrigin,
 } as const satisfies Readonly<Record<string, Invariant>>;
 
 export const END_INVARIANTS = {
   converges,
   "reports-exactly-once": reportsExactlyOnce,
+  "ways-settle": waysSettle,
 } as const satisfies Readonly<Record<string, Invariant>>;
 
 export type InvariantName = keyof typeof STEP_INVARIANTS | keyof typeof END_INVARIANTS;

@@ -12,6 +12,7 @@ interface Planted {
   readonly bug: string;
   readonly faults: readonly FaultKind[];
   readonly plants: Plants;
+  readonly relays?: boolean;
   readonly begin?: (world: World) => void;
 }
 
@@ -103,6 +104,18 @@ const PLANTED: Readonly<Record<InvariantName, Planted>> = {
       },
     },
   },
+  "relays-hear-the-origin": {
+    bug: "a relay keeps its siblings when its own stream to the origin has ended",
+    faults: ["loss"],
+    relays: true,
+    plants: { edge: { relay: (relay) => withParts(relay, { unlinked: () => undefined }) } },
+  },
+  "ways-settle": {
+    bug: "an edge asks no sibling to relay for it",
+    faults: [],
+    relays: true,
+    plants: { edge: { relaysBefore: () => [] } },
+  },
   "reports-exactly-once": {
     bug: "the origin records a report again under another id",
     faults: [],
@@ -133,9 +146,10 @@ async function firstViolation(options: Omit<SimulationOptions, "seed">) {
   throw new Failure("not-found", `no violation in ${SEEDS_MAX} seeds`);
 }
 
-for (const [name, { bug, faults, plants, begin }] of Object.entries(PLANTED)) {
+for (const [name, { bug, faults, plants, relays, begin }] of Object.entries(PLANTED)) {
   t.test(`${name} fails where ${bug}`, async (t) => {
-    const violations = await firstViolation({ faults, plants, ...(begin === undefined ? {} : { begin }) });
+    const chosen = { ...(relays === undefined ? {} : { relays }), ...(begin === undefined ? {} : { begin }) };
+    const violations = await firstViolation({ faults, plants, ...chosen });
     t.same(
       violations.map(({ invariant }) => invariant),
       [name],
@@ -143,6 +157,13 @@ for (const [name, { bug, faults, plants, begin }] of Object.entries(PLANTED)) {
     );
   });
 }
+
+t.test("healthy-never-down fails where a relay says nothing of its siblings to the origin", async (t) => {
+  const relay: Plants["edge"] = { relay: (whole) => withParts(whole, { merge: (own) => own }) };
+  const violations = await firstViolation({ faults: [], plants: { edge: relay }, relays: true });
+  t.match(violations, [{ invariant: "healthy-never-down", what: /is up by .* down in the origin's eyes/ }]);
+  t.equal(violations.length, 1);
+});
 
 t.test("every invariant has a bug planted for it", async (t) => {
   t.same(Object.keys(PLANTED).sort(), [...Object.keys(STEP_INVARIANTS), ...Object.keys(END_INVARIANTS)].sort());

@@ -2,14 +2,19 @@
 import { FAULT_KINDS, type FaultKind, planFaults, startFaults } from "./faults.ts";
 import type { Check } from "./invariants/check.ts";
 import { isCurrent } from "./invariants/converges.ts";
+import { unsettled } from "./invariants/ways-settle.ts";
 import { checksOf, END_INVARIANTS, STEP_INVARIANTS, type Violation, violationsOf } from "./invariants.ts";
 import { startWorkload, writeLast } from "./workload.ts";
 import { World, type WorldOptions } from "./world.ts";
 
 const FAULTS_SPAN_MS_MIN = 15_000;
 const FAULTS_SPAN_MS_MAX = 45_000;
+/** Until each edge holds its pool's set. */
+const FIRST_SYNC_MS = 500;
 /** Every connected edge is current by then. */
 const CONVERGED_MS_MAX = 60_000;
+/** Then each hears the origin by whom it is to hear it: after at most 30 s it looks for a relay, which it may have to do twice. */
+const SETTLED_MS_MAX = 90_000;
 /** In peace nothing goes down: longer than the silence after which a link is given up. */
 const QUIET_MS = 11_000;
 /** Ends a run that does not move on. */
@@ -37,6 +42,10 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   using world = new World(options);
   const run = new Run(world);
   world.start();
+  if (world.hasRelays) {
+    await run.until(FIRST_SYNC_MS, () => false);
+    world.restartEdges();
+  }
   options.begin?.(world);
   const spanMs = FAULTS_SPAN_MS_MIN + world.random.ratio() * (FAULTS_SPAN_MS_MAX - FAULTS_SPAN_MS_MIN);
   const plan = planFaults(world.random, faults, spanMs);
@@ -47,6 +56,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   }
   makePeace(world);
   await run.until(CONVERGED_MS_MAX, () => isAtRest(world));
+  await run.until(SETTLED_MS_MAX, () => unsettled(world) === undefined);
   await run.until(QUIET_MS, () => false);
   run.checkEnd();
   for (const { invariant, what } of run.violations) world.tell(`BROKEN ${invariant}: ${what}`);

@@ -5,14 +5,16 @@ import { APPLIED_PURGES_MIGRATIONS, AppliedPurges } from "#edge-node/desired-sta
 import { type DesiredView, viewOf } from "#edge-node/desired-state/desired-view.ts";
 import { POOL_SET_MIGRATIONS, PoolSet, type SignedBatch } from "#edge-node/desired-state/pool-set.ts";
 import { SetInForce } from "#edge-node/desired-state/set-in-force.ts";
-import { type ConnectOrigin, OriginLink } from "#edge-node/link/origin-link.ts";
+import { OriginLink } from "#edge-node/link/origin-link.ts";
 import { REPORT_QUEUE_MIGRATIONS, ReportQueue } from "#edge-node/reports/report-queue.ts";
 import type { ConnectedPeer } from "#platform/identity/peer.ts";
 import type { Random } from "#platform/random.ts";
 import type { Database } from "#platform/sqlite/database.ts";
 import { SimulatedDisk } from "./simulated-disk.ts";
+import type { SimulatedNetwork } from "./simulated-network.ts";
 import { STREAM_KEY } from "./simulated-origin.ts";
 import { type ClockFaults, ProcessKilled, SimulatedProcess } from "./simulated-process.ts";
+import { type RelayPlants, SimulatedRelay } from "./simulated-relay.ts";
 import type { VirtualClock } from "./virtual-clock.ts";
 
 export const SET_FILE = "desired";
@@ -22,7 +24,7 @@ export const REPORTS_FILE = "reports";
 export const REPORTS_BYTES_MAX = 16 * 1024;
 
 /** What a planted bug replaces. */
-export interface EdgePlants {
+export interface EdgePlants extends RelayPlants {
   readonly monotonicMs?: ClockFaults["monotonicMs"];
   /** The file whose last commit is gone after a crash. */
   readonly forgets?: string;
@@ -43,13 +45,15 @@ export interface EdgeEvents {
   up(edge: SimulatedEdge): void;
   down(edge: SimulatedEdge, reason: Failure): void;
   refused(edge: SimulatedEdge, failure: Failure): void;
+  /** `undefined`: by itself. */
+  linkedBy(edge: SimulatedEdge, relay: string | undefined): void;
 }
 
 export interface EdgeOptions {
   readonly peer: ConnectedPeer;
   readonly time: VirtualClock;
   readonly random: Random;
-  readonly connect: (process: SimulatedProcess, peer: ConnectedPeer) => ConnectOrigin;
+  readonly network: () => SimulatedNetwork;
   readonly events: EdgeEvents;
   readonly plants: EdgePlants;
 }
@@ -60,6 +64,7 @@ interface Running {
   readonly reports: ReportQueue;
   readonly inForce: SetInForce;
   readonly link: OriginLink;
+  readonly relay: SimulatedRelay;
 }
 
 export class SimulatedEdge {
@@ -132,7 +137,7 @@ export class SimulatedEdge {
   }
 
   #open(process: SimulatedProcess): void {
-    const { plants, connect, events, random } = this.#options;
+    const { plants, events, random } = this.#options;
     const { clock } = process;
     const open = (name: string, migrations: readonly string[]) => this.disk.open(process, name, migrations);
     const trusted = {
@@ -166,15 +171,21 @@ export class SimulatedEdge {
     };
     applySet();
     const incarnation = random.uuid();
+    const relay = this.#relayOf(process, set);
     const link = new OriginLink({
       ...{ set, reports, clock, random, incarnation },
-      connect: connect(process, this.peer),
+      connect: this.#options.network().connectFrom(process, this.peer),
+      route: (signal) => relay.route.next(signal),
       originTime: { heard: () => undefined },
       softwareVersion: "simulated",
       status: () => this.#status(incarnation, inForce.watermark),
-      onBatch: (_envelope: SignedBatch) => applySet(),
+      onBatch: (_envelope: SignedBatch) => {
+        applySet();
+        relay.applied();
+      },
       onUp: () => {
         this.isUp = true;
+        relay.up();
         events.up(this);
       },
       onDown: (reason) => {
@@ -182,7 +193,10 @@ export class SimulatedEdge {
         if (process.isAlive) events.down(this, reason);
       },
       events: {
-        batchRefused: (failure) => events.refused(this, failure),
+        batchRefused: (failure) => {
+          events.refused(this, failure);
+          relay.refused(failure);
+        },
         originRefused: () => undefined,
         linkFailed: () => undefined,
         storageFailed: () => undefined,
@@ -191,7 +205,19 @@ export class SimulatedEdge {
     reports.onCommitted(() => link.sendReports());
     // Whoever is killed while it takes a message leaves its link with that error, which nobody else awaits.
     process.onKill(() => void link[Symbol.asyncDispose]().catch(() => undefined));
-    this.#running = { process, set, reports, inForce, link };
+    this.#running = { process, set, reports, inForce, link, relay };
+  }
+
+  #relayOf(process: SimulatedProcess, set: PoolSet): SimulatedRelay {
+    const { plants, events, random } = this.#options;
+    const { peer } = this;
+    const network = this.#options.network();
+    return new SimulatedRelay({
+      ...{ peer, process, set, random, plants },
+      direct: network.connectFrom(process, peer),
+      dial: ({ name: to }, signal) => network.dialSibling({ process, peer, to }, signal),
+      linkedBy: (relay) => events.linkedBy(this, relay),
+    });
   }
 
   #applyPurges(watermark: Watermark | undefined, purges: AppliedPurges, { purges: wanted }: DesiredView): void {
@@ -207,7 +233,11 @@ export class SimulatedEdge {
       ...{ incarnation, softwareVersion: "simulated", contentUrl: "http://edge.simulated", hostname: "edge.simulated" },
       ...{ epoch: watermark?.epoch ?? 0, appliedRevision: watermark?.revision ?? 0 },
       ...{ storeBytesUsed: 0, storeBytesMax: 0, certificateExpiresAtMs: 0 },
-      ...{ conditions: [], sites: [], agents: [] },
+      ...{ conditions: [], sites: [], agents: [], peerAddress: peerAddressOf(this.name) },
     };
   }
+}
+
+export function peerAddressOf(name: string): string {
+  return `${name}.simulated:7600`;
 }

@@ -1,4 +1,4 @@
-/** The network between simulated edges and their origin: gRPC streams of real bytes over pipes that faults are done to. */
+/** The network between simulated edges and their origin, and between siblings: streams of real bytes over pipes that faults are done to. */
 import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import {
   type NodeMessage,
@@ -7,7 +7,7 @@ import {
   OriginMessageSchema,
 } from "#contracts/generated/perigee/v1/node_pb.js";
 import { Failure, isFailure } from "#domain/failure.ts";
-import type { ConnectOrigin } from "#edge-node/link/origin-link.ts";
+import { type ConnectOrigin, HANDOVER } from "#edge-node/link/origin-link.ts";
 import type { Call } from "#platform/grpc/server.ts";
 import type { ConnectedPeer } from "#platform/identity/peer.ts";
 import type { Random } from "#platform/random.ts";
@@ -24,9 +24,11 @@ export interface Listener {
     messages: AsyncIterable<NodeMessage>,
     call: Call,
   ) => AsyncIterable<MessageInitShape<typeof OriginMessageSchema>>;
+  /** Of who first says whether it takes a stream: why not. */
+  readonly refusalFor?: (peer: ConnectedPeer) => Failure | undefined;
 }
 
-/** What lies between one edge and the origin. */
+/** What lies between two machines. */
 export interface Path {
   delay: Delay;
   /** `refusing`: who connects is refused at once; `stalled`: nothing gets through. */
@@ -36,13 +38,23 @@ export interface Path {
 type Item = { readonly bytes: Uint8Array } | { readonly end: Failure | undefined };
 
 const EDGE_SIDE = "up";
-const ORIGIN_SIDE = "down";
+const SERVER_SIDE = "down";
 
 export interface NetworkTools {
   readonly time: VirtualClock;
   readonly random: Random;
   readonly trace: Trace;
-  readonly listener: () => Listener | undefined;
+  /** The process that a machine answers by, while it runs. */
+  readonly listener: (machine: string) => Listener | undefined;
+}
+
+/** The machine that edges call the origin. */
+export const ORIGIN = "origin";
+
+interface Dialling {
+  readonly process: SimulatedProcess;
+  readonly peer: ConnectedPeer;
+  readonly to: string;
 }
 
 export class SimulatedNetwork {
@@ -55,35 +67,53 @@ export class SimulatedNetwork {
     this.#tools = tools;
   }
 
-  pathOf(edge: string): Path {
-    const known = this.#paths.get(edge);
+  pathBetween(one: string, other: string): Path {
+    const key = [one, other].sort().join(" ");
+    const known = this.#paths.get(key);
     if (known !== undefined) return known;
     const path: Path = { delay: { delayMs: 20, jitterMs: 10 }, state: "open" };
-    this.#paths.set(edge, path);
+    this.#paths.set(key, path);
     return path;
   }
 
-  *between(edge: string): Generator<Connection> {
+  /** Those that the machine has opened. */
+  *from(edge: string): Generator<Connection> {
     for (const connection of this.connections) if (connection.peer.name === edge) yield connection;
+  }
+
+  *over(paths: readonly Path[]): Generator<Connection> {
+    for (const connection of this.connections) if (paths.includes(connection.path)) yield connection;
   }
 
   /** What `OriginLink` connects by, for one process. */
   connectFrom(process: SimulatedProcess, peer: ConnectedPeer): ConnectOrigin {
     const network = this;
     return async function* (messages, signal) {
-      const path = network.pathOf(peer.name);
-      const listener = network.#tools.listener();
-      if (listener === undefined || path.state === "refusing") {
-        if (path.state === "stalled") await aborted(signal);
-        await process.clock.sleep(2 * path.delay.delayMs, signal);
-        throw new Failure("unavailable", "connection refused", { retryable: true });
-      }
-      const connection = new Connection(network.#tools, { edge: process, peer, path, listener });
-      network.connections.add(connection);
-      connection.onClosed = () => void network.connections.delete(connection);
-      if (path.state === "stalled") connection.set("both", "stalled", "dialled into a black hole");
+      const connection = await network.#connect({ process, peer, to: ORIGIN }, signal);
       yield* connection.run(messages, signal);
     };
+  }
+
+  /** Resolves once the sibling has accepted. */
+  async dialSibling(dialling: Dialling, signal: AbortSignal): Promise<ConnectOrigin> {
+    const connection = await this.#connect(dialling, signal);
+    await connection.accepted(signal);
+    return (messages, ending) => connection.run(messages, ending);
+  }
+
+  async #connect({ process, peer, to }: Dialling, signal: AbortSignal): Promise<Connection> {
+    const path = this.pathBetween(peer.name, to);
+    const listener = this.#tools.listener(to);
+    if (listener === undefined || path.state === "refusing") {
+      if (path.state === "stalled") await aborted(signal);
+      await process.clock.sleep(2 * path.delay.delayMs, signal);
+      throw new Failure("unavailable", "connection refused", { retryable: true });
+    }
+    const connection = new Connection(this.#tools, { edge: process, peer, to, path, listener });
+    this.connections.add(connection);
+    connection.onClosed = () => void this.connections.delete(connection);
+    if (path.state === "stalled") connection.set("both", "stalled", "dialled into a black hole");
+    return connection;
   }
 }
 
@@ -97,6 +127,7 @@ function aborted(signal: AbortSignal): Promise<never> {
 export interface Ends {
   readonly edge: SimulatedProcess;
   readonly peer: ConnectedPeer;
+  readonly to: string;
   readonly path: Path;
   readonly listener: Listener;
 }
@@ -110,33 +141,48 @@ export class Connection {
   readonly #up: Pipe<Item>;
   readonly #down: Pipe<Item>;
   readonly #atEdge = new Inbox<OriginMessage>();
-  readonly #atOrigin = new Inbox<NodeMessage>();
+  readonly #atServer = new Inbox<NodeMessage>();
   readonly #cancelled = new AbortController();
-  #edge: Holding = "open";
-  #origin: Holding = "not-yet";
+  readonly #answered = Promise.withResolvers<void>();
+  #edge: Holding = "not-yet";
+  #server: Holding = "not-yet";
   #disturbedBy: string | undefined;
   #isGivenUp = false;
+  #hasRun = false;
   onClosed: () => void = () => undefined;
 
   constructor(tools: NetworkTools, ends: Ends) {
     this.#tools = tools;
     this.#ends = ends;
     const shared = { time: tools.time, random: tools.random, delay: () => ends.path.delay };
-    this.#up = new Pipe({ ...shared, receiver: ends.listener.process.clock }, (item) => this.#arriveAtOrigin(item));
+    this.#up = new Pipe({ ...shared, receiver: ends.listener.process.clock }, (item) => this.#arriveAtServer(item));
     this.#down = new Pipe({ ...shared, receiver: ends.edge.clock }, (item) => this.#arriveAtEdge(item));
     ends.edge.onKill(() => this.#killed("edge"));
-    ends.listener.process.onKill(() => this.#killed("origin"));
+    ends.listener.process.onKill(() => this.#killed("server"));
+    // Only who has dialled waits for it.
+    this.#answered.promise.catch(() => undefined);
+    // The stream's own headers, before any message.
+    this.#up.send({ bytes: new Uint8Array() });
   }
 
   get peer(): ConnectedPeer {
     return this.#ends.peer;
   }
 
+  /** The machine that answers it. */
+  get to(): string {
+    return this.#ends.to;
+  }
+
+  get path(): Path {
+    return this.#ends.path;
+  }
+
   get edge(): SimulatedProcess {
     return this.#ends.edge;
   }
 
-  get origin(): SimulatedProcess {
+  get server(): SimulatedProcess {
     return this.#ends.listener.process;
   }
 
@@ -145,25 +191,39 @@ export class Connection {
     return this.#disturbedBy;
   }
 
-  /** The origin counts on it: what answers it may still wait for room in the transport after that. */
-  get isOpenAtOrigin(): boolean {
-    return this.#origin === "open" && !this.#isGivenUp;
+  /** It was accepted, or is being so, and nothing was said by it. */
+  get isUnused(): boolean {
+    return this.#edge === "not-yet";
   }
 
-  /** The origin has said that it is over. */
-  giveUpAtOrigin(): void {
+  /** The edge has used it, or does. */
+  get hasRun(): boolean {
+    return this.#hasRun;
+  }
+
+  /** Who answers it counts on it: what answers it may still wait for room in the transport after that. */
+  get isOpenAtServer(): boolean {
+    return this.#server === "open" && !this.#isGivenUp;
+  }
+
+  /** Who answers it has said that it is over. */
+  giveUpAtServer(): void {
     this.#isGivenUp = true;
   }
 
+  get isOpenAtEdge(): boolean {
+    return this.#edge === "open";
+  }
+
   get isOpenAtBoth(): boolean {
-    return this.#edge === "open" && this.isOpenAtOrigin;
+    return this.isOpenAtEdge && this.isOpenAtServer;
   }
 
   /** Since when nothing reaches an end that still counts on it. */
   *deadEnds(): Generator<{ readonly process: SimulatedProcess; readonly sinceMs: number }> {
     const ends = [
       [this.#edge === "open", this.edge, this.#down.deadSinceMs],
-      [this.isOpenAtOrigin, this.origin, this.#up.deadSinceMs],
+      [this.isOpenAtServer, this.server, this.#up.deadSinceMs],
     ] as const;
     for (const [isOpen, process, sinceMs] of ends) {
       if (isOpen && process.isAlive && sinceMs !== undefined) yield { process, sinceMs };
@@ -188,73 +248,111 @@ export class Connection {
   reset(by: string): void {
     this.disturb(by);
     const failure = new Failure("unavailable", `connection reset: ${by}`, { retryable: true });
-    this.#atEdge.end(failure);
-    this.#endOrigin(failure);
+    this.#endEdge(failure);
+    this.#endServer(failure);
+  }
+
+  /** Rejects with the failure where it is refused, and the signal's reason where that is aborted first. */
+  async accepted(signal: AbortSignal): Promise<void> {
+    const onAbort = () => this.#answered.reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    try {
+      await this.#answered.promise;
+    } catch (error) {
+      this.#leave();
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+    }
   }
 
   async *run(messages: Parameters<ConnectOrigin>[0], signal: AbortSignal): AsyncGenerator<OriginMessage> {
-    const onAbort = () => this.#atEdge.end(failureOf(signal.reason));
+    const onAbort = () => {
+      if (signal.reason === HANDOVER) this.disturb("left for another way");
+      this.#atEdge.end(failureOf(signal.reason));
+    };
     signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    this.#edge = "open";
+    this.#hasRun = true;
     void this.#pump(this.#up, messages, NodeMessageSchema, () => this.#edge === "open");
-    // The stream's own headers, before any message.
-    this.#up.send({ bytes: new Uint8Array() });
     try {
       yield* this.#atEdge.read();
     } finally {
       signal.removeEventListener("abort", onAbort);
-      this.#edge = "ended";
-      if (this.edge.isAlive) this.#up.send({ end: new Failure("unavailable", "the call was cancelled by its client") });
-      this.#closeIfEnded();
+      this.#leave();
     }
   }
 
+  #leave(): void {
+    this.#edge = "ended";
+    if (this.edge.isAlive) this.#up.send({ end: new Failure("unavailable", "the call was cancelled by its client") });
+    this.#closeIfEnded();
+  }
+
   /** A process that is killed says goodbye by its kernel, where that gets through. */
-  #killed(which: "edge" | "origin"): void {
+  #killed(which: "edge" | "server"): void {
     this.disturb(`the ${which} was killed`);
     const reset = new Failure("unavailable", "connection reset by peer", { retryable: true });
     if (which === "edge") {
-      if (this.#edge === "open") this.#up.send({ end: reset });
+      if (this.#edge !== "ended") this.#up.send({ end: reset });
       this.#edge = "ended";
     } else {
-      if (this.#origin !== "ended") this.#down.send({ end: reset });
-      this.#origin = "ended";
+      if (this.#server !== "ended") this.#down.send({ end: reset });
+      this.#server = "ended";
     }
     this.#closeIfEnded();
   }
 
-  #arriveAtOrigin(item: Item): void {
+  #arriveAtServer(item: Item): void {
     if ("end" in item) {
-      this.#endOrigin(item.end);
+      this.#endServer(item.end);
       return;
     }
     this.#tell(EDGE_SIDE, item.bytes);
     if (item.bytes.byteLength === 0) void this.#serve();
-    else this.#atOrigin.put(fromBinary(NodeMessageSchema, item.bytes));
+    else this.#atServer.put(fromBinary(NodeMessageSchema, item.bytes));
   }
 
   #arriveAtEdge(item: Item): void {
     if ("end" in item) {
-      this.#atEdge.end(item.end);
+      this.#endEdge(item.end);
       return;
     }
-    this.#tell(ORIGIN_SIDE, item.bytes);
-    this.#atEdge.put(fromBinary(OriginMessageSchema, item.bytes));
+    this.#tell(SERVER_SIDE, item.bytes);
+    if (item.bytes.byteLength === 0) this.#answered.resolve();
+    else this.#atEdge.put(fromBinary(OriginMessageSchema, item.bytes));
   }
 
-  #endOrigin(failure: Failure | undefined): void {
-    this.#atOrigin.end(failure);
+  #endEdge(failure: Failure | undefined): void {
+    this.#atEdge.end(failure);
+    this.#answered.reject(failure ?? new Failure("unavailable", "the stream has ended", { retryable: true }));
+  }
+
+  #endServer(failure: Failure | undefined): void {
+    this.#atServer.end(failure);
     if (failure !== undefined) this.#cancelled.abort(failure);
     this.#down.release();
   }
 
   async #serve(): Promise<void> {
-    if (this.#origin !== "not-yet" || this.#cancelled.signal.aborted) return;
-    this.#origin = "open";
+    if (this.#server !== "not-yet" || this.#cancelled.signal.aborted) return;
+    const { refusalFor } = this.#ends.listener;
+    const refusal = refusalFor?.(this.peer);
+    if (refusal !== undefined) {
+      this.#server = "ended";
+      this.#down.send({ end: refusal });
+      this.#closeIfEnded();
+      return;
+    }
+    this.#server = "open";
+    if (refusalFor !== undefined) this.#down.send({ bytes: new Uint8Array() });
     const call: Call = { signal: this.#cancelled.signal, peer: this.peer };
-    const answers = this.#ends.listener.serve(this.#atOrigin.read(), call);
-    const failure = await this.#pump(this.#down, answers, OriginMessageSchema, () => this.#origin === "open");
-    if (!this.origin.isAlive) return;
-    this.#origin = "ended";
+    const answers = this.#ends.listener.serve(this.#atServer.read(), call);
+    const failure = await this.#pump(this.#down, answers, OriginMessageSchema, () => this.#server === "open");
+    if (!this.server.isAlive) return;
+    this.#server = "ended";
     this.#down.send({ end: failure });
     this.#closeIfEnded();
   }
@@ -280,11 +378,11 @@ export class Connection {
   }
 
   #tell(way: string, bytes: Uint8Array): void {
-    this.#tools.trace.message(this.#tools.time.monotonicMs(), `${way} ${this.peer.name}`, bytes);
+    this.#tools.trace.message(this.#tools.time.monotonicMs(), `${way} ${this.peer.name} ${this.to}`, bytes);
   }
 
   #closeIfEnded(): void {
-    if (this.#edge === "ended" && this.#origin !== "open") this.onClosed();
+    if (this.#edge === "ended" && this.#server !== "open") this.onClosed();
   }
 }
 

@@ -9,6 +9,8 @@ import { POOLS, type World } from "./world.ts";
 const PAUSE_MS_MAX = 2400;
 /** Few, so that a name is written again, also after a restore. */
 const NAMES = 5;
+/** Of the changes to a pool that may have relays: the others take them away, until the next. */
+const RELAY_RATIO = 0.8;
 
 type Action = (world: World, serial: number) => void;
 
@@ -87,12 +89,13 @@ function assign(world: World, serial: number): void {
 function labelPool(world: World, serial: number): void {
   const { random } = world;
   const name = poolFrom(random);
+  const relay = world.hasRelays && random.ratio() < RELAY_RATIO;
   world.operate((log, nowMs) => {
     const spec = {
       region: `region-${serial}`,
       coordinates: { latitude: 0, longitude: 0 },
       autonomyDurationSeconds: 3600,
-      relay: false,
+      relay,
     };
     return [writeResource(log, { kind: "NodePool", metadata: { name, labels: {} }, spec }, nowMs)];
   });

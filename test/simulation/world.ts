@@ -1,12 +1,15 @@
 /** A whole installation in one process: an origin, pools of edges, the network between them, an operator and users; by one seed. */
+
+import type { Failure } from "#domain/failure.ts";
 import { isKind } from "#domain/resource.ts";
+import { RelayRefused } from "#edge-node/relay/refusals.ts";
 import type { LocalLog, LogRow } from "#origin/log/resource-log.ts";
 import { type Written, writeResource } from "#origin/log/resources.ts";
 import type { PeerIdentity } from "#platform/identity/peer.ts";
 import { type Random, seededRandom } from "#platform/random.ts";
 import { History } from "./history.ts";
-import { type EdgePlants, SimulatedEdge } from "./simulated-edge.ts";
-import { type Connection, SimulatedNetwork } from "./simulated-network.ts";
+import { type EdgePlants, peerAddressOf, SimulatedEdge } from "./simulated-edge.ts";
+import { type Connection, ORIGIN, SimulatedNetwork } from "./simulated-network.ts";
 import { LOG_FILE, type OriginPlants, SimulatedOrigin } from "./simulated-origin.ts";
 import { ProcessKilled } from "./simulated-process.ts";
 import { Trace } from "./trace.ts";
@@ -14,11 +17,14 @@ import { VirtualClock } from "./virtual-clock.ts";
 
 export const POOLS = ["near", "far"] as const;
 const EDGES_PER_POOL_MAX = 2;
+/** Of the seeds: in the others every edge is linked directly. */
+const RELAYS_RATIO = 0.5;
 const START_MS = 1_700_000_000_000;
 /** Only promises are at work here: one turn of the event loop runs all of them. */
 const SETTLING_TURNS = 1;
 /** Keeps what the protocols draw apart from what the faults do. */
 const PROTOCOL_STREAM = 0x5eed;
+const RELAYS_STREAM = 0x4e1a;
 
 /** Bugs planted for the tests of the invariants themselves. */
 export interface Plants {
@@ -29,6 +35,8 @@ export interface Plants {
 export interface WorldOptions {
   readonly seed: number;
   readonly plants?: Plants;
+  /** Whether edges of a pool hear the origin by one another; by the seed where it is left open. */
+  readonly relays?: boolean;
   /** Lines for a person. */
   readonly print?: (line: string) => void;
 }
@@ -52,6 +60,7 @@ export class World {
   /** What happens to the installation. */
   readonly random: Random;
   readonly trace: Trace;
+  readonly hasRelays: boolean;
   readonly history = new History();
   readonly network: SimulatedNetwork;
   readonly origin: SimulatedOrigin;
@@ -65,9 +74,10 @@ export class World {
   backup: Backup | undefined;
   stale: Stale | undefined;
 
-  constructor({ seed, plants = {}, print }: WorldOptions) {
+  constructor({ seed, plants = {}, relays = hasRelays(seed), print }: WorldOptions) {
     const { time } = this;
     this.random = seededRandom(seed);
+    this.hasRelays = relays;
     const random = seededRandom((seed ^ PROTOCOL_STREAM) >>> 0);
     this.trace = new Trace(print);
     const events = {
@@ -78,7 +88,10 @@ export class World {
       logBehind: (peer: PeerIdentity) => this.tell(`origin: its log is older than what ${peer.name} holds`),
     };
     this.origin = new SimulatedOrigin({ time, events, plants: plants.origin ?? {} });
-    const listener = () => this.origin.running;
+    const listener = (machine: string) =>
+      machine === ORIGIN
+        ? this.origin.running
+        : this.edges.find(({ name }) => name === machine)?.running?.relay.listener;
     this.network = new SimulatedNetwork({ time, random, trace: this.trace, listener });
     this.edges = POOLS.flatMap((pool) => this.#edgesOf(pool, random, plants.edge ?? {}));
   }
@@ -94,10 +107,18 @@ export class World {
   start(): void {
     this.origin.start();
     this.operate((log, nowMs) => [
-      ...POOLS.map((name) => writeResource(log, poolOf(name), nowMs)),
+      ...POOLS.map((name) => writeResource(log, poolOf(name, this.hasRelays), nowMs)),
       ...this.edges.map(({ peer }) => writeResource(log, nodeOf(peer), nowMs)),
     ]);
     for (const edge of this.edges) edge.start();
+  }
+
+  /** Who starts with a set knows its siblings, and asks them first: else each is linked directly for half a minute. */
+  restartEdges(): void {
+    for (const edge of this.edges) {
+      edge.kill();
+      edge.start();
+    }
   }
 
   /** As an operator does it: what is answered is acknowledged; without an answer it may have happened or not. */
@@ -119,7 +140,7 @@ export class World {
   }
 
   connectionsOf(edge: SimulatedEdge): readonly Connection[] {
-    return [...this.network.between(edge.name)];
+    return [...this.network.from(edge.name)];
   }
 
   [Symbol.dispose](): void {
@@ -128,18 +149,19 @@ export class World {
   }
 
   #edgesOf(pool: string, random: Random, plants: EdgePlants): SimulatedEdge[] {
-    const count = 1 + this.random.integer(EDGES_PER_POOL_MAX);
+    const count = (this.hasRelays ? 2 : 1) + this.random.integer(EDGES_PER_POOL_MAX);
     return Array.from({ length: count }, (_, index) => {
       const peer = { role: "edge", pool, name: `${pool}-${index + 1}`, serial: "1" } as const;
       return new SimulatedEdge({
         ...{ peer, random, plants, time: this.time },
-        connect: (process, from) => this.network.connectFrom(process, from),
+        network: () => this.network,
         events: {
           up: (edge) => {
             this.upSinceMs.set(edge, this.nowMs);
             this.tell(`${edge.name}: link is up`);
           },
-          down: (edge, reason) => this.#downAtEdge(edge, reason.message),
+          down: (edge, reason) => this.#downAtEdge(edge, reason),
+          linkedBy: (edge, relay) => this.tell(`${edge.name}: hears the origin by ${relay ?? "itself"}`),
           refused: (edge, { code, message }) => {
             if (code === "epoch-regressed") this.refusedAtMs.set(edge, this.nowMs);
             this.tell(`${edge.name}: refused ${code}, ${message}`);
@@ -149,40 +171,50 @@ export class World {
     });
   }
 
+  /** Those by which it is linked directly, in the origin's eyes. */
+  #countedOn(name: string): readonly Connection[] {
+    return [...this.network.from(name)].filter(({ to, isOpenAtServer }) => to === ORIGIN && isOpenAtServer);
+  }
+
   #replacedAtOrigin({ name }: PeerIdentity): void {
     this.tell(`origin: another process is ${name}`);
-    const open = [...this.network.between(name)].filter((connection) => connection.isOpenAtOrigin);
-    for (const connection of open.slice(0, -1)) connection.giveUpAtOrigin();
+    for (const connection of this.#countedOn(name).slice(0, -1)) connection.giveUpAtServer();
   }
 
   #downAtOrigin({ name }: PeerIdentity): void {
     this.tell(`origin: link of ${name} is down`);
-    const newest = [...this.network.between(name)].findLast((connection) => connection.isOpenAtOrigin);
-    newest?.giveUpAtOrigin();
+    const newest = this.#countedOn(name).at(-1);
+    newest?.giveUpAtServer();
     if (newest !== undefined && newest.disturbedBy === undefined) this.falseDowns.push(`origin gave ${name} up`);
   }
 
-  #downAtEdge(edge: SimulatedEdge, reason: string): void {
+  #downAtEdge(edge: SimulatedEdge, reason: Failure): void {
     this.upSinceMs.delete(edge);
-    this.tell(`${edge.name}: link is down, ${reason}`);
-    const newest = this.connectionsOf(edge).at(-1);
-    if (newest !== undefined && newest.disturbedBy === undefined)
-      this.falseDowns.push(`${edge.name} gave its link up: ${reason}`);
+    this.tell(`${edge.name}: link is down, ${reason.message}`);
+    const newest = this.connectionsOf(edge).findLast(({ hasRun }) => hasRun);
+    // A sibling that does not relay any more has said why, over a connection that is well.
+    if (newest === undefined || newest.disturbedBy !== undefined || reason instanceof RelayRefused) return;
+    this.falseDowns.push(`${edge.name} gave its link up: ${reason.message}`);
   }
 }
 
-function poolOf(name: string): Written {
+function hasRelays(seed: number): boolean {
+  return seededRandom((seed ^ RELAYS_STREAM) >>> 0).ratio() < RELAYS_RATIO;
+}
+
+function poolOf(name: string, relay: boolean): Written {
   const spec = {
     region: "simulated",
     coordinates: { latitude: 0, longitude: 0 },
     autonomyDurationSeconds: 3600,
-    relay: false,
+    relay,
   };
   return { kind: "NodePool", metadata: { name, labels: {} }, spec };
 }
 
 function nodeOf({ name, pool }: PeerIdentity): Written {
-  const spec = { role: "edge", pool, cordoned: false, draining: false } as const;
+  const peerAddress = peerAddressOf(name);
+  const spec = { role: "edge", pool, cordoned: false, draining: false, peerAddress } as const;
   return { kind: "Node", metadata: { name, labels: {} }, spec };
 }
 

@@ -11,7 +11,7 @@ export function deadLinkNoticed(): Check {
   return ({ network, nowMs }) => {
     for (const connection of network.connections) {
       for (const { process, sinceMs } of connection.deadEnds()) {
-        const before = heldBefore.get(connection) ?? new Map([connection.edge, connection.origin].map(heldMsOf));
+        const before = heldBefore.get(connection) ?? new Map([connection.edge, connection.server].map(heldMsOf));
         heldBefore.set(connection, before);
         const heldMs = process.blockedMs - (before.get(process) ?? 0);
         const unnoticedMs = Math.round(nowMs - sinceMs - heldMs);
