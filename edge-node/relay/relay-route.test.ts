@@ -100,3 +100,45 @@ const lasting: ConnectOrigin = async function* (_messages, signal) {
 async function* nobody(): AsyncGenerator<never> {
   yield* [];
 }
+
+t.test("a relay that is found too late is let go: a sibling came to this edge meanwhile", async (t) => {
+  const clock = new VirtualClock();
+  const nothing = (): void => undefined;
+  const relay = { size: 0, linked: nothing, unlinked: nothing, takeForSibling: nothing };
+  const told: string[] = [];
+  const first = { name: "near-1", pool: "near", address: "192.0.2.1:7600" };
+  let isThere = false;
+  const route = new RelayRoute({
+    direct: async function* (_messages, signal) {
+      await clock.sleep(600_000, signal).catch(nothing);
+      yield* [];
+    },
+    relay: {
+      ...relay,
+      merge: (messages) => messages,
+      get size() {
+        return relay.size;
+      },
+    },
+    candidates: () => (isThere ? [first] : []),
+    dial: async () => {
+      relay.size = 1;
+      return async function* (_messages, signal) {
+        told.push(signal.aborted ? "left" : "used");
+        yield* [];
+      };
+    },
+    ...{ clock, random: systemRandom, events: { linkedBy: nothing, relayFailed: nothing } },
+  });
+  const stopping = new AbortController();
+  const connect = await route.next(stopping.signal);
+  const link = (async () => {
+    for await (const _ of connect(nobody(), stopping.signal)) t.fail("the stream is empty");
+  })();
+  isThere = true;
+  await clock.advance(30_000);
+  t.same(told, ["left"]);
+  stopping.abort();
+  await clock.settle();
+  await link.catch(nothing);
+});

@@ -209,7 +209,10 @@ export class RelayRoute {
       if (typeof found === "object" && isFree()) {
         this.#opened = found;
         ending.abort(HANDOVER);
-      } else if (!signal.aborted) arm();
+        return;
+      }
+      if (typeof found === "object") await leaveUnused(found);
+      if (!signal.aborted) arm();
     };
     const arm = (): void => {
       const toldMs = this.#directUntilMs - clock.monotonicMs();
@@ -217,5 +220,15 @@ export class RelayRoute {
     };
     arm();
     return { [Symbol.dispose]: () => pending[Symbol.dispose]() };
+  }
+}
+
+/** A stream that was accepted is held at both ends until one of them closes it. */
+async function leaveUnused({ connect }: Relayed): Promise<void> {
+  const nothing = (async function* () {})();
+  try {
+    for await (const _ of connect(nothing, AbortSignal.abort(HANDOVER))) return;
+  } catch (error) {
+    if (!isFailure(error)) throw error;
   }
 }
