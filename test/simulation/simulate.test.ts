@@ -3,6 +3,7 @@ import t from "tap";
 import { seededRandom } from "#platform/random.ts";
 import { FAULT_KINDS, planFaults } from "./faults.ts";
 import { simulate } from "./simulate.ts";
+import { World } from "./world.ts";
 
 const SEEDS = 20;
 
@@ -15,11 +16,25 @@ t.test(`every invariant holds in the runs of ${SEEDS} seeds`, async (t) => {
 });
 
 t.test("two runs of a seed are the same to the byte, those of two seeds are not", async (t) => {
-  const first = await simulate({ seed: 7 });
-  const again = await simulate({ seed: 7, print: () => undefined });
-  const other = await simulate({ seed: 8 });
-  t.same(again, first);
-  t.not(other.trace, first.trace);
+  for (const relays of [false, true]) {
+    const first = await simulate({ seed: 7, relays });
+    const again = await simulate({ seed: 7, relays, print: () => undefined });
+    const other = await simulate({ seed: 8, relays });
+    t.same(again, first, `relays: ${relays}`);
+    t.not(other.trace, first.trace, `relays: ${relays}`);
+  }
+});
+
+t.test("seeds choose whether edges relay for one another, and where they do it begins before the faults", async (t) => {
+  const chosen = Array.from({ length: 200 }, (_, seed) => {
+    using world = new World({ seed });
+    return world.hasRelays;
+  });
+  t.ok([true, false].every((hasRelays) => chosen.filter((has) => has === hasRelays).length > 60));
+  const lines: string[] = [];
+  await simulate({ seed: 1, relays: true, print: (line) => void lines.push(line) });
+  const relayed = lines.findIndex((line) => /hears the origin by (near|far)-/.test(line));
+  t.ok(relayed >= 0 && relayed < lines.findIndex((line) => line.includes("fault:")));
 });
 
 t.test("seeds choose among all kinds of faults", async (t) => {

@@ -23,6 +23,13 @@ export const REPORTS_FILE = "reports";
 /** Few reports: a full queue is soon made. */
 export const REPORTS_BYTES_MAX = 16 * 1024;
 
+/** What the queue of reports tells besides. */
+const UNHEARD = {
+  reportsCommitted: () => undefined,
+  reportsDelivered: () => undefined,
+  storageFailed: () => undefined,
+};
+
 /** What a planted bug replaces. */
 export interface EdgePlants extends RelayPlants {
   readonly monotonicMs?: ClockFaults["monotonicMs"];
@@ -155,9 +162,7 @@ export class SimulatedEdge {
         reportsDropped: (_kind, count) => {
           this.dropped += count;
         },
-        reportsCommitted: () => undefined,
-        reportsDelivered: () => undefined,
-        storageFailed: () => undefined,
+        ...UNHEARD,
       },
     });
     const settled = { set, store: { settling: undefined }, onApplied: () => undefined, onLate: () => undefined };
