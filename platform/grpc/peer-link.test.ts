@@ -1,5 +1,6 @@
 import t from "tap";
 import { isFailure } from "#domain/failure.ts";
+import { SimulatedProcess } from "../../test/simulation/simulated-process.ts";
 import { VirtualClock } from "../../test/simulation/virtual-clock.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { LINK_MESSAGES_MAX, listenTo, PeerLink, PING_MS, SILENCE_MS_MAX } from "./peer-link.ts";
@@ -28,6 +29,22 @@ t.test("a peer is pinged, and ended within ten seconds of its last word, wheneve
     link[Symbol.dispose]();
     t.equal(clock.pendingTimers, 0, "nothing is left");
   }
+});
+
+t.test("time in which this process was held itself is no silence of its peer's", async (t) => {
+  const time = new VirtualClock();
+  const held = new SimulatedProcess("origin", time, { skewMs: () => 0 });
+  const { clock } = held;
+  const heartbeat = new Heartbeat(clock, PING_MS);
+  const { signal } = new AbortController();
+  const link = new PeerLink<bigint>({ clock, heartbeat, signal, ping: (nonce) => nonce, check: () => undefined });
+  await time.advance(1_000);
+  held.block(2 * SILENCE_MS_MAX);
+  await time.advance(2 * SILENCE_MS_MAX + 1_000);
+  t.notOk(link.signal.aborted, "it was asked for nothing meanwhile");
+  await time.advance(SILENCE_MS_MAX);
+  t.equal(codeOf(link), "unavailable", "it says nothing");
+  link[Symbol.dispose]();
 });
 
 t.test("a peer that is no member any more, or reads nothing, is ended", async (t) => {

@@ -35,7 +35,7 @@ export class PeerLink<T> implements Disposable {
     this.signal = AbortSignal.any([options.signal, this.#ending.signal]);
     this.#beating = options.heartbeat.add({
       beat: () => this.#ping(),
-      look: (nowMs) => this.#checkSilence(nowMs),
+      look: (nowMs, heldMs) => this.#checkSilence(nowMs, heldMs),
     });
   }
 
@@ -79,7 +79,9 @@ export class PeerLink<T> implements Disposable {
     this.end(new Failure("unavailable", "the link has ended", { retryable: true }));
   }
 
-  #checkSilence(nowMs: number): void {
+  #checkSilence(nowMs: number, heldMs: number): void {
+    // While this process was held it asked for no answer, and took none.
+    this.#lastHeardMs = Math.min(nowMs, this.#lastHeardMs + heldMs);
     if (nowMs - this.#lastHeardMs < SILENCE_MS_MAX) return;
     this.end(new Failure("unavailable", `the peer was silent for ${SILENCE_MS_MAX} ms`, { retryable: true }));
   }
