@@ -211,6 +211,11 @@ export class Connection {
     this.#isGivenUp = true;
   }
 
+  /** An end counts on it, or may yet. */
+  get isHeld(): boolean {
+    return this.#edge !== "ended" || this.isOpenAtServer;
+  }
+
   get isOpenAtEdge(): boolean {
     return this.#edge === "open";
   }

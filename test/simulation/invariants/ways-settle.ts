@@ -10,7 +10,7 @@ export function waysSettle(): Check {
 
 export function unsettled(world: World): string | undefined {
   for (const edge of world.edges) {
-    const own = world.connectionsOf(edge);
+    const own = world.connectionsOf(edge).filter(({ isHeld }) => isHeld);
     const words = own.map(({ to, isOpenAtBoth, isUnused }) => `${to} (${isUnused ? "unused" : isOpenAtBoth})`);
     if (own.length !== 1 || own[0]?.isOpenAtBoth !== true)
       return `${edge.name} holds ${own.length} connections instead of one: to ${words.join(", ")}`;
