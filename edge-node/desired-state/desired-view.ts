@@ -71,9 +71,17 @@ function assignedSites(resources: Resources): ReadonlySet<string> {
   return new Set([...assignments.flatMap(({ spec }) => spec.sites), ...scenes]);
 }
 
+/** Of each set that was asked: a set does not change, what follows it is another map. */
+const REVOKED = new WeakMap<Resources, readonly RevocationSpec["subject"][]>();
+
+/** Walks the set once, then what is revoked in it: asked of each request of a sibling, token and key. */
 export function isRevoked(resources: Resources, subject: RevocationSpec["subject"]): boolean {
-  for (const { spec } of resourcesOf(resources, "Revocation")) if (isSame(spec.subject, subject)) return true;
-  return false;
+  let revoked = REVOKED.get(resources);
+  if (revoked === undefined) {
+    revoked = [...resourcesOf(resources, "Revocation")].map(({ spec }) => spec.subject);
+    REVOKED.set(resources, revoked);
+  }
+  return revoked.some((one) => isSame(one, subject));
 }
 
 /** A revocation of a node without a serial takes back every certificate of it. */
