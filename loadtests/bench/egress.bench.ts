@@ -18,7 +18,7 @@ import {
   markForAll,
   publish,
 } from "#test/edge-origin/edge-and-origin.ts";
-import { kill, type Origin, startOrigin } from "#test/end-to-end/fleet.ts";
+import { freeAddresses, kill, type Origin, startOrigin } from "#test/end-to-end/fleet.ts";
 import { ask } from "#test/end-to-end/http-client.ts";
 import { blobPath, type HostedEdge, hasBlob, startAlone, startHosts } from "./edges.ts";
 
@@ -29,6 +29,9 @@ const SMALL_FILES = 25;
 const WAIT_MS_MAX = 600_000;
 const POLL_MS = 100;
 const RATIO_MAX = 1.05;
+/** Of a release that only shows who fetches, and what its list of files takes of it at most. */
+const WHOLE_BYTES = 1_000_000;
+const LIST_BYTES_MAX = 10_000;
 /** 3 MiB that an edge may have that no sibling has, of 8 MB. */
 const SMOKE_KILLED_RATIO_MAX = 1.4;
 
@@ -76,10 +79,10 @@ const dataOf = ({ folder }: World, name: string) => join(folder, name);
 const nameOf = (index: number) => `edge-${index}`;
 const names = Array.from({ length: edgeCount }, (_, index) => nameOf(index));
 
-function makeRelease(turn: number): Release {
-  const largeBytes = Math.floor(releaseBytes / 2);
+function makeRelease(turn: number | string, bytes = releaseBytes): Release {
+  const largeBytes = Math.floor(bytes / 2);
   const files: Record<string, Buffer> = { "/large.bin": Buffer.from(systemRandom.bytes(largeBytes)) };
-  const smallBytes = Math.floor((releaseBytes - largeBytes) / SMALL_FILES);
+  const smallBytes = Math.floor((bytes - largeBytes) / SMALL_FILES);
   for (let at = 0; at < SMALL_FILES; at += 1) {
     files[`/${turn}/${at}.bin`] = Buffer.from(systemRandom.bytes(smallBytes));
   }
@@ -115,13 +118,14 @@ async function configure(folder: string, origin: Origin, alone: string): Promise
   const cloud = cloudOf(origin);
   const site = document("Site", SITE.name, { hostnames: [SITE.host], publish: {} });
   const files = new Map<string, string>();
+  const [fixed] = await freeAddresses(1);
   for (const name of names) {
-    // The one that runs alone says by its log where it listens.
-    const logLevel = name === alone ? "info" : "error";
+    // The one that runs alone says by its log where it listens; started again, it is where its siblings look for it.
+    const [logLevel, listen] = name === alone ? ["info", formatAddress(fixed)] : ["error", LOCAL];
     const { settings } = await joinSettings(cloud, folder, name, { pool: POOL });
     const file = join(folder, `${name}.yaml`);
     const store = { diskBytesMax: 16 * releaseBytes, memoryBytesMax: 8 * 1024 * 1024 };
-    writeFileSync(file, JSON.stringify({ ...settings, store, peer: { listen: LOCAL }, logLevel }));
+    writeFileSync(file, JSON.stringify({ ...settings, store, peer: { listen }, logLevel }));
     files.set(name, file);
   }
   await api(cloud, "POST", "/v1/apply", { documents: [site] });
@@ -221,8 +225,22 @@ function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
+/** An edge that failed is passed by for some seconds, and what it is to fetch is fetched by another too: what a kill costs. */
+async function untilWhole(world: World): Promise<void> {
+  let turn = 0;
+  await waitFor("the pool fetches each object once again", async () => {
+    const small = makeRelease(`whole-${turn}`, WHOLE_BYTES);
+    turn += 1;
+    const before = await sentBy(world.origin);
+    await publish(cloudOf(world.origin), SITE.name, small.files);
+    await untilComplete(world, small);
+    return (await sentBy(world.origin)) - before <= WHOLE_BYTES + LIST_BYTES_MAX;
+  });
+}
+
 async function measureStop(world: World, release: Release): Promise<readonly Row[]> {
   const { origin, edges } = world;
+  await untilWhole(world);
   const before = await sentBy(origin);
   await publish(cloudOf(origin), SITE.name, release.files);
   const isHeld = (digest: string) => edges.some(({ name }) => hasBlob(dataOf(world, name), digest));
