@@ -9,9 +9,19 @@ export interface Row {
   readonly unit: string;
   /** What it is measured beside, in the same run. */
   readonly baseline: number | null;
-  /** At most this; `null` where there is none yet. */
+  /** At most this, or at least this where `atLeast` is set; `null` where there is none yet. */
   readonly target: number | null;
+  readonly atLeast?: boolean;
+  /** Standard deviation over seeds, in the row's unit. */
+  readonly sd?: number;
+  /** What no rule can exceed, measured in the same run. */
+  readonly oracle?: number;
+  /** What the same model gave where it was defined: a row that does not give it again is missed. */
+  readonly expected?: { readonly baseline?: number; readonly oracle?: number };
 }
+
+/** How far a model's baseline and oracle may be from what is expected, in the row's unit. */
+const EXPECTED_TOLERANCE = 0.5;
 
 interface ReportedRow extends Row {
   readonly met: boolean | null;
@@ -27,8 +37,20 @@ export interface Report {
 const ROOT = join(import.meta.dirname, "..", "..");
 
 export function reportOf(name: string, rows: readonly Row[]): Report {
-  const judged = rows.map((row) => ({ ...row, met: row.target === null ? null : row.value <= row.target }));
+  const judged = rows.map((row) => ({ ...row, met: judge(row) }));
   return { name, machine: machine(), commit: commit(), rows: judged };
+}
+
+function judge(row: Row): boolean | null {
+  if (row.target === null) return null;
+  const isReached = row.atLeast === true ? row.value >= row.target : row.value <= row.target;
+  return isReached && isAsExpected(row);
+}
+
+function isAsExpected({ baseline, oracle, expected }: Row): boolean {
+  const isNear = (value: number | null | undefined, aim: number | undefined) =>
+    aim === undefined || (typeof value === "number" && Math.abs(value - aim) <= EXPECTED_TOLERANCE);
+  return isNear(baseline, expected?.baseline) && isNear(oracle, expected?.oracle);
 }
 
 /** Answers the exit status: 1 where a target is missed. */
@@ -41,10 +63,15 @@ export function printReport(report: Report, isOnlyJson: boolean): number {
   return report.rows.some(({ met }) => met === false) ? 1 : 0;
 }
 
-function describe({ row, value, unit, baseline, target, met }: ReportedRow): string {
+function describe(reported: ReportedRow): string {
+  const { row, value, unit, baseline, target, met, sd, oracle, atLeast } = reported;
+  const spread = sd === undefined ? "" : ` ± ${sd}`;
   const beside = baseline === null ? "" : `, beside ${baseline}`;
-  const aim = target === null ? ", no target yet" : `, at most ${target}: ${met === true ? "met" : "missed"}`;
-  return `${row}: ${value} ${unit}${beside}${aim}`;
+  const best = oracle === undefined ? "" : `, at best ${oracle}`;
+  const bound = atLeast === true ? "at least" : "at most";
+  const aim = target === null ? ", no target" : `, ${bound} ${target}: ${met === true ? "met" : "missed"}`;
+  const strange = isAsExpected(reported) ? "" : `; the model is not as expected: ${JSON.stringify(reported.expected)}`;
+  return `${row}: ${value}${spread} ${unit}${beside}${best}${aim}${strange}`;
 }
 
 function machine(): string {

@@ -1,0 +1,56 @@
+/** How near to the best possible placement comes, by the models of recorded latency; each row beside a baseline and an oracle. */
+import { join } from "node:path";
+import { isFailure } from "#domain/failure.ts";
+import { parseOptions } from "#test/bench/options.ts";
+import { printReport, type Row, reportOf } from "#test/bench/report.ts";
+import type { Model, ModelRun } from "./models/model.ts";
+
+const HELP = `node scheduler/bench/placement.bench.ts [options]: placement by the models of recorded latency
+  --models <letters>  only these, separated by commas (default: all)
+  --seeds <count>     runs of each model (default 6)
+  --data <folder>     recorded latency (../shared/data)
+  --smoke             as little as shows that it runs; judged by nobody
+  --json              the last line only
+  --help`;
+
+const { values: options } = parseOptions(HELP, {
+  models: { type: "string", default: "" },
+  seeds: { type: "string", default: "6" },
+  data: { type: "string", default: join(import.meta.dirname, "..", "..", "..", "shared", "data") },
+  smoke: { type: "boolean", default: false },
+  json: { type: "boolean", default: false },
+  help: { type: "boolean", default: false },
+});
+
+/** By the letters of the models' definitions. */
+const MODELS: Readonly<Record<string, () => Promise<Model>>> = {};
+
+async function run(): Promise<number> {
+  const wanted = options.models === "" ? Object.keys(MODELS) : options.models.split(",");
+  const isSmoke = options.smoke;
+  const say = (line: string): void => {
+    if (!options.json) console.log(line);
+  };
+  const model: ModelRun = { data: options.data, seeds: isSmoke ? 1 : Number(options.seeds), isSmoke, say };
+  const rows: Row[] = [];
+  for (const letter of wanted) {
+    const load = MODELS[letter];
+    if (load === undefined)
+      throw new TypeError(`there is no model ${letter}; there are ${Object.keys(MODELS).join(", ")}`);
+    say(`model ${letter} …`);
+    rows.push(...(await (await load())(model)));
+  }
+  const judged = isSmoke ? rows.map((row) => ({ ...row, target: null })) : rows;
+  return printReport(reportOf(isSmoke ? "placement (smoke)" : "placement", judged), options.json);
+}
+
+if (options.help) console.log(HELP);
+else {
+  try {
+    process.exitCode = await run();
+  } catch (error) {
+    if (!(error instanceof TypeError) && !isFailure(error)) throw error;
+    console.error(error.message);
+    process.exitCode = 1;
+  }
+}
