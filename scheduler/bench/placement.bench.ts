@@ -7,7 +7,7 @@ import type { Model, ModelRun } from "./models/model.ts";
 
 const HELP = `node scheduler/bench/placement.bench.ts [options]: placement by the models of recorded latency
   --models <letters>  only these, separated by commas (default: all)
-  --seeds <count>     runs of each model (default 6)
+  --seeds <count>     runs of a model that does not say how many (default 60: baselines are means of many)
   --data <folder>     recorded latency (../shared/data)
   --smoke             as little as shows that it runs; judged by nobody
   --json              the last line only
@@ -15,7 +15,7 @@ const HELP = `node scheduler/bench/placement.bench.ts [options]: placement by th
 
 const { values: options } = parseOptions(HELP, {
   models: { type: "string", default: "" },
-  seeds: { type: "string", default: "6" },
+  seeds: { type: "string", default: "60" },
   data: { type: "string", default: join(import.meta.dirname, "..", "..", "..", "shared", "data") },
   smoke: { type: "boolean", default: false },
   json: { type: "boolean", default: false },
@@ -23,7 +23,12 @@ const { values: options } = parseOptions(HELP, {
 });
 
 /** By the letters of the models' definitions. */
-const MODELS: Readonly<Record<string, () => Promise<Model>>> = {};
+const MODELS: Readonly<Record<string, () => Promise<Model>>> = {
+  B: async () => (await import("./models/model-b.ts")).modelB,
+  "B'": async () => (await import("./models/model-b-learned.ts")).modelBLearned,
+  "B''": async () => (await import("./models/model-b-crowd.ts")).modelBCrowd,
+  "never-worse": async () => (await import("./models/never-worse.ts")).neverWorse,
+};
 
 async function run(): Promise<number> {
   const wanted = options.models === "" ? Object.keys(MODELS) : options.models.split(",");

@@ -14,6 +14,11 @@ export interface ModelRun {
 
 export type Model = (run: ModelRun) => Promise<readonly Row[]> | readonly Row[];
 
+/** From 1; at most `countMax` where more would say nothing that is judged. */
+export function seedsOf({ seeds }: ModelRun, countMax = Number.POSITIVE_INFINITY): number[] {
+  return Array.from({ length: Math.min(seeds, countMax) }, (_, index) => index + 1);
+}
+
 export interface Summary {
   readonly mean: number;
   readonly sd: number;

@@ -1,0 +1,88 @@
+/** The rules that sessions are placed by in the models: ours, and those it is measured beside. */
+
+/** Round trips from cells to pools, and what is free now. */
+export interface Field {
+  readonly cells: number;
+  readonly pools: number;
+  /** Row-major by cell. */
+  readonly rttMs: Float64Array;
+  /** For each cell the pools by rising round trip, row-major. */
+  readonly nearest: Uint16Array;
+  readonly capacity: Int32Array;
+}
+
+/** A pool for a session of the cell; -1: told no. */
+export type Rule = (cell: number, free: Int32Array) => number;
+
+/** More than this has to be free where a session goes that fits nowhere. */
+const SPARE_FREE_RATIO = 0.05;
+const SPARE_PRICE_FACTOR = 3;
+
+export function fieldOf(rttMs: Float64Array, pools: number, capacity: Int32Array): Field {
+  const cells = rttMs.length / pools;
+  const nearest = new Uint16Array(rttMs.length);
+  const all = Array.from({ length: pools }, (_, pool) => pool);
+  for (let cell = 0; cell < cells; cell += 1) {
+    const rttOf = (pool: number) => rttMs[cell * pools + pool] ?? Number.POSITIVE_INFINITY;
+    nearest.set(
+      all.toSorted((a, b) => rttOf(a) - rttOf(b)),
+      cell * pools,
+    );
+  }
+  return { cells, pools, rttMs, nearest, capacity };
+}
+
+/** The lowest round trip that has room. */
+export function greedy({ pools, nearest }: Field): Rule {
+  return (cell, free) => {
+    for (let index = cell * pools; index < (cell + 1) * pools; index += 1) {
+      const pool = nearest[index] ?? 0;
+      if ((free[pool] ?? 0) > 0) return pool;
+    }
+    return -1;
+  };
+}
+
+export interface TwoStepOptions {
+  readonly limitMs: number;
+  /** As they are now; zeros are the rule without prices. */
+  readonly priceMs: () => Float64Array;
+  /** Tells no instead of going beyond the limit. */
+  readonly isRejecting?: boolean;
+}
+
+export function twoStep(field: Field, { limitMs, priceMs, isRejecting = false }: TwoStepOptions): Rule {
+  const { pools, rttMs, nearest, capacity } = field;
+  return (cell, free) => {
+    const prices = priceMs();
+    const end = (cell + 1) * pools;
+    let index = cell * pools;
+    let best = -1;
+    let least = Number.POSITIVE_INFINITY;
+    for (; index < end; index += 1) {
+      const pool = nearest[index] ?? 0;
+      const rtt = rttMs[cell * pools + pool] ?? Number.POSITIVE_INFINITY;
+      if (rtt > limitMs) break;
+      const score = rtt + (prices[pool] ?? 0);
+      if ((free[pool] ?? 0) > 0 && score < least) [best, least] = [pool, score];
+    }
+    if (best >= 0 || isRejecting) return best;
+    for (; index < end; index += 1) {
+      const pool = nearest[index] ?? 0;
+      const score = (rttMs[cell * pools + pool] ?? 0) + SPARE_PRICE_FACTOR * (prices[pool] ?? 0);
+      const isSpare = (free[pool] ?? 0) > SPARE_FREE_RATIO * (capacity[pool] ?? 0);
+      if (isSpare && score < least) [best, least] = [pool, score];
+    }
+    return best >= 0 ? best : emptiest(free);
+  };
+}
+
+/** Where no pool has spare capacity, the one with most free: nobody is told no while there is a slot. */
+function emptiest(free: Int32Array): number {
+  let best = -1;
+  let most = 0;
+  for (let pool = 0; pool < free.length; pool += 1) {
+    if ((free[pool] ?? 0) > most) [best, most] = [pool, free[pool] ?? 0];
+  }
+  return best;
+}
