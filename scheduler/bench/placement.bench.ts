@@ -28,6 +28,7 @@ const MODELS: Readonly<Record<string, () => Promise<Model>>> = {
   "B'": async () => (await import("./models/model-b-learned.ts")).modelBLearned,
   "B''": async () => (await import("./models/model-b-crowd.ts")).modelBCrowd,
   "never-worse": async () => (await import("./models/never-worse.ts")).neverWorse,
+  C: async () => (await import("./models/model-c.ts")).modelC,
 };
 
 async function run(): Promise<number> {
