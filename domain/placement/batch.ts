@@ -97,7 +97,8 @@ class Batch {
 
   #placeWaiting(movesMax: number): void {
     for (let cell = 0; cell < this.#left.length; cell += 1) {
-      while ((this.#left[cell] ?? 0) > 0 && this.#augment(cell, Math.min(movesMax, this.#movesLeft), "waiting")) {
+      while ((this.#left[cell] ?? 0) > 0) {
+        if (this.#augment(cell, Math.min(movesMax, this.#movesLeft), "waiting") === undefined) break;
         this.#left[cell] = (this.#left[cell] ?? 0) - 1;
       }
     }

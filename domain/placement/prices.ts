@@ -37,6 +37,8 @@ const STEPS_COLD = 180;
 /** From the last prices: demand changes little from solve to solve. */
 const STEPS_WARM = 60;
 const LOAD_MIN = 1e-9;
+const GAIN_GROWTH = 1.2;
+const GAIN_MAX = 20;
 /** Prices that move less than this are solved. */
 const SETTLED_MS = 0.01;
 
@@ -47,10 +49,11 @@ export function solvePrices(problem: PriceProblem, previous?: Float64Array): Pri
   const isWarm = previous !== undefined && previous.length === capacity.length;
   const priceMs = isWarm ? Float64Array.from(previous) : new Float64Array(capacity.length);
   const load = new Float64Array(capacity.length);
+  const last = { gain: new Float64Array(capacity.length).fill(1), step: new Float64Array(capacity.length) };
   const steps = isWarm ? STEPS_WARM : STEPS_COLD;
   for (let step = 0; step < steps; step += 1) {
     spread(problem, priceMs, load);
-    if (adjust(priceMs, load, capacity) < SETTLED_MS) break;
+    if (adjust(priceMs, { load, capacity, last }) < SETTLED_MS) break;
   }
   return { priceMs, load };
 }
@@ -90,14 +93,27 @@ function maxRow(firstOf: Uint32Array): number {
   return longest;
 }
 
+interface LastSteps {
+  /** How much longer than the closed-form step a pool's is: grows while it goes one way (Riedmiller and Braun 1993). */
+  readonly gain: Float64Array;
+  readonly step: Float64Array;
+}
+
 /** Answers by how much the price that moved furthest moved. */
-function adjust(priceMs: Float64Array, load: Float64Array, capacity: Float64Array): number {
+function adjust(
+  priceMs: Float64Array,
+  of: { readonly load: Float64Array; readonly capacity: Float64Array; readonly last: LastSteps },
+): number {
   let furthest = 0;
   for (let pool = 0; pool < priceMs.length; pool += 1) {
     const before = priceMs[pool] ?? 0;
-    const room = Math.max(CAPACITY_MIN, FILL_RATIO * (capacity[pool] ?? 0));
-    const step = SMOOTHING_MS * Math.log(((load[pool] ?? 0) + LOAD_MIN) / room);
-    const after = Math.min(PRICE_MS_MAX, Math.max(0, before + step));
+    const room = Math.max(CAPACITY_MIN, FILL_RATIO * (of.capacity[pool] ?? 0));
+    const step = SMOOTHING_MS * Math.log(((of.load[pool] ?? 0) + LOAD_MIN) / room);
+    const isOnward = step * (of.last.step[pool] ?? 0) > 0;
+    const gain = isOnward ? Math.min(GAIN_MAX, (of.last.gain[pool] ?? 1) * GAIN_GROWTH) : 1;
+    const after = Math.min(PRICE_MS_MAX, Math.max(0, before + gain * step));
+    of.last.step[pool] = step;
+    of.last.gain[pool] = gain;
     priceMs[pool] = after;
     furthest = Math.max(furthest, Math.abs(after - before));
   }

@@ -29,6 +29,7 @@ const MODELS: Readonly<Record<string, () => Promise<Model>>> = {
   "B''": async () => (await import("./models/model-b-crowd.ts")).modelBCrowd,
   "never-worse": async () => (await import("./models/never-worse.ts")).neverWorse,
   C: async () => (await import("./models/model-c.ts")).modelC,
+  G: async () => (await import("./models/model-g.ts")).modelG,
 };
 
 async function run(): Promise<number> {

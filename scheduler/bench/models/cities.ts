@@ -5,9 +5,9 @@ import { readRows } from "./recorded.ts";
 
 /** A city that hosts the edge. */
 const RTT_MS_MIN = 1;
-const MISSING_MAX = 3;
-const POPULATION_MIN = 50_000;
-const POPULATION_MAX = 20_000_000;
+const MISSING_KEPT = 3;
+const POPULATION_FROM = 50_000;
+const POPULATION_TO = 20_000_000;
 const PLANNED_EDGES = 68;
 /** Distance to the nearest edge while there is none. */
 const FAR_KM = 20_000;
@@ -33,9 +33,18 @@ export interface Cities {
   readonly distanceKm: Float64Array;
 }
 
+/** All that are recorded. */
+export function citiesOf(folder: string): City[] {
+  return readRows(join(folder, "wonder2018_cities.csv"), ",").slice(1).map(cityOf);
+}
+
+export function weightOf({ population }: City): number {
+  return Math.sqrt(Math.min(POPULATION_TO, Math.max(POPULATION_FROM, population)));
+}
+
 /** 226 of the 241 recorded: those with at most 3 missing entries, then those complete among them. */
 export function readCities(folder: string): Cities {
-  const recorded = readRows(join(folder, "wonder2018_cities.csv"), ",").slice(1).map(cityOf);
+  const recorded = citiesOf(folder);
   const size = recorded.length;
   const matrix = (name: string) => mirrored(readMatrix(join(folder, `wonder2018_${name}_matrix.tsv`), size), size);
   const average = matrix("rtt");
@@ -49,9 +58,7 @@ export function readCities(folder: string): Cities {
   return {
     count: list.length,
     list,
-    weights: Float64Array.from(list, ({ population }) =>
-      Math.sqrt(Math.min(POPULATION_MAX, Math.max(POPULATION_MIN, population))),
-    ),
+    weights: Float64Array.from(list, weightOf),
     rttMs: pick(rttOf).map((ms) => Math.max(RTT_MS_MIN, ms)),
     rttMsMin: pick((index) => minimum[index] || rttOf(index)).map((ms) => Math.max(RTT_MS_MIN, ms)),
     rttMsDeviation: pick((index) => deviation[index] || 0),
@@ -115,6 +122,6 @@ function completeAmong(matrix: Float64Array, size: number): number[] {
   const all = Array.from({ length: size }, (_, index) => index);
   const missingOf = (row: number, among: readonly number[]) =>
     among.filter((column) => column !== row && Number.isNaN(matrix[row * size + column])).length;
-  const few = all.filter((row) => missingOf(row, all) <= MISSING_MAX);
+  const few = all.filter((row) => missingOf(row, all) <= MISSING_KEPT);
   return few.filter((row) => missingOf(row, few) === 0);
 }

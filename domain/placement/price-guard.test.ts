@@ -1,0 +1,59 @@
+import t from "tap";
+import { dampingOf, forecastError, PriceTrial, predictUtilisation, TRIAL_ARRIVALS } from "./price-guard.ts";
+import type { PriceProblem } from "./prices.ts";
+
+/** Cell 0 has only pool 0, cell 1 both. */
+const PROBLEM: PriceProblem = {
+  firstOf: Uint32Array.of(0, 1, 3),
+  pools: Uint16Array.of(0, 0, 1),
+  rttMs: Float32Array.of(5, 4, 12),
+  demand: Float64Array.of(40, 60),
+  capacity: Float64Array.of(50, 100),
+};
+
+t.test("the use predicted is that of the fullest pool if all took the nearest", (t) => {
+  t.equal(predictUtilisation(PROBLEM), 2);
+  t.equal(predictUtilisation({ ...PROBLEM, demand: Float64Array.of(0, 0) }), 0);
+  t.end();
+});
+
+t.test("what chance explains is no error of the forecast", (t) => {
+  t.equal(forecastError([100, 100], [104, 97]), 0);
+  t.ok(forecastError([100, 100], [200, 0]) > 0.9);
+  t.equal(forecastError([], []), 0);
+  t.equal(dampingOf(0), 1);
+  t.equal(dampingOf(1), 0.5);
+  t.end();
+});
+
+t.test("good prices lead, and bad ones are found out", (t) => {
+  const run = (priceMs: Float64Array) => {
+    const trial = new PriceTrial(PROBLEM.capacity);
+    for (let arrival = 0; arrival < 3 * TRIAL_ARRIVALS; arrival += 1) {
+      trial.pass(1 / 100);
+      trial.arrive(PROBLEM, arrival % 5 < 2 ? 0 : 1, priceMs);
+    }
+    return trial;
+  };
+  const good = run(Float64Array.of(20, 0));
+  t.ok(good.lead > 0, `who can go elsewhere does, got a lead of ${good.lead}`);
+  t.notOk(good.arePricesLosing);
+  const useless = run(Float64Array.of(0, 0));
+  t.equal(useless.lead, 0, "no price, no difference");
+  // Cell 1 is kept off its own second pool, and cell 0 finds the first full.
+  const tight = { ...PROBLEM, capacity: Float64Array.of(50, 20) };
+  const trial = new PriceTrial(tight.capacity);
+  for (let arrival = 0; arrival < 3 * TRIAL_ARRIVALS; arrival += 1) {
+    trial.pass(1 / 60);
+    trial.arrive(tight, 1, Float64Array.of(0, 0));
+  }
+  t.equal(trial.lead, 0);
+  t.end();
+});
+
+t.test("few arrivals say nothing", (t) => {
+  const trial = new PriceTrial(PROBLEM.capacity);
+  for (let arrival = 0; arrival < TRIAL_ARRIVALS - 1; arrival += 1) trial.arrive(PROBLEM, 0, Float64Array.of(0, 0));
+  t.equal(trial.lead, 0);
+  t.end();
+});
