@@ -44,16 +44,15 @@ export function budgetPartsOf(
   return { budgetMs, renderEncodeMsP95, ...device, serialisationMs: (frameBits / ACCESS_BITS_PER_SECOND) * 1000 };
 }
 
+/** Parts that are the same wherever the session runs. */
+export type SharedParts = Pick<BudgetParts, "decodeMs" | "jitterMs" | "serialisationMs">;
+
+/** What distance does not change. */
+export function fixedMs({ decodeMs, jitterMs, serialisationMs }: SharedParts, renderEncodeMsP95: number): number {
+  return renderEncodeMsP95 + decodeMs + jitterMs + serialisationMs;
+}
+
 /** What the parts leave; negative where the pool cannot keep the budget at any distance. */
 export function deriveRttLimitMs(parts: BudgetParts): number {
-  return parts.budgetMs - fixedMs(parts);
-}
-
-/** Remote-path latency to expect at this RTT: the RTT and every part that distance does not change. */
-export function remotePathMs(parts: BudgetParts, rttMs: number): number {
-  return rttMs + fixedMs(parts);
-}
-
-function fixedMs(parts: BudgetParts): number {
-  return parts.renderEncodeMsP95 + parts.decodeMs + parts.jitterMs + parts.serialisationMs;
+  return parts.budgetMs - fixedMs(parts, parts.renderEncodeMsP95);
 }

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import t from "tap";
-import { deriveRttLimitMs, remotePathMs } from "./budget.ts";
+import { deriveRttLimitMs, fixedMs } from "./budget.ts";
 import { estimateRttMs, RttMap } from "./rtt-map.ts";
 
 const GROUPS = ["prefix:192.0.2.0/24", "cell:47,8", "country:CH"];
@@ -8,7 +8,7 @@ const GROUPS = ["prefix:192.0.2.0/24", "cell:47,8", "country:CH"];
 t.test("at the RTT limit the remote path takes the whole budget", async (t) => {
   const parts = { budgetMs: 30, renderEncodeMsP95: 9, decodeMs: 4, jitterMs: 2, serialisationMs: 1 };
   t.equal(deriveRttLimitMs(parts), 14);
-  t.equal(remotePathMs(parts, 14), 30);
+  t.equal(14 + fixedMs(parts, parts.renderEncodeMsP95), 30);
   t.equal(deriveRttLimitMs({ ...parts, renderEncodeMsP95: 40 }), -17, "no distance is near enough");
 });
 

@@ -1,42 +1,15 @@
 import fc from "fast-check";
 import t from "tap";
-import { decidePlacement, type PlacementRules, type PoolCandidate } from "./decision.ts";
-import { explainPlacement } from "./explain.ts";
+import { decide, pool, type SeenDecision } from "./decision-world.test.ts";
+import { explainCounterfactuals, explainPlacement } from "./explain.ts";
 
-const rules: PlacementRules = {
-  constraints: [],
-  preferences: [],
-  capacityReserveRatio: 0,
-  onNoFit: "degrade",
-  stickinessMs: 2,
-};
-
-/** Budget 30 ms less 12 ms of other parts: an RTT of 18 ms fits. */
-function pool(name: string, rttMs: number, changes: Partial<PoolCandidate> = {}): PoolCandidate {
-  return {
-    pool: name,
-    labels: {},
-    reachable: true,
-    cordoned: false,
-    draining: false,
-    rttMs,
-    rttSource: "measured",
-    parts: { budgetMs: 30, renderEncodeMsP95: 8, decodeMs: 3, jitterMs: 1, serialisationMs: 0 },
-    slotsTotal: 10,
-    slotsFree: 10,
-    priceMs: 0,
-    ...changes,
-  };
-}
-
-function decide(candidates: PoolCandidate[], changes: Partial<PlacementRules> = {}, currentPool?: string) {
-  return decidePlacement({ candidates, rules: { ...rules, ...changes }, currentPool });
-}
+const words = ({ ids }: SeenDecision) => ({ poolName: (id: number) => ids.nameOf(id), constraints: [] });
+const explain = (decision: SeenDecision) => explainPlacement(decision.record, words(decision));
 
 t.test("the lowest RTT within the limit wins, and by how much is said", async (t) => {
   const decision = decide([pool("middle", 17), pool("near", 4), pool("far", 60)]);
   t.same(decision.outcome, { state: "placed", pool: "near", marginMs: 13 });
-  t.same(explainPlacement(decision), [
+  t.same(explain(decision), [
     "within the limit: near, ahead by 13.0 ms",
     "far: RTT 60.0 ms (measured), limit 18.0 ms; fails over-limit: RTT 60.0 ms > limit 18.0 ms",
     "middle: RTT 17.0 ms (measured), limit 18.0 ms; score 17.0 = rtt 17.0 + price 0.0 + fill 0.0 + preference 0.0 + stickiness 0.0",
@@ -59,7 +32,7 @@ t.test("the first failing rule of a rejected pool is kept", async (t) => {
   ] as const;
   for (const [changes, rule] of cases) {
     const decision = decide([pool("near", 4, changes)], { constraints, capacityReserveRatio: 0.2 });
-    t.equal(decision.considered[0]?.rejection?.rule, rule);
+    t.equal(decision.considered[0]?.rule, rule);
   }
 });
 
@@ -86,15 +59,42 @@ t.test(
   "where nothing fits the first line says what can be had; it does not read as the session's outcome",
   async (t) => {
     const far = [pool("far", 40), pool("near", 4, { slotsFree: 0 })];
-    t.equal(explainPlacement(decide(far))[0], "spare beyond the limit: far, no other to choose");
+    t.equal(explain(decide(far))[0], "spare beyond the limit: far, no other to choose");
     for (const onNoFit of ["queue", "reject"] as const) {
-      const [first] = explainPlacement(decide(far, { onNoFit }));
+      const [first] = explain(decide(far, { onNoFit }));
       t.equal(first, "no pool within the limit; best achievable 16.0 ms", onNoFit);
     }
     const drained = decide([pool("near", 4, { draining: true })]);
-    t.equal(explainPlacement(drained)[0], "no pool may take it");
+    t.equal(explain(drained)[0], "no pool may take it");
   },
 );
+
+t.test("of pools that are as good the first by name wins", async (t) => {
+  const { outcome } = decide([pool("b", 4), pool("c", 4), pool("a", 4)]);
+  t.same(outcome, { state: "placed", pool: "a", marginMs: 0 });
+});
+
+t.test("what two simpler rules would have chosen is on record", async (t) => {
+  const near = pool("near", 4, { slotsFree: 0, geographyRttMs: 9 });
+  const dear = pool("dear", 6, { priceMs: 20, geographyRttMs: 10 });
+  const decision = decide([pool("cheap", 9, { geographyRttMs: 12 }), dear, near]);
+  t.same([chosenOf(decision.outcome), decision.nearest, decision.greedy], ["cheap", "near", "dear"]);
+  t.same(explainCounterfactuals(decision.record, words(decision)), [
+    "nearest by geography: near at RTT 4.0 ms, fails no-free-slot",
+    "lowest RTT with capacity: dear at RTT 6.0 ms",
+  ]);
+  const beyond = decide([pool("far", 40), pool("drained", 4, { draining: true, geographyRttMs: 1 })]);
+  t.same([beyond.nearest, beyond.greedy], [undefined, "far"], "a limit keeps the greedy rule from nothing");
+  t.same(explainCounterfactuals(beyond.record, words(beyond)), [
+    "nearest by geography: none",
+    "lowest RTT with capacity: far at RTT 40.0 ms, fails over-limit, which is what was chosen",
+  ]);
+  t.equal(decide([pool("far", 40, { slotsFree: 0 })]).greedy, undefined);
+});
+
+function chosenOf(outcome: SeenDecision["outcome"]): string {
+  return String(outcome["pool"]);
+}
 
 const candidates = fc.uniqueArray(
   fc.record({
@@ -112,10 +112,11 @@ t.test("at prices of zero no fitting pool is much nearer than the winner; order 
     const pools = list.map(({ name, ...changes }) => pool(`p${name}`, changes.rttMs, { ...changes, priceMs: 0 }));
     const { outcome, considered } = decide(pools);
     t.strictSame(decide(pools.toReversed()).outcome, outcome);
-    if (outcome.state !== "placed") return considered.every(({ rejection }) => rejection !== undefined);
-    const winner = pools.find((candidate) => candidate.pool === outcome.pool);
-    const fitting = considered.filter(({ rejection }) => rejection === undefined);
-    return winner !== undefined && fitting.every(({ candidate }) => winner.rttMs <= candidate.rttMs + 2);
+    if (outcome.state !== "placed") return considered.every(({ rule }) => rule !== undefined);
+    const rttOf = new Map(pools.map(({ pool, rttMs }) => [pool, rttMs]));
+    const winner = rttOf.get(chosenOf(outcome)) ?? Number.NaN;
+    const fitting = considered.filter(({ rule }) => rule === undefined);
+    return fitting.every(({ pool }) => winner <= (rttOf.get(pool) ?? 0) + 2);
   });
   t.doesNotThrow(() => fc.assert(holds, { numRuns: 50 }));
 });

@@ -1,7 +1,11 @@
-/** Decides which pool gets a session: filter, score, two-step choice, and the record that explains it. Pure. */
-import { type BudgetParts, deriveRttLimitMs, remotePathMs } from "../latency/budget.ts";
-import type { PlacementPolicySpec } from "../policy/placement-policy.ts";
-import { meetsRequirement } from "./labels.ts";
+/**
+ * Decides which pool gets a session: filter, score, two-step choice. Pure; over columns, for it is the scheduler's hot path.
+ *
+ * Two-step rule: within the limit, the lowest score; else uncontested spare capacity, or as the policy says.
+ */
+import { fixedMs } from "../latency/budget.ts";
+import { FILTER_RULES } from "./candidate.ts";
+import { CORDONED, type DecisionFrame, DRAINING, NOWHERE, REACHABLE } from "./decision-frame.ts";
 
 /** A session that fits nowhere takes only capacity that nobody contends for (DESIGN section 8). */
 const SPARE_FREE_RATIO = 0.05;
@@ -10,191 +14,154 @@ const SPARE_PRICE_FACTOR = 3;
 /** Between two pools as near, the emptier one: a full pool counts as this much farther. */
 const FILL_MS_MAX = 2;
 
-export interface PoolCandidate {
-  readonly pool: string;
-  readonly labels: Readonly<Record<string, string>>;
-  /** Whether a node of the pool can be reached; a pool that is dead takes nothing. */
-  readonly reachable: boolean;
-  readonly cordoned: boolean;
-  readonly draining: boolean;
-  readonly rttMs: number;
-  readonly rttSource: "measured" | "history" | "geography";
-  readonly parts: BudgetParts;
-  readonly slotsTotal: number;
-  /** Reservations taken off. */
-  readonly slotsFree: number;
-  /** From the slow loop; 0 is plain lowest RTT. */
-  readonly priceMs: number;
+const FITS = 0;
+const UNREACHABLE = codeOf("unreachable");
+const IS_DRAINING = codeOf("draining");
+const IS_CORDONED = codeOf("cordoned");
+const LABEL_CONSTRAINT = codeOf("label-constraint");
+const OVER_LIMIT = codeOf("over-limit");
+const NO_FREE_SLOT = codeOf("no-free-slot");
+const CAPACITY_RESERVE = codeOf("capacity-reserve");
+
+function codeOf(rule: (typeof FILTER_RULES)[number]): number {
+  return FILTER_RULES.indexOf(rule) + 1;
 }
 
-export type PlacementRules = Pick<
-  PlacementPolicySpec,
-  "constraints" | "preferences" | "capacityReserveRatio" | "onNoFit" | "stickinessMs"
->;
-
-export interface PlacementRequest {
-  readonly candidates: readonly PoolCandidate[];
-  readonly rules: PlacementRules;
-  /** Where the session runs now; undefined for a new one. */
-  readonly currentPool?: string | undefined;
-}
-
-export const FILTER_RULES = [
-  "unreachable",
-  "draining",
-  "cordoned",
-  "label-constraint",
-  "over-limit",
-  "no-free-slot",
-  "capacity-reserve",
-] as const;
-export type FilterRule = (typeof FILTER_RULES)[number];
-
-/** The first rule that a pool fails; the reason names the values. */
-export interface Rejection {
-  readonly rule: FilterRule;
-  readonly reason: string;
-}
-
-/** Milliseconds; the lowest total wins. */
-export interface ScoreTerms {
-  readonly rttMs: number;
-  readonly priceMs: number;
-  readonly fillMs: number;
-  readonly preferenceMs: number;
-  readonly stickinessMs: number;
-}
-
-export interface ConsideredPool {
-  readonly candidate: PoolCandidate;
-  readonly rttLimitMs: number;
-  /** The first rule it fails; undefined where it fits. */
-  readonly rejection: Rejection | undefined;
-  /** Undefined where it could not be chosen. */
-  readonly terms: ScoreTerms | undefined;
-  readonly scoreMs: number | undefined;
-}
-
-export type PlacementOutcome =
-  | {
-      readonly state: "placed" | "degraded";
-      readonly pool: string;
-      /** Ahead of the next best by so much; undefined where there was no other. */
-      readonly marginMs: number | undefined;
+/** Reads what the frame asks and writes codes, scores, outcome and counterfactuals. O(candidates), allocates nothing. */
+export function decidePlacement(frame: DecisionFrame): void {
+  const { codes, scoresMs, count } = frame;
+  for (let at = 0; at < count; at += 1) {
+    const code = findCode(frame, at);
+    codes[at] = code;
+    scoresMs[at] = code === FITS ? scoreMsOf(frame, at, 1) : Number.NaN;
+  }
+  frame.bestAchievableMs = Number.NaN;
+  compareOthers(frame);
+  choose(frame);
+  if (frame.chosenAt !== NOWHERE) {
+    frame.state = "placed";
+    return;
+  }
+  if (frame.onNoFit === "degrade") {
+    scoreSpare(frame);
+    choose(frame);
+    if (frame.chosenAt !== NOWHERE) {
+      frame.state = "degraded";
+      return;
     }
-  | {
-      readonly state: "queued" | "rejected";
-      /** Remote-path latency of the best pool that the policy permits; undefined where it permits none. */
-      readonly bestAchievableMs: number | undefined;
-    };
-
-export interface PlacementDecision {
-  readonly outcome: PlacementOutcome;
-  /** In the order of the pools' names. */
-  readonly considered: readonly ConsideredPool[];
-}
-
-/** Two-step rule: within the limit, the lowest score; else uncontested spare capacity, or as the policy says. */
-export function decidePlacement(request: PlacementRequest): PlacementDecision {
-  const candidates = request.candidates.toSorted((a, b) => (a.pool < b.pool ? -1 : 1));
-  const fitting = candidates.map((candidate) => considerFit(candidate, request));
-  const winner = findWinner(fitting);
-  if (winner !== undefined) return { outcome: { state: "placed", ...winner }, considered: fitting };
-  if (request.rules.onNoFit === "degrade") {
-    const spare = fitting.map((pool) => considerSpare(pool, request));
-    const second = findWinner(spare);
-    if (second !== undefined) return { outcome: { state: "degraded", ...second }, considered: spare };
   }
-  const bestAchievableMs = findBestAchievableMs(fitting);
-  const mayWait = request.rules.onNoFit !== "reject" && bestAchievableMs !== undefined;
-  return { outcome: { state: mayWait ? "queued" : "rejected", bestAchievableMs }, considered: fitting };
+  frame.bestAchievableMs = findBestAchievableMs(frame);
+  const mayWait = frame.onNoFit !== "reject" && !Number.isNaN(frame.bestAchievableMs);
+  frame.state = mayWait ? "queued" : "rejected";
 }
 
-function considerFit(candidate: PoolCandidate, request: PlacementRequest): ConsideredPool {
-  const rejection = findRejection(candidate, request);
-  const unscored = { candidate, rttLimitMs: deriveRttLimitMs(candidate.parts), rejection };
-  if (rejection !== undefined) return { ...unscored, terms: undefined, scoreMs: undefined };
-  return { ...unscored, ...score(candidate, request, 1) };
+/** What the budget leaves for the network; negative where the pool cannot keep it at any distance. */
+export function rttLimitMsOf(frame: DecisionFrame, at: number): number {
+  return frame.budgetMs - fixedMs(frame, frame.renderEncodeMs[at] ?? 0);
 }
 
-/** A pool too far, or nothing else, may take the session where enough is free. */
-function considerSpare(pool: ConsideredPool, request: PlacementRequest): ConsideredPool {
-  const { candidate } = pool;
-  const freeRatioMin = Math.max(SPARE_FREE_RATIO, request.rules.capacityReserveRatio);
-  const isSpare = candidate.slotsFree > freeRatioMin * candidate.slotsTotal;
-  if (pool.rejection?.rule !== "over-limit" || !isSpare) return pool;
-  return { ...pool, ...score(candidate, request, SPARE_PRICE_FACTOR) };
+/** What of the score is not a column of the frame; 0 to 2 ms. */
+export function fillMsOf(frame: DecisionFrame, at: number): number {
+  const total = frame.slotsTotal[at] ?? 0;
+  return FILL_MS_MAX * (total === 0 ? 1 : 1 - (frame.slotsFree[at] ?? 0) / total);
 }
 
-function findRejection(candidate: PoolCandidate, request: PlacementRequest): Rejection | undefined {
-  const { rules } = request;
-  if (!candidate.reachable) return { rule: "unreachable", reason: "no node of the pool can be reached" };
-  if (candidate.draining) return { rule: "draining", reason: "the pool is draining" };
-  const isCurrent = candidate.pool === request.currentPool;
-  if (candidate.cordoned && !isCurrent) return { rule: "cordoned", reason: "the pool takes no new sessions" };
-  const unmet = rules.constraints.find((requirement) => !meetsRequirement(candidate.labels, requirement));
-  if (unmet !== undefined) {
-    const values = unmet.values === undefined ? "" : ` [${unmet.values.join(", ")}]`;
-    return { rule: "label-constraint", reason: `label ${unmet.label} ${unmet.operator}${values} does not hold` };
-  }
-  const limitMs = deriveRttLimitMs(candidate.parts);
-  if (candidate.rttMs > limitMs) {
-    return { rule: "over-limit", reason: `RTT ${format(candidate.rttMs)} ms > limit ${format(limitMs)} ms` };
-  }
-  return isCurrent ? undefined : findCapacityRejection(candidate, rules.capacityReserveRatio);
+/** Of a pool beyond the limit the price counts more. */
+export function priceFactorOf(frame: DecisionFrame, at: number): number {
+  return frame.codes[at] === OVER_LIMIT ? SPARE_PRICE_FACTOR : 1;
 }
 
-/** The session's own pool has its slot already. */
-function findCapacityRejection(candidate: PoolCandidate, reserveRatio: number): Rejection | undefined {
-  const free = `${candidate.slotsFree} of ${candidate.slotsTotal} slots free`;
-  if (candidate.slotsFree < 1) return { rule: "no-free-slot", reason: free };
+function findCode(frame: DecisionFrame, at: number): number {
+  const flags = frame.flags[at] ?? 0;
+  if ((flags & REACHABLE) === 0) return UNREACHABLE;
+  if ((flags & DRAINING) !== 0) return IS_DRAINING;
+  // The session's own pool has its slot already, and is closed to new ones only.
+  const isCurrent = at === frame.currentAt;
+  if ((flags & CORDONED) !== 0 && !isCurrent) return IS_CORDONED;
+  if (frame.unmet[at] !== 0) return LABEL_CONSTRAINT;
+  if ((frame.rttMs[at] ?? 0) > rttLimitMsOf(frame, at)) return OVER_LIMIT;
+  return isCurrent ? FITS : findCapacityCode(frame, at);
+}
+
+function findCapacityCode(frame: DecisionFrame, at: number): number {
+  const free = frame.slotsFree[at] ?? 0;
+  if (free < 1) return NO_FREE_SLOT;
   // Taking one slot has to leave the reserve free.
-  if (candidate.slotsFree - 1 < reserveRatio * candidate.slotsTotal) {
-    return { rule: "capacity-reserve", reason: `${free}, the policy keeps ${format(reserveRatio * 100)} %` };
-  }
-  return undefined;
+  return free - 1 < frame.capacityReserveRatio * (frame.slotsTotal[at] ?? 0) ? CAPACITY_RESERVE : FITS;
 }
 
-function score(
-  candidate: PoolCandidate,
-  request: PlacementRequest,
-  priceFactor: number,
-): { terms: ScoreTerms; scoreMs: number } {
-  const { preferences, stickinessMs } = request.rules;
-  const matched = preferences.filter((preference) => meetsRequirement(candidate.labels, preference));
-  const usedRatio = candidate.slotsTotal === 0 ? 1 : 1 - candidate.slotsFree / candidate.slotsTotal;
-  const terms = {
-    rttMs: candidate.rttMs,
-    priceMs: priceFactor * candidate.priceMs,
-    fillMs: FILL_MS_MAX * usedRatio,
-    preferenceMs: 0 - matched.reduce((sum, preference) => sum + preference.bonusMs, 0),
-    stickinessMs: candidate.pool === request.currentPool ? 0 - stickinessMs : 0,
-  };
-  const scoreMs = terms.rttMs + terms.priceMs + terms.fillMs + terms.preferenceMs + terms.stickinessMs;
-  return { terms, scoreMs };
+function scoreMsOf(frame: DecisionFrame, at: number, priceFactor: number): number {
+  const stickinessMs = at === frame.currentAt ? 0 - frame.stickinessMs : 0;
+  const nearMs = (frame.rttMs[at] ?? 0) + priceFactor * (frame.priceMs[at] ?? 0);
+  return nearMs + fillMsOf(frame, at) + (frame.preferenceMs[at] ?? 0) + stickinessMs;
+}
+
+/** A pool too far, and nothing else, may take the session where enough is free. */
+function scoreSpare(frame: DecisionFrame): void {
+  const freeRatioMin = Math.max(SPARE_FREE_RATIO, frame.capacityReserveRatio);
+  for (let at = 0; at < frame.count; at += 1) {
+    const isSpare = (frame.slotsFree[at] ?? 0) > freeRatioMin * (frame.slotsTotal[at] ?? 0);
+    if (frame.codes[at] === OVER_LIMIT && isSpare) frame.scoresMs[at] = scoreMsOf(frame, at, SPARE_PRICE_FACTOR);
+  }
 }
 
 /** Of two as good, the first by name. */
-function findWinner(pools: readonly ConsideredPool[]): { pool: string; marginMs: number | undefined } | undefined {
-  const scored = pools.flatMap(({ candidate, scoreMs }) =>
-    scoreMs === undefined ? [] : [{ pool: candidate.pool, scoreMs }],
-  );
-  scored.sort((a, b) => a.scoreMs - b.scoreMs);
-  const [first, second] = scored;
-  if (first === undefined) return undefined;
-  return { pool: first.pool, marginMs: second === undefined ? undefined : second.scoreMs - first.scoreMs };
+function choose(frame: DecisionFrame): void {
+  const { scoresMs, count } = frame;
+  let chosenAt = NOWHERE;
+  let best = Number.POSITIVE_INFINITY;
+  let second = Number.POSITIVE_INFINITY;
+  for (let at = 0; at < count; at += 1) {
+    const score = scoresMs[at] ?? Number.NaN;
+    if (score < best) {
+      second = best;
+      best = score;
+      chosenAt = at;
+    } else if (score < second) second = score;
+  }
+  frame.chosenAt = chosenAt;
+  frame.marginMs = second === Number.POSITIVE_INFINITY ? Number.NaN : second - best;
 }
 
-function findBestAchievableMs(pools: readonly ConsideredPool[]): number | undefined {
-  const permitted = pools.filter(({ rejection }) => isOfDistanceOrCapacity(rejection?.rule));
-  if (permitted.length === 0) return undefined;
-  return Math.min(...permitted.map(({ candidate }) => remotePathMs(candidate.parts, candidate.rttMs)));
+function compareOthers(frame: DecisionFrame): void {
+  const { codes, geographyMs, rttMs, count } = frame;
+  let nearestAt = NOWHERE;
+  let nearest = Number.POSITIVE_INFINITY;
+  let greedyAt = NOWHERE;
+  let greedy = Number.POSITIVE_INFINITY;
+  for (let at = 0; at < count; at += 1) {
+    const code = codes[at] ?? 0;
+    if (!isPermitted(code)) continue;
+    const distance = geographyMs[at] ?? Number.NaN;
+    if (distance < nearest) {
+      nearest = distance;
+      nearestAt = at;
+    }
+    const rtt = rttMs[at] ?? Number.NaN;
+    if (rtt < greedy && (code === FITS || hasRoom(frame, at, code))) {
+      greedy = rtt;
+      greedyAt = at;
+    }
+  }
+  frame.nearestAt = nearestAt;
+  frame.greedyAt = greedyAt;
 }
 
-function isOfDistanceOrCapacity(rule: FilterRule | undefined): boolean {
-  return rule === undefined || rule === "over-limit" || rule === "no-free-slot" || rule === "capacity-reserve";
+function hasRoom(frame: DecisionFrame, at: number, code: number): boolean {
+  return code === OVER_LIMIT && (at === frame.currentAt || findCapacityCode(frame, at) === FITS);
 }
 
-function format(value: number): string {
-  return value.toFixed(1);
+function findBestAchievableMs(frame: DecisionFrame): number {
+  let best = Number.NaN;
+  for (let at = 0; at < frame.count; at += 1) {
+    if (!isPermitted(frame.codes[at] ?? 0)) continue;
+    const pathMs = (frame.rttMs[at] ?? 0) + fixedMs(frame, frame.renderEncodeMs[at] ?? 0);
+    if (!(pathMs >= best)) best = pathMs;
+  }
+  return best;
+}
+
+/** It fits, or what it lacks is nearness or room. */
+function isPermitted(code: number): boolean {
+  return code === FITS || code >= OVER_LIMIT;
 }

@@ -1,17 +1,61 @@
-/** A placement decision as lines of text for a person: what it found, of which a session's outcome is made, and each pool. Pure. */
-import type { ConsideredPool, PlacementDecision, PlacementOutcome, ScoreTerms } from "./decision.ts";
+/** A placement decision's record as lines of text for a person: what it found, of which a session's outcome is made, and each pool. Pure. */
+import type { LabelRequirement } from "../policy/placement-policy.ts";
+import { FILTER_RULES, type FilterRule, RTT_SOURCES } from "./candidate.ts";
+import { fillMsOf, priceFactorOf, rttLimitMsOf } from "./decision.ts";
+import { DecisionFrame, NOWHERE, SOURCE_SHIFT } from "./decision-frame.ts";
+import { decodeDecision } from "./decision-record.ts";
 
-export function explainPlacement(decision: PlacementDecision): string[] {
-  return [explainFound(decision.outcome), ...decision.considered.map(explainPool)];
+/** What a record names by number. */
+export interface RecordWords {
+  poolName(id: number): string;
+  /** Of the policy that applied. */
+  readonly constraints: readonly LabelRequirement[];
 }
 
-function explainFound(outcome: PlacementOutcome): string {
-  if (!("pool" in outcome)) {
-    const best = explainBest(outcome.bestAchievableMs);
-    return outcome.bestAchievableMs === undefined ? best : `no pool within the limit; ${best}`;
+export function explainPlacement(record: Uint8Array, words: RecordWords): string[] {
+  const frame = frameOf(record);
+  return [explainFound(frame, words), ...positionsOf(frame).map((at) => explainPool(frame, at, words))];
+}
+
+/** How each pool's limit comes about. */
+export function explainLimits(record: Uint8Array, words: RecordWords): string[] {
+  const frame = frameOf(record);
+  const { budgetMs, decodeMs, jitterMs, serialisationMs } = frame;
+  return positionsOf(frame).map((at) => {
+    const renderEncode = `render+encode ${format(frame.renderEncodeMs[at])}`;
+    const taken = `${renderEncode} - decode ${format(decodeMs)} - jitter ${format(jitterMs)}`;
+    const limit = `limit of ${nameOf(frame, at, words)}: ${format(rttLimitMsOf(frame, at))}`;
+    return `${limit} = budget ${format(budgetMs)} - ${taken} - serialisation ${format(serialisationMs)}`;
+  });
+}
+
+/** Where two simpler rules would have sent the session. */
+export function explainCounterfactuals(record: Uint8Array, words: RecordWords): string[] {
+  const frame = frameOf(record);
+  return [
+    `nearest by geography: ${explainOther(frame, frame.nearestAt, words)}`,
+    `lowest RTT with capacity: ${explainOther(frame, frame.greedyAt, words)}`,
+  ];
+}
+
+function frameOf(record: Uint8Array): DecisionFrame {
+  const frame = new DecisionFrame();
+  decodeDecision(new DataView(record.buffer, record.byteOffset, record.byteLength), 0, frame);
+  return frame;
+}
+
+function positionsOf({ count }: DecisionFrame): number[] {
+  return Array.from({ length: count }, (_, at) => at);
+}
+
+function explainFound(frame: DecisionFrame, words: RecordWords): string {
+  const { state, chosenAt, marginMs, bestAchievableMs } = frame;
+  if (chosenAt === NOWHERE) {
+    const best = explainBest(definedOf(bestAchievableMs));
+    return Number.isNaN(bestAchievableMs) ? best : `no pool within the limit; ${best}`;
   }
-  const where = outcome.state === "placed" ? "within the limit" : "spare beyond the limit";
-  return `${where}: ${outcome.pool}, ${explainMargin(outcome.marginMs)}`;
+  const where = state === "placed" ? "within the limit" : "spare beyond the limit";
+  return `${where}: ${nameOf(frame, chosenAt, words)}, ${explainMargin(definedOf(marginMs))}`;
 }
 
 /** `undefined`: nothing else could be chosen. */
@@ -24,24 +68,74 @@ export function explainBest(bestAchievableMs: number | undefined): string {
   return bestAchievableMs === undefined ? "no pool may take it" : `best achievable ${format(bestAchievableMs)} ms`;
 }
 
-function explainPool(pool: ConsideredPool): string {
-  const { candidate, rejection, terms, scoreMs } = pool;
-  const rtt = `RTT ${format(candidate.rttMs)} ms (${candidate.rttSource}), limit ${format(pool.rttLimitMs)} ms`;
-  const rejected = rejection === undefined ? "" : `; fails ${rejection.rule}: ${rejection.reason}`;
-  const scored = terms === undefined || scoreMs === undefined ? "" : `; score ${format(scoreMs)} = ${explain(terms)}`;
-  return `${candidate.pool}: ${rtt}${rejected}${scored}`;
+/** A record has `NaN` for what there is not. */
+export function definedOf(ms: number): number | undefined {
+  return Number.isNaN(ms) ? undefined : ms;
 }
 
-function explain(terms: ScoreTerms): string {
+function explainOther(frame: DecisionFrame, at: number, words: RecordWords): string {
+  if (at === NOWHERE) return "none";
+  const rule = ruleOf(frame, at);
+  const fails = rule === undefined ? "" : `, fails ${rule}`;
+  const same = at === frame.chosenAt ? ", which is what was chosen" : "";
+  return `${nameOf(frame, at, words)} at RTT ${format(frame.rttMs[at])} ms${fails}${same}`;
+}
+
+function explainPool(frame: DecisionFrame, at: number, words: RecordWords): string {
+  const source = RTT_SOURCES[(frame.flags[at] ?? 0) >> SOURCE_SHIFT];
+  const rtt = `RTT ${format(frame.rttMs[at])} ms (${source}), limit ${format(rttLimitMsOf(frame, at))} ms`;
+  const rule = ruleOf(frame, at);
+  const rejected = rule === undefined ? "" : `; fails ${rule}: ${explainRule(rule, frame, at, words)}`;
+  const scoreMs = frame.scoresMs[at] ?? Number.NaN;
+  const scored = Number.isNaN(scoreMs) ? "" : `; score ${format(scoreMs)} = ${explainTerms(frame, at)}`;
+  return `${nameOf(frame, at, words)}: ${rtt}${rejected}${scored}`;
+}
+
+function explainRule(rule: FilterRule, frame: DecisionFrame, at: number, { constraints }: RecordWords): string {
+  const free = `${frame.slotsFree[at]} of ${frame.slotsTotal[at]} slots free`;
+  switch (rule) {
+    case "unreachable":
+      return "no node of the pool can be reached";
+    case "draining":
+      return "the pool is draining";
+    case "cordoned":
+      return "the pool takes no new sessions";
+    case "label-constraint":
+      return explainConstraint(constraints[(frame.unmet[at] ?? 0) - 1]);
+    case "over-limit":
+      return `RTT ${format(frame.rttMs[at])} ms > limit ${format(rttLimitMsOf(frame, at))} ms`;
+    case "no-free-slot":
+      return free;
+    case "capacity-reserve":
+      return `${free}, the policy keeps ${format(frame.capacityReserveRatio * 100)} %`;
+  }
+}
+
+/** Undefined where the policy's text of then is lost. */
+function explainConstraint(unmet: LabelRequirement | undefined): string {
+  if (unmet === undefined) return "a label that the policy demands does not hold";
+  const values = unmet.values === undefined ? "" : ` [${unmet.values.join(", ")}]`;
+  return `label ${unmet.label} ${unmet.operator}${values} does not hold`;
+}
+
+function explainTerms(frame: DecisionFrame, at: number): string {
   return [
-    `rtt ${format(terms.rttMs)}`,
-    `price ${format(terms.priceMs)}`,
-    `fill ${format(terms.fillMs)}`,
-    `preference ${format(terms.preferenceMs)}`,
-    `stickiness ${format(terms.stickinessMs)}`,
+    `rtt ${format(frame.rttMs[at])}`,
+    `price ${format(priceFactorOf(frame, at) * (frame.priceMs[at] ?? 0))}`,
+    `fill ${format(fillMsOf(frame, at))}`,
+    `preference ${format(frame.preferenceMs[at])}`,
+    `stickiness ${format(at === frame.currentAt ? 0 - frame.stickinessMs : 0)}`,
   ].join(" + ");
 }
 
-function format(value: number): string {
+function ruleOf(frame: DecisionFrame, at: number): FilterRule | undefined {
+  return FILTER_RULES[(frame.codes[at] ?? 0) - 1];
+}
+
+function nameOf(frame: DecisionFrame, at: number, words: RecordWords): string {
+  return words.poolName(frame.pools[at] ?? 0);
+}
+
+function format(value = 0): string {
   return value.toFixed(1);
 }

@@ -1,16 +1,20 @@
 /** Which PlacementPolicy applies to an app and tier, and what holds where none does. Pure. */
 
 import { BUDGET_MS_BY_TIER, type PlacementPolicySpec, type Tier } from "../policy/placement-policy.ts";
-import type { PlacementRules } from "./decision.ts";
+import type { PlacementRules } from "./candidate.ts";
 
 export interface NamedPolicy {
   readonly name: string;
+  /** Of the log entry that set it; 0 where it is not known. */
+  readonly revision?: number;
   readonly spec: PlacementPolicySpec;
 }
 
 export interface AppliedPolicy {
   /** Undefined where no policy names the app. */
   readonly name: string | undefined;
+  /** 0 where no policy names the app. */
+  readonly revision: number;
   readonly budgetMs: number;
   readonly rules: PlacementRules;
   readonly sessionSecondsMax: number;
@@ -33,6 +37,7 @@ export function selectPolicy(policies: readonly NamedPolicy[], app: string, tier
   const chosen = byName.find(({ spec }) => spec.latencyBudgetMs[tier] !== undefined) ?? byName[0];
   return {
     name: chosen?.name,
+    revision: chosen?.revision ?? 0,
     budgetMs: chosen?.spec.latencyBudgetMs[tier] ?? BUDGET_MS_BY_TIER[tier],
     rules: chosen?.spec ?? DEFAULT_RULES,
     sessionSecondsMax: chosen?.spec.sessionSecondsMax ?? SESSION_SECONDS_MAX_DEFAULT,

@@ -1,5 +1,10 @@
 import t from "tap";
-import { decidePlacement, type PoolCandidate } from "#domain/placement/decision.ts";
+import type { PlacementRules, PoolCandidate } from "#domain/placement/candidate.ts";
+import { loadCandidates } from "#domain/placement/candidate-loading.ts";
+import { decidePlacement } from "#domain/placement/decision.ts";
+import { DecisionFrame } from "#domain/placement/decision-frame.ts";
+import { recordOf } from "#domain/placement/decision-record.ts";
+import { PoolIds } from "#domain/placement/pool-ids.ts";
 import {
   type ContentDecisionRecord,
   createExplainStore,
@@ -30,6 +35,15 @@ const near: PoolCandidate = {
   priceMs: 0,
 };
 
+const pools = new PoolIds();
+
+function decide(candidates: readonly PoolCandidate[], rules: PlacementRules): Uint8Array {
+  const frame = new DecisionFrame();
+  loadCandidates(frame, { candidates, rules }, pools);
+  decidePlacement(frame);
+  return recordOf(frame);
+}
+
 function sessionRecord(id: string, session = "s-1", notes: string[] = []): SessionDecisionRecord {
   const candidates = [near, { ...near, pool: "far", rttMs: 60 }, { ...near, pool: "old", cordoned: true }];
   return {
@@ -45,12 +59,13 @@ function sessionRecord(id: string, session = "s-1", notes: string[] = []): Sessi
     tier: "strict",
     because: "new",
     outcome: { state: "placed", pool: "near", renderClass: "small", marginMs: undefined },
-    steps: [{ renderClass: "small", mayExceedLimit: false, decision: decidePlacement({ candidates, rules }) }],
+    steps: [{ renderClass: "small", mayExceedLimit: false, record: decide(candidates, rules) }],
+    constraints: rules.constraints,
   };
 }
 
 t.test("a session's decision says candidates, first failing rule, terms, the winner and the notes", async (t) => {
-  const store = createExplainStore();
+  const store = createExplainStore(undefined, pools);
   store.record(sessionRecord("d-1", "s-1", ["answer of far-1 not believed"]));
   t.same(store.explain("d-1")?.lines, [
     "decision d-1 at 2023-11-14T22:13:20.000Z: session s-1, attempt 1, app hall, tier strict, new",
@@ -73,10 +88,10 @@ t.test("the outcome of the whole decision comes first, and the classes tried do 
   const tried = (name: string, onNoFit: "queue" | "degrade") => ({
     renderClass: name,
     mayExceedLimit: onNoFit === "degrade",
-    decision: decidePlacement({ candidates: [far], rules: { ...rules, onNoFit } }),
+    record: decide([far], { ...rules, onNoFit }),
   });
   const linesOf = (outcome: RecordedOutcome, steps: SessionDecisionRecord["steps"]) =>
-    explainDecision({ ...sessionRecord("d-1"), outcome, steps })
+    explainDecision({ ...sessionRecord("d-1"), outcome, steps }, pools)
       .slice(2)
       .filter((line) => !/^(limit of )?far: /.test(line));
   const degraded = { state: "degraded", pool: "far", renderClass: "small", marginMs: 3 } as const;
@@ -106,7 +121,7 @@ t.test("the outcome of the whole decision comes first, and the classes tried do 
 });
 
 t.test("of the times that a session is kept the last one is, and its placement beside it", async (t) => {
-  const store = createExplainStore();
+  const store = createExplainStore(undefined, pools);
   const outcome = { state: "kept", because: "best", pool: "near", marginMs: undefined } as const;
   store.record(sessionRecord("d-1"));
   store.record({ ...sessionRecord("d-2"), outcome });
@@ -117,7 +132,7 @@ t.test("of the times that a session is kept the last one is, and its placement b
 });
 
 t.test("a content decision says by how much the winner is ahead and what the others lack", async (t) => {
-  const store = createExplainStore();
+  const store = createExplainStore(undefined, pools);
   const record: ContentDecisionRecord = {
     kind: "content",
     id: "d-2",
@@ -149,7 +164,7 @@ t.test("a content decision says by how much the winner is ahead and what the oth
 });
 
 t.test("the last decision of a session is found by it; beyond the limit the oldest is forgotten", async (t) => {
-  const store = createExplainStore(2);
+  const store = createExplainStore(2, pools);
   store.record(sessionRecord("d-1"));
   store.record(sessionRecord("d-2"));
   t.equal(store.explainSession("s-1")?.decision, "d-2");

@@ -1,6 +1,7 @@
 /** Keeps the last decisions, bounded, and prints each for a person: outcome, winner and by how much, candidates, first failing rule, terms. */
-import type { ConsideredPool } from "#domain/placement/decision.ts";
-import { explainBest, explainMargin, explainPlacement } from "#domain/placement/explain.ts";
+import { explainBest, explainLimits, explainMargin, explainPlacement } from "#domain/placement/explain.ts";
+import { PoolIds } from "#domain/placement/pool-ids.ts";
+import type { LabelRequirement } from "#domain/policy/placement-policy.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
 import type { DecisionStep } from "../placement/session-decision.ts";
 
@@ -47,6 +48,8 @@ export interface SessionDecisionRecord extends Recorded {
   readonly outcome: RecordedOutcome;
   /** One for each render class that was tried, in that order; the last one decided. */
   readonly steps: readonly DecisionStep[];
+  /** Of the policy as it was; its records name them by number. */
+  readonly constraints: readonly LabelRequirement[];
 }
 
 export interface ContentCandidate {
@@ -74,6 +77,8 @@ export interface ExplainedDecision {
 }
 
 export interface ExplainStore {
+  /** By which the records name pools. */
+  readonly pools: PoolIds;
   record(record: DecisionRecord): void;
   /** Undefined where it is unknown or forgotten. */
   explain(decision: string): ExplainedDecision | undefined;
@@ -81,7 +86,7 @@ export interface ExplainStore {
   explainSession(session: string): ExplainedDecision | undefined;
 }
 
-export function createExplainStore(entriesMax: number = DECISIONS_MAX): ExplainStore {
+export function createExplainStore(entriesMax: number = DECISIONS_MAX, pools = new PoolIds()): ExplainStore {
   // Apart, for content is steered a thousand times as often.
   const records = {
     session: new BoundedMap<string, DecisionRecord>({ entriesMax }),
@@ -90,9 +95,10 @@ export function createExplainStore(entriesMax: number = DECISIONS_MAX): ExplainS
   const lastBySession = new BoundedMap<string, string>({ entriesMax });
   const explain = (decision: string): ExplainedDecision | undefined => {
     const record = records.session.peek(decision) ?? records.content.peek(decision);
-    return record === undefined ? undefined : { decision, lines: explainDecision(record) };
+    return record === undefined ? undefined : { decision, lines: explainDecision(record, pools) };
   };
   return {
+    pools,
     record(record) {
       if (record.kind === "session") {
         // A session that runs is kept again and again: only the last time is worth its room.
@@ -115,10 +121,10 @@ function isKept(record: DecisionRecord | undefined): record is SessionDecisionRe
 }
 
 /** Pure. */
-export function explainDecision(record: DecisionRecord): string[] {
+export function explainDecision(record: DecisionRecord, pools: PoolIds): string[] {
   const policy = record.policy === undefined ? "no policy, defaults" : `policy ${record.policy}`;
   const at = new Date(record.atMs).toISOString();
-  const lines = record.kind === "session" ? explainSession(record) : explainContent(record.candidates);
+  const lines = record.kind === "session" ? explainSession(record, pools) : explainContent(record.candidates);
   return [`decision ${record.id} at ${at}: ${subjectOf(record)}`, `for ${record.client}; ${policy}`, ...lines].concat(
     record.notes.map((note) => `note: ${note}`),
   );
@@ -129,11 +135,12 @@ function subjectOf(record: DecisionRecord): string {
   return `session ${record.session}, attempt ${record.attempt}, app ${record.app}, tier ${record.tier}, ${record.because}`;
 }
 
-function explainSession({ outcome, steps }: SessionDecisionRecord): string[] {
-  const blocks = steps.flatMap(({ renderClass, mayExceedLimit, decision }) => [
+function explainSession({ outcome, steps, constraints }: SessionDecisionRecord, pools: PoolIds): string[] {
+  const words = { poolName: (id: number) => pools.nameOf(id), constraints };
+  const blocks = steps.flatMap(({ renderClass, mayExceedLimit, record }) => [
     `render class ${renderClass}${mayExceedLimit ? ", beyond the limit where slots are spare" : ""}`,
-    ...explainPlacement(decision),
-    ...decision.considered.map(explainLimit),
+    ...explainPlacement(record, words),
+    ...explainLimits(record, words),
   ]);
   const isHeldNowhere = steps.length === 0 && outcome.state === "rejected";
   return [isHeldNowhere ? "rejected: no pool holds a render class of the app" : explainOutcome(outcome), ...blocks];
@@ -147,12 +154,6 @@ function explainOutcome(outcome: RecordedOutcome): string {
   }
   if (!("pool" in outcome)) return `${outcome.state}: ${explainBest(outcome.bestAchievableMs)}`;
   return `${outcome.state}: ${outcome.pool}, ${explainMargin(outcome.marginMs)}; render class ${outcome.renderClass}`;
-}
-
-function explainLimit({ candidate: { pool, parts }, rttLimitMs }: ConsideredPool): string {
-  const { budgetMs, renderEncodeMsP95, decodeMs, jitterMs, serialisationMs } = parts;
-  const taken = `render+encode ${format(renderEncodeMsP95)} - decode ${format(decodeMs)} - jitter ${format(jitterMs)}`;
-  return `limit of ${pool}: ${format(rttLimitMs)} = budget ${format(budgetMs)} - ${taken} - serialisation ${format(serialisationMs)}`;
 }
 
 function explainContent(candidates: readonly ContentCandidate[]): string[] {

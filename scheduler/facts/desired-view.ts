@@ -58,7 +58,7 @@ export function viewOf(resources: Resources): DesiredView {
         view.nodes.set(name, resource);
         break;
       case "PlacementPolicy":
-        placementPolicies.push({ name, spec: resource.spec });
+        placementPolicies.push({ name, revision: resource.metadata.resourceVersion, spec: resource.spec });
         break;
       case "ContentPolicy":
         contentPolicies.push(resource.spec);

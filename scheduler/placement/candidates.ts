@@ -1,7 +1,8 @@
 /** Makes the candidates of a session's decision from facts: pools worth probing, round trips, and the budget's parts. Pure. */
+import type { Coordinates } from "#domain/geography.ts";
 import { budgetPartsOf, type FixedParts } from "#domain/latency/budget.ts";
 import { estimateRttMs, type RttMap } from "#domain/latency/rtt-map.ts";
-import type { PoolCandidate } from "#domain/placement/decision.ts";
+import type { PoolCandidate } from "#domain/placement/candidate.ts";
 import { meetsRequirement } from "#domain/placement/labels.ts";
 import { planShortlist, type ShortlistClient } from "#domain/placement/shortlist.ts";
 import type { LabelRequirement } from "#domain/policy/placement-policy.ts";
@@ -73,8 +74,12 @@ export function estimateContentRtt(client: ShortlistClient, pool: PoolFacts, { m
 }
 
 function estimateByGeography({ coordinates }: ShortlistClient, pool: PoolFacts): RttFact {
-  const rttMs = coordinates === undefined ? RTT_MS_UNKNOWN : estimateRttMs(coordinates, pool.coordinates);
-  return { rttMs, source: "geography" };
+  return { rttMs: geographyRttMsOf(coordinates, pool) ?? RTT_MS_UNKNOWN, source: "geography" };
+}
+
+/** Undefined where the client's place is unknown. */
+function geographyRttMsOf(client: Coordinates | undefined, pool: PoolFacts): number | undefined {
+  return client === undefined ? undefined : estimateRttMs(client, pool.coordinates);
 }
 
 export interface ConsideredFacts {
@@ -83,11 +88,13 @@ export interface ConsideredFacts {
   /** False where the client was asked to probe it and brought no answer. */
   readonly answered: boolean;
   readonly capacity: Capacity;
+  /** Where the client is, for what geography alone would have chosen. */
+  readonly client?: Coordinates | undefined;
 }
 
 /** Undefined where no agent of the pool holds the class: there is nothing to measure or choose. */
 export function makeCandidate(facts: ConsideredFacts, parts: FixedParts): PoolCandidate | undefined {
-  const { pool, rtt, answered, capacity } = facts;
+  const { pool, rtt, answered, capacity, client } = facts;
   if (capacity.frameMsP95 === undefined) return undefined;
   const { reachable, cordoned, draining } = standingOf(pool);
   return {
@@ -98,6 +105,7 @@ export function makeCandidate(facts: ConsideredFacts, parts: FixedParts): PoolCa
     draining,
     rttMs: rtt.rttMs,
     rttSource: rtt.source,
+    geographyRttMs: geographyRttMsOf(client, pool),
     parts: budgetPartsOf(parts, capacity.frameMsP95),
     slotsTotal: capacity.slotsTotal,
     slotsFree: capacity.slotsFree,

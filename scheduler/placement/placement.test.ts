@@ -2,8 +2,9 @@ import fc from "fast-check";
 import t from "tap";
 import { deviceTimes } from "#domain/latency/budget.ts";
 import { RttMap } from "#domain/latency/rtt-map.ts";
-import type { PlacementRules } from "#domain/placement/decision.ts";
+import type { PlacementRules } from "#domain/placement/candidate.ts";
 import { type NamedPolicy, selectPolicy } from "#domain/placement/policy-selection.ts";
+import { PoolIds } from "#domain/placement/pool-ids.ts";
 import type { PlacementPolicySpec } from "#domain/policy/placement-policy.ts";
 import type { RenderAppSpec } from "#domain/session/render-app.ts";
 import { estimateRtt, makeCandidate, planProbes } from "./candidates.ts";
@@ -138,7 +139,7 @@ function classesAt(rttByPool: Record<string, number>, slotsFree = 5) {
 }
 
 function summarise(classes: ReturnType<typeof classesAt>, changes: Partial<PlacementRules> = {}) {
-  const { outcome } = decideSession({ classes, rules: { ...rules, ...changes } });
+  const { outcome } = decideSession({ classes, rules: { ...rules, ...changes }, pools: new PoolIds() });
   return "candidate" in outcome
     ? `${outcome.state} ${outcome.candidate.pool} ${outcome.renderClass.name}`
     : `${outcome.state} ${outcome.bestAchievableMs}`;
@@ -161,7 +162,8 @@ t.test("the preferred class within the limit, then a later one, then spare capac
 t.test("nothing over its limit is ever called placed, and every step is on record", async (t) => {
   const rtts = fc.dictionary(fc.constantFrom("a", "b", "c", "d"), fc.nat(80));
   const holds = fc.property(rtts, fc.nat(10), fc.constantFrom("degrade", "queue", "reject"), (rtts, free, onNoFit) => {
-    const { outcome, steps } = decideSession({ classes: classesAt(rtts, free), rules: { ...rules, onNoFit } });
+    const request = { classes: classesAt(rtts, free), rules: { ...rules, onNoFit }, pools: new PoolIds() };
+    const { outcome, steps } = decideSession(request);
     if (outcome.state === "placed" && outcome.candidate.rttMs > outcome.rttLimitMs) return false;
     if (onNoFit !== "degrade" && outcome.state === "degraded") return false;
     return Object.keys(rtts).length === 0 || steps.length > 0;

@@ -1,10 +1,11 @@
 /** Decides pool and render class of a session: the preferred class where it fits, a later one before being too far. Pure. */
-import {
-  decidePlacement,
-  type PlacementDecision,
-  type PlacementRules,
-  type PoolCandidate,
-} from "#domain/placement/decision.ts";
+import type { PlacementRules, PoolCandidate } from "#domain/placement/candidate.ts";
+import { loadCandidates } from "#domain/placement/candidate-loading.ts";
+import { decidePlacement, rttLimitMsOf } from "#domain/placement/decision.ts";
+import { DecisionFrame } from "#domain/placement/decision-frame.ts";
+import { recordOf } from "#domain/placement/decision-record.ts";
+import { definedOf } from "#domain/placement/explain.ts";
+import type { PoolIds } from "#domain/placement/pool-ids.ts";
 import type { RenderClass } from "#domain/session/render-app.ts";
 
 export interface ClassCandidates {
@@ -18,6 +19,9 @@ export interface SessionDecisionRequest {
   readonly classes: readonly ClassCandidates[];
   readonly rules: PlacementRules;
   readonly currentPool?: string | undefined;
+  /** Of the policy that the rules are of; 0 for none. */
+  readonly policyRevision?: number;
+  readonly pools: PoolIds;
 }
 
 export type SessionOutcome =
@@ -36,7 +40,8 @@ export interface DecisionStep {
   readonly renderClass: string;
   /** Whether spare capacity beyond the limit was looked for as well, which comes after all classes. */
   readonly mayExceedLimit: boolean;
-  readonly decision: PlacementDecision;
+  /** As `decision-record.ts` packs it; pools by their ids. */
+  readonly record: Uint8Array;
 }
 
 export interface SessionDecision {
@@ -45,11 +50,15 @@ export interface SessionDecision {
   readonly steps: readonly DecisionStep[];
 }
 
+/** Of all decisions: each is made, and its record taken, before anything else runs. */
+const frame = new DecisionFrame();
+
 /**
  * A class that no pool holds is passed over. Only a policy that degrades goes on to a later class, and only when all
  * are too far to uncontested capacity beyond the limit, with the least demanding class first.
  */
-export function decideSession({ classes, rules, currentPool }: SessionDecisionRequest): SessionDecision {
+export function decideSession({ classes, pools, ...request }: SessionDecisionRequest): SessionDecision {
+  const { rules } = request;
   const held = classes.filter(({ candidates }) => candidates.length > 0);
   const mayDegrade = rules.onNoFit === "degrade";
   const tried = mayDegrade ? held : held.slice(0, 1);
@@ -59,32 +68,25 @@ export function decideSession({ classes, rules, currentPool }: SessionDecisionRe
     ...(mayDegrade ? tried.toReversed().map((entry) => ({ entry, rules, mayExceedLimit: true })) : []),
   ];
   const steps: DecisionStep[] = [];
+  const best: number[] = [];
   for (const { entry, rules, mayExceedLimit } of plan) {
-    const decision = decidePlacement({ candidates: entry.candidates, rules, currentPool });
-    steps.push({ renderClass: entry.renderClass.name, mayExceedLimit, decision });
-    const chosen = findChosen(decision);
-    if (chosen === undefined) continue;
-    const isPreferred = decision.outcome.state === "placed" && entry === held[0];
-    return {
-      outcome: { state: isPreferred ? "placed" : "degraded", renderClass: entry.renderClass, ...chosen },
-      steps,
-    };
+    const { renderClass, candidates } = entry;
+    const ordered = loadCandidates(frame, { ...request, candidates, rules }, pools);
+    decidePlacement(frame);
+    steps.push({ renderClass: renderClass.name, mayExceedLimit, record: recordOf(frame) });
+    const candidate = ordered[frame.chosenAt];
+    if (candidate !== undefined) {
+      const state = frame.state === "placed" && entry === held[0] ? "placed" : "degraded";
+      const rttLimitMs = rttLimitMsOf(frame, frame.chosenAt);
+      return { outcome: { state, renderClass, candidate, rttLimitMs, marginMs: definedOf(frame.marginMs) }, steps };
+    }
+    if (!Number.isNaN(frame.bestAchievableMs)) best.push(frame.bestAchievableMs);
   }
-  return { outcome: unplaced(steps, rules), steps };
+  return { outcome: unplaced(best, rules), steps };
 }
 
-function findChosen({ outcome, considered }: PlacementDecision) {
-  if (!("pool" in outcome)) return undefined;
-  const chosen = considered.find(({ candidate }) => candidate.pool === outcome.pool);
-  if (chosen === undefined) return undefined;
-  return { candidate: chosen.candidate, rttLimitMs: chosen.rttLimitMs, marginMs: outcome.marginMs };
-}
-
-function unplaced(steps: readonly DecisionStep[], rules: PlacementRules): SessionOutcome {
-  const best = steps.flatMap(({ decision: { outcome } }) => {
-    const ms = "bestAchievableMs" in outcome ? outcome.bestAchievableMs : undefined;
-    return ms === undefined ? [] : [ms];
-  });
+/** `best` of each class that some pool could take. */
+function unplaced(best: readonly number[], { onNoFit }: PlacementRules): SessionOutcome {
   if (best.length === 0) return { state: "rejected", bestAchievableMs: undefined };
-  return { state: rules.onNoFit === "reject" ? "rejected" : "queued", bestAchievableMs: Math.min(...best) };
+  return { state: onNoFit === "reject" ? "rejected" : "queued", bestAchievableMs: Math.min(...best) };
 }

@@ -7,6 +7,7 @@ import {
   TOKEN_TYPES,
 } from "#contracts/tokens/claims.ts";
 import { Failure } from "#domain/failure.ts";
+import type { Coordinates } from "#domain/geography.ts";
 import type { DeviceTimes } from "#domain/latency/budget.ts";
 import type { AppliedPolicy } from "#domain/placement/policy-selection.ts";
 import type { Tier } from "#domain/policy/placement-policy.ts";
@@ -69,6 +70,8 @@ export interface PlacingRequest {
   /** Why it is asked for: `new` or a reason of renewal. */
   readonly because: string;
   readonly client: string;
+  /** Undefined where the client's place is unknown. */
+  readonly coordinates: Coordinates | undefined;
   readonly notes: readonly string[];
 }
 
@@ -136,6 +139,7 @@ function recordedOutcome(outcome: SessionOutcome, { running, currentPool }: Plac
 type Decided = SessionDecision & { readonly notes: readonly string[] };
 
 async function decide(ports: PlacingPorts, request: PlacingRequest): Promise<Decided> {
+  const { coordinates: client } = request;
   const notes: string[] = [];
   const classes: ClassCandidates[] = [];
   for (const renderClass of request.classes) {
@@ -144,15 +148,17 @@ async function decide(ports: PlacingPorts, request: PlacingRequest): Promise<Dec
     const parts = { budgetMs: request.policy.budgetMs, device: request.device, app: request.app.spec, renderClass };
     const candidates = request.considered.flatMap((considered, index) => {
       const capacity = capacities[index];
-      const candidate = capacity === undefined ? undefined : makeCandidate({ ...considered, capacity }, parts);
+      const candidate = capacity === undefined ? undefined : makeCandidate({ ...considered, capacity, client }, parts);
       if (candidate === undefined)
         notes.push(`${considered.pool.pool}: no agent holds render class ${renderClass.name}`);
       return candidate ?? [];
     });
     classes.push({ renderClass, candidates });
   }
-  const { rules } = request.policy;
-  return { ...decideSession({ classes, rules, currentPool: request.currentPool }), notes };
+  const { rules, revision } = request.policy;
+  const { currentPool } = request;
+  const { pools } = ports.explain;
+  return { ...decideSession({ classes, rules, currentPool, policyRevision: revision, pools }), notes };
 }
 
 function slotQuery(pool: string, renderClass: RenderClass, { considered }: PlacingRequest) {
@@ -166,7 +172,8 @@ function explain(
   explained: Pick<SessionDecisionRecord, "outcome" | "steps" | "notes">,
 ): string {
   const id = `d-${Buffer.from(random.bytes(DECISION_ID_BYTES)).toString("base64url")}`;
-  const what = { session, attempt, app: app.name, tier, because, client, policy: policy.name };
+  const { constraints } = policy.rules;
+  const what = { session, attempt, app: app.name, tier, because, client, policy: policy.name, constraints };
   explain.record({ kind: "session", id, atMs: clock.nowMs(), ...what, ...explained });
   return id;
 }

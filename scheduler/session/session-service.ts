@@ -272,6 +272,7 @@ class SessionFlows {
       currentPool: undefined,
       because: "new",
       client: client.groups[0] ?? "a client of unknown place",
+      coordinates: client.coordinates,
       notes: [],
     };
   }
