@@ -29,22 +29,14 @@ function codeOf(rule: (typeof FILTER_RULES)[number]): number {
 
 /** Reads what the frame asks and writes codes, scores, outcome and counterfactuals. O(candidates), allocates nothing. */
 export function decidePlacement(frame: DecisionFrame): void {
-  const { codes, scoresMs, count } = frame;
-  for (let at = 0; at < count; at += 1) {
-    const code = findCode(frame, at);
-    codes[at] = code;
-    scoresMs[at] = code === FITS ? scoreMsOf(frame, at, 1) : Number.NaN;
-  }
   frame.bestAchievableMs = Number.NaN;
-  compareOthers(frame);
-  choose(frame);
+  filterAndChoose(frame);
   if (frame.chosenAt !== NOWHERE) {
     frame.state = "placed";
     return;
   }
   if (frame.onNoFit === "degrade") {
-    scoreSpare(frame);
-    choose(frame);
+    chooseSpare(frame);
     if (frame.chosenAt !== NOWHERE) {
       frame.state = "degraded";
       return;
@@ -53,6 +45,69 @@ export function decidePlacement(frame: DecisionFrame): void {
   frame.bestAchievableMs = findBestAchievableMs(frame);
   const mayWait = frame.onNoFit !== "reject" && !Number.isNaN(frame.bestAchievableMs);
   frame.state = mayWait ? "queued" : "rejected";
+}
+
+/** One pass, of which the time of a decision is made: the best of those that fit, and what two simpler rules choose. Of two as good, the first by name. */
+function filterAndChoose(frame: DecisionFrame): void {
+  const { codes, scoresMs, rttMs, geographyMs, count } = frame;
+  let chosenAt = NOWHERE;
+  let best = Number.POSITIVE_INFINITY;
+  let second = Number.POSITIVE_INFINITY;
+  let nearestAt = NOWHERE;
+  let nearest = Number.POSITIVE_INFINITY;
+  let greedyAt = NOWHERE;
+  let greedy = Number.POSITIVE_INFINITY;
+  for (let at = 0; at < count; at += 1) {
+    const code = findCode(frame, at);
+    codes[at] = code;
+    const score = code === FITS ? scoreMsOf(frame, at, 1) : Number.NaN;
+    scoresMs[at] = score;
+    if (score < best) {
+      second = best;
+      best = score;
+      chosenAt = at;
+    } else if (score < second) second = score;
+    if (!isPermitted(code)) continue;
+    const geography = geographyMs[at] ?? Number.NaN;
+    if (geography < nearest) {
+      nearest = geography;
+      nearestAt = at;
+    }
+    const rtt = rttMs[at] ?? Number.NaN;
+    if (rtt < greedy && (code === FITS || hasRoom(frame, at, code))) {
+      greedy = rtt;
+      greedyAt = at;
+    }
+  }
+  frame.nearestAt = nearestAt;
+  frame.greedyAt = greedyAt;
+  conclude(frame, chosenAt, second - best);
+}
+
+/** A pool too far, and nothing else, may take the session where enough is free. */
+function chooseSpare(frame: DecisionFrame): void {
+  const { codes, scoresMs, slotsFree, slotsTotal, count } = frame;
+  const freeRatioMin = Math.max(SPARE_FREE_RATIO, frame.capacityReserveRatio);
+  let chosenAt = NOWHERE;
+  let best = Number.POSITIVE_INFINITY;
+  let second = Number.POSITIVE_INFINITY;
+  for (let at = 0; at < count; at += 1) {
+    if (codes[at] !== OVER_LIMIT || !((slotsFree[at] ?? 0) > freeRatioMin * (slotsTotal[at] ?? 0))) continue;
+    const score = scoreMsOf(frame, at, SPARE_PRICE_FACTOR);
+    scoresMs[at] = score;
+    if (score < best) {
+      second = best;
+      best = score;
+      chosenAt = at;
+    } else if (score < second) second = score;
+  }
+  conclude(frame, chosenAt, second - best);
+}
+
+/** A margin that is no number: there was no other. */
+function conclude(frame: DecisionFrame, chosenAt: number, marginMs: number): void {
+  frame.chosenAt = chosenAt;
+  frame.marginMs = marginMs < Number.POSITIVE_INFINITY ? marginMs : Number.NaN;
 }
 
 /** What the budget leaves for the network; negative where the pool cannot keep it at any distance. */
@@ -94,57 +149,6 @@ function scoreMsOf(frame: DecisionFrame, at: number, priceFactor: number): numbe
   const stickinessMs = at === frame.currentAt ? 0 - frame.stickinessMs : 0;
   const nearMs = (frame.rttMs[at] ?? 0) + priceFactor * (frame.priceMs[at] ?? 0);
   return nearMs + fillMsOf(frame, at) + (frame.preferenceMs[at] ?? 0) + stickinessMs;
-}
-
-/** A pool too far, and nothing else, may take the session where enough is free. */
-function scoreSpare(frame: DecisionFrame): void {
-  const freeRatioMin = Math.max(SPARE_FREE_RATIO, frame.capacityReserveRatio);
-  for (let at = 0; at < frame.count; at += 1) {
-    const isSpare = (frame.slotsFree[at] ?? 0) > freeRatioMin * (frame.slotsTotal[at] ?? 0);
-    if (frame.codes[at] === OVER_LIMIT && isSpare) frame.scoresMs[at] = scoreMsOf(frame, at, SPARE_PRICE_FACTOR);
-  }
-}
-
-/** Of two as good, the first by name. */
-function choose(frame: DecisionFrame): void {
-  const { scoresMs, count } = frame;
-  let chosenAt = NOWHERE;
-  let best = Number.POSITIVE_INFINITY;
-  let second = Number.POSITIVE_INFINITY;
-  for (let at = 0; at < count; at += 1) {
-    const score = scoresMs[at] ?? Number.NaN;
-    if (score < best) {
-      second = best;
-      best = score;
-      chosenAt = at;
-    } else if (score < second) second = score;
-  }
-  frame.chosenAt = chosenAt;
-  frame.marginMs = second === Number.POSITIVE_INFINITY ? Number.NaN : second - best;
-}
-
-function compareOthers(frame: DecisionFrame): void {
-  const { codes, geographyMs, rttMs, count } = frame;
-  let nearestAt = NOWHERE;
-  let nearest = Number.POSITIVE_INFINITY;
-  let greedyAt = NOWHERE;
-  let greedy = Number.POSITIVE_INFINITY;
-  for (let at = 0; at < count; at += 1) {
-    const code = codes[at] ?? 0;
-    if (!isPermitted(code)) continue;
-    const distance = geographyMs[at] ?? Number.NaN;
-    if (distance < nearest) {
-      nearest = distance;
-      nearestAt = at;
-    }
-    const rtt = rttMs[at] ?? Number.NaN;
-    if (rtt < greedy && (code === FITS || hasRoom(frame, at, code))) {
-      greedy = rtt;
-      greedyAt = at;
-    }
-  }
-  frame.nearestAt = nearestAt;
-  frame.greedyAt = greedyAt;
 }
 
 function hasRoom(frame: DecisionFrame, at: number, code: number): boolean {

@@ -30,6 +30,9 @@ const MODELS: Readonly<Record<string, () => Promise<Model>>> = {
   "never-worse": async () => (await import("./models/never-worse.ts")).neverWorse,
   C: async () => (await import("./models/model-c.ts")).modelC,
   G: async () => (await import("./models/model-g.ts")).modelG,
+/** By the letters of the models' definitions, or what is measured. */
+const MODELS: Readonly<Record<string, () => Promise<Model>>> = {
+  decisions: async () => (await import("./models/decisions.ts")).decisions,
 };
 
 async function run(): Promise<number> {
