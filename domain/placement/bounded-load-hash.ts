@@ -38,6 +38,11 @@ export function withinBounds(
   return ranked.filter((name) => loadOf(name) < loadMax);
 }
 
+/** Between 0 and 1, neither of them, and uniform over names: the same for the same two. */
+export function uniformOf(key: string, name: string): number {
+  return (scoreOf(hashOf(key), hashOf(name)) + 0.5) / SCORES;
+}
+
 interface Hash {
   readonly high: number;
   readonly low: number;
@@ -59,6 +64,8 @@ function hashOf(text: string): Hash {
   }
   return { high: avalanche(high), low: avalanche(low) };
 }
+
+const SCORES = 2 ** 52;
 
 /** 52 bits, uniform. */
 function scoreOf(key: Hash, name: Hash): number {

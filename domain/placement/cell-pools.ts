@@ -94,14 +94,12 @@ export function decideForCell(frame: DecisionFrame, view: PlacementView, cell: C
   const length = cell.length / ROW;
   const shortlisted = Math.min(length, SHORTLIST_POOLS_MAX);
   loadBlock(frame, view, cell, ask, 0);
-  decidePlacement(frame);
-  if (frame.state === "placed") return;
+  if (decidePlacement(frame) === "placed") return;
   let isAlone = true;
   for (let start = SHORTLIST_POOLS_MAX; start < length; start += SHORTLIST_POOLS_MAX) {
     if (!mayFit(cell, start, ask.budgetMs)) continue;
     loadBlock(frame, view, cell, ask, start);
-    decidePlacement(frame);
-    if (frame.state === "placed") return;
+    if (decidePlacement(frame) === "placed") return;
     isAlone = false;
   }
   if (isAlone) return;

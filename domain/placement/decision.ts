@@ -5,7 +5,7 @@
  */
 import { fixedMs } from "../latency/budget.ts";
 import { FILTER_RULES } from "./candidate.ts";
-import { CORDONED, type DecisionFrame, DRAINING, NOWHERE, REACHABLE } from "./decision-frame.ts";
+import { CORDONED, type DecisionFrame, DRAINING, NOWHERE, type OutcomeState, REACHABLE } from "./decision-frame.ts";
 
 /** A session that fits nowhere takes only capacity that nobody contends for (DESIGN section 8). */
 const SPARE_FREE_RATIO = 0.05;
@@ -27,24 +27,21 @@ function codeOf(rule: (typeof FILTER_RULES)[number]): number {
   return FILTER_RULES.indexOf(rule) + 1;
 }
 
-/** Reads what the frame asks and writes codes, scores, outcome and counterfactuals. O(candidates), allocates nothing. */
-export function decidePlacement(frame: DecisionFrame): void {
+/** Reads what the frame asks, writes codes, scores, outcome and counterfactuals, and answers the state. O(candidates), allocates nothing. */
+export function decidePlacement(frame: DecisionFrame): OutcomeState {
   frame.bestAchievableMs = Number.NaN;
   filterAndChoose(frame);
-  if (frame.chosenAt !== NOWHERE) {
-    frame.state = "placed";
-    return;
-  }
-  if (frame.onNoFit === "degrade") {
+  let state: OutcomeState = "placed";
+  if (frame.chosenAt === NOWHERE && frame.onNoFit === "degrade") {
     chooseSpare(frame);
-    if (frame.chosenAt !== NOWHERE) {
-      frame.state = "degraded";
-      return;
-    }
+    state = "degraded";
   }
-  frame.bestAchievableMs = findBestAchievableMs(frame);
-  const mayWait = frame.onNoFit !== "reject" && !Number.isNaN(frame.bestAchievableMs);
-  frame.state = mayWait ? "queued" : "rejected";
+  if (frame.chosenAt === NOWHERE) {
+    frame.bestAchievableMs = findBestAchievableMs(frame);
+    state = frame.onNoFit === "reject" || Number.isNaN(frame.bestAchievableMs) ? "rejected" : "queued";
+  }
+  frame.state = state;
+  return state;
 }
 
 /** One pass, of which the time of a decision is made: the best of those that fit, and what two simpler rules choose. Of two as good, the first by name. */

@@ -4,11 +4,11 @@ import type { EdgeMessageSchema, LeaseAnswer } from "#contracts/generated/perige
 import type { Watermark } from "#domain/desired-state.ts";
 import { Failure, type FailureCode, isFailure } from "#domain/failure.ts";
 import type { AgentStatus } from "#domain/fleet/node.ts";
+import type { PartCapacity } from "#domain/placement/node-choice.ts";
 import type { Clock } from "#platform/clock.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
 import type { PeerLink } from "#platform/grpc/peer-link.ts";
 import { type LeaseOutcome, type LeaseRequestSent, leaseOutcomeOf, leaseRequestMessage } from "./lease.ts";
-import type { SlotFacts } from "./pick-agent.ts";
 
 export type EdgeMessageInit = MessageInitShape<typeof EdgeMessageSchema>;
 
@@ -67,7 +67,7 @@ export class ConnectedAgent {
   }
 
   /** By render class. */
-  slots(): ReadonlyMap<string, SlotFacts> {
+  slots(): ReadonlyMap<string, PartCapacity> {
     const promised = [...this.#promised.entries()].map(([, { renderClass }]) => renderClass);
     const slots = this.#status?.slots ?? [];
     return new Map(

@@ -183,11 +183,11 @@ class DecisionRun {
   constructor(world: World, sessions: number) {
     this.#world = world;
     this.#running = new Uint16Array(sessions).fill(NO_POOL);
-    const policy = {
+    const policy: PlacementRules = {
       constraints: [{ label: "hosting", operator: "NotIn", values: ["foreign"] }],
       preferences: [{ label: "cost", operator: "In", values: ["low"], bonusMs: 1.5 }],
       ...{ capacityReserveRatio: 0.02, onNoFit: "degrade", stickinessMs: 2 },
-    } as const;
+    };
     this.#view = { table: world.table, rules: tableRules(world.table, policy, 1) };
     const device = { decodeMs: 3, jitterMs: 1, serialisationMs: 1, currentPool: NOWHERE };
     this.#asks = TIERS.map((tier) => ({ budgetMs: BUDGET_MS_BY_TIER[tier], ...device }));
