@@ -58,7 +58,7 @@ t.test("a shortlist is of the nearest pools and of the nearest of each of the ne
 const anyPools = fc
   .array(
     fc.record({
-      rttMs: fc.oneof(fc.nat(40), fc.double({ min: 0, max: 40, noNaN: true })),
+      rttMs: fc.oneof(fc.nat(40), fc.float({ min: 0, max: 40, noNaN: true })),
       changes: fc.record({
         reachable: fc.constantFrom(true, true, false),
         cordoned: fc.constantFrom(false, false, true),
