@@ -1,6 +1,7 @@
 /** What a decision costs at 10,000 nodes: cells with shortlists of 32 pools, each decision with the record that explains it. */
 import { join } from "node:path";
 import { type Coordinates, distanceKm } from "#domain/geography.ts";
+import type { PlacementRules } from "#domain/placement/candidate.ts";
 import {
   type CellPools,
   decideForCell,
