@@ -21,7 +21,7 @@ t.test("a farther pool is estimated slower", async (t) => {
 
 t.test("a group without samples falls back on its cell, then its country", async (t) => {
   const map = new RttMap({ groupsMax: 100, ageMsMax: 1000 });
-  for (const rttMs of [10, 12, 14]) map.record(GROUPS, { pool: "near", rttMs, atMs: 5 });
+  for (const rttMs of [10, 12, 14]) map.record(GROUPS, { pool: "near", rttMs, atMs: 5, source: "probe" });
   t.equal(map.find(GROUPS, "near", 6)?.group, "prefix:192.0.2.0/24");
   t.equal(map.find(["prefix:other", "cell:47,8", "country:CH"], "near", 6)?.group, "cell:47,8");
   t.equal(map.find(["prefix:other", "cell:0,0", "country:CH"], "near", 6)?.group, "country:CH");
@@ -31,10 +31,10 @@ t.test("a group without samples falls back on its cell, then its country", async
 
 t.test("too few samples and old ones are not believed", async (t) => {
   const map = new RttMap({ groupsMax: 100, ageMsMax: 1000 });
-  map.record(GROUPS, { pool: "near", rttMs: 10, atMs: 0 });
-  map.record(GROUPS, { pool: "near", rttMs: 10, atMs: 0 });
+  map.record(GROUPS, { pool: "near", rttMs: 10, atMs: 0, source: "probe" });
+  map.record(GROUPS, { pool: "near", rttMs: 10, atMs: 0, source: "probe" });
   t.equal(map.find(GROUPS, "near", 0), undefined);
-  map.record(GROUPS, { pool: "near", rttMs: 10, atMs: 0 });
+  map.record(GROUPS, { pool: "near", rttMs: 10, atMs: 0, source: "probe" });
   t.ok(map.find(GROUPS, "near", 1000));
   t.equal(map.find(GROUPS, "near", 1001), undefined);
 });
@@ -44,10 +44,35 @@ t.test("the nearest by history come first, whatever the order of the samples, an
   const isOrderedAndBounded = fc.property(samples, (list) => {
     const map = new RttMap({ groupsMax: 5, ageMsMax: 1000 });
     for (const { group, pool, rttMs } of list) {
-      map.record([`g${group}`, "all"], { pool: `p${pool}`, rttMs, atMs: 0 });
+      map.record([`g${group}`, "all"], { pool: `p${pool}`, rttMs, atMs: 0, source: "probe" });
     }
-    const rtts = map.listNearest(["all"], 0, 3).map((summary) => summary.smoothedRttMs);
+    const rtts = map.listNearest(["all"], 0, 3).map((summary) => summary.rttMsP50);
     return map.groupCount <= 5 && rtts.length <= 3 && rtts.every((rtt, index) => rtt >= (rtts[index - 1] ?? 0));
   });
   t.doesNotThrow(() => fc.assert(isOrderedAndBounded));
+});
+
+t.test("sessions outweigh probes, and a client that is not believed outweighs nobody", async (t) => {
+  const map = new RttMap({ groupsMax: 100, ageMsMax: 1000 });
+  for (let sample = 0; sample < 7; sample += 1) map.record(["g"], { pool: "p", rttMs: 1, atMs: 0, source: "probe" });
+  for (const rttMs of [50, 51]) map.record(["g"], { pool: "p", rttMs, atMs: 0, source: "session" });
+  t.equal(map.find(["g"], "p", 0)?.rttMsP50, 50, "two of sessions against seven probes");
+  const distrusted = { pool: "q", rttMs: 1, atMs: 0, source: "probe", trustRatio: 0.1 } as const;
+  for (let sample = 0; sample < 29; sample += 1) map.record(["g"], distrusted);
+  t.equal(map.find(["g"], "q", 0), undefined, "29 tenths of a probe are no evidence");
+  map.record(["g"], distrusted);
+  map.record(["g"], distrusted);
+  t.equal(map.find(["g"], "q", 0)?.rttMsP50, 1);
+});
+
+t.test("the smoothed round trip begins as the mean and begins anew after a long silence", async (t) => {
+  const map = new RttMap({ groupsMax: 100, ageMsMax: Number.POSITIVE_INFINITY });
+  const smoothed = () => map.find(["g"], "p", 0)?.smoothedRttMs ?? Number.NaN;
+  for (const rttMs of [10, 20, 60]) map.record(["g"], { pool: "p", rttMs, atMs: 0, source: "probe" });
+  t.equal(smoothed(), 30);
+  for (let sample = 0; sample < 100; sample += 1) map.record(["g"], { pool: "p", rttMs: 30, atMs: 0, source: "probe" });
+  map.record(["g"], { pool: "p", rttMs: 38, atMs: 0, source: "probe" });
+  t.ok(Math.abs(smoothed() - 31) < 1e-6, "an eighth of the way");
+  map.record(["g"], { pool: "p", rttMs: 131, atMs: 300 * 3_600_000, source: "probe" });
+  t.ok(smoothed() > 130.99, "days later what was is forgotten");
 });

@@ -2,6 +2,7 @@
 
 import { assert } from "../assert.ts";
 import { type Coordinates, distanceKm } from "../geography.ts";
+import { RttDigest } from "./rtt-digest.ts";
 
 /** Light in fibre covers 100 km there and back in 1 ms. */
 const FIBRE_KM_PER_RTT_MS = 100;
@@ -11,12 +12,26 @@ const DETOUR_RATIO = 1.5;
 const ACCESS_RTT_MS = 3;
 /** Gain of the smoothed RTT (RFC 6298 section 2). */
 const SMOOTHING_GAIN = 1 / 8;
-/** Enough for a 95th percentile that is not the maximum. */
-const SAMPLES_MAX = 32;
-/** Fewer say nothing of a group: the next coarser one is asked. */
-const SAMPLES_MIN = 3;
+/** Weight of less than so many probes says nothing of a group: the next coarser one is asked. */
+const EVIDENCE_MIN = 3;
 /** Pools remembered for a group; the one not heard of for longest goes. */
 const POOLS_PER_GROUP_MAX = 64;
+
+/**
+ * How much a sample counts by where it is from. What a session sees is under load and cannot be made up by who wants a
+ * better pool; a client says of its probes what it likes; a resolver is near its clients, mostly.
+ */
+export const SOURCE_WEIGHTS = { session: 4, probe: 1, resolver: 0.5 } as const;
+export type RttSource = keyof typeof SOURCE_WEIGHTS;
+
+export interface RttSample {
+  readonly pool: string;
+  readonly rttMs: number;
+  readonly atMs: number;
+  readonly source: RttSource;
+  /** How far who brought it is believed, above 0 to 1 (`ProbeTrust`). */
+  readonly trustRatio?: number;
+}
 
 /** RTT to expect from distance alone. */
 export function estimateRttMs(client: Coordinates, pool: Coordinates): number {
@@ -36,7 +51,9 @@ export interface RttSummary {
 
 interface Entry {
   smoothedRttMs: number;
-  readonly samplesMs: number[];
+  readonly digest: RttDigest;
+  /** The weight of all samples, whatever their age. */
+  evidence: number;
   sampleCount: number;
   lastAtMs: number;
 }
@@ -62,13 +79,18 @@ export class RttMap {
     return this.#groups.size;
   }
 
-  /** `groups` from the finest to the coarsest (prefix, cell, country): a sample counts for each. */
-  record(groups: readonly string[], sample: { pool: string; rttMs: number; atMs: number }): void {
-    assert(Number.isFinite(sample.rttMs) && sample.rttMs >= 0, "an RTT is a number of milliseconds from 0");
+  /** `groups` from the finest to the coarsest (prefix, network and cell, cell, country): a sample counts for each. */
+  record(groups: readonly string[], sample: RttSample): void {
+    const { rttMs, atMs, source, trustRatio = 1 } = sample;
+    assert(Number.isFinite(rttMs) && rttMs >= 0, "an RTT is a number of milliseconds from 0");
+    assert(trustRatio > 0 && trustRatio <= 1, "trust is above 0, to 1");
+    const weight = SOURCE_WEIGHTS[source] * trustRatio;
     for (const group of groups) {
-      const pools = touch(this.#groups, group, new Map<string, Entry>(), this.#options.groupsMax);
-      const fresh: Entry = { smoothedRttMs: sample.rttMs, samplesMs: [], sampleCount: 0, lastAtMs: sample.atMs };
-      addSample(touch(pools, sample.pool, fresh, POOLS_PER_GROUP_MAX), sample);
+      const pools = touch(this.#groups, group, () => new Map<string, Entry>(), this.#options.groupsMax);
+      addSample(
+        touch(pools, sample.pool, () => emptyEntry(sample), POOLS_PER_GROUP_MAX),
+        { rttMs, atMs, weight },
+      );
     }
   }
 
@@ -81,22 +103,22 @@ export class RttMap {
     return undefined;
   }
 
-  /** The pools with the lowest smoothed RTT, nearest first. */
+  /** The pools with the lowest median, nearest first: half of a group's weight has to lie to bring one to the front. */
   listNearest(groups: readonly string[], nowMs: number, countMax: number): RttSummary[] {
     const names = new Set(groups.flatMap((group) => [...(this.#groups.get(group)?.keys() ?? [])]));
     const summaries = [...names].flatMap((pool) => this.find(groups, pool, nowMs) ?? []);
-    summaries.sort((a, b) => a.smoothedRttMs - b.smoothedRttMs || (a.pool < b.pool ? -1 : 1));
+    summaries.sort((a, b) => a.rttMsP50 - b.rttMsP50 || (a.pool < b.pool ? -1 : 1));
     return summaries.slice(0, countMax);
   }
 
   #isBelieved(entry: Entry, nowMs: number): boolean {
-    return entry.samplesMs.length >= SAMPLES_MIN && nowMs - entry.lastAtMs <= this.#options.ageMsMax;
+    return entry.evidence >= EVIDENCE_MIN && nowMs - entry.lastAtMs <= this.#options.ageMsMax;
   }
 }
 
-/** The value of the key, now the youngest; `fresh` where there is none, in place of the oldest if need be. */
-function touch<V>(map: Map<string, V>, key: string, fresh: V, sizeMax: number): V {
-  const value = map.get(key) ?? fresh;
+/** The value of the key, now the youngest; a fresh one where there is none, in place of the oldest if need be. */
+function touch<V>(map: Map<string, V>, key: string, fresh: () => V, sizeMax: number): V {
+  const value = map.get(key) ?? fresh();
   map.delete(key);
   const oldest = map.keys().next();
   if (map.size >= sizeMax && oldest.done !== true) map.delete(oldest.value);
@@ -104,25 +126,27 @@ function touch<V>(map: Map<string, V>, key: string, fresh: V, sizeMax: number): 
   return value;
 }
 
-function addSample(entry: Entry, sample: { rttMs: number; atMs: number }): void {
-  entry.smoothedRttMs += SMOOTHING_GAIN * (sample.rttMs - entry.smoothedRttMs);
-  entry.samplesMs.push(sample.rttMs);
-  if (entry.samplesMs.length > SAMPLES_MAX) entry.samplesMs.shift();
+function emptyEntry({ rttMs, atMs }: { rttMs: number; atMs: number }): Entry {
+  return { smoothedRttMs: rttMs, digest: new RttDigest(atMs), evidence: 0, sampleCount: 0, lastAtMs: atMs };
+}
+
+/** The plain mean of the first samples, and again of those after a long silence; smoothed from then on. */
+function addSample(entry: Entry, { rttMs, atMs, weight }: { rttMs: number; atMs: number; weight: number }): void {
+  const gain = Math.max(1 - (1 - SMOOTHING_GAIN) ** weight, weight / (weight + entry.digest.weightAt(atMs)));
+  entry.smoothedRttMs += gain * (rttMs - entry.smoothedRttMs);
+  entry.digest.add(rttMs, weight, atMs);
+  entry.evidence += weight;
   entry.sampleCount += 1;
-  entry.lastAtMs = Math.max(entry.lastAtMs, sample.atMs);
+  entry.lastAtMs = Math.max(entry.lastAtMs, atMs);
 }
 
 function summarise(entry: Entry, of: { group: string; pool: string; nowMs: number }): RttSummary {
-  const sorted = entry.samplesMs.toSorted((a, b) => a - b);
-  const rttMsP50 = sorted[Math.ceil(sorted.length * 0.5) - 1];
-  const rttMsP95 = sorted[Math.ceil(sorted.length * 0.95) - 1];
-  assert(rttMsP50 !== undefined && rttMsP95 !== undefined, "an entry has a sample");
   return {
     pool: of.pool,
     group: of.group,
     smoothedRttMs: entry.smoothedRttMs,
-    rttMsP50,
-    rttMsP95,
+    rttMsP50: entry.digest.quantileMs(0.5),
+    rttMsP95: entry.digest.quantileMs(0.95),
     sampleCount: entry.sampleCount,
     ageMs: of.nowMs - entry.lastAtMs,
   };

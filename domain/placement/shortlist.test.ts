@@ -16,7 +16,7 @@ t.test("pools near by history come first, then those near by geography, six in a
     ["p0", 50],
     ["gone", 1],
   ] as const) {
-    for (let sample = 0; sample < 3; sample += 1) map.record(["g"], { pool, rttMs, atMs: 0 });
+    for (let sample = 0; sample < 3; sample += 1) map.record(["g"], { pool, rttMs, atMs: 0, source: "probe" });
   }
   const list = planShortlist({ groups: ["g"], coordinates: origin }, pools, { map, nowMs: 0 });
   t.same(

@@ -36,7 +36,7 @@ export function planShortlist(
     .listNearest(client.groups, history.nowMs, Number.POSITIVE_INFINITY)
     .filter(({ pool }) => names.has(pool))
     .slice(0, NEAR_BY_HISTORY_MAX)
-    .map(({ pool, smoothedRttMs }) => ({ pool, rttMs: smoothedRttMs, source: "history" as const }));
+    .map(({ pool, rttMsP50 }) => ({ pool, rttMs: rttMsP50, source: "history" as const }));
   const listed = new Set(known.map(({ pool }) => pool));
   const { coordinates } = client;
   const byGeography = pools

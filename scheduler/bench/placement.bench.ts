@@ -33,6 +33,7 @@ const MODELS: Readonly<Record<string, () => Promise<Model>>> = {
 /** By the letters of the models' definitions, or what is measured. */
 const MODELS: Readonly<Record<string, () => Promise<Model>>> = {
   decisions: async () => (await import("./models/decisions.ts")).decisions,
+  A: async () => (await import("./models/selection.ts")).runSelection,
 };
 
 async function run(): Promise<number> {

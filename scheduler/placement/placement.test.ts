@@ -98,7 +98,7 @@ t.test("only pools that may take the app are probed; the others are kept for the
 
 t.test("a round trip comes from history, then geography, then the worst is assumed", async (t) => {
   const map = new RttMap({ groupsMax: 10, ageMsMax: 1000 });
-  for (const rttMs of [7, 8, 9]) map.record(client.groups, { pool: "known", rttMs, atMs: 0 });
+  for (const rttMs of [7, 8, 9]) map.record(client.groups, { pool: "known", rttMs, atMs: 0, source: "probe" });
   const history = { map, nowMs: 0 };
   t.same(estimateRtt(client, pool("known"), history), { rttMs: 9, source: "history" });
   t.same(estimateRtt(client, pool("new"), history), { rttMs: 3, source: "geography" });

@@ -73,7 +73,7 @@ export async function learnFrom(
     // A repeated call teaches nothing twice, and what another replica asked for is recorded there.
     if (issued === undefined || record.measured.get(pool) === rttMsP95) continue;
     for (const rttMs of samplesMs.slice(0, SAMPLES_RECORDED_MAX)) {
-      rttMap.record(record.client.groups, { pool, rttMs, atMs: clock.nowMs() });
+      rttMap.record(record.client.groups, { pool, rttMs, atMs: clock.nowMs(), source: "probe" });
     }
   }
   return { ...record, measured: new Map([...record.measured, ...fresh]) };

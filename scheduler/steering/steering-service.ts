@@ -223,7 +223,8 @@ async function learn(
   // What another replica asked for is recorded there.
   if (issued === undefined) return;
   const taken = memory.takeSamples(address, pool, samplesMs.length);
-  for (const rttMs of samplesMs.slice(0, taken)) rttMap.record(groups, { pool, rttMs, atMs: clock.nowMs() });
+  for (const rttMs of samplesMs.slice(0, taken))
+    rttMap.record(groups, { pool, rttMs, atMs: clock.nowMs(), source: "probe" });
 }
 
 function medianOf(samplesMs: readonly number[]): number {
