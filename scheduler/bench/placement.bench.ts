@@ -34,6 +34,7 @@ const MODELS: Readonly<Record<string, () => Promise<Model>>> = {
 const MODELS: Readonly<Record<string, () => Promise<Model>>> = {
   decisions: async () => (await import("./models/decisions.ts")).decisions,
   A: async () => (await import("./models/selection.ts")).runSelection,
+  D: async () => (await import("./models/changing.ts")).runChanging,
 };
 
 async function run(): Promise<number> {
