@@ -35,6 +35,7 @@ const MODELS: Readonly<Record<string, () => Promise<Model>>> = {
   decisions: async () => (await import("./models/decisions.ts")).decisions,
   A: async () => (await import("./models/selection.ts")).runSelection,
   D: async () => (await import("./models/changing.ts")).runChanging,
+  F: async () => (await import("./models/metro.ts")).runMetro,
 };
 
 async function run(): Promise<number> {
