@@ -36,6 +36,7 @@ const MODELS: Readonly<Record<string, () => Promise<Model>>> = {
   A: async () => (await import("./models/selection.ts")).runSelection,
   D: async () => (await import("./models/changing.ts")).runChanging,
   F: async () => (await import("./models/metro.ts")).runMetro,
+  H: async () => (await import("./models/moving.ts")).runMoving,
 };
 
 async function run(): Promise<number> {
