@@ -1,5 +1,12 @@
 import t from "tap";
-import { dampingOf, forecastError, PriceTrial, predictUtilisation, TRIAL_ARRIVALS } from "./price-guard.ts";
+import {
+  dampingOf,
+  forecastError,
+  isContended,
+  PriceTrial,
+  predictUtilisation,
+  TRIAL_ARRIVALS,
+} from "./price-guard.ts";
 import type { PriceProblem } from "./prices.ts";
 
 /** Cell 0 has only pool 0, cell 1 both. */
@@ -13,6 +20,8 @@ const PROBLEM: PriceProblem = {
 
 t.test("the use predicted is that of the fullest pool if all took the nearest", (t) => {
   t.equal(predictUtilisation(PROBLEM), 2);
+  t.ok(isContended(PROBLEM));
+  t.notOk(isContended({ ...PROBLEM, demand: Float64Array.of(20, 15) }), "exactly 70 % is not above it");
   t.equal(predictUtilisation({ ...PROBLEM, demand: Float64Array.of(0, 0) }), 0);
   t.end();
 });

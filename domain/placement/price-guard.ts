@@ -6,7 +6,7 @@ import { assert } from "../assert.ts";
 import type { PriceProblem } from "./prices.ts";
 
 /** Below this predicted use of the fullest pool there is nothing to ration. */
-export const UTILISATION_MIN = 0.7;
+const UTILISATION_MIN = 0.7;
 /** Arrivals that a comparison needs, and remembers: some tens of a percent are chance below it. */
 export const TRIAL_ARRIVALS = 2000;
 /** Points of the share within the limit by which the plain rule has to be ahead for prices to be dropped. */
@@ -25,6 +25,11 @@ export function predictUtilisation({ firstOf, pools, rttMs, demand, capacity }: 
     if (nearest >= 0) load[nearest] = (load[nearest] ?? 0) + (demand[cell] ?? 0);
   }
   return load.reduce((most, sessions, pool) => Math.max(most, sessions / Math.max(1, capacity[pool] ?? 0)), 0);
+}
+
+/** Whether there is anything to ration: prices of what is not are zero. */
+export function isContended(problem: PriceProblem): boolean {
+  return predictUtilisation(problem) > UTILISATION_MIN;
 }
 
 /** Of what was forecast and what came: the relative error beyond what chance explains, 0 and more. */

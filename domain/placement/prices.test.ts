@@ -78,6 +78,7 @@ t.test(
       }),
       { numRuns: 60, seed: 1 },
     );
+    t.pass("every generated case held");
     t.end();
   },
 );
@@ -93,6 +94,7 @@ t.test("prices are within their bounds, and from the last ones hold as many sess
     }),
     { seed: 2 },
   );
+  t.pass("every generated case held");
   t.end();
 });
 

@@ -38,7 +38,7 @@ const STEPS_COLD = 180;
 const STEPS_WARM = 60;
 const LOAD_MIN = 1e-9;
 const GAIN_GROWTH = 1.2;
-const GAIN_MAX = 20;
+const GAIN_LONGEST = 20;
 /** Prices that move less than this are solved. */
 const SETTLED_MS = 0.01;
 
@@ -110,7 +110,7 @@ function adjust(
     const room = Math.max(CAPACITY_MIN, FILL_RATIO * (of.capacity[pool] ?? 0));
     const step = SMOOTHING_MS * Math.log(((of.load[pool] ?? 0) + LOAD_MIN) / room);
     const isOnward = step * (of.last.step[pool] ?? 0) > 0;
-    const gain = isOnward ? Math.min(GAIN_MAX, (of.last.gain[pool] ?? 1) * GAIN_GROWTH) : 1;
+    const gain = isOnward ? Math.min(GAIN_LONGEST, (of.last.gain[pool] ?? 1) * GAIN_GROWTH) : 1;
     const after = Math.min(PRICE_MS_MAX, Math.max(0, before + gain * step));
     of.last.step[pool] = step;
     of.last.gain[pool] = gain;

@@ -22,7 +22,7 @@ const { values: options } = parseOptions(HELP, {
   help: { type: "boolean", default: false },
 });
 
-/** By the letters of the models' definitions. */
+/** By the letters of the models' definitions, or what is measured. */
 const MODELS: Readonly<Record<string, () => Promise<Model>>> = {
   B: async () => (await import("./models/model-b.ts")).modelB,
   "B'": async () => (await import("./models/model-b-learned.ts")).modelBLearned,
@@ -30,8 +30,6 @@ const MODELS: Readonly<Record<string, () => Promise<Model>>> = {
   "never-worse": async () => (await import("./models/never-worse.ts")).neverWorse,
   C: async () => (await import("./models/model-c.ts")).modelC,
   G: async () => (await import("./models/model-g.ts")).modelG,
-/** By the letters of the models' definitions, or what is measured. */
-const MODELS: Readonly<Record<string, () => Promise<Model>>> = {
   decisions: async () => (await import("./models/decisions.ts")).decisions,
   A: async () => (await import("./models/selection.ts")).runSelection,
   D: async () => (await import("./models/changing.ts")).runChanging,

@@ -15,8 +15,8 @@ const EDGES = 30;
  */
 const SPLITS = 100;
 const MISSING_MS = 10_000;
-const CLIENT_RTT_MS_MAX = 1000;
-const REGRET_MS_MAX = 1000;
+const CLIENT_RTT_MS_BELOW = 1000;
+const REGRET_MS_CAP = 1000;
 const LIMITS_MS = [30, 20, 10] as const;
 const GAIN_MS_MIN = 5;
 const GAIN_RATIO_MIN = 0.2;
@@ -97,7 +97,7 @@ function readSlices(folder: string): Float64Array[] {
 /** Row-major by client and edge: whether half of the slices are below a second. */
 function findUsable(slices: readonly Float64Array[]): Uint8Array {
   return Uint8Array.from({ length: NODES * NODES }, (_, pair) =>
-    medianOf(slices.map((slice) => slice[pair] ?? MISSING_MS)) < CLIENT_RTT_MS_MAX ? 1 : 0,
+    medianOf(slices.map((slice) => slice[pair] ?? MISSING_MS)) < CLIENT_RTT_MS_BELOW ? 1 : 0,
   );
 }
 
@@ -127,7 +127,7 @@ function tallyAll(traces: readonly Trace[], policy: Policy, limitMs: number): Ta
       const bestMs = rttAt(trace, slice, lowestAt(trace, slice));
       tally.within += rttMs <= limitMs ? 1 : 0;
       tally.bestWithin += bestMs <= limitMs ? 1 : 0;
-      tally.regretMs += Math.min(REGRET_MS_MAX, rttMs - bestMs);
+      tally.regretMs += Math.min(REGRET_MS_CAP, rttMs - bestMs);
       tally.switches += slice > 1 && edge !== chosen[slice - 1] ? 1 : 0;
       tally.slices += 1;
     }

@@ -16,7 +16,7 @@ const WINDOW_SECONDS = 10;
 /** Seconds after the crowd that are looked at. */
 const AFTER_SECONDS = 600;
 const POINTS = 1;
-const RECOVERY_SECONDS_MAX = 60;
+const RECOVERY_SECONDS = 60;
 /** A window of 10 seconds holds fifty arrivals, whose share is chance: windows are summed over runs. */
 const RUNS = 240;
 
@@ -53,7 +53,7 @@ export function modelBCrowd(run: ModelRun): Row[] {
     }),
     rowOf("B''_recovered_after", {
       ...{ unit: "s", values: [recoveredAfter(priced)], baseline: [recoveredAfter(plain)] },
-      target: RECOVERY_SECONDS_MAX,
+      target: RECOVERY_SECONDS,
     }),
   ];
 }

@@ -8,12 +8,12 @@ import { type Field, fieldOf, twoStep } from "./rules.ts";
 const LOADS = [0.6, 0.8, 0.95];
 const LIMIT_MS = 30;
 const KNOWN_AT_START = 8;
-const PROBES_MAX = 5;
+const PROBES = 5;
 /** What an estimate says of a distance. */
 const ESTIMATE_MS = 6;
 const ESTIMATE_MS_PER_KM = 0.0205 * 1.15;
 /** What full knowledge may be ahead by, in points. */
-const LOSS_MAX = 1.5;
+const LOSS_POINTS = 1.5;
 
 export function modelBLearned(run: ModelRun): Row[] {
   const cities = readCities(run.data);
@@ -32,7 +32,7 @@ export function modelBLearned(run: ModelRun): Row[] {
     return rowOf(`B'_${100 * load}pct_below_full_knowledge`, {
       unit: "points",
       values: learning.map((within, index) => (knowing[index] ?? 0) - within),
-      target: LOSS_MAX,
+      target: LOSS_POINTS,
     });
   });
 }
@@ -81,7 +81,7 @@ function worthProbing(
   const unknown: number[] = [];
   for (let pool = 0; pool < pools; pool += 1) if (of.isKnown[of.cell * pools + pool] === 0) unknown.push(pool);
   const scoreOf = (pool: number) => (of.believedMs[of.cell * pools + pool] ?? 0) + (of.priceMs[pool] ?? 0);
-  return unknown.sort((a, b) => scoreOf(a) - scoreOf(b)).slice(0, PROBES_MAX);
+  return unknown.sort((a, b) => scoreOf(a) - scoreOf(b)).slice(0, PROBES);
 }
 
 /** Sorted anew for a cell of which something was learnt. */

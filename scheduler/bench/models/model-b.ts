@@ -21,7 +21,7 @@ const REFERENCES: readonly Reference[] = [
 /** The limit that the targets are for, and two that are printed beside it. */
 const LIMITS_MS = [30, 20, 10];
 const TARGET_LIMIT_MS = 30;
-const UNJUDGED_SEEDS_MAX = 6;
+const UNJUDGED_SEEDS = 6;
 
 export async function modelB(run: ModelRun): Promise<Row[]> {
   const cities = readCities(run.data);
@@ -42,7 +42,7 @@ async function rowsOf(
   const field = plannedField(cities, equalCapacity(edges.length, load), edges);
   const rates = ratesOf(cities);
   const isJudged = limitMs === TARGET_LIMIT_MS;
-  const seeds = seedsOf(run, isJudged ? run.seeds : UNJUDGED_SEEDS_MAX);
+  const seeds = seedsOf(run, isJudged ? run.seeds : UNJUDGED_SEEDS);
   const measure = (isRejecting: boolean) =>
     seeds.map((seed) => {
       const pricing = startPricing(field, { rates, seed: seed + 1000, limitMs });

@@ -14,7 +14,7 @@ const LIMIT_MS = 30;
 const LEAD_MIN = -0.3;
 const SIZING_ERROR = 0.5;
 /** Of each case: 54 of them. */
-const SEEDS_MAX = 6;
+const SEEDS = 6;
 
 export function neverWorse(run: ModelRun): Row[] {
   const cities = readCities(run.data);
@@ -24,7 +24,7 @@ export function neverWorse(run: ModelRun): Row[] {
   for (const places of PLACES) {
     for (const capacities of CAPACITIES) {
       for (const load of run.isSmoke ? [0.8] : LOADS) {
-        const values = seedsOf(run, SEEDS_MAX).map((seed) => {
+        const values = seedsOf(run, SEEDS).map((seed) => {
           const field = caseField(cities, { places, capacities, load, seed });
           const of = { field, rates, seed, limitMs: LIMIT_MS };
           const { priceMs, onTurn } = startPricing(field, { rates, seed: seed + 1000, limitMs: LIMIT_MS });

@@ -1,4 +1,4 @@
-/** Model G in a process of its own, whose memory is measured: `scale-process.ts JSON` says its results in one line of JSON. */
+/** Model G in a process of its own, whose memory is measured: one question comes, one answer goes. */
 import { DemandForecast } from "#domain/placement/demand-forecast.ts";
 import { PriceSolver } from "../../pricing/price-solver.ts";
 import { maxFlow } from "./max-flow.ts";
@@ -27,17 +27,21 @@ const SPARE_PRICE_FACTOR = 3;
 /** The session's stay is longer than the run: what came does not age. */
 const NEVER_AGES = 1e9;
 
-const question: ScaleQuestion = JSON.parse(process.argv[2] ?? "");
-const world = makeScaleWorld(question.data, question.load, question.seed);
-const priced = await runPriced(world, question.limitMs);
-const residentMebibytes = process.resourceUsage().maxRSS / 1024;
-const answer: ScaleAnswer = {
-  ...priced,
-  greedy: runGreedy(world, question.limitMs),
-  bound: boundOf(world, question.limitMs),
-  residentMebibytes,
-};
-console.log(JSON.stringify(answer));
+process.once("message", (question: ScaleQuestion) => void answerTo(question));
+
+async function answerTo(question: ScaleQuestion): Promise<void> {
+  const world = makeScaleWorld(question.data, question.load, question.seed);
+  const priced = await runPriced(world, question.limitMs);
+  const residentMebibytes = process.resourceUsage().maxRSS / 1024;
+  const answer: ScaleAnswer = {
+    ...priced,
+    greedy: runGreedy(world, question.limitMs),
+    bound: boundOf(world, question.limitMs),
+    residentMebibytes,
+  };
+  process.send?.(answer);
+  process.disconnect();
+}
 
 function runGreedy({ capacity, pools, rttMs, sessions }: ScaleWorld, limitMs: number): number {
   const free = Int32Array.from(capacity);

@@ -8,8 +8,8 @@ import { normal, poisson, shuffle, uniform } from "./draws.ts";
 import { readRows } from "./recorded.ts";
 
 const NODES_PER_POOL = 31;
-const NODE_SLOTS_MIN = 8;
-const NODE_SLOTS_MAX = 63;
+const NODE_SLOTS_FROM = 8;
+const NODE_SLOTS_TO = 63;
 const CELLS = 5000;
 export const CANDIDATES = 32;
 const MS_PER_KM = 0.0105;
@@ -95,7 +95,7 @@ export function scaleProblem(
 function poolSlots(random: Random): number {
   let slots = 0;
   for (let node = 0; node < NODES_PER_POOL; node += 1) {
-    slots += NODE_SLOTS_MIN + random.integer(NODE_SLOTS_MAX - NODE_SLOTS_MIN + 1);
+    slots += NODE_SLOTS_FROM + random.integer(NODE_SLOTS_TO - NODE_SLOTS_FROM + 1);
   }
   return slots;
 }
