@@ -33,3 +33,20 @@ t.test("collection leaves what is no blob", async (t) => {
   utimesSync(join(folder, "README"), 1, 1);
   t.same(await store.collect(new Set(), 10_000), { removed: 0, removedBytes: 0, kept: 1 });
 });
+
+t.test(
+  "collection goes on while blobs are written: a file that is renamed meanwhile is none of its business",
+  async (t) => {
+    const store = await openFileBlobStore(testFolder(t));
+    const texts = Array.from({ length: 150 }, (_, index) => `blob ${index}`);
+    let isWriting = true;
+    const writing = Promise.all(texts.map((text) => store.put(digestOf(text), chunks(text)))).finally(() => {
+      isWriting = false;
+    });
+    let runs = 0;
+    for (; isWriting || runs === 0; runs += 1) await store.collect(new Set(), 0);
+    await writing;
+    t.ok(runs > 0);
+    t.match(await store.collect(new Set(), 0), { removed: 0, kept: texts.length });
+  },
+);

@@ -101,14 +101,16 @@ class FileBlobStore implements BlobStore {
     let removedBytes = 0;
     let kept = 0;
     for (const { path, name } of await listFiles(this.#folder)) {
-      const { mtimeMs, size } = await stat(path);
-      if (!isDigest(name) || needed.has(name) || mtimeMs >= uploadedBeforeMs) {
+      // Whatever is being written is renamed at any moment: only a blob's own file is asked for its age.
+      const isKept = !isDigest(name) || needed.has(name);
+      const found = isKept ? undefined : await stat(path);
+      if (found === undefined || found.mtimeMs >= uploadedBeforeMs) {
         kept += 1;
         continue;
       }
       await rm(path, { force: true });
       removed += 1;
-      removedBytes += size;
+      removedBytes += found.size;
     }
     return { removed, removedBytes, kept };
   }
