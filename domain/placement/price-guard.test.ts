@@ -36,27 +36,22 @@ t.test("what chance explains is no error of the forecast", (t) => {
 });
 
 t.test("good prices lead, and bad ones are found out", (t) => {
-  const run = (priceMs: Float64Array) => {
-    const trial = new PriceTrial(PROBLEM.capacity);
+  const run = (problem: PriceProblem, priceMs: Float64Array) => {
+    const trial = new PriceTrial(problem.capacity);
     for (let arrival = 0; arrival < 3 * TRIAL_ARRIVALS; arrival += 1) {
       trial.pass(1 / 100);
-      trial.arrive(PROBLEM, arrival % 5 < 2 ? 0 : 1, priceMs);
+      trial.arrive(problem, arrival % 5 < 2 ? 0 : 1, priceMs);
     }
     return trial;
   };
-  const good = run(Float64Array.of(20, 0));
+  const good = run(PROBLEM, Float64Array.of(20, 0));
   t.ok(good.lead > 0, `who can go elsewhere does, got a lead of ${good.lead}`);
   t.notOk(good.arePricesLosing);
-  const useless = run(Float64Array.of(0, 0));
-  t.equal(useless.lead, 0, "no price, no difference");
-  // Cell 1 is kept off its own second pool, and cell 0 finds the first full.
-  const tight = { ...PROBLEM, capacity: Float64Array.of(50, 20) };
-  const trial = new PriceTrial(tight.capacity);
-  for (let arrival = 0; arrival < 3 * TRIAL_ARRIVALS; arrival += 1) {
-    trial.pass(1 / 60);
-    trial.arrive(tight, 1, Float64Array.of(0, 0));
-  }
-  t.equal(trial.lead, 0);
+  t.equal(run(PROBLEM, Float64Array.of(0, 0)).lead, 0, "no price, no difference");
+  // Cell 1 is nearest to pool 1 and is driven to the only pool that cell 0 has.
+  const nearOwn = { ...PROBLEM, rttMs: Float32Array.of(5, 12, 4) };
+  const bad = run(nearOwn, Float64Array.of(0, 100));
+  t.ok(bad.arePricesLosing, `prices lose, got a lead of ${bad.lead}`);
   t.end();
 });
 

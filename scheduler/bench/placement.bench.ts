@@ -40,6 +40,7 @@ const MODELS: Readonly<Record<string, () => Promise<Model>>> = {
 async function run(): Promise<number> {
   const wanted = options.models === "" ? Object.keys(MODELS) : options.models.split(",");
   const isSmoke = options.smoke;
+  if (!(Number(options.seeds) >= 1)) throw new TypeError(`--seeds is at least 1, got ${options.seeds}`);
   const say = (line: string): void => {
     if (!options.json) console.log(line);
   };
