@@ -14,7 +14,6 @@ const OWNERS = {
   esbuild: "^(cli|deploy|client)/",
   "geoip-lite": "^scheduler/geo/",
   geokdbush: "^scheduler/geo/",
-  "ipaddr.js": "^scheduler/geo/",
   kdbush: "^scheduler/geo/",
   jose: "^platform/identity/",
   "node-av": "^render-agent/",

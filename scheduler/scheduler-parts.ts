@@ -21,7 +21,7 @@ import { DESIRED_SET_MIGRATIONS, DesiredSet } from "./facts/desired-set.ts";
 import { Fleet } from "./facts/fleet.ts";
 import { locateClient } from "./geo/client-groups.ts";
 import { type Geoip, loadGeoip, NO_GEOIP } from "./geo/geoip.ts";
-import { parseNetwork } from "./geo/ip-networks.ts";
+import { parseNetwork } from "#domain/ip-networks.ts";
 import { loadNetworksTable, NO_NETWORKS } from "./geo/networks-table.ts";
 import { EmbeddedLedger } from "./ledger/embedded-ledger.ts";
 import { createEdgeProber } from "./reconcile/edge-prober.ts";

@@ -2,7 +2,7 @@
 import type { Coordinates } from "#domain/geography.ts";
 import type { ShortlistClient } from "#domain/placement/shortlist.ts";
 import type { Geoip } from "./geoip.ts";
-import { formatNetwork, type IpAddress, networkOf, parseIp } from "./ip-networks.ts";
+import { formatNetwork, type IpAddress, networkOf, parseIp } from "#domain/ip-networks.ts";
 import type { NetworksTable } from "./networks-table.ts";
 
 /** What one access network announces at the least, and so one path: measurements within it speak for each other. */

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import t from "tap";
 import { isFailure } from "#domain/failure.ts";
-import { contains, formatNetwork, type IpNetwork, networkOf, parseIp, parseNetwork } from "./ip-networks.ts";
+import { contains, formatNetwork, type IpNetwork, networkOf, parseIp, parseNetwork } from "#domain/ip-networks.ts";
 import { networksTable, parseNetworksTable } from "./networks-table.ts";
 
 const address = fc.oneof(

@@ -6,7 +6,7 @@ import { Failure, isFailure } from "#domain/failure.ts";
 import type { Coordinates } from "#domain/geography.ts";
 import { type Fault, faultsOf } from "#domain/schema-faults.ts";
 import { parseSourceDocuments, type SourceDocument } from "#platform/yaml/documents.ts";
-import { formatNetwork, type IpAddress, type IpNetwork, networkOf, parseNetwork } from "./ip-networks.ts";
+import { formatNetwork, type IpAddress, type IpNetwork, networkOf, parseNetwork } from "#domain/ip-networks.ts";
 
 /** What fits in a YAML file of 4 MiB; more is a database. */
 export const NETWORKS_MAX = 50_000;
