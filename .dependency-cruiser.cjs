@@ -7,6 +7,7 @@ const SERVICES = "(origin|edge-node|scheduler|render-agent)";
 const OWNERS = {
   "@fastify/.+": "^platform/http/",
   "@grpc/.+": "^platform/grpc/",
+  "@marcbachmann/cel-js": "^platform/cel/",
   "@peculiar/x509": "^platform/identity/",
   "acme-client": "^platform/acme/",
   "cli-table3": "^cli/",

@@ -13,7 +13,7 @@ import type { AssignmentSpec } from "./placement/assignment.ts";
 import type { Labels } from "./placement/labels.ts";
 import type { SteeringTableSpec } from "./placement/steering-table.ts";
 import type { ContentPolicySpec } from "./policy/content-policy.ts";
-import type { PlacementPolicySpec } from "./policy/placement-policy.ts";
+import type { WrittenPlacementPolicy } from "./policy/placement-policy.ts";
 import type { RenderAppSpec } from "./session/render-app.ts";
 
 export const API_VERSION = "perigee.dev/v1";
@@ -24,7 +24,7 @@ export interface SpecByKind {
   readonly Release: ReleaseSpec;
   readonly NodePool: NodePoolSpec;
   readonly Node: NodeSpec;
-  readonly PlacementPolicy: PlacementPolicySpec;
+  readonly PlacementPolicy: WrittenPlacementPolicy;
   readonly ContentPolicy: ContentPolicySpec;
   readonly RenderApp: RenderAppSpec;
   readonly Assignment: AssignmentSpec;

@@ -91,6 +91,7 @@ function sessionEvents(metrics: Metrics, logger: Logger): SessionEvents {
     "operation",
     "outcome",
   ]);
+  const failed = metrics.counter("policy_expressions_failed_total", "Expressions of policies that could not be judged");
   const answers = metrics.counter("session_probe_answers_refused_total", "Probe answers not believed", ["code"]);
   return {
     created: () => sessions.inc({ operation: "create", outcome: "created" }),
@@ -101,6 +102,10 @@ function sessionEvents(metrics: Metrics, logger: Logger): SessionEvents {
     answerRefused(failure) {
       answers.inc({ code: failure.code });
       logger.debug({ err: failure }, "probe answer of a session not believed");
+    },
+    expressionsFailed(notes) {
+      failed.inc(notes.length);
+      logger.debug({ notes }, "expressions of policies could not be judged, so they do not hold");
     },
   };
 }

@@ -3,8 +3,8 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Enrolment } from "#contracts/generated/perigee/v1/enrolment_pb.js";
 import { Failure } from "#domain/failure.ts";
+import { parseNetwork } from "#domain/ip-networks.ts";
 import { RttMap } from "#domain/latency/rtt-map.ts";
-import type { ShortlistClient } from "#domain/placement/shortlist.ts";
 import type { Clock } from "#platform/clock.ts";
 import { createGrpcClient } from "#platform/grpc/client.ts";
 import { authorityKeysOf } from "#platform/identity/certificates.ts";
@@ -19,9 +19,8 @@ import { createEvents, type SchedulerEvents } from "./events.ts";
 import { createExplainStore } from "./explain/explain-store.ts";
 import { DESIRED_SET_MIGRATIONS, DesiredSet } from "./facts/desired-set.ts";
 import { Fleet } from "./facts/fleet.ts";
-import { locateClient } from "./geo/client-groups.ts";
+import { type LocatedClient, locateClient } from "./geo/client-groups.ts";
 import { type Geoip, loadGeoip, NO_GEOIP } from "./geo/geoip.ts";
-import { parseNetwork } from "#domain/ip-networks.ts";
 import { loadNetworksTable, NO_NETWORKS } from "./geo/networks-table.ts";
 import { EmbeddedLedger } from "./ledger/embedded-ledger.ts";
 import { createEdgeProber } from "./reconcile/edge-prober.ts";
@@ -63,7 +62,7 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
   events.networksLoaded(networks.size);
   const place = { networks, geoip: NO_GEOIP };
   if (config.geoip) void openGeoip(place, events);
-  const locate = (address: string): ShortlistClient => locateClient(place, address);
+  const locate = (address: string): LocatedClient => locateClient(place, address);
   const database = stack.use(
     openDatabase(join(config.dataDir, "desired.sqlite"), { migrations: DESIRED_SET_MIGRATIONS, durability: "full" }),
   );

@@ -2,8 +2,10 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { parseResourceInput } from "#contracts/operator-api/resources/parse.ts";
+import { type ParsedInput, parseResourceInput } from "#contracts/operator-api/resources/parse.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
+import type { Fault } from "#domain/schema-faults.ts";
+import { expressionFaults } from "#platform/cel/expressions.ts";
 import { systemClock } from "#platform/clock.ts";
 import { parseSourceDocuments, type SourceDocument } from "#platform/yaml/documents.ts";
 import { fieldOf, printValue, renderTable, resultOption, textOf } from "../output.ts";
@@ -26,23 +28,38 @@ export function addApply(program: Command, session: CommandSession): void {
     .action(async (options: { file: string[]; dryRun?: boolean; output: string }, command: Command) => {
       const dryRun = options.dryRun === true;
       const answer = await applyFiles(() => apiOf(command, session), options.file, dryRun);
-      if (options.output === "json") printValue(session.output, "json", answer);
-      else session.output.line(renderResults(answer));
+      if (options.output === "json") printValue(session.output, "json", answer.result);
+      else session.output.line(renderResults(answer.result));
+      for (const line of answer.warnings) session.output.note(line);
       if (dryRun) session.output.note("dry run: nothing was changed");
     });
 }
 
-/** Applies all documents of the files or none; gives the origin's answer. Throws with file and line of every fault. */
-export async function applyFiles(api: () => Api, files: readonly string[], dryRun: boolean): Promise<unknown> {
+export interface AppliedFiles {
+  /** The origin's answer. */
+  readonly result: unknown;
+  /** A line each, with file and line of what they are of. */
+  readonly warnings: readonly string[];
+}
+
+/** Applies all documents of the files or none. Throws with file and line of every fault. */
+export async function applyFiles(api: () => Api, files: readonly string[], dryRun: boolean): Promise<AppliedFiles> {
   const documents = files.flatMap(filesOf).flatMap(readDocuments);
   checkDocuments(documents);
   const body = { documents: documents.map(({ document }) => document.value) };
   const request = { method: "POST", path: `/v1/apply?dryRun=${dryRun}`, body } as const;
-  return await api()
+  const result = await api()
     .origin(request)
     .catch((error: unknown) => {
       throw withPlaces(error, documents);
     });
+  const warnings = fieldOf(result, "warnings");
+  return { result, warnings: Array.isArray(warnings) ? placedLines(warnings, documents, "warning: ") : [] };
+}
+
+function faultsOf(parsed: ParsedInput): readonly Fault[] {
+  if (parsed.kind === "invalid") return parsed.faults;
+  return parsed.input.kind === "PlacementPolicy" ? expressionFaults(parsed.input.spec) : [];
 }
 
 function filesOf(path: string): string[] {
@@ -66,8 +83,7 @@ function checkDocuments(documents: readonly SourcedDocument[]): void {
   if (documents.length === 0) throw new Failure("argument-invalid", "the files hold no resources");
   const lines = documents.flatMap(({ file, document }) => {
     const parsed = parseResourceInput(document.value, { nowMs: systemClock.nowMs() });
-    if (parsed.kind === "valid") return [];
-    return parsed.faults
+    return faultsOf(parsed)
       .map(({ pointer, message }) => ({ line: document.lineOf(pointer), message }))
       .sort((a, b) => a.line - b.line)
       .map(({ line, message }) => `${file}:${line}: ${message}`);
@@ -80,14 +96,17 @@ function withPlaces(error: unknown, documents: readonly SourcedDocument[]): unkn
   if (!isFailure(error)) return error;
   const faults = error.detail["faults"];
   if (!Array.isArray(faults)) return error;
-  const lines = faults.map((fault: unknown) => {
+  return new Failure(error.code, placedLines(faults, documents).join("\n"), { cause: error });
+}
+
+function placedLines(faults: readonly unknown[], documents: readonly SourcedDocument[], prefix = ""): string[] {
+  return faults.map((fault) => {
     const sourced = documents[Number(fieldOf(fault, "document"))];
-    const message = textOf(fieldOf(fault, "message"));
+    const message = `${prefix}${textOf(fieldOf(fault, "message"))}`;
     return sourced === undefined
       ? message
       : `${sourced.file}:${sourced.document.lineOf(textOf(fieldOf(fault, "pointer")))}: ${message}`;
   });
-  return new Failure(error.code, lines.join("\n"), { cause: error });
 }
 
 function renderResults(answer: unknown): string {

@@ -42,6 +42,14 @@ export function addJoinToken(program: Command, session: CommandSession): void {
     });
 }
 
+interface AppTokenOptions {
+  readonly app: string;
+  readonly webOrigin: string[];
+  readonly sessions: string;
+  readonly tenant?: string;
+  readonly output: string;
+}
+
 export function addAppToken(program: Command, session: CommandSession): void {
   program
     .command("app-token")
@@ -49,26 +57,26 @@ export function addAppToken(program: Command, session: CommandSession): void {
     .requiredOption("--app <name>")
     .requiredOption("--web-origin <pattern...>", "where its pages come from, `*` for one label or the port")
     .option("--sessions <count>", "sessions at once", "100")
+    .option("--tenant <name>", "whose sessions they are, for policies to match")
     .addOption(resultOption())
     .addHelpText(
       "after",
       "\nExample:\n  perigee app-token --app hall --web-origin 'https://vr.example' 'https://vr.*.edge.example'",
     )
-    .action(
-      async (options: { app: string; webOrigin: string[]; sessions: string; output: string }, command: Command) => {
-        const maxSessions = Number(options.sessions);
-        if (!Number.isSafeInteger(maxSessions) || maxSessions < 1) {
-          throw new Failure(
-            "argument-invalid",
-            `--sessions must be a whole number from 1, got ${JSON.stringify(options.sessions)}`,
-          );
-        }
-        const body = { app: parseName(options.app, "--app"), origins: options.webOrigin, maxSessions };
-        const answer = await apiOf(command, session).origin({ method: "POST", path: "/v1/app-tokens", body });
-        if (options.output === "json") return printValue(session.output, "json", answer);
-        session.output.line(textOf(fieldOf(answer, "token")));
-      },
-    );
+    .action(async (options: AppTokenOptions, command: Command) => {
+      const maxSessions = Number(options.sessions);
+      if (!Number.isSafeInteger(maxSessions) || maxSessions < 1) {
+        throw new Failure(
+          "argument-invalid",
+          `--sessions must be a whole number from 1, got ${JSON.stringify(options.sessions)}`,
+        );
+      }
+      const tenant = options.tenant === undefined ? {} : { tenant: parseName(options.tenant, "--tenant") };
+      const body = { app: parseName(options.app, "--app"), origins: options.webOrigin, maxSessions, ...tenant };
+      const answer = await apiOf(command, session).origin({ method: "POST", path: "/v1/app-tokens", body });
+      if (options.output === "json") return printValue(session.output, "json", answer);
+      session.output.line(textOf(fieldOf(answer, "token")));
+    });
 }
 
 export function addOperatorToken(program: Command, session: CommandSession): void {

@@ -41,6 +41,8 @@ export const applyResultSchema = Type.Object(
         closed,
       ),
     ),
+    /** What is suspicious and was not refused: of policies beside one another and over the fleet. */
+    warnings: Type.Array(Type.Object({ document: Type.Integer(), ...faultSchema.properties }, closed)),
   },
   closed,
 );
@@ -160,6 +162,7 @@ export const appTokenRequestSchema = Type.Object(
     app: name,
     origins: Type.Array(Type.String({ maxLength: 255 }), { minItems: 1, maxItems: 32 }),
     maxSessions: Type.Integer({ minimum: 1, maximum: 1_000_000, default: 100 }),
+    tenant: Type.Optional({ ...name, description: "whose sessions they are; policies match it" }),
     lifetimeSeconds: Type.Integer({
       minimum: 60,
       maximum: TOKEN_LIFETIME_SECONDS_MAX,

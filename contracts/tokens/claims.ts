@@ -72,6 +72,8 @@ export const CLAIM_SCHEMAS = {
       sub: name,
       origins: Type.Array(Type.String({ maxLength: 255 }), { minItems: 1, maxItems: WEB_ORIGINS_MAX }),
       maxSessions: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
+      /** Whose sessions they are, where an app has several customers; policies match it. */
+      tenant: Type.Optional(name),
       jti,
       exp,
     },
@@ -98,7 +100,7 @@ export const CLAIM_SCHEMAS = {
     },
     closed,
   ),
-  placement: Type.Object({ ...sessionClaims, budget: budgetSchema }, closed),
+  placement: Type.Object({ ...sessionClaims, tenant: Type.Optional(name), budget: budgetSchema }, closed),
   resume: Type.Object(sessionClaims, closed),
 } as const satisfies Record<TokenKind, TSchema>;
 

@@ -1,23 +1,33 @@
-/** Which PlacementPolicy applies to an app and tier, and what holds where none does. Pure. */
+/** Which PlacementPolicy applies to an app, tier and client, and what holds where none does. Pure. */
 
-import { BUDGET_MS_BY_TIER, type PlacementPolicySpec, type Tier } from "../policy/placement-policy.ts";
+import {
+  BUDGET_MS_BY_TIER,
+  type CapacityReserve,
+  type ExpressionRequirement,
+  type LabelRequirement,
+  type Spread,
+  type Stability,
+  type Tier,
+  type WrittenPlacementPolicy,
+} from "../policy/placement-policy.ts";
+import { matchPolicies, type NamedPolicy, type PolicyClient, type PolicySubject } from "../policy/policy-match.ts";
 import type { PlacementRules } from "./candidate.ts";
-
-export interface NamedPolicy {
-  readonly name: string;
-  /** Of the log entry that set it; 0 where it is not known. */
-  readonly revision?: number;
-  readonly spec: PlacementPolicySpec;
-}
+import { labelOfExpression } from "./labels.ts";
 
 export interface AppliedPolicy {
-  /** Undefined where no policy names the app. */
+  /** Undefined where no policy names the app or none of them matches. */
   readonly name: string | undefined;
   /** 0 where no policy names the app. */
   readonly revision: number;
   readonly budgetMs: number;
   readonly rules: PlacementRules;
   readonly sessionSecondsMax: number;
+  /** What a pool's neighbours keep free; undefined where the policy asks for nothing of the kind. */
+  readonly neighbourReserve?: Pick<CapacityReserve, "withinKm"> | undefined;
+  readonly spread?: Spread | undefined;
+  readonly stability?: Stability | undefined;
+  /** Which policies name the app and could not be judged. */
+  readonly notes?: readonly string[];
 }
 
 /** As a policy that says nothing. */
@@ -30,26 +40,77 @@ const DEFAULT_RULES: PlacementRules = {
 };
 const SESSION_SECONDS_MAX_DEFAULT = 14_400;
 
-/** Of several that name the app: one that sets the tier's budget before one that does not, then the first by name. */
-export function selectPolicy(policies: readonly NamedPolicy[], app: string, tier: Tier): AppliedPolicy {
-  const naming = policies.filter(({ spec }) => spec.apps.includes(app));
-  const byName = naming.toSorted((a, b) => (a.name < b.name ? -1 : 1));
-  const chosen = byName.find(({ spec }) => spec.latencyBudgetMs[tier] !== undefined) ?? byName[0];
+/** One policy applies, whole: nothing of two is merged. */
+export function selectPolicy(
+  policies: readonly NamedPolicy[],
+  app: string,
+  tier: Tier,
+  client: PolicyClient = {},
+): AppliedPolicy {
+  const { chosen, notes } = choose(policies, { ...client, app, tier });
+  const reserve = chosen?.spec.capacityReserve;
   return {
     name: chosen?.name,
     revision: chosen?.revision ?? 0,
     budgetMs: chosen?.spec.latencyBudgetMs[tier] ?? BUDGET_MS_BY_TIER[tier],
-    rules: chosen?.spec ?? DEFAULT_RULES,
+    rules: chosen === undefined ? DEFAULT_RULES : rulesOf(chosen.spec),
     sessionSecondsMax: chosen?.spec.sessionSecondsMax ?? SESSION_SECONDS_MAX_DEFAULT,
+    neighbourReserve: reserve?.largestNeighbour === true ? { withinKm: reserve.withinKm } : undefined,
+    spread: chosen?.spec.spread,
+    stability: chosen?.spec.stability,
+    notes,
   };
 }
 
-/** What applies to a site's content: of several policies that name it the first by name. */
+export type SitePolicy = Pick<AppliedPolicy, "name" | "rules" | "notes">;
+
+/** What applies to a site's content. A policy for tiers is for sessions only. */
 export function selectSitePolicy(
   policies: readonly NamedPolicy[],
   site: string,
-): Pick<AppliedPolicy, "name" | "rules"> {
-  const naming = policies.filter(({ spec }) => spec.sites.includes(site));
-  const chosen = naming.toSorted((a, b) => (a.name < b.name ? -1 : 1))[0];
-  return { name: chosen?.name, rules: chosen?.spec ?? DEFAULT_RULES };
+  client: PolicyClient = {},
+): SitePolicy {
+  const { chosen, notes } = choose(policies, { ...client, site });
+  return { name: chosen?.name, rules: chosen === undefined ? DEFAULT_RULES : rulesOf(chosen.spec), notes };
+}
+
+/** For who knows the app and nothing of the client: the longest that a policy of the app permits anybody. */
+export function longestSessionSeconds(policies: readonly NamedPolicy[], app: string, tier: Tier): number {
+  const forSome = policies.filter(
+    ({ spec: { apps, match } }) => apps.includes(app) && match !== undefined && (match.tiers ?? [tier]).includes(tier),
+  );
+  const { sessionSecondsMax } = selectPolicy(policies, app, tier);
+  return Math.max(sessionSecondsMax, ...forSome.map(({ spec }) => spec.sessionSecondsMax));
+}
+
+/** Of the policies of an app that are for some clients only. */
+export function rulesForSome(policies: readonly NamedPolicy[], app: string): readonly PlacementRules[] {
+  return policies.flatMap(({ spec }) => (spec.match !== undefined && spec.apps.includes(app) ? [rulesOf(spec)] : []));
+}
+
+function choose(policies: readonly NamedPolicy[], subject: PolicySubject) {
+  const { ordered, unmatched } = matchPolicies(policies, subject);
+  const notes = unmatched
+    .filter(({ failed }) => failed)
+    .map(({ policy, reason }) => `policy ${policy.name}: ${reason}`);
+  return { chosen: ordered[0]?.policy, notes };
+}
+
+/** Expressions as requirements of the label that each is judged by. */
+function rulesOf(spec: WrittenPlacementPolicy): PlacementRules {
+  return {
+    constraints: spec.constraints.map(requirementOf),
+    preferences: spec.preferences.map((preference) => ({
+      ...requirementOf(preference),
+      bonusMs: preference.bonusMs,
+    })),
+    capacityReserveRatio: spec.capacityReserve?.ratio ?? spec.capacityReserveRatio,
+    onNoFit: spec.onNoFit,
+    stickinessMs: Math.max(spec.stickinessMs, spec.stability?.gainMs ?? 0),
+  };
+}
+
+export function requirementOf(written: LabelRequirement | ExpressionRequirement): LabelRequirement {
+  if (!("expression" in written)) return written;
+  return { label: labelOfExpression(written.expression), operator: "In", values: ["true"] };
 }

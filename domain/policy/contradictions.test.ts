@@ -1,8 +1,8 @@
 import t from "tap";
 import { findContradictions, type KindAndSpec } from "./contradictions.ts";
-import type { LabelRequirement, PlacementPolicySpec } from "./placement-policy.ts";
+import type { LabelRequirement, WrittenPlacementPolicy } from "./placement-policy.ts";
 
-const policy: PlacementPolicySpec = {
+const policy: WrittenPlacementPolicy = {
   apps: ["hall"],
   sites: [],
   latencyBudgetMs: {},
@@ -42,6 +42,19 @@ t.test("a policy for nothing, or with a stricter tier looser than the next, is r
     messagesOf({ kind: "PlacementPolicy", spec: budget }),
     /strict \(60\) must not exceed that of standard \(50\)/,
   );
+});
+
+t.test("a match that nobody or nothing meets, and two words about one reserve, are refused", async (t) => {
+  const faultsOf = (changes: Partial<WrittenPlacementPolicy>) =>
+    messagesOf({ kind: "PlacementPolicy", spec: { ...policy, ...changes } });
+  t.match(faultsOf({ match: { cidrs: ["10.0.0.0/8", "10.0.0.1/8"] } }), /spec\.match\.cidrs\[1\].*bits beyond/);
+  t.match(faultsOf({ apps: [], sites: ["shop"], match: { tiers: ["strict"] } }), /tiers is of sessions/);
+  t.equal(faultsOf({ apps: [], sites: ["shop"], match: { countries: ["DE"] } }), "");
+  t.match(faultsOf({ match: { tiers: ["relaxed"] }, latencyBudgetMs: { strict: 20 } }), /strict is never asked for/);
+  const reserve = { largestNeighbour: false, withinKm: 100, ratio: 0.2 };
+  t.match(faultsOf({ capacityReserve: reserve, capacityReserveRatio: 0.1 }), /say two things/);
+  t.equal(faultsOf({ capacityReserve: reserve, capacityReserveRatio: 0.2 }), "");
+  t.match(faultsOf({ preferences: [{ label: "gpu", operator: "In", bonusMs: 1 }] }), /preferences\[0\]: In takes/);
 });
 
 t.test("a site is either published or pulled, from an upstream without a path", async (t) => {

@@ -9,7 +9,7 @@ import type { AnyResource } from "../resource.ts";
 import type { Fault } from "../schema-faults.ts";
 import type { RenderAppSpec } from "../session/render-app.ts";
 import type { ContentPolicySpec } from "./content-policy.ts";
-import { BUDGET_MS_BY_TIER, type LabelRequirement, type PlacementPolicySpec, TIERS } from "./placement-policy.ts";
+import { placementPolicyFaults } from "./placement-contradictions.ts";
 
 const PORT_MAX = 65_535;
 
@@ -76,64 +76,6 @@ function upstreamFaults(upstream: string): Fault[] {
       message: `spec.pull.upstream must be http:// or https:// with a host and no path, got ${JSON.stringify(upstream)}`,
     },
   ];
-}
-
-function placementPolicyFaults(spec: PlacementPolicySpec): Fault[] {
-  const faults = requirementFaults(spec.constraints);
-  if (spec.apps.length === 0 && spec.sites.length === 0) {
-    faults.push({ pointer: "/spec", message: "spec must name at least one app or site that the policy is for" });
-  }
-  const budgets = TIERS.map((tier) => spec.latencyBudgetMs[tier] ?? BUDGET_MS_BY_TIER[tier]);
-  TIERS.forEach((tier, index) => {
-    const looser = budgets[index + 1];
-    const own = budgets[index];
-    if (looser !== undefined && own !== undefined && own > looser) {
-      faults.push({
-        pointer: "/spec/latencyBudgetMs",
-        message: `spec.latencyBudgetMs.${tier} (${own}) must not exceed that of ${TIERS[index + 1]} (${looser})`,
-      });
-    }
-  });
-  return faults;
-}
-
-/** Requirements on one label that no value can meet together. */
-function requirementFaults(constraints: readonly LabelRequirement[]): Fault[] {
-  const faults: Fault[] = [];
-  constraints.forEach((requirement, index) => {
-    const pointer = `/spec/constraints/${index}`;
-    const takesValues = requirement.operator === "In" || requirement.operator === "NotIn";
-    if (takesValues !== (requirement.values !== undefined && requirement.values.length > 0)) {
-      faults.push({
-        pointer,
-        message: `spec.constraints[${index}]: ${requirement.operator} takes ${takesValues ? "at least one value" : "no values"}`,
-      });
-    }
-  });
-  for (const label of new Set(constraints.map((requirement) => requirement.label))) {
-    if (!isSatisfiable(constraints.filter((requirement) => requirement.label === label))) {
-      faults.push({
-        pointer: "/spec/constraints",
-        message: `spec.constraints contradict each other on the label ${label}: no pool can meet them all`,
-      });
-    }
-  }
-  return faults;
-}
-
-/** Absent, or one of the values every `In` allows and no `NotIn` excludes. */
-function isSatisfiable(requirements: readonly LabelRequirement[]): boolean {
-  const operators = new Set(requirements.map((requirement) => requirement.operator));
-  const mustExist = operators.has("In") || operators.has("Exists");
-  if (!mustExist) return true;
-  if (operators.has("DoesNotExist")) return false;
-  const allowing = requirements.filter((requirement) => requirement.operator === "In");
-  const first = allowing[0];
-  if (first === undefined) return true;
-  const excluded = new Set(requirements.flatMap((r) => (r.operator === "NotIn" ? (r.values ?? []) : [])));
-  return (first.values ?? []).some(
-    (value) => !excluded.has(value) && allowing.every((requirement) => requirement.values?.includes(value)),
-  );
 }
 
 function contentPolicyFaults(spec: ContentPolicySpec): Fault[] {

@@ -1,8 +1,10 @@
 /** Lets a client in by its app token alone: gathers what the decision needs, and signs the edge's own placement. */
 import type { Resources } from "#contracts/codec/set-state.ts";
 import type { AppClaims } from "#contracts/tokens/claims.ts";
+import { judgeLabels } from "#domain/placement/labels.ts";
 import { selectPolicy } from "#domain/placement/policy-selection.ts";
 import type { Tier } from "#domain/policy/placement-policy.ts";
+import { compilePolicy, compilePoolExpressions } from "#platform/cel/policies.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
 import type { Random } from "#platform/random.ts";
 import { resourcesOf } from "../desired-state/desired-view.ts";
@@ -67,19 +69,21 @@ export class DirectSessions {
     const { pool, name } = identity.peer;
     const resources = this.#ports.resources();
     const sessions = directory.sessions();
-    const policies = [...resourcesOf(resources, "PlacementPolicy")].map(({ metadata, spec }) => ({
-      name: metadata.name,
-      spec,
-    }));
+    const specs = [...resourcesOf(resources, "PlacementPolicy")];
+    const policies = specs.map(({ metadata, spec }) => compilePolicy(metadata.name, spec));
+    const poolResource = resources.get(`NodePool/${pool}`);
     const app = resources.get(`RenderApp/${token.sub}`);
     const node = nodeSpecOf(resources, name);
     return {
       pool,
-      labels: resources.get(`NodePool/${pool}`)?.metadata.labels ?? {},
+      labels:
+        poolResource?.kind === "NodePool"
+          ? judgeLabels(poolResource, compilePoolExpressions(specs.map(({ spec }) => spec)))
+          : {},
       isCutOff: isCutOff(),
       isClosed: node === undefined || node.cordoned || node.draining,
       app: app?.kind === "RenderApp" ? app.spec : undefined,
-      policy: selectPolicy(policies, token.sub, tier),
+      policy: selectPolicy(policies, token.sub, tier, { tenant: token.tenant }),
       token,
       appSessions: sessions.filter((session) => session.app === token.sub).length,
       directSessions: sessions.filter(({ session }) => this.#isDirect(session)).length,

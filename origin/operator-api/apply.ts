@@ -5,10 +5,12 @@ import { PURGE_AHEAD_MS_MAX } from "#domain/content/purge.ts";
 import { Failure } from "#domain/failure.ts";
 import { WRITER_BY_KIND } from "#domain/resource.ts";
 import type { Fault } from "#domain/schema-faults.ts";
+import { expressionFaults } from "#platform/cel/expressions.ts";
 import type { ResourceLog } from "../log/resource-log.ts";
 import { findResource, listResources, planWrite } from "../log/resources.ts";
 import { changedPointers } from "./changed-pointers.ts";
 import { hostnameFaults, type NamedSite } from "./hostname-faults.ts";
+import { policyWarnings } from "./policy-warnings.ts";
 
 type DocumentFault = Fault & { readonly document: number };
 
@@ -30,6 +32,7 @@ export async function applyDocuments(
   return {
     revision: log.revision(),
     dryRun: options.dryRun,
+    warnings: policyWarnings(log, inputs),
     results: plans.map(({ input, before, plan }) => ({
       kind: input.kind,
       name: input.metadata.name,
@@ -53,7 +56,11 @@ function parseDocuments(log: ResourceLog, documents: readonly unknown[], nowMs: 
     const found =
       parsed.kind === "invalid"
         ? parsed.faults
-        : [...faultsOfWriting(log, parsed.input, seen), ...faultsOfTime(parsed.input, nowMs)];
+        : [
+            ...faultsOfWriting(log, parsed.input, seen),
+            ...faultsOfTime(parsed.input, nowMs),
+            ...(parsed.input.kind === "PlacementPolicy" ? expressionFaults(parsed.input.spec) : []),
+          ];
     faults.push(...found.map((fault) => ({ document, ...fault })));
     if (parsed.kind === "invalid") continue;
     const input = withPeerAddress(log, parsed.input);

@@ -298,9 +298,10 @@ function addTokenRoutes(server: ApiServer, parts: OperatorApiParts): void {
   const app = { body: appTokenRequestSchema, response: { 201: tokenResultSchema } };
   server.post("/v1/app-tokens", { schema: { summary: "a token of a web app", ...app } }, async (request, reply) => {
     await authorise(parts, request.headers.authorization, "admin");
-    const { app, origins, maxSessions, lifetimeSeconds } = request.body;
+    const { app, origins, maxSessions, tenant, lifetimeSeconds } = request.body;
     getResource(parts.log, "RenderApp", app);
-    return reply.code(201).send(await issueToken(parts, "app", { sub: app, origins, maxSessions }, lifetimeSeconds));
+    const claims = { sub: app, origins, maxSessions, ...(tenant === undefined ? {} : { tenant }) };
+    return reply.code(201).send(await issueToken(parts, "app", claims, lifetimeSeconds));
   });
   const operator = { body: operatorTokenRequestSchema, response: { 201: tokenResultSchema } };
   const forOperator = { summary: "a token of an operator or a pipeline", ...operator };

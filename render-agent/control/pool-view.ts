@@ -2,7 +2,7 @@
 import type { Resources } from "#contracts/codec/set-state.ts";
 import type { NodeSpec } from "#domain/fleet/node.ts";
 import type { RevocationSpec } from "#domain/fleet/revocation.ts";
-import { selectPolicy } from "#domain/placement/policy-selection.ts";
+import { longestSessionSeconds } from "#domain/placement/policy-selection.ts";
 import type { Tier } from "#domain/policy/placement-policy.ts";
 
 /** `undefined` while the set does not have the node yet. */
@@ -15,7 +15,7 @@ export function sessionSecondsMaxOf(resources: Resources, app: string, tier: Tie
   const policies = [...resources.values()].flatMap((resource) =>
     resource.kind === "PlacementPolicy" ? [{ name: resource.metadata.name, spec: resource.spec }] : [],
   );
-  return selectPolicy(policies, app, tier).sessionSecondsMax;
+  return longestSessionSeconds(policies, app, tier);
 }
 
 /** A revocation of a node without a serial takes back every certificate of it. */

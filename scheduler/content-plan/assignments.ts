@@ -1,7 +1,7 @@
 /** Plans which published sites and apps are to be on which pool. Pure. */
 import type { AssignmentSpec } from "#domain/placement/assignment.ts";
 import { type Labels, meetsRequirement } from "#domain/placement/labels.ts";
-import { selectPolicy } from "#domain/placement/policy-selection.ts";
+import { rulesForSome, selectPolicy } from "#domain/placement/policy-selection.ts";
 import type { ContentPolicySpec } from "#domain/policy/content-policy.ts";
 import { TIERS } from "#domain/policy/placement-policy.ts";
 import type { DesiredView } from "../facts/desired-view.ts";
@@ -50,22 +50,23 @@ function holdersOf(view: DesiredView, site: string, pools: readonly string[]): R
   const rules = contentRulesOf(view.contentPolicies, site);
   if (rules.prefetch === "none") return new Set();
   const permitted = pools.filter((pool) => {
-    const labels = view.pools.get(pool)?.metadata.labels ?? {};
+    const labels = view.poolLabels.get(pool) ?? {};
     return findResidencyBreach(labels, rules.residency) === undefined;
   });
   return new Set(rankByHash(site, permitted).slice(0, rules.replicas ?? permitted.length));
 }
 
-/** Pools with a render-agent that the policy of any tier permits. */
+/** Pools with a render-agent that any policy of the app permits, whomever it is for. */
 function rendererPools(view: DesiredView, app: string, pools: readonly string[]): readonly string[] {
   const withAgents = new Set(
     [...view.nodes.values()].flatMap(({ spec }) => (spec.role === "agent" ? [spec.pool] : [])),
   );
-  const policies = TIERS.map((tier) => selectPolicy(view.placementPolicies, app, tier));
+  const anybody = TIERS.map((tier) => selectPolicy(view.placementPolicies, app, tier).rules);
+  const rules = [...anybody, ...rulesForSome(view.placementPolicies, app)];
   return pools.filter((pool) => {
-    const labels = view.pools.get(pool)?.metadata.labels ?? {};
-    const isPermitted = policies.some(({ rules }) =>
-      rules.constraints.every((requirement) => meetsRequirement(labels, requirement)),
+    const labels = view.poolLabels.get(pool) ?? {};
+    const isPermitted = rules.some(({ constraints }) =>
+      constraints.every((requirement) => meetsRequirement(labels, requirement)),
     );
     return withAgents.has(pool) && isPermitted;
   });

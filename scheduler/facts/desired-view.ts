@@ -1,10 +1,12 @@
 /** What the scheduler reads out of the desired state: sites, pools, nodes, policies, its own earlier decisions, revocations. Pure. */
 import type { Resources } from "#contracts/codec/set-state.ts";
 import type { SiteSpec } from "#domain/content/site.ts";
-import type { NamedPolicy } from "#domain/placement/policy-selection.ts";
+import { judgeLabels, type Labels } from "#domain/placement/labels.ts";
 import type { ContentPolicySpec } from "#domain/policy/content-policy.ts";
+import type { NamedPolicy } from "#domain/policy/policy-match.ts";
 import type { Resource } from "#domain/resource.ts";
 import type { RenderAppSpec } from "#domain/session/render-app.ts";
+import { compilePolicy, compilePoolExpressions } from "#platform/cel/policies.ts";
 
 export interface DesiredView {
   readonly sites: ReadonlyMap<string, SiteSpec>;
@@ -15,6 +17,8 @@ export interface DesiredView {
   /** Without those that are revoked. */
   readonly nodes: ReadonlyMap<string, Resource<"Node">>;
   readonly placementPolicies: readonly NamedPolicy[];
+  /** By pool, with what the policies' expressions make of it. */
+  readonly poolLabels: ReadonlyMap<string, Labels>;
   readonly contentPolicies: readonly ContentPolicySpec[];
   /** By pool. */
   readonly assignments: ReadonlyMap<string, Resource<"Assignment">>;
@@ -58,7 +62,7 @@ export function viewOf(resources: Resources): DesiredView {
         view.nodes.set(name, resource);
         break;
       case "PlacementPolicy":
-        placementPolicies.push({ name, revision: resource.metadata.resourceVersion, spec: resource.spec });
+        placementPolicies.push(compilePolicy(name, resource.spec, resource.metadata.resourceVersion));
         break;
       case "ContentPolicy":
         contentPolicies.push(resource.spec);
@@ -85,5 +89,13 @@ export function viewOf(resources: Resources): DesiredView {
     }
   }
   for (const name of revokedNodes) view.nodes.delete(name);
-  return view;
+  return { ...view, poolLabels: labelsByPool(view.pools, placementPolicies) };
+}
+
+function labelsByPool(
+  pools: ReadonlyMap<string, Resource<"NodePool">>,
+  policies: readonly NamedPolicy[],
+): ReadonlyMap<string, Labels> {
+  const expressions = compilePoolExpressions(policies.map(({ spec }) => spec));
+  return new Map([...pools].map(([name, pool]) => [name, judgeLabels(pool, expressions)]));
 }

@@ -116,10 +116,9 @@ export class Fleet {
     const resource = this.#view.pools.get(name);
     if (resource === undefined) return undefined;
     const members = this.#members.get(name) ?? [];
-    const { labels } = resource.metadata;
     return {
       pool: name,
-      labels,
+      labels: this.#view.poolLabels.get(name) ?? {},
       coordinates: resource.spec.coordinates,
       priceMs: 0,
       edges: members.flatMap((node) => this.#makeEdge(node) ?? []),

@@ -7,7 +7,7 @@ const lisbon = { latitude: 38.72, longitude: -9.14 };
 const table = parseNetworksTable(
   JSON.stringify({
     networks: [
-      { network: "8.8.0.0/16", group: "office", coordinates: lisbon },
+      { network: "8.8.0.0/16", group: "office", coordinates: lisbon, country: "PT", asn: 64_500 },
       { network: "8.8.4.0/24", group: "lab" },
     ],
   }),
@@ -17,8 +17,10 @@ const table = parseNetworksTable(
 t.test("the operator's word comes before the network itself and before geography", async (t) => {
   const geoip = { find: () => ({ country: "US", coordinates: { latitude: 37.75, longitude: -97.82 } }) };
   const locate = (address: string) => locateClient({ networks: table, geoip }, address);
-  t.same(locate("8.8.8.8"), { groups: ["network:office", "cell:38,-10"], coordinates: lisbon });
-  t.same(locate("8.8.4.4"), { groups: ["network:lab"], coordinates: undefined }, "the longest prefix says all");
+  const office = { address: "8.8.8.8", country: "PT", asn: 64_500 };
+  t.same(locate("8.8.8.8"), { groups: ["network:office", "cell:38,-10"], coordinates: lisbon, ...office });
+  const lab = { address: "8.8.4.4", country: "US", asn: undefined };
+  t.same(locate("8.8.4.4"), { groups: ["network:lab"], coordinates: undefined, ...lab }, "the longest prefix says all");
   const elsewhere = locate("9.9.9.9");
   t.same(elsewhere.groups, ["prefix:9.9.9.0/24", "cell:37,-98", "country:US"]);
   t.same(locate("2001:db8:1:2::3").groups[0], "prefix:2001:db8:1::/48");
@@ -26,8 +28,9 @@ t.test("the operator's word comes before the network itself and before geography
 
 t.test("loopback has no place, and what is no address has no group", async (t) => {
   const locate = (address: string) => locateClient({ networks: NO_NETWORKS, geoip: NO_GEOIP }, address);
-  t.same(locate("127.0.0.1"), { groups: ["prefix:127.0.0.0/24"], coordinates: undefined });
-  t.same(locate("::ffff:127.0.0.1"), locate("127.0.0.1"));
+  const nowhere = { groups: ["prefix:127.0.0.0/24"], coordinates: undefined, country: undefined, asn: undefined };
+  t.same(locate("127.0.0.1"), { ...nowhere, address: "127.0.0.1" });
+  t.same(locate("::ffff:127.0.0.1"), { ...nowhere, address: "::ffff:127.0.0.1" });
   t.same(locate("not an address"), { groups: [], coordinates: undefined });
 });
 

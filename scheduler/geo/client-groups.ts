@@ -1,8 +1,9 @@
 /** Decides which groups an address belongs to, from the finest to the coarsest, and where it is. */
 import type { Coordinates } from "#domain/geography.ts";
-import type { ShortlistClient } from "#domain/placement/shortlist.ts";
-import type { Geoip } from "./geoip.ts";
 import { formatNetwork, type IpAddress, networkOf, parseIp } from "#domain/ip-networks.ts";
+import type { ShortlistClient } from "#domain/placement/shortlist.ts";
+import type { PolicyClient } from "#domain/policy/policy-match.ts";
+import type { Geoip } from "./geoip.ts";
 import type { NetworksTable } from "./networks-table.ts";
 
 /** What one access network announces at the least, and so one path: measurements within it speak for each other. */
@@ -10,24 +11,28 @@ const PREFIX_LENGTH = { 4: 24, 6: 48 } as const;
 /** Cells of some 100 km: paths within differ by a millisecond or two. */
 const CELL_DEGREES = 1;
 
+/** Where a client is, and who it is as far as policies ask. */
+export interface LocatedClient extends ShortlistClient, Pick<PolicyClient, "address" | "country" | "asn"> {}
+
 export interface GroupSources {
   readonly networks: NetworksTable;
   readonly geoip: Geoip;
 }
 
 /** The operator's word first; without one the network itself, then its place on the globe. */
-export function locateClient({ networks, geoip }: GroupSources, text: string): ShortlistClient {
+export function locateClient({ networks, geoip }: GroupSources, text: string): LocatedClient {
   const address = parseIp(text);
   if (address === undefined) return { groups: [], coordinates: undefined };
   const row = networks.find(address);
+  const place = geoip.find(text);
+  const who = { address: text, country: row?.country ?? place?.country, asn: row?.asn };
   if (row !== undefined) {
     const { group, coordinates } = row;
-    return { groups: [`network:${group}`, ...cellOf(coordinates)], coordinates };
+    return { groups: [`network:${group}`, ...cellOf(coordinates)], coordinates, ...who };
   }
-  const place = geoip.find(text);
   const country = place?.country === undefined ? [] : [`country:${place.country}`];
   const groups = [prefixGroup(address), ...cellOf(place?.coordinates), ...country];
-  return { groups, coordinates: place?.coordinates };
+  return { groups, coordinates: place?.coordinates, ...who };
 }
 
 function prefixGroup(address: IpAddress): string {

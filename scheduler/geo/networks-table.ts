@@ -4,9 +4,9 @@ import Type, { type Static } from "typebox";
 import { Value } from "typebox/value";
 import { Failure, isFailure } from "#domain/failure.ts";
 import type { Coordinates } from "#domain/geography.ts";
+import { formatNetwork, type IpAddress, type IpNetwork, networkOf, parseNetwork } from "#domain/ip-networks.ts";
 import { type Fault, faultsOf } from "#domain/schema-faults.ts";
 import { parseSourceDocuments, type SourceDocument } from "#platform/yaml/documents.ts";
-import { formatNetwork, type IpAddress, type IpNetwork, networkOf, parseNetwork } from "#domain/ip-networks.ts";
 
 /** What fits in a YAML file of 4 MiB; more is a database. */
 export const NETWORKS_MAX = 50_000;
@@ -20,6 +20,16 @@ export const networksFileSchema = Type.Object(
         {
           network: Type.String({ description: "in CIDR form" }),
           group: Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$" }),
+          country: Type.Optional(
+            Type.String({ pattern: "^[A-Z]{2}$", description: "ISO 3166-1 alpha-2, before what GeoLite2 says" }),
+          ),
+          asn: Type.Optional(
+            Type.Integer({
+              minimum: 1,
+              maximum: 4_294_967_295,
+              description: "the autonomous system that announces it",
+            }),
+          ),
           coordinates: Type.Optional(
             Type.Object(
               {
@@ -42,6 +52,9 @@ export interface NetworkRow {
   readonly network: IpNetwork;
   readonly group: string;
   readonly coordinates: Coordinates | undefined;
+  /** What policies match; undefined where the row does not say. */
+  readonly country?: string | undefined;
+  readonly asn?: number | undefined;
 }
 
 export interface NetworksTable {
@@ -95,7 +108,7 @@ function rowsOf({ networks }: Static<typeof networksFileSchema>) {
   const rows: NetworkRow[] = [];
   const faults: Fault[] = [];
   const seen = new Map<string, number>();
-  for (const [index, { network: written, group, coordinates }] of networks.entries()) {
+  for (const [index, { network: written, ...said }] of networks.entries()) {
     const pointer = `/networks/${index}/network`;
     const parsed = parseNetwork(written);
     if (parsed.kind === "invalid") {
@@ -109,7 +122,7 @@ function rowsOf({ networks }: Static<typeof networksFileSchema>) {
       faults.push({ pointer, message: `networks[${index}].network ${name} is networks[${earlier}] already` });
     }
     seen.set(name, index);
-    rows.push({ network, group, coordinates });
+    rows.push({ network, coordinates: undefined, ...said });
   }
   return { rows, faults };
 }

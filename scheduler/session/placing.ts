@@ -56,6 +56,7 @@ export interface PlacingRequest {
   readonly attempt: number;
   readonly app: { readonly name: string; readonly spec: RenderAppSpec };
   readonly tier: Tier;
+  readonly tenant?: string | undefined;
   readonly thumbprint: string;
   readonly device: DeviceTimes;
   readonly appSessionsMax: number;
@@ -184,7 +185,7 @@ async function issue(
   outcome: PlacedOutcome,
   decision: string,
 ): Promise<PlacingResult> {
-  const { session, attempt, app, tier, thumbprint } = request;
+  const { session, attempt, app, tier, tenant, thumbprint } = request;
   const { pool } = outcome.candidate;
   const exp = Math.floor(clock.nowMs() / 1000) + PLACEMENT_LIFETIME_SECONDS;
   const budget = budgetOf(outcome);
@@ -193,6 +194,7 @@ async function issue(
     attempt,
     app: app.name,
     tier,
+    ...(tenant === undefined ? {} : { tenant }),
     pool,
     renderClass: outcome.renderClass.name,
     cnf: { jkt: thumbprint },

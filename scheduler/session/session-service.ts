@@ -13,12 +13,14 @@ import type { AppClaims, PlacementClaims } from "#contracts/tokens/claims.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
 import { deviceTimes } from "#domain/latency/budget.ts";
 import type { RttMap } from "#domain/latency/rtt-map.ts";
-import { type AppliedPolicy, type NamedPolicy, selectPolicy } from "#domain/placement/policy-selection.ts";
-import type { ShortlistClient } from "#domain/placement/shortlist.ts";
+import { failedExpressions } from "#domain/placement/labels.ts";
+import { type AppliedPolicy, selectPolicy } from "#domain/placement/policy-selection.ts";
+import type { NamedPolicy } from "#domain/policy/policy-match.ts";
 import type { RenderAppSpec } from "#domain/session/render-app.ts";
 import { SingleFlight } from "#platform/concurrency/single-flight.ts";
 import { thumbprintOf, verifyProof } from "#platform/identity/dpop.ts";
 import { ProofMemory } from "#platform/identity/proof-memory.ts";
+import type { LocatedClient } from "../geo/client-groups.ts";
 import { isOpenFor, type RttHistory } from "../placement/candidates.ts";
 import type { PoolFacts } from "../placement/pool-facts.ts";
 import { chooseProbes, findHolders, issueProbes } from "./creating.ts";
@@ -64,11 +66,13 @@ export interface SessionEvents {
   refused(operation: SessionOperation, failure: Failure): void;
   /** One probe answer of several was not believed. */
   answerRefused(failure: Failure): void;
+  /** Expressions of policies that could not be judged, as the decision's record says them. */
+  expressionsFailed(notes: readonly string[]): void;
 }
 
 export interface SessionPorts extends PlacingPorts {
   readonly facts: SessionFacts;
-  locate(address: string): ShortlistClient;
+  locate(address: string): LocatedClient;
   readonly rttMap: RttMap;
   readonly probeTokens: ProbeTokens;
   readonly watch: { answered(node: string): void };
@@ -137,7 +141,8 @@ class SessionFlows {
     if ((await ledger.countSessions(name)) >= appSessionsMax) throw overCap(name, appSessionsMax);
     const session = `s-${Buffer.from(this.#ports.random.bytes(SESSION_ID_BYTES)).toString("base64url")}`;
     const client = this.#ports.locate(clientAddress);
-    const begun = { session, app: name, tier, thumbprint, device: deviceTimes(device), client, appSessionsMax };
+    const { tenant } = claims;
+    const begun = { session, app: name, tier, tenant, thumbprint, device: deviceTimes(device), client, appSessionsMax };
     const probing = { client, app, policy: this.#policyOf(begun), history: this.#history() };
     const { probed, passedOver } = await chooseProbes(this.#ports, probing);
     const record: SessionRecord = {
@@ -177,7 +182,7 @@ class SessionFlows {
     const measured = await learnFrom(this.#ports, record, believed.measurements);
     this.#table.update(measured);
     const request = this.#firstRequest(measured, this.#findApp(record.app));
-    const result = await placeSession(this.#ports, { ...request, notes: believed.notes });
+    const result = await placeSession(this.#ports, { ...request, notes: [...believed.notes, ...request.notes] });
     const answer = this.#conclude(measured, request, result, record.attempt);
     if (answer !== undefined) events.answered("place", record.app, answer);
     return answer;
@@ -193,7 +198,13 @@ class SessionFlows {
     const nowMs = clock.nowMs();
     const shown = await verifyShownPlacement(body.placement, session, { authorities, nowMs });
     await this.#checkProof(body.proof, { method: "POST", url, thumbprint: shown.cnf.jkt });
-    const policy = selectPolicy(facts.listPolicies(), shown.app, shown.tier);
+    const { app, tier, tenant } = shown;
+    const device = this.#table.find(session)?.device;
+    const policy = selectPolicy(facts.listPolicies(), app, tier, {
+      ...this.#ports.locate(clientAddress),
+      tenant,
+      device,
+    });
     if (nowMs / 1000 > shown.exp + policy.sessionSecondsMax) {
       throw new Failure("token-expired", `the placement is older than a session of ${shown.app} may be: create anew`);
     }
@@ -217,7 +228,7 @@ class SessionFlows {
     const holdsApp = await findHolders(this.#ports.ledger, app, facts.listPools());
     const { pools, history } = { pools: facts.listPools(), history: this.#history() };
     const plan = planRenewal(renewal, { record: measured, pools, history, holdsApp, classes: app.classes });
-    const notes = [...believed.notes, ...plan.notes];
+    const notes = [...believed.notes, ...plan.notes, ...this.#failures(plan)];
     const request: PlacingRequest = { ...this.#firstRequest(measured, app), ...plan, notes };
     const result = await placeSession(this.#ports, request);
     if (result.kind === "kept") {
@@ -262,9 +273,9 @@ class SessionFlows {
       const answered = measured.has(name) || !isOpenFor(pool, policy.rules.constraints);
       return [{ pool, rtt: rttOf(pool, record, this.#history()), answered }];
     });
-    const { session, tier, thumbprint, device, appSessionsMax } = record;
+    const { session, tier, tenant, thumbprint, device, appSessionsMax } = record;
     return {
-      ...{ session, tier, thumbprint, device, appSessionsMax, policy, considered },
+      ...{ session, tier, tenant, thumbprint, device, appSessionsMax, policy, considered },
       attempt: record.attempt + 1,
       app: { name: record.app, spec: app },
       classes: app.classes,
@@ -273,8 +284,19 @@ class SessionFlows {
       because: "new",
       client: client.groups[0] ?? "a client of unknown place",
       coordinates: client.coordinates,
-      notes: [],
+      notes: this.#failures({ policy, considered }),
     };
+  }
+
+  /** What could not be judged of the policies and the pools. */
+  #failures({ policy, considered }: Pick<PlacingRequest, "policy" | "considered">): readonly string[] {
+    const { constraints, preferences } = policy.rules;
+    const ofPools = considered.flatMap(({ pool }) =>
+      failedExpressions(pool.labels, [...constraints, ...preferences]).map((reason) => `${pool.pool}: ${reason}`),
+    );
+    const notes = [...(policy.notes ?? []), ...ofPools];
+    if (notes.length > 0) this.#ports.events.expressionsFailed(notes);
+    return notes;
   }
 
   /** Keeps what was placed; throws `no-pool-fits` where the policy lets nothing wait. Undefined: stay. */
@@ -299,9 +321,9 @@ class SessionFlows {
 
   /** Another replica's session, or of this one before it was started anew: the placement says what is needed. */
   #adopt(shown: PlacementClaims, clientAddress: string): SessionRecord {
-    const { session, app, tier, attempt, budget } = shown;
+    const { session, app, tier, tenant, attempt, budget } = shown;
     return {
-      ...{ session, app, tier, attempt },
+      ...{ session, app, tier, tenant, attempt },
       thumbprint: shown.cnf.jkt,
       device: { decodeMs: budget.decodeJitterMs, jitterMs: 0 },
       client: this.#ports.locate(clientAddress),
@@ -313,8 +335,9 @@ class SessionFlows {
     };
   }
 
-  #policyOf({ app, tier }: Pick<SessionRecord, "app" | "tier">): AppliedPolicy {
-    return selectPolicy(this.#ports.facts.listPolicies(), app, tier);
+  #policyOf(record: Pick<SessionRecord, "app" | "tier" | "tenant" | "client" | "device">): AppliedPolicy {
+    const { app, tier, tenant, client, device } = record;
+    return selectPolicy(this.#ports.facts.listPolicies(), app, tier, { ...client, tenant, device });
   }
 
   #history(): RttHistory {

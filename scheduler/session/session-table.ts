@@ -2,10 +2,10 @@
 import type { PlacementAnswer } from "#contracts/operator-api/sessions.ts";
 import { Failure } from "#domain/failure.ts";
 import type { DeviceTimes } from "#domain/latency/budget.ts";
-import type { ShortlistClient } from "#domain/placement/shortlist.ts";
 import type { Tier } from "#domain/policy/placement-policy.ts";
 import type { Clock } from "#platform/clock.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
+import type { LocatedClient } from "../geo/client-groups.ts";
 
 /** Probing and asking again while queued; after this the client begins anew. */
 export const SESSION_PENDING_MS = 60_000;
@@ -30,7 +30,9 @@ export interface SessionRecord {
   /** RFC 7638, of the client's key. */
   readonly thumbprint: string;
   readonly device: DeviceTimes;
-  readonly client: ShortlistClient;
+  readonly client: LocatedClient;
+  /** Of the app token. */
+  readonly tenant?: string | undefined;
   readonly appSessionsMax: number;
   /** Pools that the client was asked to probe, and near ones that could take nothing. */
   readonly probedPools: readonly string[];

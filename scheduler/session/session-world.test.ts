@@ -5,8 +5,8 @@ import { type ProbeAnswerClaims, parseClaims, TOKEN_TYPES } from "#contracts/tok
 import { type Failure, isFailure } from "#domain/failure.ts";
 import type { AgentStatus } from "#domain/fleet/node.ts";
 import { RttMap } from "#domain/latency/rtt-map.ts";
-import type { NamedPolicy } from "#domain/placement/policy-selection.ts";
 import type { PlacementPolicySpec } from "#domain/policy/placement-policy.ts";
+import type { NamedPolicy, PolicyClient } from "#domain/policy/policy-match.ts";
 import type { RenderAppSpec } from "#domain/session/render-app.ts";
 import {
   type Authority,
@@ -60,6 +60,8 @@ export class World {
   readonly pools = new Map<string, FakePool>();
   policies: NamedPolicy[] = [];
   readonly counted: string[] = [];
+  /** What is known of every client. */
+  who: Pick<PolicyClient, "country" | "asn"> = {};
   readonly #authority: Authority;
   readonly #signers = new Map<string, TokenSigner>();
 
@@ -121,6 +123,7 @@ export class World {
       ended: () => this.counted.push("ended"),
       refused: (operation, failure) => this.counted.push(`${operation} refused ${failure.code}`),
       answerRefused: (failure) => this.counted.push(`answer ${failure.code}`),
+      expressionsFailed: (notes) => this.counted.push(...notes),
     };
     const rttMap = new RttMap({ groupsMax: 100, ageMsMax: 3_600_000 });
     const service = createSessionService({
@@ -131,7 +134,7 @@ export class World {
         listPools: () => [...this.pools.values()].map(({ facts }) => facts),
         findPool: (pool) => this.pools.get(pool)?.facts,
       },
-      locate: () => ({ groups: ["prefix:192.0.2.0/24"], coordinates: lisbon }),
+      locate: (address) => ({ groups: ["prefix:192.0.2.0/24"], coordinates: lisbon, address, ...this.who }),
       probeTokens: new ProbeTokens({ identity, clock, random }),
       watch: { answered: () => undefined },
     });
@@ -190,8 +193,13 @@ export class Client {
     return { app: "hall", tier: "strict", key: this.key.publicKey, device: { name: "test" }, ...changes };
   }
 
-  create(service: SessionService, { maxSessions = 100, sub = "hall" } = {}, changes: Partial<CreateSession> = {}) {
-    const claims = { sub, origins: ["http://a.test"], maxSessions, jti: "app-token-1", exp: 2_000_000_000 };
+  create(
+    service: SessionService,
+    { maxSessions = 100, sub = "hall", tenant }: { maxSessions?: number; sub?: string; tenant?: string } = {},
+    changes: Partial<CreateSession> = {},
+  ) {
+    const of = tenant === undefined ? {} : { tenant };
+    const claims = { ...of, sub, origins: ["http://a.test"], maxSessions, jti: "app-token-1", exp: 2_000_000_000 };
     return service.create(claims, this.wish(changes), ADDRESS);
   }
 

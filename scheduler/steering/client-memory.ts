@@ -1,7 +1,8 @@
 /** What single clients have measured and where they were sent, by address: for their own next decision only. Bounded. */
+
+import { formatNetwork, networkOf, parseIp } from "#domain/ip-networks.ts";
 import type { Clock } from "#platform/clock.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
-import { formatNetwork, networkOf, parseIp } from "#domain/ip-networks.ts";
 
 /** Some kilobytes each. The least recently used is forgotten and steered by its group's history. */
 export const CLIENTS_MAX = 20_000;

@@ -2,8 +2,7 @@
 import type { ProbeResult, SteerAnswer } from "#contracts/operator-api/sessions.ts";
 import { Failure } from "#domain/failure.ts";
 import type { RttMap } from "#domain/latency/rtt-map.ts";
-import { selectSitePolicy } from "#domain/placement/policy-selection.ts";
-import type { ShortlistClient } from "#domain/placement/shortlist.ts";
+import { type SitePolicy, selectSitePolicy } from "#domain/placement/policy-selection.ts";
 import { siteUrlOf } from "#domain/placement/steering-table.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { Random } from "#platform/random.ts";
@@ -11,6 +10,7 @@ import { contentRulesOf } from "../content-plan/assignments.ts";
 import type { ExplainStore } from "../explain/explain-store.ts";
 import type { DesiredView } from "../facts/desired-view.ts";
 import type { FleetEdge, FleetPool } from "../facts/fleet.ts";
+import type { LocatedClient } from "../geo/client-groups.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { estimateContentRtt, planProbes, type RttFact } from "../placement/candidates.ts";
 import { believeProbes } from "../session/measuring.ts";
@@ -48,7 +48,7 @@ export interface SteeringPorts {
     listPools(): readonly FleetPool[];
     findPool(pool: string): FleetPool | undefined;
   };
-  locate(address: string): ShortlistClient;
+  locate(address: string): LocatedClient;
   readonly memory: ClientMemory;
   readonly rttMap: RttMap;
   readonly ledger: Ledger;
@@ -114,10 +114,10 @@ function decide(ports: SteeringPorts, site: string, address: string): Steered {
   const { fleet, clock, memory, rttMap } = ports;
   const spec = fleet.view.sites.get(site);
   if (spec === undefined) throw new Failure("not-found", `there is no Site ${site}: apply one, or mend the name`);
-  const policy = selectSitePolicy(fleet.view.placementPolicies, site);
+  const client = ports.locate(address);
+  const policy = selectSitePolicy(fleet.view.placementPolicies, site, client);
   const { residency } = contentRulesOf(fleet.view.contentPolicies, site);
   const rules: SteeringRules = { ...policy.rules, residency };
-  const client = ports.locate(address);
   const group = client.groups[0] ?? "a client of unknown place";
   const history = { map: rttMap, nowMs: clock.nowMs() };
   const siteFaultOf = (edge: FleetEdge) => findSiteFault(fleet.view, edge, site);
@@ -141,7 +141,7 @@ function decide(ports: SteeringPorts, site: string, address: string): Steered {
   });
   const lastNode = memory.lastNode(address, site);
   const decided = decideSteering({ candidates, rules, lastNode, tieKey: `${site}\0${group}` });
-  return { ...decided, group, decision: record(ports, { site, group, policy: policy.name, decided }) };
+  return { ...decided, group, decision: record(ports, { site, group, policy, decided }) };
 }
 
 /** Open ones first, in the order of the hash: an edge more or less in a pool moves few clients. */
@@ -165,16 +165,20 @@ function findSiteFault(view: DesiredView, { pool, sites }: FleetEdge, site: stri
 
 function record(
   { explain, clock, random }: SteeringPorts,
-  {
-    site,
-    group,
-    policy,
-    decided,
-  }: { site: string; group: string; policy: string | undefined; decided: SteeringDecision },
+  { site, group, policy, decided }: { site: string; group: string; policy: SitePolicy; decided: SteeringDecision },
 ): string {
   const id = `d-${Buffer.from(random.bytes(DECISION_ID_BYTES)).toString("base64url")}`;
   const candidates = decided.considered;
-  explain.record({ kind: "content", id, atMs: clock.nowMs(), client: group, policy, notes: [], site, candidates });
+  explain.record({
+    kind: "content",
+    id,
+    atMs: clock.nowMs(),
+    client: group,
+    policy: policy.name,
+    notes: policy.notes ?? [],
+    site,
+    candidates,
+  });
   return id;
 }
 

@@ -7,7 +7,8 @@ import type { Labels } from "#domain/placement/labels.ts";
 import { findContradictions, type KindAndSpec } from "#domain/policy/contradictions.ts";
 import { type AnyResource, API_VERSION, isKind, KINDS, type Kind } from "#domain/resource.ts";
 import { type Fault, faultsOf } from "#domain/schema-faults.ts";
-import { labelsSchema, namePatternOf, SPEC_SCHEMAS } from "./schemas.ts";
+import { labelsSchema } from "./fields.ts";
+import { namePatternOf, SPEC_SCHEMAS } from "./schemas.ts";
 
 /** A resource as written by its writer: what the origin sets (generation, times) is not in it yet. */
 export type ResourceInput = KindAndSpec & {

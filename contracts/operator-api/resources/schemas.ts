@@ -1,16 +1,14 @@
 /** The TypeBox schema of every kind's spec: from it come validation, defaults and the API reference. */
-import Type, { type Static, type TSchema } from "typebox";
+import Type, { type TSchema } from "typebox";
 import { DIGEST_PATTERN } from "#domain/content/release.ts";
 import { NODE_ROLES } from "#domain/fleet/node.ts";
 import { ROLLOUT_NAME } from "#domain/fleet/rollout.ts";
 import { EVERY_NAME, TOMBSTONE_KINDS } from "#domain/fleet/tombstone.ts";
 import { DOTTED_NAME_PATTERN, HOST_NAME_LENGTH_MAX, NAME_PATTERN } from "#domain/ids.ts";
-import { LATENCY_BUDGET_MS_MAX, LATENCY_BUDGET_MS_MIN, NO_FIT_ACTIONS } from "#domain/policy/placement-policy.ts";
-import type { Kind, SpecByKind } from "#domain/resource.ts";
+import type { Kind } from "#domain/resource.ts";
+import { closed, count, DURATION_SECONDS_MAX, name, seconds, specSchema } from "./fields.ts";
+import { contentPolicy, placementPolicy } from "./policy-schemas.ts";
 
-/** Kubernetes' own limits for labels are close to this; a resource must stay far under the batch limit. */
-export const LABELS_MAX = 64;
-export const LABEL_LENGTH_MAX = 63;
 /** A site with more host names is split. */
 export const HOSTNAMES_MAX = 100;
 export const CACHE_RULES_MAX = 100;
@@ -39,26 +37,8 @@ export const WAVES_MAX = 16;
 export const WAVE_POOLS_MAX = 1_000;
 export const WAVE_STEPS_MAX = 4;
 export const HALT_MESSAGE_LENGTH_MAX = 1_000;
-/** Ten years: long enough for ever, short enough that milliseconds stay exact. */
-export const DURATION_SECONDS_MAX = 315_360_000;
-
-const closed = { additionalProperties: false };
-const name = (description?: string) =>
-  Type.String({ pattern: NAME_PATTERN, ...(description === undefined ? {} : { description }) });
 const path = Type.String({ pattern: "^/", maxLength: 2048 });
-const seconds = Type.Integer({ minimum: 0, maximum: DURATION_SECONDS_MAX });
 const epochMs = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
-const count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
-const label = Type.String({ minLength: 1, maxLength: 253 });
-const labelValue = Type.String({ maxLength: LABEL_LENGTH_MAX });
-
-/** Compiles only while schema and domain type say the same, in both directions. */
-function specSchema<K extends Kind>() {
-  return <S extends TSchema>(schema: Static<S> extends SpecByKind[K] ? S : never): S => schema;
-}
-
-export const labelsSchema = Type.Record(label, labelValue, { maxProperties: LABELS_MAX });
-
 const site = specSchema<"Site">()(
   Type.Object(
     {
@@ -200,53 +180,6 @@ const node = specSchema<"Node">()(
       cordoned: Type.Boolean({ default: false }),
       draining: Type.Boolean({ default: false }),
       peerAddress: Type.Optional(Type.String({ maxLength: PEER_ADDRESS_LENGTH_MAX, pattern: PEER_ADDRESS_PATTERN })),
-    },
-    closed,
-  ),
-);
-
-const requirement = {
-  label,
-  operator: Type.Union([
-    Type.Literal("In"),
-    Type.Literal("NotIn"),
-    Type.Literal("Exists"),
-    Type.Literal("DoesNotExist"),
-  ]),
-  values: Type.Optional(Type.Array(labelValue, { maxItems: 64 })),
-};
-const budget = Type.Optional(Type.Number({ minimum: LATENCY_BUDGET_MS_MIN, maximum: LATENCY_BUDGET_MS_MAX }));
-
-const placementPolicy = specSchema<"PlacementPolicy">()(
-  Type.Object(
-    {
-      apps: Type.Array(name(), { maxItems: 256, default: [] }),
-      sites: Type.Array(name(), { maxItems: 256, default: [] }),
-      latencyBudgetMs: Type.Object({ strict: budget, standard: budget, relaxed: budget }, { ...closed, default: {} }),
-      constraints: Type.Array(Type.Object(requirement, closed), { maxItems: 32, default: [] }),
-      preferences: Type.Array(
-        Type.Object({ ...requirement, bonusMs: Type.Number({ minimum: -1000, maximum: 1000 }) }, closed),
-        { maxItems: 32, default: [] },
-      ),
-      capacityReserveRatio: Type.Number({ minimum: 0, maximum: 0.9, default: 0 }),
-      onNoFit: Type.Enum([...NO_FIT_ACTIONS], { default: "degrade" }),
-      sessionSecondsMax: Type.Integer({ minimum: 10, maximum: 86_400, default: 14_400 }),
-      stickinessMs: Type.Number({ minimum: 0, maximum: 100, default: 2 }),
-    },
-    closed,
-  ),
-);
-
-const contentPolicy = specSchema<"ContentPolicy">()(
-  Type.Object(
-    {
-      sites: Type.Array(name(), { minItems: 1, maxItems: 256 }),
-      replicas: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000 })),
-      residency: Type.Optional(labelsSchema),
-      prefetch: Type.Union([Type.Literal("all"), Type.Literal("none")], { default: "all" }),
-      offline: Type.Optional(
-        Type.Object({ maxStaleSeconds: Type.Optional(seconds), denyAfterSeconds: Type.Optional(seconds) }, closed),
-      ),
     },
     closed,
   ),
