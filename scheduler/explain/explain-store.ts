@@ -36,6 +36,14 @@ export type RecordedOutcome =
       readonly pool: string;
       readonly bestAchievableMs: number | undefined;
     }
+  /** It goes on where it is for now: its policy moves sessions less often, or not so soon. */
+  | {
+      readonly state: "kept";
+      readonly because: "held-back";
+      readonly pool: string;
+      readonly better: string;
+      readonly reason: string;
+    }
   | { readonly state: "queued" | "rejected"; readonly bestAchievableMs: number | undefined };
 
 export interface SessionDecisionRecord extends Recorded {
@@ -149,6 +157,7 @@ function explainSession({ outcome, steps, constraints }: SessionDecisionRecord, 
 function explainOutcome(outcome: RecordedOutcome): string {
   if (outcome.state === "kept") {
     const kept = `kept where it is: ${outcome.pool}`;
+    if (outcome.because === "held-back") return `${kept}; ${outcome.better} is better, ${outcome.reason}`;
     if (outcome.because === "best") return `${kept}, ${explainMargin(outcome.marginMs)}`;
     return `${kept}; nothing better fits, ${explainBest(outcome.bestAchievableMs)}`;
   }

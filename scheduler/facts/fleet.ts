@@ -123,6 +123,27 @@ export class Fleet {
       priceMs: 0,
       edges: members.flatMap((node) => this.#makeEdge(node) ?? []),
       excludedAgents: new Set(members.filter((node) => this.#takesNothing(node, "agent"))),
+      countSessions: this.#sessionCounter(members),
+    };
+  }
+
+  /** Counted when it is first asked for: most policies do not. Every edge of a pool tells of all its agents. */
+  #sessionCounter(members: readonly string[]): (app: string) => number {
+    let counts: Map<string, Set<string>> | undefined;
+    const count = () => {
+      const byApp = new Map<string, Set<string>>();
+      for (const node of members) {
+        const { linkUp, status } = this.#observed.get(node) ?? {};
+        if (linkUp !== true || status === undefined) continue;
+        for (const { app, session } of status.agents.flatMap(({ sessions }) => sessions)) {
+          byApp.set(app, (byApp.get(app) ?? new Set()).add(session));
+        }
+      }
+      return byApp;
+    };
+    return (app) => {
+      counts ??= count();
+      return counts.get(app)?.size ?? 0;
     };
   }
 

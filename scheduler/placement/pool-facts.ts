@@ -23,6 +23,8 @@ export interface PoolFacts {
   readonly edges: readonly EdgeFacts[];
   /** Agents that are cordoned or draining. */
   readonly excludedAgents: ReadonlySet<string>;
+  /** Sessions of an app that run there, as last reported; undefined where nobody counts. */
+  readonly countSessions?: (app: string) => number;
 }
 
 export interface PoolStanding {

@@ -17,7 +17,8 @@ import { signToken } from "#platform/identity/tokens.ts";
 import type { Random } from "#platform/random.ts";
 import type { ExplainStore, RecordedOutcome, SessionDecisionRecord } from "../explain/explain-store.ts";
 import type { Ledger } from "../ledger/ledger.ts";
-import { makeCandidate, type RttFact } from "../placement/candidates.ts";
+import { type ConsideredFacts, makeCandidate, type RttFact } from "../placement/candidates.ts";
+import { crowded, rulesWithSpread } from "../placement/policy-limits.ts";
 import { listOpenEdges, type PoolFacts } from "../placement/pool-facts.ts";
 import {
   type ClassCandidates,
@@ -26,6 +27,7 @@ import {
   type SessionOutcome,
 } from "../placement/session-decision.ts";
 import type { SigningIdentity } from "./probe-tokens.ts";
+import { findWithholding, type Withholding } from "./withholding.ts";
 
 /** Two sessions may want one slot; who loses so often meets a crowd and had better come back. */
 const RESERVE_TRIES_MAX = 3;
@@ -64,8 +66,12 @@ export interface PlacingRequest {
   /** In order of preference. */
   readonly classes: readonly RenderClass[];
   readonly considered: readonly ConsideredPool[];
+  /** All pools: what is free and what runs beside those considered, where the policy asks. */
+  readonly fleet?: readonly PoolFacts[];
   /** Where it goes on if nothing takes it; undefined where it runs nowhere. */
   readonly running: { readonly pool: string; readonly attempt: number } | undefined;
+  /** Why it stays although something is better. */
+  readonly heldBack?: string | undefined;
   /** Where it runs and may be chosen again. */
   readonly currentPool: string | undefined;
   /** Why it is asked for: `new` or a reason of renewal. */
@@ -80,7 +86,7 @@ export type PlacingResult =
   | { readonly kind: "placed"; readonly answer: PlacementAnswer; readonly pool: string; readonly expiresAtMs: number }
   | { readonly kind: "unplaced"; readonly decision: string; readonly outcome: UnplacedOutcome }
   /** The session's own pool is still the best, or nothing else takes it. */
-  | { readonly kind: "kept" };
+  | { readonly kind: "kept"; readonly isBetterElsewhere: boolean };
 
 type UnplacedOutcome = Extract<SessionOutcome, { state: "queued" | "rejected" }>;
 type PlacedOutcome = Exclude<SessionOutcome, UnplacedOutcome>;
@@ -96,7 +102,7 @@ export async function placeSession(ports: PlacingPorts, request: PlacingRequest)
     const explained = { outcome: recorded, steps: decided.steps, notes: all };
     if (recorded.state === "kept") {
       explain(ports, { ...request, attempt: request.running?.attempt ?? request.attempt }, explained);
-      return { kind: "kept" };
+      return { kind: "kept", isBetterElsewhere: recorded.because === "held-back" };
     }
     if (!("candidate" in outcome)) {
       return { kind: "unplaced", outcome, decision: explain(ports, request, explained) };
@@ -126,11 +132,14 @@ export async function explainUnplaced(ports: PlacingPorts, request: PlacingReque
   return explain(ports, request, { outcome, steps, notes: [...request.notes, ...notes] });
 }
 
-function recordedOutcome(outcome: SessionOutcome, { running, currentPool }: PlacingRequest): RecordedOutcome {
+function recordedOutcome(outcome: SessionOutcome, { running, currentPool, heldBack }: PlacingRequest): RecordedOutcome {
   if ("candidate" in outcome) {
     const { state, candidate, renderClass, marginMs } = outcome;
     const { pool } = candidate;
     if (pool === currentPool) return { state: "kept", because: "best", pool, marginMs };
+    if (running !== undefined && heldBack !== undefined) {
+      return { state: "kept", because: "held-back", pool: running.pool, better: pool, reason: heldBack };
+    }
     return { state, pool, renderClass: renderClass.name, marginMs };
   }
   if (running === undefined) return outcome;
@@ -146,20 +155,31 @@ async function decide(ports: PlacingPorts, request: PlacingRequest): Promise<Dec
   for (const renderClass of request.classes) {
     const queries = request.considered.map(({ pool }) => slotQuery(pool.pool, renderClass, request));
     const capacities = await ports.ledger.capacities(queries);
+    const withheld = await findWithholding(ports.ledger, request, renderClass, capacities);
     const parts = { budgetMs: request.policy.budgetMs, device: request.device, app: request.app.spec, renderClass };
     const candidates = request.considered.flatMap((considered, index) => {
       const capacity = capacities[index];
-      const candidate = capacity === undefined ? undefined : makeCandidate({ ...considered, capacity, client }, parts);
+      const facts = capacity === undefined ? undefined : withhold({ ...considered, capacity, client }, withheld);
+      const candidate = facts === undefined ? undefined : makeCandidate(facts, parts);
       if (candidate === undefined)
         notes.push(`${considered.pool.pool}: no agent holds render class ${renderClass.name}`);
       return candidate ?? [];
     });
     classes.push({ renderClass, candidates });
+    const reasons = [...withheld.closed, ...withheld.crowded].map(([pool, reason]) => `${pool}: ${reason}`);
+    notes.push(...reasons.filter((reason) => !notes.includes(reason)));
   }
-  const { rules, revision } = request.policy;
+  const rules = rulesWithSpread(request.policy);
   const { currentPool } = request;
   const { pools } = ports.explain;
-  return { ...decideSession({ classes, rules, currentPool, policyRevision: revision, pools }), notes };
+  return { ...decideSession({ classes, rules, currentPool, policyRevision: request.policy.revision, pools }), notes };
+}
+
+/** A pool that takes nothing counts as full: sessions wait for it as for any other. */
+function withhold(facts: ConsideredFacts, { closed, crowded: byPool }: Withholding): ConsideredFacts {
+  const { pool, capacity } = facts;
+  if (closed.has(pool.pool)) return { ...facts, capacity: { ...capacity, slotsFree: 0 } };
+  return byPool.has(pool.pool) ? { ...facts, pool: crowded(pool) } : facts;
 }
 
 function slotQuery(pool: string, renderClass: RenderClass, { considered }: PlacingRequest) {

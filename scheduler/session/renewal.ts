@@ -23,10 +23,14 @@ export interface RenewalFacts {
   readonly classes: readonly RenderClass[];
 }
 
-export type RenewalPlan = Pick<
-  PlacingRequest,
-  "attempt" | "because" | "policy" | "classes" | "considered" | "running" | "currentPool" | "notes"
->;
+export interface RenewalPlan
+  extends Pick<
+    PlacingRequest,
+    "attempt" | "because" | "policy" | "classes" | "considered" | "running" | "currentPool" | "notes"
+  > {
+  /** It could go on where it is. */
+  readonly isSoft: boolean;
+}
 
 /**
  * A session that runs moves only to a pool that is known to be better; one that has lost its pool takes estimates too.
@@ -36,28 +40,41 @@ export function planRenewal({ shown, reason, policy }: Renewal, facts: RenewalFa
   const { record, classes } = facts;
   const others = listOthers(shown, policy, facts);
   const running = reason === "promotion" || reason === "draining" ? shown : undefined;
-  const base = { attempt: Math.max(record.attempt, shown.attempt) + 1, because: reason, running };
+  const base = { attempt: Math.max(record.attempt, shown.attempt) + 1, because: reason, running, isSoft: false };
+  const replacing = withoutReserve(policy);
   const current = facts.pools.find(({ pool }) => pool === shown.pool);
   if (reason !== "promotion" || current === undefined) {
     const notes = [`${shown.pool}: left out, the client renews because of ${reason}`];
-    return { ...base, policy, classes, considered: others, currentPool: undefined, notes };
+    return { ...base, policy: replacing, classes, considered: others, currentPool: undefined, notes };
   }
   const rttMs = record.measured.get(shown.pool) ?? shown.budget.networkMsP95;
   const stay: ConsideredPool = { pool: current, rtt: { rttMs, source: "measured" }, answered: true };
   const staying = { ...base, currentPool: shown.pool };
   if (standingOf(current).draining) {
     const reached = others.filter((other) => mayBeReached(other, record));
-    return { ...staying, policy, classes, considered: [stay, ...reached], notes: noteLeftOut(others, reached, facts) };
+    const left = noteLeftOut(others, reached, facts);
+    return { ...staying, policy: replacing, classes, considered: [stay, ...reached], notes: left };
   }
   const known = others.filter(({ rtt }) => rtt.source !== "geography");
   const held = classes.findIndex(({ name }) => name === shown.renderClass);
   return {
     ...staying,
-    policy: { ...policy, rules: { ...policy.rules, onNoFit: "queue" } },
+    isSoft: true,
+    policy: { ...policy, rules: { ...policy.rules, onNoFit: "queue", stickinessMs: gainMsOf(policy, rttMs) } },
     classes: held < 0 ? classes : classes.slice(0, held + 1),
     considered: [stay, ...known],
     notes: noteLeftOut(others, known, facts),
   };
+}
+
+/** What is kept free is kept for sessions that have to leave where they are. */
+function withoutReserve(policy: AppliedPolicy): AppliedPolicy {
+  return { ...policy, rules: { ...policy.rules, capacityReserveRatio: 0 }, neighbourReserve: undefined };
+}
+
+/** What a move must gain: of the score, or a share of the round trip where that is more. */
+function gainMsOf({ rules, stability }: AppliedPolicy, rttMs: number): number {
+  return Math.max(rules.stickinessMs, (stability?.gainRatio ?? 0) * rttMs);
 }
 
 /** An estimate is no reason to go where the client's own probe brought no answer. */

@@ -86,3 +86,89 @@ t.test("a preference in CEL moves the choice by its milliseconds", async (t) => 
   t.equal(placed.answer.pool, "middle");
   t.match(placed.why, /middle: .*preference -7\.0/);
 });
+
+t.test("spread: beyond its share a pool takes nothing, or only at a price", async (t) => {
+  const { world, replica } = await start(t);
+  setPolicies(world, { even: { spread: { over: "pool", shareMax: 0.5 } } });
+  const run = (pool: string, count: number) => {
+    const facts = world.pools.get(pool)?.facts;
+    if (facts !== undefined) world.setPool(pool, { ...facts, countSessions: () => count });
+  };
+  run("near", 3);
+  run("middle", 1);
+  const hard = await placeOne(world, replica);
+  t.equal(hard.answer.pool, "middle");
+  t.match(hard.why, /near: .*fails no-free-slot[\s\S]*note: near: pool near has 3 of 4 sessions of hall, at most 50 %/);
+  setPolicies(world, { even: { spread: { over: "pool", shareMax: 0.5, penaltyMs: 3 } } });
+  t.equal((await placeOne(world, replica)).answer.pool, "near", "3 ms are less than the 6 that middle is farther");
+  setPolicies(world, { even: { spread: { over: "pool", shareMax: 0.5, penaltyMs: 9 } } });
+  const soft = await placeOne(world, replica);
+  t.equal(soft.answer.pool, "middle");
+  t.match(soft.why, /near: .*preference 9\.0/);
+});
+
+t.test(
+  "the reserve for the largest neighbour is left by new sessions, and taken by those that lost their pool",
+  async (t) => {
+    const { world, replica } = await start(t);
+    // Three pools of four slots at one place: eight sessions, and one of the pools may fail.
+    setPolicies(world, { safe: { capacityReserve: { largestNeighbour: true, withinKm: 50 } } });
+    const placed = [];
+    for (let count = 0; count < 8; count += 1) {
+      const client = await Client.create(world);
+      const created = await client.create(replica.service);
+      const results = await client.results(created.candidates, { near: 4, middle: 5, far: 6 });
+      placed.push({ client, created, answer: placedIn(await client.place(replica.service, created.session, results)) });
+    }
+    const ninth = await Client.create(world);
+    const created = await ninth.create(replica.service);
+    const results = await ninth.results(created.candidates, { near: 4, middle: 5, far: 6 });
+    const queued = await ninth.place(replica.service, created.session, results);
+    t.equal(queued.state, "queued");
+    const why = replica.explain.explain(queued.decision)?.lines.join("\n");
+    t.match(why, /of it and its 2 neighbours 4 slots are free, and as many as the largest has, 4, are kept/);
+    const [first] = placed;
+    if (first === undefined) throw new Error("placed");
+    const { session } = first.created;
+    const renewed = await first.client.renew(
+      replica.service,
+      { session, placement: first.answer.placement, reason: "pool-lost" },
+      await first.client.results(first.created.candidates, { middle: 5, far: 6 }),
+    );
+    t.equal(renewed?.state, "placed");
+  },
+);
+
+t.test("a session moves to what is better when it is so for long enough, and so many a minute", async (t) => {
+  const { world, replica } = await start(t);
+  const stability = { sustainedSeconds: 20, movesPerMinuteMax: 1, gainRatio: 0.25 };
+  setPolicies(world, { calm: { stability } });
+  const settle = async () => {
+    const client = await Client.create(world);
+    const created = await client.create(replica.service);
+    const results = await client.results(created.candidates, { middle: 10 });
+    return { client, created, answer: placedIn(await client.place(replica.service, created.session, results)) };
+  };
+  const promote = async ({ client, created, answer }: Awaited<ReturnType<typeof settle>>, nearMs: number) => {
+    const { session, candidates } = await client.create(replica.service);
+    const results = await client.results(candidates, { near: nearMs, middle: 10 });
+    await client.end(replica.service, session);
+    const renewal = { session: created.session, placement: answer.placement, reason: "promotion" as const };
+    return client.renew(replica.service, renewal, results);
+  };
+  const why = (session: string) => replica.explain.explainSession(session)?.lines.join("\n") ?? "";
+  const [one, two] = [await settle(), await settle()];
+  t.equal(await promote(one, 9), undefined);
+  t.match(why(one.created.session), /kept where it is: middle, ahead by/, "1 ms is no quarter of 10");
+  t.equal(await promote(one, 4), undefined);
+  t.equal(await promote(two, 4), undefined);
+  t.match(why(one.created.session), /kept where it is: middle; near is better, better for 0 of 20 s/);
+  await world.clock.advance(21_000);
+  await world.report(replica);
+  t.equal(placedIn(await promote(one, 4)).pool, "near");
+  t.equal(await promote(two, 4), undefined);
+  t.match(why(two.created.session), /near is better, 1 moves a minute are made already/);
+  await world.clock.advance(60_000);
+  await world.report(replica);
+  t.equal(placedIn(await promote(two, 4)).pool, "near");
+});

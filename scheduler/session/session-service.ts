@@ -25,6 +25,7 @@ import { isOpenFor, type RttHistory } from "../placement/candidates.ts";
 import type { PoolFacts } from "../placement/pool-facts.ts";
 import { chooseProbes, findHolders, issueProbes } from "./creating.ts";
 import { believeProbes, learnFrom } from "./measuring.ts";
+import { MoveLimits } from "./move-limits.ts";
 import {
   explainUnplaced,
   noPoolFits,
@@ -121,11 +122,13 @@ class SessionFlows {
   readonly #ports: SessionPorts;
   readonly #table: SessionTable;
   readonly #proofs: ProofMemory;
+  readonly #moves: MoveLimits;
   readonly #flights = new SingleFlight<PlacementAnswer | undefined>(CALLS_MAX);
 
   constructor(ports: SessionPorts) {
     this.#ports = ports;
     this.#table = new SessionTable(ports.clock);
+    this.#moves = new MoveLimits(ports.clock);
     this.#proofs = new ProofMemory({ clock: ports.clock, entriesMax: PROOFS_REMEMBERED_MAX });
   }
 
@@ -229,12 +232,16 @@ class SessionFlows {
     const { pools, history } = { pools: facts.listPools(), history: this.#history() };
     const plan = planRenewal(renewal, { record: measured, pools, history, holdsApp, classes: app.classes });
     const notes = [...believed.notes, ...plan.notes, ...this.#failures(plan)];
-    const request: PlacingRequest = { ...this.#firstRequest(measured, app), ...plan, notes };
+    const heldBack = plan.isSoft ? this.#moves.findReason(plan.policy, measured.betterSinceMs) : undefined;
+    const request: PlacingRequest = { ...this.#firstRequest(measured, app), ...plan, notes, heldBack };
     const result = await placeSession(this.#ports, request);
     if (result.kind === "kept") {
+      const since = measured.betterSinceMs ?? this.#ports.clock.nowMs();
+      this.#table.update({ ...measured, betterSinceMs: result.isBetterElsewhere ? since : undefined });
       events.kept(shown.app);
       return undefined;
     }
+    if (plan.isSoft) this.#moves.moved(plan.policy);
     const answer = this.#conclude(measured, request, result, shown.attempt);
     if (answer !== undefined) events.answered("renew", shown.app, answer);
     return answer;
@@ -278,6 +285,7 @@ class SessionFlows {
       ...{ session, tier, tenant, thumbprint, device, appSessionsMax, policy, considered },
       attempt: record.attempt + 1,
       app: { name: record.app, spec: app },
+      fleet: facts.listPools(),
       classes: app.classes,
       running: undefined,
       currentPool: undefined,
@@ -309,7 +317,8 @@ class SessionFlows {
     if (result.kind === "kept") return undefined;
     if (result.kind === "unplaced") return queuedAnswer(result.decision, result.outcome);
     const { answer, expiresAtMs } = result;
-    this.#table.update({ ...record, attempt, issued: { answer, afterAttempt, expiresAtMs } });
+    const issued = { answer, afterAttempt, expiresAtMs };
+    this.#table.update({ ...record, attempt, issued, betterSinceMs: undefined });
     return answer;
   }
 

@@ -42,6 +42,8 @@ export interface SessionRecord {
   /** Of the last placement; 0 before the first. */
   readonly attempt: number;
   readonly issued: IssuedPlacement | undefined;
+  /** From when on each renewal has found a better pool. */
+  readonly betterSinceMs?: number | undefined;
 }
 
 export class SessionTable {
