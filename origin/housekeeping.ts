@@ -46,6 +46,7 @@ async function keepHouse(parts: HousekeepingParts, limits: HousekeepingLimits): 
   await deleteOrphanedReleases(log);
   distribution.advance();
   const held = distribution.heldBack.positions;
+  records.policies.follow(log, clock.nowMs());
   await log.compact(Math.max(log.compactedRevision(), log.revision() - limits.logRevisionsKept), held);
   records.prune(clock.nowMs() - RECORD_RETENTION_MS);
   records.usage.prune(clock.nowMs() - USAGE_RETENTION_MS);

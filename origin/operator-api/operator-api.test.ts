@@ -331,3 +331,72 @@ t.test("who asks for a roll-out that is not there hears what makes one", async (
   t.equal((await ask()).status, 200);
   t.match(await ask("mine"), { status: 404, detail: /the roll-out is named fleet/ });
 });
+
+t.test("what a policy said before can be read, and written again by compare-and-swap", async (t) => {
+  const { server, admin: headers, bearer, log } = await openApi(t);
+  const policy = (stickinessMs: number, resourceVersion?: number) => ({
+    ...{ apiVersion: "perigee.dev/v1", kind: "PlacementPolicy", spec: { apps: ["hall"], stickinessMs } },
+    metadata: { name: "eu", ...(resourceVersion === undefined ? {} : { resourceVersion }) },
+  });
+  const apply = async (document: object) => {
+    const answer = await server.inject({
+      method: "POST",
+      url: "/v1/apply",
+      headers,
+      payload: { documents: [document] },
+    });
+    return answer.json();
+  };
+  const get = async (path: string) => await server.inject({ url: `/v1/resources/${path}`, headers });
+  const first = (await apply(policy(1))).revision;
+  const second = (await apply(policy(9))).revision;
+  log.compact(log.revision());
+  const listed = (await get("PlacementPolicy/eu/revisions")).json();
+  t.match(listed.items, [
+    { revision: second, generation: 2, deleted: false, changed: ["/spec/stickinessMs"] },
+    { revision: first, generation: 1, deleted: false },
+  ]);
+  const before = (await get(`PlacementPolicy/eu/revisions/${first}`)).json();
+  t.match(before, { kind: "PlacementPolicy", metadata: { name: "eu", generation: 1 }, spec: { stickinessMs: 1 } });
+  t.match(await apply(policy(1, first)), { code: "resource-conflict" }, "somebody wrote meanwhile");
+  t.match(await apply(policy(1, second)), { results: [{ action: "changed", changed: ["/spec/stickinessMs"] }] });
+  t.equal((await get("PlacementPolicy/eu/revisions/1000")).json().code, "not-found");
+  t.equal((await get("PlacementPolicy/none/revisions")).json().code, "not-found");
+  t.match((await get("Site/shop/revisions")).json(), { code: "argument-invalid", detail: /kept of PlacementPolicy/ });
+  const forbidden = await server.inject({
+    url: "/v1/resources/PlacementPolicy/eu/revisions",
+    headers: await bearer("join"),
+  });
+  t.equal(forbidden.statusCode, 403);
+});
+
+t.test("faults of expressions are refused with the others; what is only suspicious is a warning", async (t) => {
+  const { server, admin: headers, log } = await openApi(t);
+  const apply = async (spec: object, name = "eu") => {
+    const document = { apiVersion: "perigee.dev/v1", kind: "PlacementPolicy", metadata: { name }, spec };
+    const payload = { documents: [pool, document] };
+    return (await server.inject({ method: "POST", url: "/v1/apply?dryRun=true", headers, payload })).json();
+  };
+  const refused = await apply({
+    apps: ["hall"],
+    match: { expression: "client.land == 'DE'" },
+    constraints: [{ expression: "pool.region" }, { label: "gpu", operator: "In", values: ["a"] }],
+  });
+  t.match(refused, { code: "resource-invalid" });
+  t.match(
+    refused.faults.map(
+      ({ document, pointer, message }: Record<string, unknown>) => `${document} ${pointer} ${message}`,
+    ),
+    [
+      /^1 \/spec\/match\/expression spec\.match\.expression No such key: land/,
+      /^1 \/spec\/constraints\/0\/expression spec\.constraints\[0\]\.expression must be true or false/,
+    ],
+  );
+  const warned = await apply({ apps: ["hall"], constraints: [{ expression: "pool.region == 'us'" }] });
+  t.match(warned.warnings, [
+    { document: 1, message: /expression matches no pool of 1/ },
+    { document: 1, message: /no pool of 1 meets them all/ },
+  ]);
+  t.same((await apply({ apps: ["hall"], constraints: [{ expression: "pool.region == 'eu'" }] })).warnings, []);
+  t.equal(log.revision(), 0);
+});

@@ -55,6 +55,7 @@ import { deleteSite } from "../publishing/releases.ts";
 import type { RolloutDriver } from "../rollout/rollout-driver.ts";
 import { applyDocuments } from "./apply.ts";
 import { authorise, issueToken, type TokenDesk } from "./authorisation.ts";
+import { addRevisionRoutes, type RevisionRouteParts } from "./revision-routes.ts";
 import { addUsageRoute, type UsageRouteParts } from "./usage-route.ts";
 
 /** A release of the most files, each with a long path. */
@@ -64,7 +65,8 @@ const APPLY_BODY_BYTES_MAX = 8 * 1024 * 1024;
 /** A blob of the largest size over 30 Mbit/s. */
 const UPLOAD_MS_MAX = 600_000;
 
-export interface OperatorApiParts extends PublishingParts, TokenDesk, UsageRouteParts {
+export interface OperatorApiParts extends PublishingParts, TokenDesk, UsageRouteParts, RevisionRouteParts {
+  readonly records: UsageRouteParts["records"] & RevisionRouteParts["records"];
   readonly keys: OriginKeys;
   readonly joinTokens: JoinTokens;
   readonly observed: ObservedNodes;
@@ -100,6 +102,7 @@ export async function createOperatorApi(parts: OperatorApiParts): Promise<ApiSer
   addTokenRoutes(server, parts);
   addAuthorityRoutes(server, parts);
   addUsageRoute(server, parts);
+  addRevisionRoutes(server, parts);
   return server;
 }
 
@@ -121,7 +124,9 @@ function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
     async (request) => {
       await authorise(parts, request.headers.authorization, "apply");
       const { dryRun } = request.query;
-      return await applyDocuments(log, request.body.documents, { dryRun, nowMs: clock.nowMs() });
+      const applied = await applyDocuments(log, request.body.documents, { dryRun, nowMs: clock.nowMs() });
+      parts.records.policies.follow(log, clock.nowMs());
+      return applied;
     },
   );
   const listed = { summary: "all of a kind, with what is observed", response: { 200: resourceListSchema } };

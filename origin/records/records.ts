@@ -3,6 +3,7 @@
 import { fromUint64 } from "#contracts/codec/numbers.ts";
 import type { Report } from "#contracts/generated/perigee/v1/node_pb.js";
 import { type Database, openDatabase } from "#platform/sqlite/database.ts";
+import { POLICY_REVISIONS_MIGRATIONS, type PolicyRevisions, policyRevisionsOn } from "./policy-revisions.ts";
 import { USAGE_MIGRATIONS, type UsageSums, usageOn } from "./usage-sums.ts";
 
 /** How long records are kept, from when they came: the outage that they are of may have been longer. */
@@ -15,6 +16,7 @@ export interface Records extends Disposable {
   /** Forgets what came before the time. */
   prune(beforeMs: number): void;
   readonly usage: Pick<UsageSums, "read" | "prune">;
+  readonly policies: PolicyRevisions;
 }
 
 export const RECORDS_MIGRATIONS = [
@@ -28,6 +30,7 @@ export const RECORDS_MIGRATIONS = [
    DROP INDEX records_by_time;
    CREATE INDEX records_by_receipt ON records (received_at_ms);`,
   ...USAGE_MIGRATIONS,
+  ...POLICY_REVISIONS_MIGRATIONS,
 ];
 
 export function openRecords(path: string): Records {
@@ -58,6 +61,7 @@ export function recordsOn(database: Database): Records {
     count: () => Number(count.get()?.["count"]),
     prune: (beforeMs) => void prune.run(beforeMs),
     usage,
+    policies: policyRevisionsOn(database),
     [Symbol.dispose]: () => database.close(),
   };
 }
