@@ -38,8 +38,27 @@ export function valueAt(root: unknown, pointer: string): unknown {
 
 /** All faults, one per wrong place and reason, in document order of the validator. */
 export function faultsOf(errors: readonly SchemaError[], root: unknown): readonly Fault[] {
-  const faults = errors.flatMap((error) => faultsOfError(error, root));
+  const faults = nearestAlternatives(errors).flatMap((error) => faultsOfError(error, root));
   return [...new Map(faults.map((fault) => [`${fault.pointer} ${fault.message}`, fault])).values()];
+}
+
+/** Of a value that is none of several shapes: what is wrong with it as the one that it is nearest to. */
+function nearestAlternatives(errors: readonly SchemaError[]): readonly SchemaError[] {
+  const dropped = new Set<SchemaError>();
+  for (const union of errors.filter(({ keyword }) => keyword === "anyOf")) {
+    const prefix = `${union.schemaPath}/anyOf/`;
+    const within = errors.filter(
+      ({ schemaPath, instancePath }) =>
+        schemaPath.startsWith(prefix) && `${instancePath}/`.startsWith(`${union.instancePath}/`),
+    );
+    // A union of constants is a list of what is allowed.
+    if (within.every(({ keyword, instancePath }) => keyword === "const" && instancePath === union.instancePath))
+      continue;
+    const byShape = Map.groupBy(within, ({ schemaPath }) => schemaPath.slice(prefix.length).split("/", 1)[0]);
+    const [nearest = []] = [...byShape.values()].sort((a, b) => a.length - b.length);
+    for (const error of [union, ...within]) if (!nearest.includes(error)) dropped.add(error);
+  }
+  return errors.filter((error) => !dropped.has(error));
 }
 
 function faultsOfError(error: SchemaError, root: unknown): Fault[] {

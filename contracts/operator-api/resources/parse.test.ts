@@ -94,3 +94,17 @@ t.test("a site says who signs its URLs, how often a client may ask, and whether 
   });
   t.match(secret, /secret is not a known field/, "nothing secret is in what every node reads");
 });
+
+t.test("a requirement that is neither of a label nor an expression is told by what it is nearest to", async (t) => {
+  const messagesOf = (constraint: object) => {
+    const document = { apiVersion: "perigee.dev/v1", kind: "PlacementPolicy", metadata: { name: "eu" } };
+    const parsed = parseResourceInput({ ...document, spec: { apps: ["hall"], constraints: [constraint] } });
+    return parsed.kind === "valid" ? [] : parsed.faults.map(({ message }) => message);
+  };
+  t.same(messagesOf({ label: "gpu" }), ["spec.constraints[0] lacks the field operator"]);
+  t.match(messagesOf({ label: "gpu", operator: "in" }), [
+    /\.operator must be .*: In, NotIn, Exists, DoesNotExist, got "in"/,
+  ]);
+  t.same(messagesOf({ expression: 1 }), ["spec.constraints[0].expression must be string, got 1"]);
+  t.same(messagesOf({ expression: "true" }), []);
+});

@@ -18,12 +18,7 @@ export const POLICY_REQUIREMENTS_MAX = 32;
 export const POLICY_PRIORITY_MAX = 1_000_000;
 const requirement = {
   label,
-  operator: Type.Union([
-    Type.Literal("In"),
-    Type.Literal("NotIn"),
-    Type.Literal("Exists"),
-    Type.Literal("DoesNotExist"),
-  ]),
+  operator: Type.Enum(["In", "NotIn", "Exists", "DoesNotExist"]),
   values: Type.Optional(Type.Array(labelValue, { maxItems: 64 })),
 };
 const budget = Type.Optional(Type.Number({ minimum: LATENCY_BUDGET_MS_MIN, maximum: LATENCY_BUDGET_MS_MAX }));
