@@ -81,6 +81,8 @@ t.test("--help says what there is, each command has an example, and both exit wi
     "tombstone",
     "publish",
     "rollback",
+    "revisions",
+    "diff",
     "join-token",
     "app-token",
     "operator-token",
@@ -203,7 +205,7 @@ t.test("get shows of each kind what an operator looks for, with what is observed
   t.match(await get("nodes"), /near-2 +2 +edge +near +connected +by near-3/);
   t.match(await get("nodes"), /near-3 +2 +edge +near +connected +direct/);
   t.match(await get("site", "shop"), /shop +2 +a\.example,b\.example +release 7 +near 7, far 6/);
-  t.match(await get("placementpolicies"), /eu +2 +1 of 3 edges/);
+  t.match(await get("placementpolicies"), /eu +2 +0 +anybody +1 of 3 edges/);
   t.match(JSON.parse(await get("nodes", "-o", "json")), { items: [{ status: { liveness: "cut-off" } }] });
   t.equal(await get("nodes", "-o", "name"), "Node/near-1\nNode/near-2\nNode/near-3");
 });

@@ -53,7 +53,13 @@ const COLUMNS: Readonly<Record<Kind, readonly Column[]>> = {
     { head: "OFFLINE READY", cell: (item) => conditionOf(item, "OfflineReady") },
     at("CONTENT URL", "status", "status", "contentUrl"),
   ],
-  PlacementPolicy: [list("APPS", "spec", "apps"), list("SITES", "spec", "sites"), applied],
+  PlacementPolicy: [
+    list("APPS", "spec", "apps"),
+    list("SITES", "spec", "sites"),
+    { head: "PRIORITY", cell: (item) => textOf(fieldOf(item, "spec", "priority") ?? 0) },
+    { head: "MATCHES BY", cell: matchOf },
+    applied,
+  ],
   ContentPolicy: [list("SITES", "spec", "sites"), at("PREFETCH", "spec", "prefetch"), applied],
   RenderApp: [at("BUNDLE", "spec", "bundle", "site"), applied],
   Assignment: [at("POOL", "spec", "pool"), list("SITES", "spec", "sites"), list("APPS", "spec", "apps"), applied],
@@ -105,6 +111,12 @@ function linkOf(item: unknown): string {
   if (fieldOf(item, "status", "linkUp") !== true) return "";
   const relay = fieldOf(item, "status", "relayedBy");
   return isThere(relay) ? `by ${textOf(relay)}` : "direct";
+}
+
+/** The lists that its match has, as `perigee policy match` names them. */
+function matchOf(item: unknown): string {
+  const match = fieldOf(item, "spec", "match");
+  return typeof match === "object" && match !== null ? Object.keys(match).join(",") : "anybody";
 }
 
 function contentOf(item: unknown): string {

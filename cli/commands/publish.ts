@@ -8,8 +8,9 @@ import { Failure } from "#domain/failure.ts";
 import { parseName } from "#domain/ids.ts";
 import { fileReasonOf } from "#platform/files/reason.ts";
 import { mediaTypeOf } from "../media-types.ts";
-import { fieldOf, type Output, printValue, resultOption, textOf } from "../output.ts";
+import { fieldOf, itemsOf, type Output, printValue, resultOption, textOf } from "../output.ts";
 import { type EncodedBlob, encodeFiles, type FileEncodingDigests } from "../release-encodings.ts";
+import { rollBackPolicy } from "./revisions.ts";
 import { type Api, apiOf, type CommandSession } from "./session.ts";
 
 /** One blob; a file beyond this belongs to object storage behind a `pull` site. */
@@ -86,23 +87,43 @@ async function releaseFolder(folder: string, target: Target): Promise<Published>
 export function addRollback(program: Command, session: CommandSession): void {
   program
     .command("rollback")
-    .description("publish an earlier release's content again, as a new generation")
-    .argument("<site>")
-    .requiredOption("--to <generation>", "the generation whose content to serve")
+    .description(
+      "publish an earlier release's content again, as a new generation; or write a policy's earlier words again",
+    )
+    .argument("<site>", "a site; or the kind of a policy, before its name")
+    .argument("[name]", "of the policy")
+    .requiredOption("--to <generation>", "the generation whose content to serve; the revision of the policy")
     .addOption(resultOption())
-    .addHelpText("after", "\nExample:\n  perigee rollback shop --to 3")
-    .action(async (site: string, options: { to: string; output: string }, command: Command) => {
-      const toGeneration = Number(options.to);
-      if (!Number.isSafeInteger(toGeneration) || toGeneration < 1) {
-        throw new Failure("argument-invalid", `--to must be a generation (1, 2, …), got ${JSON.stringify(options.to)}`);
-      }
-      const path = `/v1/sites/${parseName(site, "the site")}/rollback`;
-      const answer = await apiOf(command, session).origin({ method: "POST", path, body: { toGeneration } });
-      if (options.output === "json") return printValue(session.output, "json", answer);
-      session.output.line(
-        `${site}: generation ${textOf(fieldOf(answer, "generation"))} has the content of ${toGeneration}`,
-      );
-    });
+    .addHelpText("after", "\nExamples:\n  perigee rollback shop --to 3\n  perigee rollback placementpolicy eu --to 41")
+    .action(
+      async (site: string, name: string | undefined, options: { to: string; output: string }, command: Command) => {
+        if (name !== undefined) {
+          const applied = await rollBackPolicy(apiOf(command, session), site, name, options.to);
+          if (options.output === "json") return printValue(session.output, "json", applied);
+          const [result] = itemsOf({ items: fieldOf(applied, "results") });
+          const now = `revision ${textOf(fieldOf(result, "resourceVersion"))}`;
+          const isSame = fieldOf(result, "action") === "unchanged";
+          return session.output.line(
+            isSame
+              ? `${name}: already as at revision ${options.to}`
+              : `${name}: ${now} says what revision ${options.to} said`,
+          );
+        }
+        const toGeneration = Number(options.to);
+        if (!Number.isSafeInteger(toGeneration) || toGeneration < 1) {
+          throw new Failure(
+            "argument-invalid",
+            `--to must be a generation (1, 2, …), got ${JSON.stringify(options.to)}`,
+          );
+        }
+        const path = `/v1/sites/${parseName(site, "the site")}/rollback`;
+        const answer = await apiOf(command, session).origin({ method: "POST", path, body: { toGeneration } });
+        if (options.output === "json") return printValue(session.output, "json", answer);
+        session.output.line(
+          `${site}: generation ${textOf(fieldOf(answer, "generation"))} has the content of ${toGeneration}`,
+        );
+      },
+    );
 }
 
 async function askMissing({ api, site }: Target, blobs: readonly { readonly digest: string }[]): Promise<Set<string>> {

@@ -1,0 +1,118 @@
+import { createServer } from "node:http";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { closeServer, listen } from "#platform/http/listening.ts";
+import { testFolder } from "#test/test-folder.ts";
+import { EXIT } from "./exit-codes.ts";
+import { runCommandLine } from "./program.ts";
+
+/** A real HTTP server that keeps the bodies it was sent and answers by method and path. */
+async function startApi(t: Test, answers: Readonly<Record<string, unknown>>) {
+  const bodies: unknown[] = [];
+  const server = createServer(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(Buffer.from(chunk));
+    const text = Buffer.concat(chunks).toString();
+    if (text !== "") bodies.push(JSON.parse(text));
+    const answer = answers[`${request.method} ${request.url}`];
+    response.writeHead(answer === undefined ? 404 : 200, { "content-type": "application/json" });
+    response.end(JSON.stringify(answer ?? { code: "not-found", detail: `nothing at ${request.url}` }));
+  });
+  const { port } = await listen(server, { host: "127.0.0.1", port: 0 });
+  t.teardown(() => closeServer(server));
+  const run = async (...words: readonly string[]) => {
+    const out: string[] = [];
+    const notes: string[] = [];
+    const code = await runCommandLine(["--origin", `http://127.0.0.1:${port}`, ...words], {
+      output: { line: (line) => out.push(line), note: (note) => notes.push(note) },
+      environment: { variables: { HOME: "/nowhere", PERIGEE_TOKEN: "x" }, folder: "/nowhere" },
+      signal: new AbortController().signal,
+      killSignal: new AbortController().signal,
+    });
+    return { code, out: out.join("\n"), notes: notes.join("\n") };
+  };
+  return { run, bodies };
+}
+
+const policy = (name: string, spec: object) => ({
+  ...{ apiVersion: "perigee.dev/v1", kind: "PlacementPolicy", metadata: { name, labels: {}, generation: 1 } },
+  spec: { apps: ["hall"], stickinessMs: 2, ...spec },
+});
+
+t.test("policy match says which policies match, in order, why the first applies and why others do not", async (t) => {
+  const items = [
+    policy("everybody", {}),
+    policy("germany", { match: { countries: ["DE"] } }),
+    policy("campus", { match: { cidrs: ["192.0.2.0/24"] } }),
+    policy("carrier", { match: { expression: "client.asn == 64500" } }),
+    policy("other", { apps: ["else"] }),
+  ];
+  const { run } = await startApi(t, { "GET /v1/resources/PlacementPolicy": { items } });
+  const hall = ["policy", "match", "--app", "hall"];
+  const matched = await run(...hall, "--country", "DE", "--address", "192.0.2.7");
+  t.equal(matched.code, EXIT.ok, matched.notes);
+  t.match(matched.out, /^campus applies, whole, before germany: it matches by cidrs\n/);
+  t.match(matched.out, /1 +campus +0 +cidrs\n2 +germany +0 +countries\n3 +everybody +0 +anybody/);
+  t.match(matched.out, /carrier does not match: match\.expression does not hold/);
+  t.notMatch(matched.out, /other/);
+  t.match(
+    (await run(...hall, "--asn", "64500")).out,
+    /^carrier applies, whole, before everybody: it matches by expression/,
+  );
+  t.match((await run("policy", "match", "--app", "none")).out, /no policy matches/);
+  t.match(await run("policy", "match"), { code: EXIT.usage, notes: /give --app or --site/ });
+  t.match(await run(...hall, "--address", "x"), { code: EXIT.usage, notes: /--address is no address/ });
+  t.match((await run("get", "placementpolicies")).out, /campus +1 +hall +0 +cidrs/);
+});
+
+t.test("revisions, what differs between them, and going back to one if nobody has written since", async (t) => {
+  const path = "/v1/resources/PlacementPolicy/eu";
+  const items = [
+    { revision: 44, generation: 2, deleted: false, seenAtMs: 86_400_000, changed: ["/spec/stickinessMs"] },
+    { revision: 41, generation: 1, deleted: false, seenAtMs: 0, changed: ["/spec/apps", "/spec/stickinessMs"] },
+  ];
+  const results = [{ kind: "PlacementPolicy", name: "eu", action: "changed", resourceVersion: 45 }];
+  const { run, bodies } = await startApi(t, {
+    [`GET ${path}`]: policy("eu", { stickinessMs: 9 }),
+    [`GET ${path}/revisions`]: { items },
+    [`GET ${path}/revisions/41`]: policy("eu", {}),
+    "POST /v1/apply?dryRun=false": { revision: 45, results },
+  });
+  const listed = await run("revisions", "placementpolicy", "eu");
+  t.match(listed.out, /44 +2 +1970-01-02T00:00:00\.000Z +spec\.stickinessMs\n41 +1 .* spec\.apps spec\.stickinessMs/);
+  t.equal((await run("diff", "placementpolicy", "eu", "--revision", "41")).out, "spec.stickinessMs: 2 → 9");
+  t.equal((await run("diff", "placementpolicy", "eu", "--revision", "41", "--to", "41")).out, "nothing differs");
+  t.match(await run("diff", "placementpolicy", "eu", "--revision", "x"), { code: EXIT.usage, notes: /whole number/ });
+  const back = await run("rollback", "placementpolicy", "eu", "--to", "41");
+  t.equal(back.out, "eu: revision 45 says what revision 41 said");
+  t.match(bodies, [
+    {
+      documents: [
+        { kind: "PlacementPolicy", metadata: { name: "eu", resourceVersion: 44 }, spec: { stickinessMs: 2 } },
+      ],
+    },
+  ]);
+});
+
+t.test("apply names file and line of an expression's fault, and of what the origin only warns of", async (t) => {
+  const warnings = [{ document: 0, pointer: "/spec/constraints/0/expression", message: "matches no pool of 3" }];
+  const answer = { revision: 1, dryRun: true, results: [], warnings };
+  const { run, bodies } = await startApi(t, { "POST /v1/apply?dryRun=true": answer });
+  const written = (expression: string) => `apiVersion: perigee.dev/v1
+kind: PlacementPolicy
+metadata: { name: eu }
+spec:
+  apps: [hall]
+  constraints:
+    - expression: ${expression}
+`;
+  const folder = testFolder(t, {
+    "bad.yaml": written("pool.regoin == 'eu'"),
+    "good.yaml": written("pool.region == 'eu'"),
+  });
+  const bad = await run("apply", "--dry-run", "-f", join(folder, "bad.yaml"));
+  t.match(bad, { code: EXIT.usage, notes: /bad\.yaml:7: spec\.constraints\[0\]\.expression No such key: regoin/ });
+  t.equal(bodies.length, 0);
+  const good = await run("apply", "--dry-run", "-f", join(folder, "good.yaml"));
+  t.match(good, { code: EXIT.ok, notes: /good\.yaml:7: warning: matches no pool of 3/ });
+});
