@@ -1,9 +1,10 @@
 /** Lets a client in by its app token alone: gathers what the decision needs, and signs the edge's own placement. */
 import type { Resources } from "#contracts/codec/set-state.ts";
 import type { AppClaims } from "#contracts/tokens/claims.ts";
-import { judgeLabels } from "#domain/placement/labels.ts";
+import { judgeLabels, type Labels } from "#domain/placement/labels.ts";
 import { selectPolicy } from "#domain/placement/policy-selection.ts";
 import type { Tier } from "#domain/policy/placement-policy.ts";
+import type { NamedPolicy } from "#domain/policy/policy-match.ts";
 import { compilePolicy, compilePoolExpressions } from "#platform/cel/policies.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
 import type { Random } from "#platform/random.ts";
@@ -54,7 +55,8 @@ export class DirectSessions {
     const { renderClass, budget } = decision;
     const session = `d-${Buffer.from(this.#ports.random.bytes(SESSION_ID_BYTES)).toString("base64url")}`;
     const claims = { session, attempt: 1, app: token.sub, tier, renderClass, cnf: { jkt: thumbprint } };
-    const placement = await signPlacement(this.#ports, { ...claims, budget });
+    const tenant = token.tenant === undefined ? {} : { tenant: token.tenant };
+    const placement = await signPlacement(this.#ports, { ...claims, ...tenant, budget });
     this.#placements.set(key, placement);
     return { token: placement, grant: await verifyPlacement(this.#ports, placement) };
   }
@@ -69,17 +71,12 @@ export class DirectSessions {
     const { pool, name } = identity.peer;
     const resources = this.#ports.resources();
     const sessions = directory.sessions();
-    const specs = [...resourcesOf(resources, "PlacementPolicy")];
-    const policies = specs.map(({ metadata, spec }) => compilePolicy(metadata.name, spec));
-    const poolResource = resources.get(`NodePool/${pool}`);
+    const { policies, labels } = judgedPolicies(resources, pool);
     const app = resources.get(`RenderApp/${token.sub}`);
     const node = nodeSpecOf(resources, name);
     return {
       pool,
-      labels:
-        poolResource?.kind === "NodePool"
-          ? judgeLabels(poolResource, compilePoolExpressions(specs.map(({ spec }) => spec)))
-          : {},
+      labels,
       isCutOff: isCutOff(),
       isClosed: node === undefined || node.cordoned || node.draining,
       app: app?.kind === "RenderApp" ? app.spec : undefined,
@@ -92,6 +89,28 @@ export class DirectSessions {
       frameMsP95: (renderClass) => directory.frameMsP95(renderClass),
     };
   }
+}
+
+interface JudgedPolicies {
+  readonly policies: readonly NamedPolicy[];
+  readonly labels: Labels;
+}
+
+/** Of each set that was asked: a set does not change, what follows it is another map. */
+const JUDGED = new WeakMap<Resources, JudgedPolicies>();
+
+function judgedPolicies(resources: Resources, pool: string): JudgedPolicies {
+  const known = JUDGED.get(resources);
+  if (known !== undefined) return known;
+  const written = [...resourcesOf(resources, "PlacementPolicy")];
+  const resource = resources.get(`NodePool/${pool}`);
+  const expressions = compilePoolExpressions(written.map(({ spec }) => spec));
+  const judged = {
+    policies: written.map(({ metadata, spec }) => compilePolicy(metadata.name, spec)),
+    labels: resource?.kind === "NodePool" ? judgeLabels(resource, expressions) : {},
+  };
+  JUDGED.set(resources, judged);
+  return judged;
 }
 
 function keyOf(app: string, thumbprint: string): string {

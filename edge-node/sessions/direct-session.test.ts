@@ -123,3 +123,28 @@ t.test("while there is a link, only a small share goes past the scheduler", asyn
   world.isCutOff = true;
   t.equal((await world.connect(await openClient(world), { appToken })).status, 200);
 });
+
+t.test("an edge alone keeps to the policy of the token's tenant, expressions too, and signs whose it is", async (t) => {
+  const world = await World.open(t);
+  world.isCutOff = true;
+  await FakeAgent.start(t, world, "gpu-1");
+  const expression = 'pool.name == "near" && pool.region == "elsewhere"';
+  world.setResource("PlacementPolicy/everybody", policySpecOf({}));
+  world.setResource(
+    "PlacementPolicy/acme",
+    policySpecOf({ match: { tenants: ["acme"] }, constraints: [{ expression }] }),
+  );
+  const connect = async (changes: object) => {
+    const appToken = await world.appToken(changes);
+    return (await world.connect(await openClient(world), { appToken })).body;
+  };
+  t.match(await connect({ jti: "app-token-2", tenant: "acme" }), { code: "placement-refused", detail: /policy acme/ });
+  const { placement } = await connect({ jti: "app-token-3", tenant: "other" });
+  const trust = { kind: "chain", authorities: [world.authority.certificate], roles: ["edge"] } as const;
+  const { claims } = await verifyToken(placement, TOKEN_TYPES.placement, trust, world.clock.nowMs());
+  t.equal(parseClaims("placement", claims).tenant, "other");
+});
+
+function policySpecOf(changes: object) {
+  return { ...policySpec, capacityReserveRatio: 0, constraints: [], ...changes };
+}

@@ -61,7 +61,7 @@ export class World {
   policies: NamedPolicy[] = [];
   readonly counted: string[] = [];
   /** What is known of every client. */
-  who: Pick<PolicyClient, "country" | "asn"> = {};
+  who: Pick<PolicyClient, "country" | "asn" | "address"> = {};
   readonly #authority: Authority;
   readonly #signers = new Map<string, TokenSigner>();
 
