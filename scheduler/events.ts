@@ -10,11 +10,12 @@ import type { SteeringEvents } from "./steering/steering-service.ts";
 export type SchedulerEvents = ReturnType<typeof createEvents>;
 
 export function createEvents(logger: Logger, metrics: Metrics) {
+  const policies = policyEvents(metrics, logger);
   return {
     ...linkEvents(logger, metrics),
     ...fleetEvents(logger, metrics),
-    session: sessionEvents(metrics, logger),
-    steering: steeringEvents(metrics, logger),
+    session: { ...sessionEvents(metrics, logger), ...policies },
+    steering: { ...steeringEvents(metrics, logger), ...policies },
     api: apiEvents(metrics),
     listening(addresses: Readonly<Record<string, string>>) {
       logger.info({ addresses }, "scheduler listening");
@@ -86,12 +87,21 @@ function fleetEvents(logger: Logger, metrics: Metrics) {
   };
 }
 
-function sessionEvents(metrics: Metrics, logger: Logger): SessionEvents {
+function policyEvents(metrics: Metrics, logger: Logger): Pick<SessionEvents, "expressionsFailed"> {
+  const failed = metrics.counter("policy_expressions_failed_total", "Expressions of policies that could not be judged");
+  return {
+    expressionsFailed(notes) {
+      failed.inc(notes.length);
+      logger.debug({ notes }, "expressions of policies could not be judged, so they do not hold");
+    },
+  };
+}
+
+function sessionEvents(metrics: Metrics, logger: Logger): Omit<SessionEvents, "expressionsFailed"> {
   const sessions = metrics.counter("sessions_total", "Calls of sessions' lives by operation and outcome", [
     "operation",
     "outcome",
   ]);
-  const failed = metrics.counter("policy_expressions_failed_total", "Expressions of policies that could not be judged");
   const answers = metrics.counter("session_probe_answers_refused_total", "Probe answers not believed", ["code"]);
   return {
     created: () => sessions.inc({ operation: "create", outcome: "created" }),
@@ -103,14 +113,10 @@ function sessionEvents(metrics: Metrics, logger: Logger): SessionEvents {
       answers.inc({ code: failure.code });
       logger.debug({ err: failure }, "probe answer of a session not believed");
     },
-    expressionsFailed(notes) {
-      failed.inc(notes.length);
-      logger.debug({ notes }, "expressions of policies could not be judged, so they do not hold");
-    },
   };
 }
 
-function steeringEvents(metrics: Metrics, logger: Logger): SteeringEvents {
+function steeringEvents(metrics: Metrics, logger: Logger): Omit<SteeringEvents, "expressionsFailed"> {
   const steered = metrics.counter("steered_total", "Steering answers by what the winner's round trip is known from", [
     "source",
   ]);

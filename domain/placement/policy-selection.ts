@@ -12,7 +12,7 @@ import {
 } from "../policy/placement-policy.ts";
 import { matchPolicies, type NamedPolicy, type PolicyClient, type PolicySubject } from "../policy/policy-match.ts";
 import type { PlacementRules } from "./candidate.ts";
-import { labelOfExpression } from "./labels.ts";
+import { failedExpressions, type Labels, labelOfExpression } from "./labels.ts";
 
 export interface AppliedPolicy {
   /** Undefined where no policy names the app or none of them matches. */
@@ -72,6 +72,18 @@ export function selectSitePolicy(
 ): SitePolicy {
   const { chosen, notes } = choose(policies, { ...client, site });
   return { name: chosen?.name, rules: chosen === undefined ? DEFAULT_RULES : rulesOf(chosen.spec), notes };
+}
+
+/** What could not be judged of the policies, and of the pools by the one that applies. */
+export function listUnjudged(
+  { rules, notes }: Pick<AppliedPolicy, "rules" | "notes">,
+  pools: readonly { readonly pool: string; readonly labels: Labels }[],
+): readonly string[] {
+  const requirements = [...rules.constraints, ...rules.preferences];
+  const ofPools = pools.flatMap(({ pool, labels }) =>
+    failedExpressions(labels, requirements).map((reason) => `${pool}: ${reason}`),
+  );
+  return [...(notes ?? []), ...ofPools];
 }
 
 /** For who knows the app and nothing of the client: the longest that a policy of the app permits anybody. */

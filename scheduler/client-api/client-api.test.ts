@@ -5,6 +5,8 @@ import t, { type Test } from "tap";
 import type { ProbeTarget, SteerAnswer } from "#contracts/operator-api/sessions.ts";
 import { TOKEN_TYPES } from "#contracts/tokens/claims.ts";
 import { RttMap } from "#domain/latency/rtt-map.ts";
+import type { WrittenPlacementPolicy } from "#domain/policy/placement-policy.ts";
+import type { NamedPolicy } from "#domain/policy/policy-match.ts";
 import { generateSigningKey } from "#platform/identity/signatures.ts";
 import { signToken } from "#platform/identity/tokens.ts";
 import { createLogger } from "#platform/logging.ts";
@@ -53,6 +55,7 @@ async function steeringOf(world: World, counted: string[], witnessed: string[]) 
     sites: new Map([["shop", { hostnames: ["shop.test"], pull }]]),
     siteByHostname: new Map([["shop.test", "shop"]]),
     revokedTokens: new Set<string>(),
+    placementPolicies: [] as NamedPolicy[],
   };
   const findPool = (name: string): FleetPool | undefined => {
     const facts = world.pools.get(name)?.facts;
@@ -76,6 +79,7 @@ async function steeringOf(world: World, counted: string[], witnessed: string[]) 
       noEdge: () => void counted.push("no edge"),
       measured: (count) => void counted.push(`measured ${count}`),
       answerRefused: ({ code }) => void counted.push(`answer ${code}`),
+      expressionsFailed: (notes) => void counted.push(...notes),
     },
   });
   return { replica, steering, view };
@@ -122,7 +126,17 @@ async function start(t: Test, { trustedProxies = [] }: { readonly trustedProxies
     );
     return ask("/v1/measurements", { method: "POST", body: { results }, from });
   };
-  return { world, ask, token, steer, measure, counted, witnessed, revokedTokens: view.revokedTokens };
+  return {
+    world,
+    ask,
+    token,
+    steer,
+    measure,
+    counted,
+    witnessed,
+    revokedTokens: view.revokedTokens,
+    policies: view.placementPolicies,
+  };
 }
 
 interface Answered {
@@ -243,6 +257,26 @@ t.test("a cordoned edge gets nobody, and why says so; only operators may ask", a
     "permission-denied",
   );
   t.ok(counted.includes("refused token-invalid") && counted.includes("refused permission-denied"));
+});
+
+t.test("content goes by the policy that the client's network matches; what could not be judged is said", async (t) => {
+  const { steer, world, policies, counted, ask, token } = await start(t);
+  const spec: WrittenPlacementPolicy = {
+    ...{ apps: [], sites: ["shop"], latencyBudgetMs: {}, constraints: [], preferences: [], capacityReserveRatio: 0 },
+    ...{ onNoFit: "degrade", sessionSecondsMax: 60, stickinessMs: 0 },
+  };
+  const constraints = [{ label: "owner", operator: "In", values: ["campus"] }] as const;
+  policies.push({ name: "campus", spec: { ...spec, constraints, match: { cidrs: ["127.0.0.9/32"] } } });
+  world.setPool("far", { labels: { owner: "campus" } });
+  t.same(poolsOf(await steer("127.0.0.9")), ["far"]);
+  t.ok(poolsOf(await steer("127.0.0.1")).length > 1, "others go anywhere");
+  const expression = "pool.labels['zone'] == 'a'";
+  policies.push({ name: "odd", spec: { ...spec, preferences: [{ expression, bonusMs: 5 }] } });
+  world.setPool("near", { labels: { [`(${expression})`]: "failed: No such key: zone" } });
+  const { decision } = await steer("127.0.0.1");
+  const headers = { authorization: `Bearer ${await token("operator", { sub: "me", scopes: ["read"] })}` };
+  t.match((await ask(`/v1/why/${decision}`, { headers })).text, /note: near: .* failed: No such key: zone/);
+  t.ok(counted.some((text) => text.includes("No such key: zone")));
 });
 
 t.test("a session lives over HTTP: created by app token, placed, renewed and ended by proof", async (t) => {

@@ -13,8 +13,7 @@ import type { AppClaims, PlacementClaims } from "#contracts/tokens/claims.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
 import { deviceTimes } from "#domain/latency/budget.ts";
 import type { RttMap } from "#domain/latency/rtt-map.ts";
-import { failedExpressions } from "#domain/placement/labels.ts";
-import { type AppliedPolicy, selectPolicy } from "#domain/placement/policy-selection.ts";
+import { type AppliedPolicy, listUnjudged, selectPolicy } from "#domain/placement/policy-selection.ts";
 import type { NamedPolicy } from "#domain/policy/policy-match.ts";
 import type { RenderAppSpec } from "#domain/session/render-app.ts";
 import { SingleFlight } from "#platform/concurrency/single-flight.ts";
@@ -298,11 +297,8 @@ class SessionFlows {
 
   /** What could not be judged of the policies and the pools. */
   #failures({ policy, considered }: Pick<PlacingRequest, "policy" | "considered">): readonly string[] {
-    const { constraints, preferences } = policy.rules;
-    const ofPools = considered.flatMap(({ pool }) =>
-      failedExpressions(pool.labels, [...constraints, ...preferences]).map((reason) => `${pool.pool}: ${reason}`),
-    );
-    const notes = [...(policy.notes ?? []), ...ofPools];
+    const pools = considered.map(({ pool }) => pool);
+    const notes = listUnjudged(policy, pools);
     if (notes.length > 0) this.#ports.events.expressionsFailed(notes);
     return notes;
   }

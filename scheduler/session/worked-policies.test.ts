@@ -117,7 +117,7 @@ t.test("5. of a metro that keeps what its largest pool has, any one pool may fai
   const { begin, replica } = await open("survives-a-pool");
   const placed = [];
   for (let count = 0; count < 8; count += 1) placed.push(await begin());
-  const pools = [];
+  const pools: string[] = [];
   for (const { answer } of placed) pools.push(placedIn(await answer).pool);
   t.ok(
     pools.every((pool) => ["frankfurt-a", "frankfurt-b", "campus"].includes(pool)),

@@ -2,7 +2,7 @@
 import type { ProbeResult, SteerAnswer } from "#contracts/operator-api/sessions.ts";
 import { Failure } from "#domain/failure.ts";
 import type { RttMap } from "#domain/latency/rtt-map.ts";
-import { type SitePolicy, selectSitePolicy } from "#domain/placement/policy-selection.ts";
+import { listUnjudged, selectSitePolicy } from "#domain/placement/policy-selection.ts";
 import { siteUrlOf } from "#domain/placement/steering-table.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { Random } from "#platform/random.ts";
@@ -40,6 +40,8 @@ export interface SteeringEvents {
   /** One probe answer of several was not believed. */
   answerRefused(failure: Failure): void;
   measured(count: number): void;
+  /** Expressions of policies that could not be judged, as the decision's record says them. */
+  expressionsFailed(notes: readonly string[]): void;
 }
 
 export interface SteeringPorts {
@@ -130,7 +132,8 @@ function decide(ports: SteeringPorts, site: string, address: string): Steered {
   });
   const measured = memory.measuredPools(address).flatMap((pool) => fleet.findPool(pool) ?? []);
   const near = [...plan.probed, ...measured, ...plan.passedOver];
-  const candidates = [...new Map(near.map((pool) => [pool.pool, pool])).values()].flatMap((pool) => {
+  const pools = [...new Map(near.map((pool) => [pool.pool, pool])).values()];
+  const candidates = pools.flatMap((pool) => {
     const own = memory.measuredRttMs(address, pool.pool);
     const rtt: RttFact =
       own === undefined ? estimateContentRtt(client, pool, history) : { rttMs: own, source: "measured" };
@@ -141,7 +144,9 @@ function decide(ports: SteeringPorts, site: string, address: string): Steered {
   });
   const lastNode = memory.lastNode(address, site);
   const decided = decideSteering({ candidates, rules, lastNode, tieKey: `${site}\0${group}` });
-  return { ...decided, group, decision: record(ports, { site, group, policy, decided }) };
+  const notes = listUnjudged(policy, pools);
+  if (notes.length > 0) ports.events.expressionsFailed(notes);
+  return { ...decided, group, decision: record(ports, { site, group, policy: policy.name, notes, decided }) };
 }
 
 /** Open ones first, in the order of the hash: an edge more or less in a pool moves few clients. */
@@ -163,22 +168,19 @@ function findSiteFault(view: DesiredView, { pool, sites }: FleetEdge, site: stri
   return isActive ? undefined : "no release of the site is active there";
 }
 
-function record(
-  { explain, clock, random }: SteeringPorts,
-  { site, group, policy, decided }: { site: string; group: string; policy: SitePolicy; decided: SteeringDecision },
-): string {
+interface Recorded {
+  readonly site: string;
+  readonly group: string;
+  readonly policy: string | undefined;
+  readonly notes: readonly string[];
+  readonly decided: SteeringDecision;
+}
+
+function record({ explain, clock, random }: SteeringPorts, recorded: Recorded): string {
+  const { site, group, policy, notes, decided } = recorded;
   const id = `d-${Buffer.from(random.bytes(DECISION_ID_BYTES)).toString("base64url")}`;
   const candidates = decided.considered;
-  explain.record({
-    kind: "content",
-    id,
-    atMs: clock.nowMs(),
-    client: group,
-    policy: policy.name,
-    notes: policy.notes ?? [],
-    site,
-    candidates,
-  });
+  explain.record({ kind: "content", id, atMs: clock.nowMs(), client: group, policy, notes, site, candidates });
   return id;
 }
 
