@@ -2,6 +2,7 @@ import t from "tap";
 import { judgeLabels } from "#domain/placement/labels.ts";
 import type { WrittenPlacementPolicy } from "#domain/policy/placement-policy.ts";
 import { compilePolicy, compilePoolExpressions } from "#platform/cel/policies.ts";
+import type { Ledger } from "../ledger/ledger.ts";
 import { Client, failureOf, placedIn, queueing, RTT, start, type World } from "./session-world.test.ts";
 
 /** The pools with what the policies' expressions make of them, as the fleet has them. */
@@ -138,6 +139,37 @@ t.test(
     t.equal(renewed?.state, "placed");
   },
 );
+
+/** What is free is told late: who would decide at the same moment does. */
+function answerLate(ledger: Ledger): void {
+  const ask = ledger.capacities.bind(ledger);
+  ledger.capacities = async (queries) => {
+    const answer = await ask(queries);
+    await new Promise(setImmediate);
+    return answer;
+  };
+}
+
+t.test("a crowd that comes at one moment takes nothing of the reserve", async (t) => {
+  const { world, replica } = await start(t);
+  setPolicies(world, { safe: { capacityReserve: { largestNeighbour: true, withinKm: 50 } } });
+  // Of 20 slots the largest pool has 12: 8 may be taken, and all could be in that pool.
+  Object.assign(world.pools.get("near")?.slots ?? {}, { total: 12, free: 12 });
+  await world.report(replica);
+  const begun = [];
+  for (let count = 0; count < 12; count += 1) {
+    const client = await Client.create(world);
+    const created = await client.create(replica.service);
+    begun.push({ client, created, results: await client.results(created.candidates, { near: 4, middle: 5, far: 6 }) });
+  }
+  answerLate(replica.ledger);
+  const answers = await Promise.allSettled(
+    begun.map(({ client, created, results }) => client.place(replica.service, created.session, results)),
+  );
+  const states = answers.map((answer) => (answer.status === "fulfilled" ? answer.value.state : "overloaded"));
+  t.equal(states.filter((state) => state === "placed").length, 8, states.join());
+  t.equal(await replica.ledger.countSessions("hall"), 8, "what was given back is free");
+});
 
 t.test("a session moves to what is better when it is so for long enough, and so many a minute", async (t) => {
   const { world, replica } = await start(t);

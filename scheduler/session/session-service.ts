@@ -39,6 +39,7 @@ import type { ProbeTokens } from "./probe-tokens.ts";
 import { planRenewal, type Renewal, rttOf } from "./renewal.ts";
 import { SESSION_PENDING_MS, type SessionRecord, SessionTable } from "./session-table.ts";
 import { verifyShownPlacement } from "./shown-placement.ts";
+import { Turns } from "./turns.ts";
 
 /** Accepted in ten minutes: more is an attack, and the oldest is forgotten. */
 const PROOFS_REMEMBERED_MAX = 200_000;
@@ -122,6 +123,7 @@ class SessionFlows {
   readonly #table: SessionTable;
   readonly #proofs: ProofMemory;
   readonly #moves: MoveLimits;
+  readonly #turns = new Turns();
   readonly #flights = new SingleFlight<PlacementAnswer | undefined>(CALLS_MAX);
 
   constructor(ports: SessionPorts) {
@@ -184,7 +186,7 @@ class SessionFlows {
     const measured = await learnFrom(this.#ports, record, believed.measurements);
     this.#table.update(measured);
     const request = this.#firstRequest(measured, this.#findApp(record.app));
-    const result = await placeSession(this.#ports, { ...request, notes: [...believed.notes, ...request.notes] });
+    const result = await this.#placeInTurn({ ...request, notes: [...believed.notes, ...request.notes] });
     const answer = this.#conclude(measured, request, result, record.attempt);
     if (answer !== undefined) events.answered("place", record.app, answer);
     return answer;
@@ -233,7 +235,7 @@ class SessionFlows {
     const notes = [...believed.notes, ...plan.notes, ...this.#failures(plan)];
     const heldBack = plan.isSoft ? this.#moves.findReason(plan.policy, measured.betterSinceMs) : undefined;
     const request: PlacingRequest = { ...this.#firstRequest(measured, app), ...plan, notes, heldBack };
-    const result = await placeSession(this.#ports, request);
+    const result = await this.#placeInTurn(request);
     if (result.kind === "kept") {
       const since = measured.betterSinceMs ?? this.#ports.clock.nowMs();
       this.#table.update({ ...measured, betterSinceMs: result.isBetterElsewhere ? since : undefined });
@@ -244,6 +246,12 @@ class SessionFlows {
     const answer = this.#conclude(measured, request, result, shown.attempt);
     if (answer !== undefined) events.answered("renew", shown.app, answer);
     return answer;
+  }
+
+  /** What neighbours keep free is of several pools, which no single reservation guards. */
+  #placeInTurn(request: PlacingRequest): Promise<PlacingResult> {
+    const place = () => placeSession(this.#ports, request);
+    return request.policy.neighbourReserve === undefined ? place() : this.#turns.run(place);
   }
 
   async end({ session, url }: SessionCall, body: Static<typeof endSessionSchema>): Promise<void> {
