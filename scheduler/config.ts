@@ -2,6 +2,7 @@
 import Type, { type Static } from "typebox";
 import { ORIGIN_ENDPOINTS_MAX } from "#domain/fleet/origin-endpoint.ts";
 import { NAME_PATTERN } from "#domain/ids.ts";
+import { zoneSettingsSchema } from "#platform/dns/config.ts";
 import { LOG_LEVELS } from "#platform/logging.ts";
 
 const closed = { additionalProperties: false };
@@ -43,9 +44,13 @@ export const schedulerConfigSchema = Type.Object(
       {
         client: address("127.0.0.1:7410", "steering, measurements, sessions and `why` (HTTP)"),
         admin: address("127.0.0.1:7419", "/metrics, /healthz, /readyz (HTTP)"),
+        dns: Type.Optional(
+          Type.String({ minLength: 3, description: "the zones of `dns` (UDP and TCP), as 0.0.0.0:53" }),
+        ),
       },
       { ...closed, default: {} },
     ),
+    dns: Type.Optional(zoneSettingsSchema),
     clientUrl: Type.String({
       pattern: "^https?://[^/]+$",
       description: "where clients reach the client listener; their proofs name it",

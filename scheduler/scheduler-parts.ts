@@ -19,7 +19,7 @@ import { createEvents, type SchedulerEvents } from "./events.ts";
 import { createExplainStore } from "./explain/explain-store.ts";
 import { DESIRED_SET_MIGRATIONS, DesiredSet } from "./facts/desired-set.ts";
 import { Fleet } from "./facts/fleet.ts";
-import { type LocatedClient, locateClient } from "./geo/client-groups.ts";
+import { groupPrefixLength, type LocatedClient, locateClient } from "./geo/client-groups.ts";
 import { type Geoip, loadGeoip, NO_GEOIP } from "./geo/geoip.ts";
 import { loadNetworksTable, NO_NETWORKS } from "./geo/networks-table.ts";
 import { EmbeddedLedger } from "./ledger/embedded-ledger.ts";
@@ -101,7 +101,21 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
     ...{ fleet, memory: new ClientMemory(clock), probeTokens: contentProbes, watch, events: events.steering },
   });
   const incarnation = random.uuid();
-  return { ...tools, ...deciding, origins, metrics, events, set, fleet, watch, sessions, steering, incarnation };
+  const placing = { groupPrefixLength: (address: string) => groupPrefixLength(place, address) };
+  return {
+    ...tools,
+    ...deciding,
+    ...placing,
+    origins,
+    metrics,
+    events,
+    set,
+    fleet,
+    watch,
+    sessions,
+    steering,
+    incarnation,
+  };
 }
 
 function factsOf(fleet: Fleet) {

@@ -1,5 +1,6 @@
+import fc from "fast-check";
 import t from "tap";
-import { locateClient } from "./client-groups.ts";
+import { groupPrefixLength, locateClient } from "./client-groups.ts";
 import { loadGeoip, NO_GEOIP } from "./geoip.ts";
 import { NO_NETWORKS, parseNetworksTable } from "./networks-table.ts";
 
@@ -41,4 +42,30 @@ t.test("GeoLite2 places public addresses and no others", async (t) => {
   t.equal(geoip.find("2001:4860:4860::8888")?.country, "US");
   t.equal(geoip.find("127.0.0.1"), undefined);
   t.equal(geoip.find("::1")?.coordinates, undefined);
+});
+
+t.test("a prefix says a group where every address in it is of that group, whatever rows there are", async (t) => {
+  const lengthOf = (address: string) => groupPrefixLength({ networks: table }, address);
+  t.equal(lengthOf("9.9.9.9"), 24);
+  t.equal(lengthOf("2001:db8::1"), 48);
+  t.equal(lengthOf("8.8.4.4"), 24);
+  t.equal(lengthOf("8.8.128.1"), 17, "the lab is in the other half of the office");
+  t.equal(lengthOf("8.8.5.1"), 24, "the lab is next door");
+  t.equal(lengthOf("nobody"), 0);
+  const row = fc.record({ bits: fc.nat(255), length: fc.integer({ min: 18, max: 32 }) });
+  const holds = fc.property(fc.array(row, { maxLength: 6 }), fc.nat(255), fc.nat(255), (rows, at, other) => {
+    const written = new Map<string, object>();
+    for (const { bits, length } of rows) {
+      const kept = length <= 24 ? 0 : bits & (0xff00 >> (length - 24));
+      const network = `10.0.0.${kept & 255}/${length}`;
+      written.set(network, { network, group: network.replace("/", "-") });
+    }
+    const networks = parseNetworksTable(JSON.stringify({ networks: [...written.values()] }), "networks.json");
+    const groupOf = (last: number) => locateClient({ networks, geoip: NO_GEOIP }, `10.0.0.${last}`).groups[0];
+    const length = groupPrefixLength({ networks }, `10.0.0.${at}`);
+    const shared = length <= 24 ? 0 : 0xff00 >> (length - 24);
+    const isWithin = (at & shared & 255) === (other & shared & 255);
+    return !isWithin || groupOf(at) === groupOf(other);
+  });
+  t.doesNotThrow(() => fc.assert(holds, { numRuns: 300 }));
 });

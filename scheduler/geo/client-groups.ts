@@ -8,6 +8,7 @@ import type { NetworksTable } from "./networks-table.ts";
 
 /** What one access network announces at the least, and so one path: measurements within it speak for each other. */
 const PREFIX_LENGTH = { 4: 24, 6: 48 } as const;
+const WIDTH = { 4: 32, 6: 128 } as const;
 /** Cells of some 100 km: paths within differ by a millisecond or two. */
 const CELL_DEGREES = 1;
 
@@ -33,6 +34,19 @@ export function locateClient({ networks, geoip }: GroupSources, text: string): L
   const country = place?.country === undefined ? [] : [`country:${place.country}`];
   const groups = [prefixGroup(address), ...cellOf(place?.coordinates), ...country];
   return { groups, coordinates: place?.coordinates, ...who };
+}
+
+/**
+ * How long a prefix the address has whose every address is of the same group: at least the row's or the network's own,
+ * and long enough that no other row is within (RFC 7871 section 7.2.1). 0 for what is no address.
+ */
+export function groupPrefixLength({ networks }: Pick<GroupSources, "networks">, text: string): number {
+  const address = parseIp(text);
+  if (address === undefined) return 0;
+  const longest = WIDTH[address.family];
+  let prefixLength = networks.find(address)?.network.prefixLength ?? PREFIX_LENGTH[address.family];
+  while (prefixLength < longest && networks.isDivided(networkOf(address, prefixLength))) prefixLength += 1;
+  return prefixLength;
 }
 
 function prefixGroup(address: IpAddress): string {

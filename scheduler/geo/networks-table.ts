@@ -4,7 +4,7 @@ import Type, { type Static } from "typebox";
 import { Value } from "typebox/value";
 import { Failure, isFailure } from "#domain/failure.ts";
 import type { Coordinates } from "#domain/geography.ts";
-import { formatNetwork, type IpAddress, type IpNetwork, networkOf, parseNetwork } from "#domain/ip-networks.ts";
+import { contains, formatNetwork, type IpAddress, type IpNetwork, networkOf, parseNetwork } from "#domain/ip-networks.ts";
 import { type Fault, faultsOf } from "#domain/schema-faults.ts";
 import { parseSourceDocuments, type SourceDocument } from "#platform/yaml/documents.ts";
 
@@ -61,6 +61,8 @@ export interface NetworksTable {
   readonly size: number;
   /** The row of the longest prefix that holds the address. */
   find(address: IpAddress): NetworkRow | undefined;
+  /** Whether rows of longer prefixes lie within the network: then not all of it is one group. */
+  isDivided(network: IpNetwork): boolean;
 }
 
 export const NO_NETWORKS: NetworksTable = networksTable([]);
@@ -137,6 +139,7 @@ export function networksTable(rows: readonly NetworkRow[]): NetworksTable {
     ofLength.set(bits, row);
   }
   const ordered = { 4: longestFirst(byLength[4]), 6: longestFirst(byLength[6]) };
+  const sorted = { 4: byBits(rows, 4), 6: byBits(rows, 6) };
   return {
     size: rows.length,
     find(address) {
@@ -146,7 +149,35 @@ export function networksTable(rows: readonly NetworkRow[]): NetworksTable {
       }
       return undefined;
     },
+    isDivided(network) {
+      const { family, prefixLength } = network;
+      const within = sorted[family];
+      // Of the rows that begin within the network, shorter prefixes begin where it does and come first.
+      for (let at = firstFrom(within, network.bits); at < within.length; at += 1) {
+        const row = within[at];
+        if (row === undefined || !contains(network, row)) return false;
+        if (row.prefixLength > prefixLength) return true;
+      }
+      return false;
+    },
   };
+}
+
+function byBits(rows: readonly NetworkRow[], family: 4 | 6): readonly IpNetwork[] {
+  const networks = rows.map(({ network }) => network).filter((network) => network.family === family);
+  const order = (a: bigint, b: bigint) => (a < b ? -1 : a > b ? 1 : 0);
+  return networks.sort((a, b) => order(a.bits, b.bits) || a.prefixLength - b.prefixLength);
+}
+
+/** Index of the first network whose bits are not below. */
+function firstFrom(networks: readonly IpNetwork[], bits: bigint): number {
+  let [low, high] = [0, networks.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((networks[middle]?.bits ?? bits) < bits) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function longestFirst<T>(byLength: ReadonlyMap<number, T>): readonly (readonly [number, T])[] {

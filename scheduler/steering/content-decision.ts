@@ -46,9 +46,14 @@ export interface SteeringRequest {
   readonly tieKey: string;
 }
 
+export interface RankedEdge extends EdgeCandidate {
+  /** The sum of its terms, the lowest is the best. */
+  readonly scoreMs: number;
+}
+
 export interface SteeringDecision {
   /** The best first. */
-  readonly ranked: readonly EdgeCandidate[];
+  readonly ranked: readonly RankedEdge[];
   /** In the order of pools' and nodes' names. */
   readonly considered: readonly ContentCandidate[];
 }
@@ -73,7 +78,7 @@ export function decideSteering(request: SteeringRequest): SteeringDecision {
     terms,
   }));
   return {
-    ranked: open.map(({ candidate }) => candidate),
+    ranked: open.map(({ candidate, scoreMs }) => ({ ...candidate, scoreMs })),
     considered: considered.sort((a, b) => (a.name < b.name ? -1 : 1)),
   };
 }

@@ -20,6 +20,7 @@ import {
   decideSteering,
   type EdgeCandidate,
   findSteeringRejection,
+  type RankedEdge,
   rankedEdgeOf,
   type SteeringDecision,
   type SteeringRules,
@@ -63,9 +64,22 @@ export interface SteeringPorts {
   readonly random: Random;
 }
 
-interface Steered extends SteeringDecision {
-  readonly decision: string;
+interface Decided extends SteeringDecision {
   readonly group: string;
+  readonly policy: string | undefined;
+  readonly notes: readonly string[];
+}
+
+interface Steered extends Decided {
+  readonly decision: string;
+}
+
+/** What is known of one client beside its group. */
+interface OwnFacts {
+  readonly measuredPools: readonly string[];
+  measuredRttMs(pool: string): number | undefined;
+  isUnanswered(node: string): boolean;
+  readonly lastNode: string | undefined;
 }
 
 export interface SteeringService {
@@ -73,6 +87,14 @@ export interface SteeringService {
   steer(site: string, address: string): Promise<SteerAnswer>;
   /** Where the site is for this client: scheme, host and port. Throws `unavailable`. */
   redirect(site: string, address: string): string;
+  /**
+   * For all clients of a network that are told the same: what one of them measured counts for its group only. Nothing is
+   * recorded. Empty where no edge can serve the site; throws `not-found` for an unknown one.
+   */
+  rankFor(
+    site: string,
+    clients: { readonly address: string; readonly lastNode: string | undefined },
+  ): readonly RankedEdge[];
   /** Decides as for the client without counting it, and gives the decision's id. */
   explain(site: string, address: string): string;
   /** Throws the first failure where no answer is believed. */
@@ -82,7 +104,7 @@ export interface SteeringService {
 export function createSteeringService(ports: SteeringPorts): SteeringService {
   const { memory, events } = ports;
   const steer = (site: string, address: string): { steered: Steered; best: EdgeCandidate } => {
-    const steered = decide(ports, site, address);
+    const steered = decideFor(ports, site, address);
     const [best] = steered.ranked;
     if (best === undefined) {
       events.noEdge();
@@ -100,7 +122,11 @@ export function createSteeringService(ports: SteeringPorts): SteeringService {
       return { site, decision, group, edges, probes: await issueProbes(ports, ranked, address) };
     },
     redirect: (site, address) => siteUrlOf(steer(site, address).best.edge, site),
-    explain: (site, address) => decide(ports, site, address).decision,
+    rankFor(site, { address, lastNode }) {
+      const own = { measuredPools: [], measuredRttMs: () => undefined, isUnanswered: () => false, lastNode };
+      return decide(ports, site, { client: ports.locate(address), own }).ranked;
+    },
+    explain: (site, address) => decideFor(ports, site, address).decision,
     measure: (results, address) => measure(ports, results, address),
   };
 }
@@ -112,11 +138,30 @@ function noEdge(site: string, decision: string): Failure {
   });
 }
 
-function decide(ports: SteeringPorts, site: string, address: string): Steered {
-  const { fleet, clock, memory, rttMap } = ports;
+/** For one client, whose own measurements come first. */
+function decideFor(ports: SteeringPorts, site: string, address: string): Steered {
+  const { memory } = ports;
+  const decided = decide(ports, site, {
+    client: ports.locate(address),
+    own: {
+      measuredPools: memory.measuredPools(address),
+      measuredRttMs: (pool) => memory.measuredRttMs(address, pool),
+      isUnanswered: (node) => memory.isUnanswered(address, node),
+      lastNode: memory.lastNode(address, site),
+    },
+  });
+  return { ...decided, decision: record(ports, site, decided) };
+}
+
+interface Asker {
+  readonly client: LocatedClient;
+  readonly own: OwnFacts;
+}
+
+function decide(ports: SteeringPorts, site: string, { client, own }: Asker): Decided {
+  const { fleet, clock, rttMap } = ports;
   const spec = fleet.view.sites.get(site);
   if (spec === undefined) throw new Failure("not-found", `there is no Site ${site}: apply one, or mend the name`);
-  const client = ports.locate(address);
   const policy = selectSitePolicy(fleet.view.placementPolicies, site, client);
   const { residency } = contentRulesOf(fleet.view.contentPolicies, site);
   const rules: SteeringRules = { ...policy.rules, residency };
@@ -130,23 +175,23 @@ function decide(ports: SteeringPorts, site: string, address: string): Steered {
     history,
     holdsIt: (pool) => pool.edges.some((edge) => isOpen(pool, edge)),
   });
-  const measured = memory.measuredPools(address).flatMap((pool) => fleet.findPool(pool) ?? []);
+  const measured = own.measuredPools.flatMap((pool) => fleet.findPool(pool) ?? []);
   const near = [...plan.probed, ...measured, ...plan.passedOver];
   const pools = [...new Map(near.map((pool) => [pool.pool, pool])).values()];
   const candidates = pools.flatMap((pool) => {
-    const own = memory.measuredRttMs(address, pool.pool);
+    const rttMs = own.measuredRttMs(pool.pool);
     const rtt: RttFact =
-      own === undefined ? estimateContentRtt(client, pool, history) : { rttMs: own, source: "measured" };
+      rttMs === undefined ? estimateContentRtt(client, pool, history) : { rttMs, source: "measured" };
     return consideredEdges(pool, group, (edge) => isOpen(pool, edge)).map((edge): EdgeCandidate => {
-      const isUnanswered = memory.isUnanswered(address, edge.node);
+      const isUnanswered = own.isUnanswered(edge.node);
       return { edge, labels: pool.labels, rtt, siteFault: siteFaultOf(edge), isUnanswered };
     });
   });
-  const lastNode = memory.lastNode(address, site);
+  const { lastNode } = own;
   const decided = decideSteering({ candidates, rules, lastNode, tieKey: `${site}\0${group}` });
   const notes = listUnjudged(policy, pools);
   if (notes.length > 0) ports.events.expressionsFailed(notes);
-  return { ...decided, group, decision: record(ports, { site, group, policy: policy.name, notes, decided }) };
+  return { ...decided, group, policy: policy.name, notes };
 }
 
 /** Open ones first, in the order of the hash: an edge more or less in a pool moves few clients. */
@@ -168,18 +213,9 @@ function findSiteFault(view: DesiredView, { pool, sites }: FleetEdge, site: stri
   return isActive ? undefined : "no release of the site is active there";
 }
 
-interface Recorded {
-  readonly site: string;
-  readonly group: string;
-  readonly policy: string | undefined;
-  readonly notes: readonly string[];
-  readonly decided: SteeringDecision;
-}
-
-function record({ explain, clock, random }: SteeringPorts, recorded: Recorded): string {
-  const { site, group, policy, notes, decided } = recorded;
+function record({ explain, clock, random }: SteeringPorts, site: string, decided: Decided): string {
+  const { group, policy, notes, considered: candidates } = decided;
   const id = `d-${Buffer.from(random.bytes(DECISION_ID_BYTES)).toString("base64url")}`;
-  const candidates = decided.considered;
   explain.record({ kind: "content", id, atMs: clock.nowMs(), client: group, policy, notes, site, candidates });
   return id;
 }
