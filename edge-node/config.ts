@@ -3,6 +3,7 @@ import Type, { type Static } from "typebox";
 import { PEER_ADDRESS_LENGTH_MAX, PEER_ADDRESS_PATTERN } from "#contracts/operator-api/resources/schemas.ts";
 import { ORIGIN_ENDPOINTS_MAX } from "#domain/fleet/origin-endpoint.ts";
 import { NAME_PATTERN } from "#domain/ids.ts";
+import { zoneProperties } from "#platform/dns/config.ts";
 import { LOG_LEVELS } from "#platform/logging.ts";
 import { TRUSTED_NETWORKS_MAX } from "./access/trusted-proxies.ts";
 import { PROCESSES_MAX } from "./process-count.ts";
@@ -90,6 +91,12 @@ export const edgeConfigSchema = Type.Object(
             }),
           ),
         },
+        closed,
+      ),
+    ),
+    dns: Type.Optional(
+      Type.Object(
+        { listen: address("127.0.0.1:7425", "resolvers (DNS over UDP and TCP), as 0.0.0.0:53"), ...zoneProperties },
         closed,
       ),
     ),

@@ -28,6 +28,7 @@ import type { Relay } from "./relay/relay.ts";
 import type { OpenSessionDoor, SessionDoor } from "./session-port.ts";
 import { NodeState } from "./status/node-state.ts";
 import { showOfflineReadiness } from "./status/offline-metrics.ts";
+import type { startEdgeDns } from "./steering/edge-dns.ts";
 import { loadConnections } from "./upstream/upstream-client.ts";
 
 const ORIGIN_SERVER_NAME = serverNameOf({ role: "origin", name: "origin" });
@@ -39,7 +40,7 @@ export interface RunningEdge extends AsyncDisposable {
   /** The access log goes on in a new file, where its own was moved. */
   readonly reload: () => void;
   readonly addresses: Readonly<Record<"content" | "admin", Address>> &
-    Readonly<Partial<Record<"site" | "siteEnrolment" | "peer" | "tls", Address>>>;
+    Readonly<Partial<Record<"site" | "siteEnrolment" | "peer" | "tls" | "dns", Address>>>;
 }
 
 /** Without `openDoor` the edge serves content only. */
@@ -102,6 +103,7 @@ async function serve(
   onApplied();
   const { relay, openRoute } = openRelay(parts);
   const peers = config.peer && stack.use(await listenToPeers(config.peer, parts, routes, relay));
+  const dns = config.dns && stack.use(await listenToResolvers({ ...config, dns: config.dns }, parts));
   await tools.clock.sleep(CONTENT_FIRST_MS, tools.signal);
   door = openDoor && stack.use(await openDoor(portsOf(config, parts)));
   const admin = stack.use(
@@ -114,7 +116,7 @@ async function serve(
   await startLink(parts, { state, door, processes, onApplied, relay, openRoute }, stack);
   await loadConnections();
   const peer = peers === undefined ? {} : { peer: peers.address };
-  const secure = tls === undefined ? {} : { tls: tls.address };
+  const secure = { ...(tls && { tls: tls.address }), ...(dns && { dns: dns.address }) };
   const addresses = { content: content.address, admin: admin.address, ...peer, ...secure, ...door?.addresses };
   parts.events.listening(
     Object.fromEntries(Object.entries(addresses).map(([name, address]) => [name, formatAddress(address)])),
@@ -182,6 +184,11 @@ async function openSecrets(config: EdgeConfig, { events }: EdgeParts): Promise<S
   return { config: config.tls, sealingKey: await openSealingKey(path, events.storageFailed) };
 }
 
+/** Loaded where it is configured. */
+async function listenToResolvers(config: Parameters<typeof startEdgeDns>[0], parts: EdgeParts) {
+  return (await import("./steering/edge-dns.ts")).startEdgeDns(config, parts, heldOf(parts));
+}
+
 type PeerConfig = NonNullable<EdgeConfig["peer"]>;
 
 async function listenToPeers(
@@ -210,12 +217,19 @@ function isTooEarly(incoming: IncomingMessage, response: ServerResponse): boolea
   return true;
 }
 
+/** What answers without the origin. */
+function heldOf({ link, keeper, pulls }: EdgeParts) {
+  return {
+    isCutOff: () => !link.isUp,
+    isServed: (site: string) => keeper.isHeld(site) || pulls.get(site) !== undefined,
+  };
+}
+
 function portsOf(config: EdgeConfig, parts: EdgeParts) {
   return {
     ...parts,
     config,
-    isCutOff: () => !parts.link.isUp,
-    isServed: (site: string) => parts.keeper.isHeld(site) || parts.pulls.get(site) !== undefined,
+    ...heldOf(parts),
     openObject: (digest: string, offset: number) => openObject(parts, digest, offset),
     onAgentsChanged: parts.tellChange,
   };

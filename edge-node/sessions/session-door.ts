@@ -4,11 +4,11 @@ import type { AgentStatus } from "#domain/fleet/node.ts";
 import { parseAddress } from "#platform/address.ts";
 import { type ServiceEntry, startGrpcServer } from "#platform/grpc/server.ts";
 import { serverNameOf } from "#platform/identity/peer.ts";
-import { resourcesOf } from "../desired-state/desired-view.ts";
 import { answerMeasurement, isMeasurementPath } from "../measurement/measurement-http.ts";
 import { ProbeAnswers } from "../measurement/probe-answers.ts";
 import { sendProblem } from "../published/problems.ts";
 import type { SessionDoor, SessionPorts } from "../session-port.ts";
+import { steeringFactsOf } from "../steering/cut-off-steering.ts";
 import { answerSteering, STEER_HERE } from "../steering/steering-http.ts";
 import { AgentDirectory } from "./agent-directory.ts";
 import { createDoorEvents, type DoorEvents } from "./events.ts";
@@ -130,21 +130,10 @@ function routesOf(
   };
 }
 
-function steeringPortsOf({ identity, set, view, siteOf, isServed, isCutOff }: SessionPorts, events: DoorEvents) {
-  const { pool, name: node } = identity.peer;
-  return {
-    facts: () => ({
-      isCutOff: isCutOff(),
-      node,
-      pool,
-      edges: () =>
-        [...resourcesOf(set.resources, "SteeringTable")].find(({ spec }) => spec.pool === pool)?.spec.edges ?? [],
-      isServedHere: isServed,
-    }),
-    isSite: (site: string) => view().sites.has(site),
-    siteOf,
-    events,
-  };
+function steeringPortsOf(ports: SessionPorts, events: DoorEvents) {
+  const { view, siteOf } = ports;
+  const facts = () => steeringFactsOf(ports);
+  return { facts, isSite: (site: string) => view().sites.has(site), siteOf, events };
 }
 
 /** What clients measured of their sessions, joined to what agents say of them. */

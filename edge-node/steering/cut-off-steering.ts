@@ -1,6 +1,8 @@
 /** Decides where an edge that is cut off sends users, by the last table it was given. Pure. */
+import type { Resources } from "#contracts/codec/set-state.ts";
 import type { SteerAnswer } from "#contracts/operator-api/sessions.ts";
 import { type SteeringEntry, siteUrlOf } from "#domain/placement/steering-table.ts";
+import { resourcesOf } from "../desired-state/desired-view.ts";
 
 /** What `/v1/steer` says in place of an id that the scheduler could explain. */
 export const CUT_OFF_DECISION = "edge-cut-off";
@@ -34,13 +36,46 @@ export function decideRedirect(facts: SteeringFacts, { site, isByOwnHostname }: 
   return { kind: "redirect", to: siteUrlOf(other, site), node: other.node };
 }
 
+/** This edge first or last; the others in the order of the table. */
+export function entryRanking(
+  { node, edges }: Pick<SteeringFacts, "node" | "edges">,
+  isHereFirst: boolean,
+): readonly SteeringEntry[] {
+  const here = edges().filter((entry) => entry.node === node);
+  const others = edges().filter((entry) => entry.node !== node);
+  return isHereFirst ? [...here, ...others] : [...others, ...here];
+}
+
+export interface HeldFacts {
+  readonly identity: { readonly peer: { readonly name: string; readonly pool: string } };
+  readonly set: { readonly resources: Resources };
+  /** Whether the site can be answered here without the origin. */
+  readonly isServed: (site: string) => boolean;
+  readonly isCutOff: () => boolean;
+}
+
+export function steeringFactsOf({ identity, set, isServed, isCutOff }: HeldFacts): SteeringFacts {
+  const { pool, name: node } = identity.peer;
+  const edges = () => tableOf(set.resources, pool);
+  return { isCutOff: isCutOff(), node, pool, edges, isServedHere: isServed };
+}
+
+/** By set, of which an edge has those of its own pool: a set does not change, what follows it is another map. */
+const TABLES = new WeakMap<Resources, readonly SteeringEntry[]>();
+
+function tableOf(resources: Resources, pool: string): readonly SteeringEntry[] {
+  const known = TABLES.get(resources);
+  if (known !== undefined) return known;
+  const edges = [...resourcesOf(resources, "SteeringTable")].find(({ spec }) => spec.pool === pool)?.spec.edges ?? [];
+  TABLES.set(resources, edges);
+  return edges;
+}
+
 /** Undefined where the scheduler is to be asked: the edge is not cut off, or was given no table. */
 export function steerBy(facts: SteeringFacts, site: string): SteerAnswer | undefined {
   const edges = facts.isCutOff ? facts.edges() : [];
   if (edges.length === 0) return undefined;
-  const here = edges.filter(({ node }) => node === facts.node);
-  const others = edges.filter(({ node }) => node !== facts.node);
-  const ranked = facts.isServedHere(site) ? [...here, ...others] : [...others, ...here];
+  const ranked = entryRanking(facts, facts.isServedHere(site));
   return {
     site,
     decision: CUT_OFF_DECISION,

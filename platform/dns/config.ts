@@ -7,7 +7,7 @@ const NAMESERVERS_MAX = 8;
 const NAMESERVER_ADDRESSES_MAX = 4;
 const name = (description: string) => Type.String({ minLength: 1, maxLength: 253, description });
 
-const zoneProperties = {
+export const zoneProperties = {
   zones: Type.Array(name("a domain that is delegated to the nameservers"), { minItems: 1, maxItems: ZONES_MAX }),
   nameservers: Type.Array(
     Type.Object(

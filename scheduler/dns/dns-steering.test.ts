@@ -39,10 +39,6 @@ function open() {
         ["shop", { hostnames: ["www.shop.cdn.example", "shop.other.test"], pull }],
         ["docs", { hostnames: ["docs.other.test"], pull }],
       ]),
-      siteByHostname: new Map([
-        ["www.shop.cdn.example", "shop"],
-        ["shop.other.test", "shop"],
-      ]),
     },
     listPools: () => [
       {

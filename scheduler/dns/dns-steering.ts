@@ -41,13 +41,13 @@ export function createDnsSteering(ports: DnsSteeringPorts): ZoneNames {
   return {
     serial: () => ports.revision(),
     lookUp(name, zone, client): NameLookup {
-      const found = contents.find(name, zone);
+      const found = contents.now().find(name, zone);
       switch (found.kind) {
         case "absent":
         case "empty":
           return found;
         case "node":
-          return atNode(found.edge, bounds);
+          return atNode(found.node, bounds);
         case "site":
           return atSite(ports, choose(ports, choices, found.site, client), client);
       }
