@@ -51,6 +51,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   },
   "soak-log": { script: ["soak:log"], minutesMax: 60, what: "a day's churn of the log on SQLite" },
   fuzz: { script: ["fuzz:lanes", "--cases", "10000000"], minutesMax: 90, what: "10 million requests, both lanes" },
+  "fuzz-dns": { script: ["fuzz:dns", "--cases", "10000000"], minutesMax: 30, what: "10 million DNS messages" },
   soak: {
     script: ["soak", "--minutes", "30"],
     minutesMax: 45,
