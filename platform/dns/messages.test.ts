@@ -111,6 +111,7 @@ t.test("what is no query of one question is refused by its code, and an answer i
     ["half a question", good.subarray(0, -3), "FORMERR"],
     ["something after the end", Buffer.concat([good, Buffer.of(0)]), "FORMERR"],
     ["two OPT", counted(twice, 10, 2), "FORMERR"],
+    ["an unknown option that is cut off", optBytes(Buffer.of(0, 10, 0, 9, 0)), "FORMERR"],
     ["an option that is cut off", optBytes(Buffer.of(0, 8, 0, 9, 0)), "FORMERR"],
     ["a subnet without lengths", subnetBytes(0, 1), "FORMERR"],
     ["a subnet of family 3", subnetBytes(0, 3, 0, 0), "FORMERR"],
