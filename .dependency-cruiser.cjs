@@ -16,6 +16,7 @@ const OWNERS = {
   "geoip-lite": "^scheduler/geo/",
   geokdbush: "^scheduler/geo/",
   kdbush: "^scheduler/geo/",
+  ioredis: "^platform/redis/",
   jose: "^platform/identity/",
   "node-av": "^render-agent/",
   "node-datachannel": "^render-agent/",
