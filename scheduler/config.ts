@@ -16,6 +16,29 @@ const originListeners = {
   nodeRpc: address("127.0.0.1:7401", "the origin's node listener"),
 };
 
+const redisSchema = Type.Object(
+  {
+    url: Type.String({
+      pattern: "^rediss?://[^/@]+$",
+      description: "redis://host:port of one primary, or rediss:// over TLS",
+    }),
+    user: Type.Optional(Type.String({ minLength: 1, description: "of its access control list, if not the default" })),
+    passwordFile: Type.Optional(Type.String({ minLength: 1, description: "the password, one line" })),
+    authorityFile: Type.Optional(
+      Type.String({
+        minLength: 1,
+        description: "PEM of who signed its certificate, where that is no public authority",
+      }),
+    ),
+    prefix: Type.String({
+      pattern: "^[A-Za-z0-9:/._-]+$",
+      default: "perigee/",
+      description: "of every key; all replicas of one fleet have the same, and nobody else writes there",
+    }),
+  },
+  closed,
+);
+
 export const schedulerConfigSchema = Type.Object(
   {
     dataDir: Type.String({ minLength: 1, default: "./scheduler-data", description: "identity and desired state" }),
@@ -67,6 +90,12 @@ export const schedulerConfigSchema = Type.Object(
       default: [],
       description: "networks in CIDR form whose X-Forwarded-For is believed",
     }),
+    ledger: Type.Optional(
+      Type.Object(
+        { redis: redisSchema },
+        { ...closed, description: "where promises are kept, if not in this process" },
+      ),
+    ),
     logLevel: Type.Enum([...LOG_LEVELS], { default: "info" }),
   },
   closed,

@@ -110,7 +110,7 @@ function takeObserved({ fleet, watch, ledger }: SchedulerParts, observed: Observ
   void ledger.report({ pool: pool.pool, node, agents: status.agents });
 }
 
-function readinessOf({ set, fleet }: SchedulerParts, { isUp, hasLease }: Standing): Readiness {
+function readinessOf({ set, fleet, ledgerStanding }: SchedulerParts, { isUp, hasLease }: Standing): Readiness {
   const revision = set.watermark?.revision;
   const pools = fleet.listPools();
   const edges = pools.reduce((sum, pool) => sum + pool.edges.length, 0);
@@ -119,6 +119,7 @@ function readinessOf({ set, fleet }: SchedulerParts, { isUp, hasLease }: Standin
     isUp ? "link to the origin up" : "link to the origin down: deciding by what is held",
     hasLease ? "holds the slow loop's lease" : "does not hold the slow loop's lease",
     `${edges} edges in ${pools.length} pools`,
+    ledgerStanding(),
   ];
   return { ready: revision !== undefined, reasons };
 }

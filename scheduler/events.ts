@@ -3,6 +3,8 @@ import type { Failure, FailureCode } from "#domain/failure.ts";
 import type { NodeState } from "#domain/fleet/node.ts";
 import type { Logger } from "#platform/logging.ts";
 import type { Metrics } from "#platform/metrics/metrics.ts";
+import type { RedisEvents } from "#platform/redis/redis-scripts.ts";
+import type { LedgerEvents } from "./ledger/redis-ledger.ts";
 import type { StateChange } from "./reconcile/node-watch.ts";
 import type { SessionEvents } from "./session/session-service.ts";
 import type { SteeringEvents } from "./steering/steering-service.ts";
@@ -17,6 +19,7 @@ export function createEvents(logger: Logger, metrics: Metrics) {
     session: { ...sessionEvents(metrics, logger), ...policies },
     steering: { ...steeringEvents(metrics, logger), ...policies },
     api: apiEvents(metrics),
+    ledger: ledgerEvents(logger, metrics),
     listening(addresses: Readonly<Record<string, string>>) {
       logger.info({ addresses }, "scheduler listening");
     },
@@ -140,5 +143,27 @@ function apiEvents(metrics: Metrics) {
   return {
     redirected: () => redirects.inc(),
     refused: (code: FailureCode | "bug") => refused.inc({ code }),
+  };
+}
+
+function ledgerEvents(logger: Logger, metrics: Metrics): LedgerEvents & RedisEvents {
+  const up = metrics.gauge("redis_up", "1 while the ledger's Redis is reached; stays 0 where the ledger is in memory");
+  const failed = metrics.counter("ledger_failures_total", "What the ledger's Redis did not do in time, by operation", [
+    "operation",
+    "code",
+  ]);
+  return {
+    redisUp() {
+      up.set(1);
+      logger.info("the ledger's Redis is reached: pools open with their next reports");
+    },
+    redisDown(reason) {
+      up.set(0);
+      logger.error({ err: reason }, "the ledger's Redis is lost: no session is placed until it is back");
+    },
+    failed(operation, failure) {
+      failed.inc({ operation, code: failure.code });
+      logger.debug({ operation, err: failure }, "the ledger's Redis did not do it");
+    },
   };
 }

@@ -22,7 +22,7 @@ import { Fleet } from "./facts/fleet.ts";
 import { groupPrefixLength, type LocatedClient, locateClient } from "./geo/client-groups.ts";
 import { type Geoip, loadGeoip, NO_GEOIP } from "./geo/geoip.ts";
 import { loadNetworksTable, NO_NETWORKS } from "./geo/networks-table.ts";
-import { EmbeddedLedger } from "./ledger/embedded-ledger.ts";
+import { openLedger } from "./ledger/open-ledger.ts";
 import { createEdgeProber } from "./reconcile/edge-prober.ts";
 import { NodeWatch } from "./reconcile/node-watch.ts";
 import { ProbeTokens } from "./session/probe-tokens.ts";
@@ -74,7 +74,11 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
   if (set.damage !== undefined) events.storedDamaged(set.damage);
   const fleet = new Fleet();
   fleet.setDesired(set.resources);
-  const ledger = new EmbeddedLedger(clock);
+  const { ledger, standing: ledgerStanding } = await openLedger(
+    config,
+    { clock, random, events: events.ledger },
+    stack,
+  );
   const explain = createExplainStore();
   const rttMap = new RttMap({ groupsMax: RTT_GROUPS_MAX, ageMsMax: RTT_AGE_MS_MAX });
   const deciding = { clock, random, identity, ledger, explain, rttMap, locate };
@@ -102,20 +106,8 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
   });
   const incarnation = random.uuid();
   const placing = { groupPrefixLength: (address: string) => groupPrefixLength(place, address) };
-  return {
-    ...tools,
-    ...deciding,
-    ...placing,
-    origins,
-    metrics,
-    events,
-    set,
-    fleet,
-    watch,
-    sessions,
-    steering,
-    incarnation,
-  };
+  const parts = { ...tools, ...deciding, ...placing, origins, metrics, events, set, fleet, watch, sessions, steering };
+  return { ...parts, incarnation, ledgerStanding };
 }
 
 function factsOf(fleet: Fleet) {

@@ -4,8 +4,10 @@ import type { Clock } from "#platform/clock.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
 import {
   type Capacity,
+  EDGE_FORGOTTEN_MS,
   EDGES_MAX,
   type EdgeReport,
+  isMeasured,
   type Ledger,
   type ProbedEdge,
   RESERVATION_MS,
@@ -17,11 +19,7 @@ import {
 } from "./ledger.ts";
 import { SessionIndex } from "./session-index.ts";
 
-/** An edge that has said nothing for so long is gone: its sessions count no more. */
-const EDGE_FORGOTTEN_MS = 600_000;
 const SWEEP_MS = 60_000;
-/** What an agent's clock may make of a frame; more is no measurement. */
-const FRAME_MS_MAX = 60_000;
 
 interface HeardEdge extends EdgeReport {
   readonly atMs: number;
@@ -212,10 +210,6 @@ function sumSlots(
     slotsFree: slots.reduce((sum, { total, free }) => sum + Math.min(total, free), 0),
     frameMsP95: slots.length === 0 ? undefined : Math.max(...slots.map(({ frameMsP95 }) => frameMsP95)),
   };
-}
-
-function isMeasured({ frameMsP95, total }: SlotCount): boolean {
-  return total > 0 && frameMsP95 >= 0 && frameMsP95 <= FRAME_MS_MAX;
 }
 
 function worse(a: SlotCount, b: SlotCount): SlotCount {

@@ -1,16 +1,24 @@
 /** The port of the ledger: what each pool has free, as reported and less what is promised. A cache: the truth is the render-agents'. */
 import { PLACEMENT_LIFETIME_SECONDS } from "#contracts/tokens/claims.ts";
-import type { AgentStatus } from "#domain/fleet/node.ts";
+import type { AgentStatus, SlotCount } from "#domain/fleet/node.ts";
 import { CLOCK_SKEW_SECONDS } from "#platform/identity/tokens.ts";
 
 /** A pool of which nothing was heard for so long takes nothing new: two reports lost and one late. */
 export const SILENCE_MS_MAX = 10_000;
 /** From an agent to its edge 2 s, from there to the scheduler 4 s. */
 const REPORT_INTERVAL_MS = 6_000;
-/** After this no client can connect with the placement, and a report has named whoever did. */
-export const RESERVATION_MS = (PLACEMENT_LIFETIME_SECONDS + CLOCK_SKEW_SECONDS) * 1000 + REPORT_INTERVAL_MS;
+/**
+ * After this no client can connect with the placement, and every report that is believed was made after the last could:
+ * one that came just before it would have been named is believed for the silence that is permitted.
+ */
+export const RESERVATION_MS =
+  (PLACEMENT_LIFETIME_SECONDS + CLOCK_SKEW_SECONDS) * 1000 + REPORT_INTERVAL_MS + SILENCE_MS_MAX;
 /** Promises at once; each is for a slot that was reported free. */
 export const RESERVATIONS_MAX = 50_000;
+/** An edge that has said nothing for so long is gone: its sessions count no more. */
+export const EDGE_FORGOTTEN_MS = 600_000;
+/** What an agent's clock may make of a frame; more is no measurement. */
+const FRAME_MS_MAX = 60_000;
 /** Edges whose reports are kept; the one not heard of for longest leaves. */
 export const EDGES_MAX = 20_000;
 
@@ -55,6 +63,7 @@ export interface ReservationRequest extends SlotQuery {
 
 export type ReserveOutcome = "reserved" | "full" | "closed" | "over-cap";
 
+/** What cannot reach it is a retryable `unavailable`; but of reports and probe answers, which come again, it is counted only. */
 export interface Ledger {
   report(report: EdgeReport): Promise<void>;
   /** Ignored for a pool that has not reported. */
@@ -66,4 +75,8 @@ export interface Ledger {
   release(session: string): Promise<void>;
   /** Running, as reported, and promised. */
   countSessions(app: string): Promise<number>;
+}
+
+export function isMeasured({ frameMsP95, total }: SlotCount): boolean {
+  return total > 0 && frameMsP95 >= 0 && frameMsP95 <= FRAME_MS_MAX;
 }

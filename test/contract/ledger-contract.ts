@@ -1,15 +1,17 @@
+/** The contract of the ledger, for every adapter: `open` gives an empty one each time, on this clock. */
 import fc from "fast-check";
 import t, { type Test } from "tap";
 import type { AgentStatus, SessionStatus } from "#domain/fleet/node.ts";
 import type { Clock } from "#platform/clock.ts";
-import { VirtualClock } from "../../test/simulation/virtual-clock.ts";
-import { EmbeddedLedger } from "./embedded-ledger.ts";
-import { type Ledger, RESERVATION_MS, type ReservationRequest, SILENCE_MS_MAX } from "./ledger.ts";
+import { type Ledger, RESERVATION_MS, type ReservationRequest, SILENCE_MS_MAX } from "#scheduler/ledger/ledger.ts";
+import { VirtualClock } from "../simulation/virtual-clock.ts";
 
-/** Every adapter of the port passes what follows. */
-const ADAPTERS: readonly (readonly [string, (clock: Clock) => Ledger])[] = [
-  ["embedded", (clock) => new EmbeddedLedger(clock)],
-];
+export interface LedgerAdapter {
+  readonly name: string;
+  readonly open: (clock: Clock) => Promise<Ledger> | Ledger;
+  /** Of the property. */
+  readonly runs: number;
+}
 
 function running(session: string, attempt = 1): SessionStatus {
   const measured = { startedAtMs: 0, remotePathMsP50: 0, remotePathMsP95: 0 };
@@ -40,13 +42,26 @@ async function free(ledger: Ledger, changes: Partial<typeof small> = {}): Promis
   return capacity?.slotsFree ?? Number.NaN;
 }
 
-function suite(name: string, run: (t: Test, ledger: Ledger, clock: VirtualClock) => Promise<void>): void {
-  for (const [adapter, open] of ADAPTERS) {
-    t.test(`${adapter}: ${name}`, async (t) => {
+const step = fc.oneof(
+  fc.record({ kind: fc.constant("reserve" as const), session: fc.nat(12), isLarge: fc.boolean() }),
+  fc.record({ kind: fc.constant("report" as const), connected: fc.subarray([0, 1, 2, 3, 4, 5, 6, 7]) }),
+  fc.record({ kind: fc.constant("release" as const), session: fc.nat(12) }),
+  fc.record({ kind: fc.constant("wait" as const), ms: fc.nat(RESERVATION_MS / 2) }),
+);
+
+type Run = (t: Test, ledger: Ledger, clock: VirtualClock) => Promise<void>;
+
+const suites: [sentence: string, run: Run][] = [];
+const suite = (sentence: string, run: Run) => suites.push([sentence, run]);
+
+export function ledgerContract(adapter: LedgerAdapter): void {
+  for (const [sentence, run] of suites) {
+    t.test(`${adapter.name}: ${sentence}`, async (t) => {
       const clock = new VirtualClock();
-      await run(t, open(clock), clock);
+      await run(t, await adapter.open(clock), clock);
     });
   }
+  testProperty(adapter);
 }
 
 suite("a pool is closed until its first full report; a probe answer does not open it", async (t, ledger) => {
@@ -168,20 +183,13 @@ suite("an edge not heard of for ten minutes is gone with its sessions, and its p
   t.equal(await ledger.reserve(wish("s-2")), "closed");
 });
 
-const step = fc.oneof(
-  fc.record({ kind: fc.constant("reserve" as const), session: fc.nat(12), isLarge: fc.boolean() }),
-  fc.record({ kind: fc.constant("report" as const), connected: fc.subarray([0, 1, 2, 3, 4, 5, 6, 7]) }),
-  fc.record({ kind: fc.constant("release" as const), session: fc.nat(12) }),
-  fc.record({ kind: fc.constant("wait" as const), ms: fc.nat(RESERVATION_MS / 2) }),
-);
-
-for (const [adapter, open] of ADAPTERS) {
-  t.test(`${adapter}: never more promised and used than there are`, async (t) => {
+function testProperty({ name, open, runs }: LedgerAdapter): void {
+  t.test(`${name}: never more promised and used than there are`, async (t) => {
     const total = 5;
     let promises = 0;
     const holds = fc.asyncProperty(fc.array(step, { minLength: 30, maxLength: 60 }), async (steps) => {
       const clock = new VirtualClock();
-      const ledger = open(clock);
+      const ledger = await open(clock);
       /** A model that knows promises by their end, and what was reported last. */
       const promised = new Map<string, number>();
       let used: string[] = [];
@@ -209,7 +217,7 @@ for (const [adapter, open] of ADAPTERS) {
       }
       return true;
     });
-    await t.resolves(fc.assert(holds, { numRuns: 300 }));
+    await t.resolves(fc.assert(holds, { numRuns: runs }));
     t.ok(promises > 100, "the property was about something");
   });
 }
