@@ -35,6 +35,7 @@ const MODELS: Readonly<Record<string, () => Promise<Model>>> = {
   D: async () => (await import("./models/changing.ts")).runChanging,
   F: async () => (await import("./models/metro.ts")).runMetro,
   H: async () => (await import("./models/moving.ts")).runMoving,
+  reservations: async () => (await import("./models/reservations.ts")).reservations,
 };
 
 async function run(): Promise<number> {
