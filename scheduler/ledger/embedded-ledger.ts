@@ -94,6 +94,7 @@ export class EmbeddedLedger implements Ledger {
     const nowMs = this.#tick();
     const { session, app } = request;
     const held = this.#reservations.get(session);
+    if (held !== undefined && isSuperseded(request, held)) return "superseded";
     const capacity = this.#capacity(request, nowMs, session);
     if (!capacity.isOpen) return "closed";
     if (capacity.slotsFree < 1) return "full";
@@ -178,6 +179,10 @@ export class EmbeddedLedger implements Ledger {
   #unlist(edge: HeardEdge): void {
     for (const { session, app } of sessionsOf(edge)) this.#sessions.remove(app, session);
   }
+}
+
+function isSuperseded({ attempt, pool }: ReservationRequest, held: Reservation): boolean {
+  return attempt < held.attempt || (attempt === held.attempt && pool !== held.pool);
 }
 
 function keyOf({ pool, node }: EdgeReport): string {

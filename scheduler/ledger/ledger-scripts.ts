@@ -8,7 +8,7 @@ const REPEATED_MS = 1_000;
 /** Lua's stack holds 8,000 values. */
 const WORDS_PER_CALL_MAX = 1_000;
 
-export const RESERVE_OUTCOMES = ["reserved", "full", "closed", "over-cap", "late"] as const;
+export const RESERVE_OUTCOMES = ["reserved", "full", "closed", "over-cap", "superseded", "late"] as const;
 const codeOf = (outcome: (typeof RESERVE_OUTCOMES)[number]): number => RESERVE_OUTCOMES.indexOf(outcome);
 
 const SERVER_TIME = `
@@ -72,6 +72,10 @@ const RESERVE = `
 if now > tonumber(ARGV[2]) then return { ${codeOf("late")}, now } end
 local session, app = ARGV[3], ARGV[5]
 local held = parse_held(redis.call('GET', KEYS[3]))
+local attempt = tonumber(ARGV[4])
+if held and (attempt < held.attempt or (attempt == held.attempt and ARGV[7] ~= held.pool)) then
+  return { ${codeOf("superseded")}, now }
+end
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
 local reserved = redis.call('ZCARD', KEYS[2])
 if held and held.pool == ARGV[7] then reserved = reserved - 1 end

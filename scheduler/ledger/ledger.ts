@@ -7,12 +7,15 @@ import { CLOCK_SKEW_SECONDS } from "#platform/identity/tokens.ts";
 export const SILENCE_MS_MAX = 10_000;
 /** From an agent to its edge 2 s, from there to the scheduler 4 s. */
 const REPORT_INTERVAL_MS = 6_000;
+/** From the promise until its placement is signed. */
+const ANSWER_MS = 1_000;
 /**
  * After this no client can connect with the placement, and every report that is believed was made after the last could:
- * one that came just before it would have been named is believed for the silence that is permitted.
+ * one from just before, which does not name it, is believed for the silence that is permitted. The skew is there twice:
+ * who signs may be ahead by it, and who verifies allows for it.
  */
 export const RESERVATION_MS =
-  (PLACEMENT_LIFETIME_SECONDS + CLOCK_SKEW_SECONDS) * 1000 + REPORT_INTERVAL_MS + SILENCE_MS_MAX;
+  ANSWER_MS + (PLACEMENT_LIFETIME_SECONDS + 2 * CLOCK_SKEW_SECONDS) * 1000 + REPORT_INTERVAL_MS + SILENCE_MS_MAX;
 /** Promises at once; each is for a slot that was reported free. */
 export const RESERVATIONS_MAX = 50_000;
 /** An edge that has said nothing for so long is gone: its sessions count no more. */
@@ -61,7 +64,8 @@ export interface ReservationRequest extends SlotQuery {
   readonly appSessionsMax: number;
 }
 
-export type ReserveOutcome = "reserved" | "full" | "closed" | "over-cap";
+/** `superseded`: the session holds a promise of a higher attempt, or of this one in another pool. */
+export type ReserveOutcome = "reserved" | "full" | "closed" | "over-cap" | "superseded";
 
 /** What cannot reach it is a retryable `unavailable`; but of reports and probe answers, which come again, it is counted only. */
 export interface Ledger {
@@ -70,7 +74,10 @@ export interface Ledger {
   probed(answer: ProbedEdge): Promise<void>;
   /** In the order of the queries. */
   capacities(queries: readonly SlotQuery[]): Promise<readonly Capacity[]>;
-  /** A session has at most one reservation: a new one replaces the old; one refused leaves it. */
+  /**
+   * A session has at most one reservation: a higher attempt replaces it, the same one finds its own again in the same
+   * pool; one refused leaves it. So an earlier call that is carried out late moves nothing.
+   */
   reserve(request: ReservationRequest): Promise<ReserveOutcome>;
   release(session: string): Promise<void>;
   /** Running, as reported, and promised. */

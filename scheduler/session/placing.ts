@@ -83,7 +83,12 @@ export interface PlacingRequest {
 }
 
 export type PlacingResult =
-  | { readonly kind: "placed"; readonly answer: PlacementAnswer; readonly pool: string; readonly expiresAtMs: number }
+  | {
+      readonly kind: "placed";
+      readonly answer: PlacementAnswer;
+      readonly attempt: number;
+      readonly expiresAtMs: number;
+    }
   | { readonly kind: "unplaced"; readonly decision: string; readonly outcome: UnplacedOutcome }
   /** The session's own pool is still the best, or nothing else takes it. */
   | { readonly kind: "kept"; readonly isBetterElsewhere: boolean };
@@ -92,8 +97,9 @@ type UnplacedOutcome = Extract<SessionOutcome, { state: "queued" | "rejected" }>
 type PlacedOutcome = Exclude<SessionOutcome, UnplacedOutcome>;
 
 /** Throws `overloaded` where the app is at its cap, or the slot went to others again and again. */
-export async function placeSession(ports: PlacingPorts, request: PlacingRequest): Promise<PlacingResult> {
-  const notes = [...request.notes];
+export async function placeSession(ports: PlacingPorts, asked: PlacingRequest): Promise<PlacingResult> {
+  const notes = [...asked.notes];
+  let request = asked;
   for (let tries = 0; tries < RESERVE_TRIES_MAX; tries += 1) {
     const decided = await decide(ports, request);
     const { outcome } = decided;
@@ -114,6 +120,8 @@ export async function placeSession(ports: PlacingPorts, request: PlacingRequest)
     if (reserved === "reserved") return issue(ports, request, outcome, explain(ports, request, explained));
     if (reserved === "over-cap") throw overCap(request.app.name, request.appSessionsMax);
     notes.push(`${pool}: chosen, but by then ${reserved}`);
+    // A call whose answer was lost has promised it elsewhere: the next attempt moves that.
+    if (reserved === "superseded") request = { ...request, attempt: request.attempt + 1 };
   }
   throw new Failure("overloaded", `session ${request.session}: the free slots went to others; try again`, {
     retryable: true,
@@ -225,7 +233,7 @@ async function issue(
   const facts = request.considered.find((considered) => considered.pool.pool === pool);
   const edges = facts === undefined ? [] : listOpenEdges(facts.pool).map(({ contentUrl }) => contentUrl);
   const answer = { state: outcome.state, decision, placement, pool, edges, budget };
-  return { kind: "placed", answer, pool, expiresAtMs: exp * 1000 };
+  return { kind: "placed", answer, attempt, expiresAtMs: exp * 1000 };
 }
 
 function budgetOf({ candidate, rttLimitMs }: PlacedOutcome): BudgetClaim {

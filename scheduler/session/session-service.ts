@@ -187,7 +187,7 @@ class SessionFlows {
     this.#table.update(measured);
     const request = this.#firstRequest(measured, this.#findApp(record.app));
     const result = await this.#placeInTurn({ ...request, notes: [...believed.notes, ...request.notes] });
-    const answer = this.#conclude(measured, request, result, record.attempt);
+    const answer = this.#conclude(measured, result, record.attempt);
     if (answer !== undefined) events.answered("place", record.app, answer);
     return answer;
   }
@@ -243,7 +243,7 @@ class SessionFlows {
       return undefined;
     }
     if (plan.isSoft) this.#moves.moved(plan.policy);
-    const answer = this.#conclude(measured, request, result, shown.attempt);
+    const answer = this.#conclude(measured, result, shown.attempt);
     if (answer !== undefined) events.answered("renew", shown.app, answer);
     return answer;
   }
@@ -312,15 +312,10 @@ class SessionFlows {
   }
 
   /** Keeps what was placed; throws `no-pool-fits` where the policy lets nothing wait. Undefined: stay. */
-  #conclude(
-    record: SessionRecord,
-    { attempt }: PlacingRequest,
-    result: PlacingResult,
-    afterAttempt: number,
-  ): PlacementAnswer | undefined {
+  #conclude(record: SessionRecord, result: PlacingResult, afterAttempt: number): PlacementAnswer | undefined {
     if (result.kind === "kept") return undefined;
     if (result.kind === "unplaced") return queuedAnswer(result.decision, result.outcome);
-    const { answer, expiresAtMs } = result;
+    const { answer, attempt, expiresAtMs } = result;
     const issued = { answer, afterAttempt, expiresAtMs };
     this.#table.update({ ...record, attempt, issued, betterSinceMs: undefined });
     return answer;

@@ -143,6 +143,19 @@ suite("a session holds one reservation: a new one moves it, one refused leaves i
   t.same([await free(ledger), await free(ledger, { pool: "far" })], [1, 0]);
 });
 
+suite("an earlier attempt, or the same one for another pool, moves no promise", async (t, ledger) => {
+  for (const pool of ["near", "far"]) {
+    await ledger.report({ pool, node: `${pool}-1`, agents: [agent(`${pool}-a`, { total: 1, free: 1 })] });
+  }
+  t.equal(await ledger.reserve(wish("s-1", { attempt: 2 })), "reserved");
+  t.equal(await ledger.reserve(wish("s-1", { attempt: 2, pool: "far" })), "superseded");
+  t.equal(await ledger.reserve(wish("s-1", { attempt: 1, pool: "far" })), "superseded");
+  t.equal(await ledger.reserve(wish("s-1", { attempt: 1 })), "superseded");
+  t.same([await free(ledger), await free(ledger, { pool: "far" })], [0, 1]);
+  t.equal(await ledger.reserve(wish("s-1", { attempt: 3, pool: "far" })), "reserved");
+  t.same([await free(ledger), await free(ledger, { pool: "far" })], [1, 0]);
+});
+
 suite("of what two edges say of one agent the worse counts, and the agent once", async (t, ledger) => {
   await ledger.report({ pool: "near", node: "near-1", agents: [agent("a", { total: 3, free: 3, frameMsP95: 7 })] });
   await ledger.report({ pool: "near", node: "near-2", agents: [agent("a", { total: 3, free: 1, frameMsP95: 9 })] });
