@@ -22,6 +22,7 @@ import { type ClientKey, createClientKey } from "../../client/session/key.ts";
 import { VirtualClock } from "../../test/simulation/virtual-clock.ts";
 import { createExplainStore } from "../explain/explain-store.ts";
 import { EmbeddedLedger } from "../ledger/embedded-ledger.ts";
+import type { Ledger } from "../ledger/ledger.ts";
 import type { EdgeFacts, PoolFacts } from "../placement/pool-facts.ts";
 import { ProbeTokens } from "./probe-tokens.ts";
 import { createSessionService, type SessionEvents, type SessionService } from "./session-service.ts";
@@ -110,11 +111,10 @@ export class World {
   }
 
   /** A scheduler that knows nothing yet but what operators wrote and nodes report. */
-  async replica(name = "s1") {
+  async replica(name = "s1", ledger: Ledger = new EmbeddedLedger(this.clock)) {
     const signer = await this.signer({ role: "scheduler", pool: "-", name });
     const identity = { signer: () => signer, trust: this.trust };
     const { clock, random } = this;
-    const ledger = new EmbeddedLedger(clock);
     const explain = createExplainStore();
     const events: SessionEvents = {
       created: () => this.counted.push("created"),
@@ -143,7 +143,7 @@ export class World {
     return replica;
   }
 
-  async report({ ledger }: { ledger: EmbeddedLedger }): Promise<void> {
+  async report({ ledger }: { ledger: Ledger }): Promise<void> {
     const measured = { startedAtMs: 0, remotePathMsP50: 0, remotePathMsP95: 0 };
     for (const [pool, { slots, sessions }] of this.pools) {
       const status: AgentStatus = {
