@@ -128,7 +128,7 @@ export class RedisScripts implements Disposable {
       const timer = this.#tools.clock.timer(REDIS_CALL_MS_MAX, () =>
         reject(this.#unavailable(`gave no answer within ${REDIS_CALL_MS_MAX} ms`)),
       );
-      answer
+      void answer
         .then(resolve, (error) => reject(this.#unavailable(reasonOf(error), error)))
         .finally(() => timer[Symbol.dispose]());
     });
