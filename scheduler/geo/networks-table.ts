@@ -4,7 +4,14 @@ import Type, { type Static } from "typebox";
 import { Value } from "typebox/value";
 import { Failure, isFailure } from "#domain/failure.ts";
 import type { Coordinates } from "#domain/geography.ts";
-import { contains, formatNetwork, type IpAddress, type IpNetwork, networkOf, parseNetwork } from "#domain/ip-networks.ts";
+import {
+  contains,
+  formatNetwork,
+  type IpAddress,
+  type IpNetwork,
+  networkOf,
+  parseNetwork,
+} from "#domain/ip-networks.ts";
 import { type Fault, faultsOf } from "#domain/schema-faults.ts";
 import { parseSourceDocuments, type SourceDocument } from "#platform/yaml/documents.ts";
 
