@@ -36,6 +36,7 @@ const MODELS: Readonly<Record<string, () => Promise<Model>>> = {
   F: async () => (await import("./models/metro.ts")).runMetro,
   H: async () => (await import("./models/moving.ts")).runMoving,
   reservations: async () => (await import("./models/reservations.ts")).reservations,
+  E: async () => (await import("./models/content.ts")).contentModel,
 };
 
 async function run(): Promise<number> {
