@@ -67,7 +67,16 @@ const status: fc.Arbitrary<NodeStatus> = fc.record(
       }),
     ),
     sites: fc.array(
-      fc.record({ site: name, activeGeneration: whole, desiredGeneration: whole, objectsMissing: fc.nat(1e6) }),
+      fc.record(
+        {
+          site: name,
+          activeGeneration: whole,
+          desiredGeneration: whole,
+          objectsMissing: fc.nat(1e6),
+          releaseBytes: fc.integer({ min: 1 }),
+        },
+        { requiredKeys: ["site", "activeGeneration", "desiredGeneration", "objectsMissing"] },
+      ),
     ),
     agents: fc.array(
       fc.record({

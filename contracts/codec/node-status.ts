@@ -33,6 +33,7 @@ export function toNodeStatus(status: NodeStatus): NodeStatusMessage {
       ...site,
       activeGeneration: toUint64(site.activeGeneration),
       desiredGeneration: toUint64(site.desiredGeneration),
+      releaseBytes: toUint64(site.releaseBytes ?? 0),
     })),
     agents: status.agents.map(toAgentStatus),
   });
@@ -59,6 +60,7 @@ export function fromNodeStatus(message: NodeStatusMessage): NodeStatus {
       activeGeneration: fromUint64(site.activeGeneration, "activeGeneration"),
       desiredGeneration: fromUint64(site.desiredGeneration, "desiredGeneration"),
       objectsMissing: site.objectsMissing,
+      ...(site.releaseBytes === 0n ? {} : { releaseBytes: fromUint64(site.releaseBytes, "releaseBytes") }),
     })),
     agents: message.agents.map(fromAgentStatus),
   };

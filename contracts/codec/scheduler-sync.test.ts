@@ -20,7 +20,16 @@ const status = fc.record({
   certificateExpiresAtMs: whole,
   conditions: fc.constant([]),
   sites: fc.array(
-    fc.record({ site: text, activeGeneration: whole, desiredGeneration: whole, objectsMissing: fc.nat(1e6) }),
+    fc.record(
+      {
+        site: text,
+        activeGeneration: whole,
+        desiredGeneration: whole,
+        objectsMissing: fc.nat(1e6),
+        releaseBytes: fc.integer({ min: 1 }),
+      },
+      { requiredKeys: ["site", "activeGeneration", "desiredGeneration", "objectsMissing"] },
+    ),
     { maxLength: 3 },
   ),
   agents: fc.constant([]),

@@ -65,6 +65,14 @@ export interface Manifest {
   readonly files: Readonly<Record<string, ManifestFile>>;
 }
 
+/** Of all that its files need; what several files share counts once. */
+export function releaseBytesOf({ files }: Pick<Manifest, "files">): number {
+  const sizes = new Map(
+    Object.values(files).flatMap((file) => blobsOf(file).map((blob) => [blob.digest, blob.sizeBytes])),
+  );
+  return [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
+}
+
 export function releaseName(site: string, generation: number): string {
   return `${site}.${generation}`;
 }

@@ -59,6 +59,8 @@ export interface SiteStatus {
   /** Highest generation known, and how many of its objects are still missing. */
   readonly desiredGeneration: number;
   readonly objectsMissing: number;
+  /** Of all its objects; absent where its manifest is not known. */
+  readonly releaseBytes?: number;
 }
 
 export interface AgentStatus {

@@ -195,7 +195,9 @@ t.test("what is not assigned is served once its manifest is verified, its object
   await until(() => served() === 1, "served");
   t.notOk(keeper.isHeld("shop"), "alone it could not answer for it");
   t.notOk(blobs.has(digestOf("one")));
-  t.match(keeper.statuses(), [{ site: "shop", activeGeneration: 1, desiredGeneration: 1, objectsMissing: 1 }]);
+  t.match(keeper.statuses(), [
+    { site: "shop", activeGeneration: 1, desiredGeneration: 1, objectsMissing: 1, releaseBytes: 3 },
+  ]);
   t.same(keeper.incomplete(), []);
   await fetcher.ensure({ digest: digestOf("one"), sizeBytes: 3 });
   t.ok(keeper.isHeld("shop"), "all of it was asked for");

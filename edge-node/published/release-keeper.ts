@@ -2,7 +2,7 @@
 import { MANIFEST_BYTES_MAX, openManifest } from "#contracts/codec/manifest.ts";
 import { assert } from "#domain/assert.ts";
 import type { BlobReference, Digest, Manifest, ReleaseSpec } from "#domain/content/release.ts";
-import { blobsOf, releaseName } from "#domain/content/release.ts";
+import { blobsOf, releaseBytesOf, releaseName } from "#domain/content/release.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
 import type { SiteStatus } from "#domain/fleet/node.ts";
 import type { Clock } from "#platform/clock.ts";
@@ -112,12 +112,16 @@ export class ReleaseKeeper implements Disposable {
   }
 
   statuses(): readonly SiteStatus[] {
-    return [...this.#pending.values()].map((pending) => ({
-      site: pending.site.name,
-      activeGeneration: this.get(pending.site.name)?.generation ?? 0,
-      desiredGeneration: pending.site.release?.generation ?? 0,
-      objectsMissing: this.#missing(pending).length,
-    }));
+    return [...this.#pending.values()].map((pending) => {
+      const manifest = this.#manifestOf(pending);
+      return {
+        site: pending.site.name,
+        activeGeneration: this.get(pending.site.name)?.generation ?? 0,
+        desiredGeneration: pending.site.release?.generation ?? 0,
+        objectsMissing: this.#missing(pending).length,
+        ...(manifest === undefined ? {} : { releaseBytes: releaseBytesOf(manifest) }),
+      };
+    });
   }
 
   /** Assigned sites whose newest release is not complete, and those it was refused for. */

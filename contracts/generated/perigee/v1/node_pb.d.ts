@@ -339,6 +339,13 @@ export declare type SiteStatus = Message<"perigee.v1.SiteStatus"> & {
    * @generated from field: uint32 objects_missing = 4;
    */
   objectsMissing: number;
+
+  /**
+   * Of all objects of the desired generation; 0 where its manifest is not known.
+   *
+   * @generated from field: uint64 release_bytes = 5;
+   */
+  releaseBytes: bigint;
 };
 
 /**
