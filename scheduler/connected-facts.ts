@@ -29,6 +29,7 @@ export function connectFacts(
       clock,
       fleet,
       events,
+      demand: parts.demand,
       write: (request, resource, expectedResourceVersion): boolean =>
         link.send({ case: "decision", value: toDecision({ request, resource, expectedResourceVersion }) }),
     }),

@@ -15,6 +15,7 @@ import { OriginAddresses } from "#platform/origin-addresses.ts";
 import type { Random } from "#platform/random.ts";
 import { openDatabase } from "#platform/sqlite/database.ts";
 import type { SchedulerConfig } from "./config.ts";
+import { ContentDemand } from "./content-plan/content-demand.ts";
 import { createEvents, type SchedulerEvents } from "./events.ts";
 import { createExplainStore } from "./explain/explain-store.ts";
 import { DESIRED_SET_MIGRATIONS, DesiredSet } from "./facts/desired-set.ts";
@@ -100,14 +101,15 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
     ...deciding,
     ...{ facts: factsOf(fleet), probeTokens: sessionProbes, watch, events: events.session },
   });
+  const demand = new ContentDemand(clock);
   const steering = createSteeringService({
     ...deciding,
-    ...{ fleet, memory: new ClientMemory(clock), probeTokens: contentProbes, watch, events: events.steering },
+    ...{ fleet, demand, memory: new ClientMemory(clock), probeTokens: contentProbes, watch, events: events.steering },
   });
   const incarnation = random.uuid();
   const placing = { groupPrefixLength: (address: string) => groupPrefixLength(place, address) };
-  const parts = { ...tools, ...deciding, ...placing, origins, metrics, events, set, fleet, watch, sessions, steering };
-  return { ...parts, incarnation, ledgerStanding };
+  const serving = { origins, metrics, events, set, fleet, watch, demand, sessions, steering };
+  return { ...tools, ...deciding, ...placing, ...serving, incarnation, ledgerStanding };
 }
 
 function factsOf(fleet: Fleet) {

@@ -16,9 +16,7 @@ export interface Demand {
   readonly rates: Float64Array;
 }
 
-export const NO_DEMAND: Demand = { groups: new Int32Array(0), rates: new Float64Array(0) };
-
-/** By what time a request within the limit is preferred: so much is put on one that is not. */
+/** Budget-aware: so much is put on a request that is not within the limit. */
 export function budgetedMs(rttMs: number, { limitMs, overLimitMs }: { limitMs: number; overLimitMs: number }): number {
   return rttMs > limitMs ? rttMs + overLimitMs : rttMs;
 }

@@ -126,6 +126,51 @@ t.test("of 400 small instances with objects of several sizes it saves 95 % of th
   t.ok(mean > 0.95, `mean ${mean}`);
 });
 
+/** Whether no object more in a pool would save more, by the ratio, than the least of those there costs. */
+function isLocallyBest(instance: Instance, planner: ContentPlanner): boolean {
+  const { costs, bytesMax, objects } = instance;
+  const cost = (changed: number, pools: readonly number[]) =>
+    costOf(instance, (index) => (index === changed ? pools : planner.poolsOf(index)));
+  const now = costOf(instance, (index) => planner.poolsOf(index));
+  return Array.from({ length: costs.pools }, (_, pool) => pool).every((pool) => {
+    const indexes = [...objects.keys()];
+    const held = indexes.filter((index) => planner.poolsOf(index).includes(pool));
+    const absent = indexes.filter((index) => !held.includes(index));
+    const losses = held.map(
+      (index) =>
+        cost(
+          index,
+          planner.poolsOf(index).filter((other) => other !== pool),
+        ) - now,
+    );
+    const most = Math.max(0, ...absent.map((index) => now - cost(index, [...planner.poolsOf(index), pool])));
+    if (planner.usedBytes(pool) < (bytesMax[pool] ?? 0)) return most === 0;
+    return held.length === 0 || most <= Math.min(...losses) * (1 + RATIO) + 1e-9;
+  });
+}
+
+t.test(
+  "with objects of one size no exchange is worth it in the end, nor a copy more where there is room",
+  async (t) => {
+    const changes = fc.array(fc.array(fc.nat(9), { minLength: 12, maxLength: 12 }), { maxLength: 3 });
+    const holds = fc.property(unit, changes, (instance, later) => {
+      const planner = plan(instance);
+      const { groups } = instance.costs;
+      return (
+        isLocallyBest(instance, planner) &&
+        later.every((rates) => {
+          const demands = instance.objects.map((_, at) => demandOf(rates.slice(at * groups, (at + 1) * groups)));
+          const objects = demands.map((demand) => ({ sizeBytes: 1, demand }));
+          for (const [index, object] of objects.entries()) planner.setObject(index, object);
+          planner.plan({ exchangeRatioMin: RATIO });
+          return isLocallyBest({ ...instance, objects }, planner);
+        })
+      );
+    });
+    t.doesNotThrow(() => fc.assert(holds, { numRuns: 500 }));
+  },
+);
+
 function ratiosOf(sample: readonly Instance[]) {
   const ratios = sample.flatMap((instance) => {
     const best = bestSaving(instance);

@@ -21,7 +21,7 @@ const ROUNDS_MAX = 64;
 const RATIO_MIN = 1e-9;
 
 export interface PlanOptions {
-  /** An exchange saves more than what it costs by this ratio, or is not made. */
+  /** An exchange saves more than what it costs by this ratio, or is not made; a copy that moves saves as much of all that its object costs. */
   readonly exchangeRatioMin: number;
 }
 
@@ -153,18 +153,19 @@ export class ContentPlanner {
     this.#state.add(index, pool);
   }
 
-  /** An object in as many pools as it may be: takes one copy to where it saves more. */
+  /** An object in as many pools as it may be: takes one copy to where all its demand costs less, by the ratio. */
   #relocate(index: number, ratio: number): boolean {
     const state = this.#state;
     const { object, copies } = state.find(index) ?? {};
     if (object === undefined || copies === undefined || copies.pools.length < (object.copiesMax ?? state.pools)) {
       return false;
     }
+    const leastMs = copies.totalMs * (ratio - 1);
     for (const from of [...copies.pools]) {
       const lossMs = copies.lossMs(from);
       copies.remove(from);
       let best: number | undefined;
-      let bestMs = lossMs * ratio;
+      let bestMs = lossMs + leastMs;
       for (let pool = 0; pool < state.pools; pool += 1) {
         if (pool === from || copies.pools.includes(pool) || !state.mayHold(object, pool)) continue;
         state.evaluations += 1;

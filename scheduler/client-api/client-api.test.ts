@@ -11,6 +11,7 @@ import { generateSigningKey } from "#platform/identity/signatures.ts";
 import { signToken } from "#platform/identity/tokens.ts";
 import { createLogger } from "#platform/logging.ts";
 import { faultsOfDocument } from "#test/openapi/served-document.ts";
+import { ContentDemand } from "../content-plan/content-demand.ts";
 import { viewOf } from "../facts/desired-view.ts";
 import type { FleetPool } from "../facts/fleet.ts";
 import { locateClient } from "../geo/client-groups.ts";
@@ -60,15 +61,17 @@ async function steeringOf(world: World, counted: string[], witnessed: string[]) 
   const findPool = (name: string): FleetPool | undefined => {
     const facts = world.pools.get(name)?.facts;
     if (facts === undefined) return undefined;
-    const more = { pool: name, isHeard: true, sites: [] };
+    const more = { pool: name, isHeard: true, sites: [], storeBytesMax: undefined };
     return { ...facts, edges: facts.edges.map((edge) => ({ ...edge, ...more, hostname: `${edge.node}.test` })) };
   };
+  const demand = new ContentDemand(clock);
   const steering = createSteeringService({
     ...{ clock, random, ledger: replica.ledger, explain: replica.explain },
     rttMap: new RttMap({ groupsMax: 100, ageMsMax: 3_600_000 }),
     fleet: { view, findPool, listPools: () => [...world.pools.keys()].flatMap((name) => findPool(name) ?? []) },
     locate: (address) => locateClient({ networks, geoip: NO_GEOIP }, address),
     memory: new ClientMemory(clock),
+    demand,
     probeTokens: new ProbeTokens({ identity, clock, random }),
     watch: {
       answered: (node) => void witnessed.push(`${node} answered`),
@@ -82,7 +85,7 @@ async function steeringOf(world: World, counted: string[], witnessed: string[]) 
       expressionsFailed: (notes) => void counted.push(...notes),
     },
   });
-  return { replica, steering, view };
+  return { replica, steering, view, demand };
 }
 
 async function start(t: Test, { trustedProxies = [] }: { readonly trustedProxies?: readonly string[] } = {}) {
@@ -90,7 +93,7 @@ async function start(t: Test, { trustedProxies = [] }: { readonly trustedProxies
   const { clock } = world;
   const counted: string[] = [];
   const witnessed: string[] = [];
-  const { replica, steering, view } = await steeringOf(world, counted, witnessed);
+  const { replica, steering, view, demand } = await steeringOf(world, counted, witnessed);
   const tokenKey = generateSigningKey();
   const api = await createClientApi({
     access: { tokenKeys: () => new Map([[tokenKey.keyId, tokenKey.publicKey]]), revoked: () => view, clock },
@@ -132,6 +135,7 @@ async function start(t: Test, { trustedProxies = [] }: { readonly trustedProxies
     token,
     steer,
     measure,
+    demand,
     counted,
     witnessed,
     revokedTokens: view.revokedTokens,
@@ -188,6 +192,29 @@ t.test("what a client measured beats history, which beats geography", async (t) 
   t.match(neighbour.edges[0], { source: "history", rttMs: 20 });
   t.same(counted, ["steered geography", "measured 3", "steered measured", "steered history"]);
 });
+
+t.test(
+  "a client counts once as demand of the pool nearest to it, whether or not that one may serve the site",
+  async (t) => {
+    const { world, steer, measure, demand } = await start(t);
+    world.setPool("near", { coordinates: lisbon });
+    world.setPool("middle", { coordinates: { latitude: 40.4, longitude: -3.7 } });
+    world.setPool("far", { coordinates: { latitude: 52.2, longitude: 21 } });
+    const lasting = (pool: string) => Math.round(demand.clientsOf("shop").get(pool) ?? 0);
+    for (let turn = 0; turn < 3; turn += 1) await steer("127.0.0.2");
+    t.equal(lasting("near"), 1, "it asked three times");
+    const { probes } = await steer("127.0.0.3");
+    await measure(probes, { near: 40, middle: 30, far: 20 }, "127.0.0.3");
+    await steer("127.0.0.3");
+    await steer("127.0.0.4");
+    t.equal(lasting("near"), 2);
+    t.equal(lasting("far"), 1, "by the history of its group");
+    t.ok((demand.rttMs("near", "far") ?? 0) > (demand.rttMs("near", "near") ?? 0), "the way to others is kept");
+    world.setPool("far", { edges: [] });
+    await steer("127.0.0.5");
+    t.equal(lasting("far"), 2, "nobody can be sent there now");
+  },
+);
 
 t.test("a client that lies moves its own steering, and its group's only as one among many", async (t) => {
   const { steer, measure } = await start(t);

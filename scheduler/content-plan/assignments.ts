@@ -31,12 +31,15 @@ export function findResidencyBreach(labels: Labels, residency: readonly Labels[]
   return unmet === undefined ? undefined : `label ${unmet[0]} must be ${unmet[1]}`;
 }
 
-/** One for each pool, in the order of their names. */
-export function planAssignments(view: DesiredView): readonly AssignmentSpec[] {
+/** One for each pool, in the order of their names. `planned` has the pools of sites that not all can hold. */
+export function planAssignments(
+  view: DesiredView,
+  planned: ReadonlyMap<string, ReadonlySet<string>> = new Map(),
+): readonly AssignmentSpec[] {
   const pools = [...view.pools.keys()].sort();
   const poolsBySite = new Map(
     [...view.sites].flatMap(([site, spec]) =>
-      spec.publish === undefined ? [] : [[site, holdersOf(view, site, pools)]],
+      spec.publish === undefined ? [] : [[site, planned.get(site) ?? holdersOf(view, site)]],
     ),
   );
   const poolsByApp = new Map([...view.apps.keys()].map((app) => [app, new Set(rendererPools(view, app, pools))]));
@@ -45,14 +48,20 @@ export function planAssignments(view: DesiredView): readonly AssignmentSpec[] {
   return pools.map((pool) => ({ pool, sites: named(poolsBySite, pool), apps: named(poolsByApp, pool) }));
 }
 
-/** With fewer replicas than pools the hash of site and pool chooses, so that a pool more or less moves little. */
-function holdersOf(view: DesiredView, site: string, pools: readonly string[]): ReadonlySet<string> {
+/** In the order of their names. */
+export function permittedPools(
+  { poolLabels }: Pick<DesiredView, "poolLabels">,
+  { residency }: ContentRules,
+): readonly string[] {
+  const permitted = [...poolLabels].filter(([, labels]) => findResidencyBreach(labels, residency) === undefined);
+  return permitted.map(([pool]) => pool).sort();
+}
+
+/** With fewer replicas than pools, and nothing planned, the hash of site and pool chooses. */
+function holdersOf(view: DesiredView, site: string): ReadonlySet<string> {
   const rules = contentRulesOf(view.contentPolicies, site);
   if (rules.prefetch === "none") return new Set();
-  const permitted = pools.filter((pool) => {
-    const labels = view.poolLabels.get(pool) ?? {};
-    return findResidencyBreach(labels, rules.residency) === undefined;
-  });
+  const permitted = permittedPools(view, rules);
   return new Set(rankByHash(site, permitted).slice(0, rules.replicas ?? permitted.length));
 }
 

@@ -7,6 +7,7 @@ import { VirtualClock } from "../../test/simulation/virtual-clock.ts";
 import { viewOf } from "../facts/desired-view.ts";
 import { Fleet } from "../facts/fleet.ts";
 import { planAssignments } from "./assignments.ts";
+import { ContentDemand } from "./content-demand.ts";
 import { SlowLoop, STEERING_TABLE_MS_MIN } from "./slow-loop.ts";
 import { ENTRIES_MAX, planSteeringTables } from "./steering-tables.ts";
 
@@ -134,15 +135,18 @@ t.test(
 function startLoop(resources: [string, AnyResource][]) {
   const clock = new VirtualClock();
   const fleet = fleetOf(resources);
-  const written: { request: number; key: string; expected: number }[] = [];
+  const written: { request: number; key: string; expected: number; sites: unknown }[] = [];
+  const demand = new ContentDemand(clock);
   const loop = new SlowLoop({
     clock,
     fleet,
+    demand,
     write(request, resource, expected) {
       const parsed = parseResourceInput(resource);
       if (parsed.kind === "invalid") throw new Error(JSON.stringify(parsed.faults));
-      const { kind, metadata } = parsed.input;
-      written.push({ request, key: `${kind}/${metadata.name}`, expected });
+      const { kind, metadata, spec } = parsed.input;
+      const sites = "sites" in spec ? spec.sites : undefined;
+      written.push({ request, key: `${kind}/${metadata.name}`, expected, sites });
       return true;
     },
     events: { planWritten: () => undefined },
@@ -154,7 +158,7 @@ function startLoop(resources: [string, AnyResource][]) {
     resources.push([key, row]);
     fleet.setDesired(new Map(resources));
   };
-  return { clock, fleet, written, loop, accept, resources };
+  return { clock, fleet, written, loop, accept, resources, demand };
 }
 
 function tableOf(fleet: Fleet): [string, AnyResource] {
@@ -181,6 +185,27 @@ t.test(
     loop[Symbol.dispose]();
   },
 );
+
+t.test("the loop assigns a site with replicas to the pools whose clients ask most", async (t) => {
+  const policy = resource("ContentPolicy", "p", { sites: ["shop"], prefetch: "all", replicas: 1 });
+  const { written, loop, demand, fleet, resources } = startLoop([...three, published, policy]);
+  for (let client = 0; client < 30; client += 1) demand.asked("shop", [{ pool: "c", rttMs: 5 }]);
+  loop.setActive(true);
+  t.same(
+    written.map(({ sites }) => sites),
+    [[], [], ["shop"]],
+  );
+  loop.setActive(false);
+  const assignment = (pool: string, sites: string[]) => resource("Assignment", pool, { pool, sites, apps: [] });
+  resources.push(assignment("a", []), assignment("b", ["shop"]), assignment("c", []));
+  fleet.setDesired(new Map(resources));
+  loop.setActive(true);
+  t.same(
+    written.slice(3).map(({ key, sites }) => [key, sites]),
+    [["Assignment/c", ["shop"]]],
+    "it stays at b, where another replica had it assigned, until it is whole at c",
+  );
+});
 
 t.test("a refused write is planned again from what is held then, an unanswered one after its time", async (t) => {
   const { clock, written, loop } = startLoop([pool("a", 0), published]);

@@ -1,11 +1,9 @@
 /** The slow loop of the replica that holds the lease: plans, and writes what differs by compare-and-swap. */
 import { isDeepStrictEqual } from "node:util";
 import { API_VERSION, type Resource } from "#domain/resource.ts";
-import type { Clock } from "#platform/clock.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
-import type { DesiredView } from "../facts/desired-view.ts";
-import type { FleetPool } from "../facts/fleet.ts";
 import { planAssignments } from "./assignments.ts";
+import { SitePlan, type SitePlanPorts } from "./site-plan.ts";
 import { planSteeringTables } from "./steering-tables.ts";
 
 const TURN_MS = 2000;
@@ -19,9 +17,7 @@ const WRITES_REMEMBERED_MAX = 10_000;
 
 type Planned = "Assignment" | "SteeringTable";
 
-export interface SlowLoopPorts {
-  readonly clock: Clock;
-  readonly fleet: { readonly view: DesiredView; listPools(): readonly FleetPool[] };
+export interface SlowLoopPorts extends SitePlanPorts {
   /** False where the link does not stand. */
   readonly write: (request: number, resource: object, expectedResourceVersion: number) => boolean;
   readonly events: { planWritten(kind: Planned, pool: string, outcome: string): void };
@@ -48,12 +44,14 @@ export class SlowLoop implements Disposable {
   /** By `Kind/pool`, the version that has to come before it is planned again: infinite until the origin says which. */
   readonly #pending: BoundedMap<string, number>;
   readonly #tableWrittenMs: BoundedMap<string, true>;
+  readonly #sites: SitePlan;
   #isActive = false;
   #lastRequest = 0;
 
   constructor(ports: SlowLoopPorts) {
     this.#ports = ports;
     const { clock } = ports;
+    this.#sites = new SitePlan(ports);
     const bounded = (ms: number) => ({ entriesMax: WRITES_REMEMBERED_MAX, lifetime: { ms, clock } });
     this.#writes = new BoundedMap(bounded(WRITE_MS_MAX));
     this.#pending = new BoundedMap(bounded(WRITE_MS_MAX));
@@ -65,6 +63,7 @@ export class SlowLoop implements Disposable {
   setActive(isActive: boolean): void {
     this.#isActive = isActive;
     this.#pending.clear();
+    this.#sites.reset();
     if (isActive) this.turn();
   }
 
@@ -90,7 +89,9 @@ export class SlowLoop implements Disposable {
       if (room <= 0 || isPending || isTooSoon || isDeepStrictEqual(current?.spec, spec)) return;
       if (this.#write(kind, spec, version)) room -= 1;
     };
-    for (const spec of planAssignments(view)) write("Assignment", spec, view.assignments.get(spec.pool));
+    for (const spec of planAssignments(view, this.#sites.turn())) {
+      write("Assignment", spec, view.assignments.get(spec.pool));
+    }
     for (const spec of planSteeringTables(fleet.listPools())) {
       // An empty table is worth nothing to who starts from it.
       if (spec.edges.length > 0) write("SteeringTable", spec, view.steeringTables.get(spec.pool));

@@ -15,7 +15,8 @@ const client = (address = "192.0.2.0"): DnsClient => ({ address, sourcePrefixLen
 function edge(node: string, changes: Partial<FleetEdge> = {}): FleetEdge {
   return {
     ...{ node, pool: node, contentUrl: `http://192.0.2.${node.charCodeAt(0)}:7420`, hostname: `${node}.edge.${ZONE}` },
-    ...{ state: "connected", isHeard: true, cordoned: false, draining: false, sites: undefined },
+    ...{ state: "connected", isHeard: true, cordoned: false, draining: false },
+    ...{ sites: undefined, storeBytesMax: undefined },
     ...changes,
   };
 }

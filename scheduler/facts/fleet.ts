@@ -25,6 +25,7 @@ export interface FleetEdge extends EdgeFacts {
   readonly isHeard: boolean;
   /** Undefined where it has not reported since this scheduler was started. */
   readonly sites: readonly SiteStatus[] | undefined;
+  readonly storeBytesMax: number | undefined;
 }
 
 export interface FleetPool extends PoolFacts {
@@ -159,7 +160,8 @@ export class Fleet {
     if (spec?.role !== "edge" || contentUrl === undefined || hostname === undefined) return undefined;
     const { pool, cordoned, draining } = spec;
     const standing = this.#standings.get(node) ?? UNKNOWN_STANDING;
-    return { node, pool, contentUrl, hostname, cordoned, draining, ...standing, sites: status?.sites };
+    const reported = { sites: status?.sites, storeBytesMax: status?.storeBytesMax };
+    return { node, pool, contentUrl, hostname, cordoned, draining, ...standing, ...reported };
   }
 }
 

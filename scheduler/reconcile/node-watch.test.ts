@@ -6,7 +6,7 @@ import { NodeWatch, PROBE_EVERY_MS, PROBES_MAX, type StateChange } from "./node-
 function edge(node: string): FleetEdge {
   const address = { contentUrl: `http://${node}.test`, hostname: `${node}.test` };
   const standing = { state: "cut-off" as const, isHeard: false, cordoned: false, draining: false };
-  return { node, pool: "near", ...address, ...standing, sites: undefined };
+  return { node, pool: "near", ...address, ...standing, sites: undefined, storeBytesMax: undefined };
 }
 
 function start(names: readonly string[], probeMs = 0) {

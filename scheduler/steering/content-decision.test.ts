@@ -19,7 +19,8 @@ function candidate(
 ): EdgeCandidate {
   const address = { contentUrl: `http://${node}.test:7420`, hostname: `${node}.test` };
   const standing = { state: "connected" as const, isHeard: true, cordoned: false, draining: false };
-  const edge = { node, pool: node, ...address, ...standing, sites: undefined, ...edgeChanges };
+  const reported = { sites: undefined, storeBytesMax: undefined };
+  const edge = { node, pool: node, ...address, ...standing, ...reported, ...edgeChanges };
   return {
     edge,
     labels: {},

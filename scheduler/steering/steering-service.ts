@@ -53,6 +53,8 @@ export interface SteeringPorts {
   };
   locate(address: string): LocatedClient;
   readonly memory: ClientMemory;
+  /** What the content plan goes by: a client of a site, and the pools near to it whether or not they hold the site. */
+  readonly demand: { asked(site: string, seen: readonly { readonly pool: string; readonly rttMs: number }[]): void };
   readonly rttMap: RttMap;
   readonly ledger: Ledger;
   readonly probeTokens: ProbeTokens;
@@ -65,6 +67,7 @@ export interface SteeringPorts {
 }
 
 interface Decided extends SteeringDecision {
+  readonly seen: readonly { readonly pool: string; readonly rttMs: number }[];
   readonly group: string;
   readonly policy: string | undefined;
   readonly notes: readonly string[];
@@ -102,9 +105,11 @@ export interface SteeringService {
 }
 
 export function createSteeringService(ports: SteeringPorts): SteeringService {
-  const { memory, events } = ports;
+  const { memory, events, demand } = ports;
   const steer = (site: string, address: string): { steered: Steered; best: EdgeCandidate } => {
     const steered = decideFor(ports, site, address);
+    // Once in the time that a client is remembered: who asks often counts no more.
+    if (memory.lastNode(address, site) === undefined) demand.asked(site, steered.seen);
     const [best] = steered.ranked;
     if (best === undefined) {
       events.noEdge();
@@ -177,21 +182,28 @@ function decide(ports: SteeringPorts, site: string, { client, own }: Asker): Dec
   });
   const measured = own.measuredPools.flatMap((pool) => fleet.findPool(pool) ?? []);
   const near = [...plan.probed, ...measured, ...plan.passedOver];
-  const pools = [...new Map(near.map((pool) => [pool.pool, pool])).values()];
-  const candidates = pools.flatMap((pool) => {
+  const considered = [...new Map(near.map((pool) => [pool.pool, pool])).values()].map((pool) => {
     const rttMs = own.measuredRttMs(pool.pool);
     const rtt: RttFact =
       rttMs === undefined ? estimateContentRtt(client, pool, history) : { rttMs, source: "measured" };
-    return consideredEdges(pool, group, (edge) => isOpen(pool, edge)).map((edge): EdgeCandidate => {
+    return { pool, rtt };
+  });
+  const candidates = considered.flatMap(({ pool, rtt }) =>
+    consideredEdges(pool, group, (edge) => isOpen(pool, edge)).map((edge): EdgeCandidate => {
       const isUnanswered = own.isUnanswered(edge.node);
       return { edge, labels: pool.labels, rtt, siteFault: siteFaultOf(edge), isUnanswered };
-    });
-  });
+    }),
+  );
+  const isPlaced = client.coordinates !== undefined;
+  const seen = considered.flatMap(({ pool: { pool }, rtt: { rttMs, source } }) =>
+    isPlaced || source !== "geography" ? [{ pool, rttMs }] : [],
+  );
   const { lastNode } = own;
   const decided = decideSteering({ candidates, rules, lastNode, tieKey: `${site}\0${group}` });
+  const pools = considered.map(({ pool }) => pool);
   const notes = listUnjudged(policy, pools);
   if (notes.length > 0) ports.events.expressionsFailed(notes);
-  return { ...decided, group, policy: policy.name, notes };
+  return { ...decided, group, seen, policy: policy.name, notes };
 }
 
 /** Open ones first, in the order of the hash: an edge more or less in a pool moves few clients. */

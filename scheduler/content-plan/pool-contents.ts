@@ -1,0 +1,33 @@
+/** What edges have reported of sites' sizes, of their stores, and of what they hold whole. Pure. */
+import type { FleetPool } from "../facts/fleet.ts";
+
+/** Of the smallest store of a pool's edges: the rest is for what is pulled, and for what goes only when its successor is there. */
+export const STORE_RATIO_MAX = 0.8;
+
+/** Of releases by site, the largest counts: some edges have another generation. */
+export function releaseSizes(pools: readonly FleetPool[]): ReadonlyMap<string, number> {
+  const sizes = new Map<string, number>();
+  for (const { edges } of pools) {
+    for (const { site, releaseBytes } of edges.flatMap(({ sites }) => sites ?? [])) {
+      if (releaseBytes !== undefined && releaseBytes > (sizes.get(site) ?? 0)) sizes.set(site, releaseBytes);
+    }
+  }
+  return sizes;
+}
+
+/** Bytes by pool, for published sites; a pool that reports none is not in it. */
+export function storeRooms(pools: readonly FleetPool[]): ReadonlyMap<string, number> {
+  return new Map(
+    pools.flatMap(({ pool, edges }) => {
+      const known = edges.flatMap(({ storeBytesMax = 0 }) => (storeBytesMax > 0 ? [storeBytesMax] : []));
+      return known.length === 0 ? [] : [[pool, Math.min(...known) * STORE_RATIO_MAX]];
+    }),
+  );
+}
+
+/** Sites that some edge of the pool serves and has all of. */
+export function wholeSites(pool: FleetPool | undefined): ReadonlySet<string> {
+  const statuses = pool?.edges.flatMap(({ sites }) => sites ?? []) ?? [];
+  const whole = statuses.filter(({ activeGeneration, objectsMissing }) => activeGeneration > 0 && objectsMissing === 0);
+  return new Set(whole.map(({ site }) => site));
+}
