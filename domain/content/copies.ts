@@ -66,13 +66,20 @@ export class Copies {
 
   /** What the demand would cost more without the copy in this pool. O(groups that ask). */
   lossMs(pool: number): number {
+    return this.lossesMs()[pool] ?? 0;
+  }
+
+  /** The same of each pool, 0 where there is no copy. O(groups that ask + pools). */
+  lossesMs(): Float64Array {
     const { rates } = this.#demand;
-    let loss = 0;
+    const losses = new Float64Array(this.#costs.pools);
     for (let index = 0; index < rates.length; index += 1) {
-      if (this.#firstPool[index] !== pool) continue;
-      loss += ((this.#secondMs[index] ?? 0) - (this.#firstMs[index] ?? 0)) * (rates[index] ?? 0);
+      const pool = this.#firstPool[index] ?? -1;
+      if (pool < 0) continue;
+      const loss = ((this.#secondMs[index] ?? 0) - (this.#firstMs[index] ?? 0)) * (rates[index] ?? 0);
+      losses[pool] = (losses[pool] ?? 0) + loss;
     }
-    return loss;
+    return losses;
   }
 
   add(pool: number): void {

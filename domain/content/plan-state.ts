@@ -177,9 +177,12 @@ export class PlanState {
   #weigh(index: number): void {
     const entry = this.#entries[index];
     if (entry === undefined) return;
+    this.evaluations += 1;
+    const losses = entry.copies.lossesMs();
     for (const pool of entry.copies.pools) {
-      this.evaluations += 1;
-      this.#held[pool]?.set(index, -entry.copies.lossMs(pool) / entry.object.sizeBytes);
+      const key = -(losses[pool] ?? 0) / entry.object.sizeBytes;
+      const heap = this.#held[pool];
+      if (heap?.has(index) !== true || heap.keyOf(index) !== key) heap?.set(index, key);
     }
   }
 

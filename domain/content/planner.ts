@@ -15,6 +15,8 @@ import { type PlannedObject, PlanState } from "./plan-state.ts";
 const PASSED_OVER_MAX = 64;
 /** Objects of a pool whose exchange is tried before it is left. */
 const EXCHANGES_TRIED_MAX = 8;
+/** Copies added, or valued and not added yet, in a step of a plan. */
+const FILL_STEPS = 64;
 /** Each must save something, so that they end; a plan that is still not done by then is good enough. */
 const ROUNDS_MAX = 64;
 /** Of what an exchange costs: rounding never makes one look worth it. */
@@ -27,7 +29,7 @@ export interface PlanOptions {
 
 export class ContentPlanner {
   readonly #state: PlanState;
-  /** Set since the last plan. */
+  /** Set since the last plan, and not found where they are best yet. */
   readonly #changed = new Set<number>();
 
   /** Objects are 0 to `objects` - 1; `bytesMax` by pool. */
@@ -59,21 +61,41 @@ export class ContentPlanner {
   }
 
   /** Gives how many gains and losses were worked out, those of `setObject` since the last plan among them. */
-  plan({ exchangeRatioMin }: PlanOptions): number {
+  plan(options: PlanOptions): number {
+    let evaluations = 0;
+    for (const worked of this.steps(options)) evaluations += worked;
+    return evaluations;
+  }
+
+  /** The same in small steps, each giving its own count: what else has to be done is done between them. */
+  *steps({ exchangeRatioMin }: PlanOptions): Generator<number, void> {
     const ratio = 1 + Math.max(RATIO_MIN, exchangeRatioMin);
     const state = this.#state;
     this.#shrink();
-    this.#fill();
+    yield* this.#fill();
     for (let round = 0; round < ROUNDS_MAX; round += 1) {
       let isDone = true;
-      for (const index of this.#changed) if (this.#relocate(index, ratio)) isDone = false;
-      for (let pool = 0; pool < state.pools; pool += 1) while (this.#exchange(pool, ratio)) isDone = false;
+      for (const index of this.#changed) {
+        if (this.#relocate(index, ratio)) isDone = false;
+        else this.#changed.delete(index);
+        yield this.#worked();
+      }
+      for (let pool = 0; pool < state.pools; pool += 1) {
+        while (this.#exchange(pool, ratio)) {
+          isDone = false;
+          yield this.#worked();
+        }
+      }
       if (isDone) break;
-      this.#fill();
+      yield* this.#fill();
     }
     this.#changed.clear();
-    const { evaluations } = state;
-    state.evaluations = 0;
+    yield this.#worked();
+  }
+
+  #worked(): number {
+    const { evaluations } = this.#state;
+    this.#state.evaluations = 0;
     return evaluations;
   }
 
@@ -92,13 +114,14 @@ export class ContentPlanner {
     }
   }
 
-  #fill(): void {
+  *#fill(): Generator<number, void> {
     const state = this.#state;
     const passed: { readonly index: number; readonly pool: number }[] = [];
     const passedIn = new Int32Array(state.pools);
-    for (;;) {
+    for (let step = 1; ; step += 1) {
       const pool = this.#bestPool(passedIn);
       if (pool === undefined) break;
+      if (step % FILL_STEPS === 0) yield this.#worked();
       const top = state.freshTop(pool);
       if (top === undefined || top.gainMs <= 0) {
         passedIn[pool] = PASSED_OVER_MAX;

@@ -47,51 +47,62 @@ interface AskedSite extends LimitedSite {
   readonly rates: Float64Array;
 }
 
-/** By site. `pools` in the order of their names. */
-export function planSiteHolders(
+/** By site, in small steps, each giving how many values it worked out. `pools` in the order of their names. */
+export function* planSiteHolders(
   pools: readonly PlannedPool[],
   limited: readonly LimitedSite[],
   demand: KnownDemand,
-): ReadonlyMap<string, ReadonlySet<string>> {
-  const asked = mostAsked(pools, limited, demand);
-  const chosen = choose(pools, asked, demand);
+): Generator<number, ReadonlyMap<string, ReadonlySet<string>>> {
+  const asked = yield* mostAsked(pools, limited, demand);
+  const chosen = yield* choose(pools, asked, demand);
   const room = new Map(pools.map(({ pool, roomBytes }) => [pool, roomBytes]));
   const take = (pool: string, bytes: number) => room.set(pool, (room.get(pool) ?? 0) - bytes);
   for (const { site, sizeBytes } of asked) for (const pool of chosen.get(site) ?? []) take(pool, sizeBytes);
   const others = limited.filter(({ site }) => !chosen.has(site));
-  return new Map(
-    [...asked, ...others].map(({ site, sizeBytes, permitted, copies, held }) => {
-      const holders = new Set(chosen.get(site));
-      const ranked = rankByHash(site, permitted);
-      for (const pool of [...ranked.filter((name) => held.has(name)), ...ranked]) {
-        if (holders.size >= copies || holders.has(pool) || (room.get(pool) ?? 0) < sizeBytes) continue;
-        holders.add(pool);
-        take(pool, sizeBytes);
-      }
-      return [site, holders];
-    }),
-  );
+  const planned = new Map<string, ReadonlySet<string>>();
+  for (const { site, sizeBytes, permitted, copies, held } of [...asked, ...others]) {
+    const holders = new Set(chosen.get(site));
+    planned.set(site, holders);
+    if (holders.size >= copies) continue;
+    const ranked = rankByHash(site, permitted);
+    for (const pool of [...ranked.filter((name) => held.has(name)), ...ranked]) {
+      if (holders.size >= copies || holders.has(pool) || (room.get(pool) ?? 0) < sizeBytes) continue;
+      holders.add(pool);
+      take(pool, sizeBytes);
+    }
+    yield pools.length;
+  }
+  return planned;
 }
 
-function mostAsked(pools: readonly PlannedPool[], limited: readonly LimitedSite[], demand: KnownDemand) {
-  return limited
-    .map((site) => {
-      const clients = demand.clientsOf(site.site);
-      const rates = pools.map(({ pool }) => clients.get(pool) ?? 0);
-      const groups = Int32Array.from(rates.flatMap((rate, group) => (rate > 0 ? [group] : [])));
-      const total = rates.reduce((sum, rate) => sum + rate, 0);
-      return { ...site, groups, rates: Float64Array.from(groups, (group) => rates[group] ?? 0), total };
-    })
-    .filter(({ total }) => total >= CLIENTS_MIN)
-    .sort((a, b) => b.total - a.total || (a.site < b.site ? -1 : 1))
-    .slice(0, SITES_PLANNED_MAX);
+function* mostAsked(
+  pools: readonly PlannedPool[],
+  limited: readonly LimitedSite[],
+  demand: KnownDemand,
+): Generator<number, readonly AskedSite[]> {
+  const indexes = new Map(pools.map(({ pool }, index) => [pool, index]));
+  const asked: (AskedSite & { readonly total: number })[] = [];
+  for (const site of limited) {
+    const clients = [...demand.clientsOf(site.site)].flatMap(([pool, count]) => {
+      const group = indexes.get(pool);
+      return group === undefined ? [] : [{ group, count }];
+    });
+    clients.sort((a, b) => a.group - b.group);
+    const rates = Float64Array.from(clients, ({ count }) => count);
+    const total = rates.reduce((sum, rate) => sum + rate, 0);
+    const groups = Int32Array.from(clients, ({ group }) => group);
+    if (total >= CLIENTS_MIN) asked.push({ ...site, groups, rates, total });
+    yield clients.length;
+  }
+  asked.sort((a, b) => b.total - a.total || (a.site < b.site ? -1 : 1));
+  return asked.slice(0, SITES_PLANNED_MAX);
 }
 
-function choose(
+function* choose(
   pools: readonly PlannedPool[],
   asked: readonly AskedSite[],
   demand: KnownDemand,
-): ReadonlyMap<string, readonly string[]> {
+): Generator<number, ReadonlyMap<string, readonly string[]>> {
   if (asked.length === 0) return new Map();
   const rooms = Float64Array.from(pools, ({ roomBytes }) => Math.max(0, roomBytes));
   const planner = new ContentPlanner(costsOf(pools, demand), rooms, asked.length);
@@ -100,8 +111,9 @@ function choose(
     const mayBeIn = (pool: number) => names.has(pools[pool]?.pool ?? "");
     const holding = pools.flatMap(({ pool }, at) => (held.has(pool) ? [at] : []));
     planner.setObject(index, { sizeBytes, demand: { groups, rates }, copiesMax: copies, mayBeIn }, holding);
+    yield pools.length;
   }
-  planner.plan({ exchangeRatioMin: EXCHANGE_RATIO_MIN });
+  yield* planner.steps({ exchangeRatioMin: EXCHANGE_RATIO_MIN });
   return new Map(asked.map(({ site }, index) => [site, planner.poolsOf(index).flatMap((at) => pools[at]?.pool ?? [])]));
 }
 

@@ -11,6 +11,10 @@ import { type KnownDemand, type LimitedSite, type PlannedPool, planSiteHolders }
 export const SITE_PLAN_MS = 60_000;
 /** Reports of 10,000 edges are not read at every turn. */
 const REPORTS_MS = 10_000;
+/** Values worked out in a turn: 15 to 50 ms mostly. A plan of more goes on at the next turn. */
+const VALUES_PER_TURN = 20_000;
+/** What a step costs beside the values that it works out. */
+const STEP_VALUES = 32;
 /** 100 Mbit/s, and a gibibyte at once: what the plan moves leaves a pool's link to its users. */
 export const FILL_BUDGET = { bytesPerSecond: 12_500_000, burstBytes: 1024 ** 3 };
 
@@ -29,6 +33,12 @@ export interface SitePlanPorts {
 
 type PlacedSite = Omit<LimitedSite, "held">;
 
+interface Begun {
+  /** What the plan is of, but for the demand. */
+  readonly of: string;
+  readonly atMs: number;
+}
+
 interface Reports {
   readonly sizes: ReadonlyMap<string, number>;
   readonly rooms: ReadonlyMap<string, number>;
@@ -40,7 +50,8 @@ export class SitePlan {
   readonly #fills = new FillWindow(FILL_BUDGET);
   #assigned: SiteHolders = new Map();
   #reports: Reports | undefined;
-  #planned: { readonly holders: SiteHolders; readonly of: string; readonly atMs: number } | undefined;
+  #planned: (Begun & { readonly holders: SiteHolders }) | undefined;
+  #planning: (Begun & { readonly steps: ReturnType<typeof planSiteHolders> }) | undefined;
 
   constructor(ports: SitePlanPorts) {
     this.#ports = ports;
@@ -49,28 +60,50 @@ export class SitePlan {
   /** Begins again with what is assigned: another replica may have planned since. */
   reset(): void {
     this.#assigned = new Map();
-    this.#planned = undefined;
     this.#reports = undefined;
+    this.#planned = undefined;
+    this.#planning = undefined;
   }
 
+  /** Does a bounded part of a plan: what was planned last counts until the next plan is done. */
   turn(): SiteHolders {
-    const { clock, demand, fleet } = this.#ports;
+    const { clock, fleet } = this.#ports;
     const nowMs = clock.monotonicMs();
-    const { limited, pools } = limitSites(fleet.view, this.#readReports(nowMs));
-    const of = JSON.stringify([pools, limited]);
-    const current = limited.map((site) => ({
-      ...site,
-      held: this.#assigned.get(site.site) ?? heldIn(fleet.view, site.site),
-    }));
-    if (this.#planned?.of !== of || nowMs - this.#planned.atMs >= SITE_PLAN_MS) {
-      this.#planned = { holders: planSiteHolders(pools, current, demand), of, atMs: nowMs };
-    }
+    const { limited, pools, of } = limitSites(fleet.view, this.#readReports(nowMs));
+    const held = limited.every(({ site }) => this.#assigned.has(site)) ? this.#assigned : heldIn(fleet.view);
+    const current = limited.map((site) => {
+      return { ...site, held: this.#assigned.get(site.site) ?? held.get(site.site) ?? new Set<string>() };
+    });
+    this.#plan(pools, current, { of, nowMs });
     this.#fills.retain(fleet.view.pools);
-    this.#assigned = this.#step(current, this.#planned.holders, nowMs);
+    this.#assigned = this.#step(current, nowMs);
     return this.#assigned;
   }
 
-  #step(limited: readonly LimitedSite[], holders: SiteHolders, nowMs: number): SiteHolders {
+  /** A plan that is under way is finished, though what it is of may have changed: the next one follows. */
+  #plan(
+    pools: readonly PlannedPool[],
+    limited: readonly LimitedSite[],
+    { of, nowMs }: { of: string; nowMs: number },
+  ): void {
+    const isDue = this.#planned?.of !== of || nowMs - this.#planned.atMs >= SITE_PLAN_MS;
+    if (this.#planning === undefined && isDue) {
+      this.#planning = { steps: planSiteHolders(pools, limited, this.#ports.demand), of, atMs: nowMs };
+    }
+    if (this.#planning === undefined) return;
+    const { steps, ...planning } = this.#planning;
+    for (let worked = 0; worked < VALUES_PER_TURN; ) {
+      const step = steps.next();
+      if (step.done === true) {
+        this.#planned = { holders: step.value, ...planning };
+        this.#planning = undefined;
+        return;
+      }
+      worked += step.value + STEP_VALUES;
+    }
+  }
+
+  #step(limited: readonly LimitedSite[], nowMs: number): SiteHolders {
     const { fleet } = this.#ports;
     const whole = new Map<string, ReadonlySet<string>>();
     const wholeIn = (pool: string) => {
@@ -80,8 +113,9 @@ export class SitePlan {
     };
     return new Map(
       limited.map(({ site, sizeBytes, permitted, held }) => {
-        const wanted = holders.get(site) ?? held;
-        const isForbidden = (pool: string) => !permitted.includes(pool);
+        const may = new Set(permitted);
+        const isForbidden = (pool: string) => !may.has(pool);
+        const wanted = new Set([...(this.#planned?.holders.get(site) ?? held)].filter((pool) => may.has(pool)));
         const isServed = (pool: string) => wholeIn(pool).has(site);
         const admit = (pool: string) => this.#fills.admit(pool, sizeBytes, nowMs);
         return [site, nextHolders({ held, wanted, isForbidden, isServed }, admit)];
@@ -100,23 +134,30 @@ export class SitePlan {
 
 /** Those with fewer replicas than pools, and those of pools that have no room for all that they may hold. */
 function limitSites(view: DesiredView, { sizes, rooms }: Reports) {
+  const permittedBy = new Map<string, readonly string[]>();
   const sites = [...view.sites].flatMap(([site, spec]) => {
     const rules = contentRulesOf(view.contentPolicies, site);
     if (spec.publish === undefined || rules.prefetch === "none") return [];
-    const permitted = permittedPools(view, rules);
+    const residency = JSON.stringify(rules.residency);
+    const permitted = permittedBy.get(residency) ?? permittedPools(view, rules);
+    permittedBy.set(residency, permitted);
     const copies = Math.min(permitted.length, rules.replicas ?? permitted.length);
-    return [{ site, sizeBytes: sizes.get(site) ?? 1, permitted, copies }];
+    return [{ site, sizeBytes: sizes.get(site) ?? 1, permitted, copies, residency }];
   });
   sites.sort((a, b) => (a.site < b.site ? -1 : 1));
   const roomOf = (pool: string) => rooms.get(pool) ?? Number.POSITIVE_INFINITY;
   const everywhere = bytesByPool(sites.filter(({ permitted, copies }) => copies === permitted.length));
-  const isFull = (pool: string) => (everywhere.get(pool) ?? 0) > roomOf(pool);
-  const isLimited = ({ permitted, copies }: PlacedSite) => copies < permitted.length || permitted.some(isFull);
+  const full = new Set([...everywhere].flatMap(([pool, bytes]) => (bytes > roomOf(pool) ? [pool] : [])));
+  const isLimited = ({ permitted, copies }: PlacedSite) =>
+    copies < permitted.length || (full.size > 0 && permitted.some((pool) => full.has(pool)));
+  const limited = sites.filter(isLimited);
   const others = bytesByPool(sites.filter((site) => !isLimited(site)));
   const pools = [...view.pools].map(([pool, { spec }]): PlannedPool => {
     return { pool, coordinates: spec.coordinates, roomBytes: roomOf(pool) - (others.get(pool) ?? 0) };
   });
-  return { limited: sites.filter(isLimited), pools: pools.sort((a, b) => (a.pool < b.pool ? -1 : 1)) };
+  pools.sort((a, b) => (a.pool < b.pool ? -1 : 1));
+  const asLimited = limited.map(({ site, sizeBytes, copies, residency }) => [site, sizeBytes, copies, residency]);
+  return { limited, pools, of: JSON.stringify([pools, [...permittedBy.values()], asLimited]) };
 }
 
 function bytesByPool(sites: readonly PlacedSite[]): ReadonlyMap<string, number> {
@@ -127,6 +168,13 @@ function bytesByPool(sites: readonly PlacedSite[]): ReadonlyMap<string, number> 
   return bytes;
 }
 
-function heldIn({ assignments }: DesiredView, site: string): ReadonlySet<string> {
-  return new Set([...assignments].flatMap(([pool, { spec }]) => (spec.sites.includes(site) ? [pool] : [])));
+function heldIn({ assignments }: DesiredView): SiteHolders {
+  const held = new Map<string, Set<string>>();
+  for (const [pool, { spec }] of assignments) {
+    for (const site of spec.sites) {
+      const pools = held.get(site) ?? new Set();
+      held.set(site, pools.add(pool));
+    }
+  }
+  return held;
 }
