@@ -4,6 +4,7 @@ import type { NodeState } from "#domain/fleet/node.ts";
 import type { Logger } from "#platform/logging.ts";
 import type { Metrics } from "#platform/metrics/metrics.ts";
 import type { RedisEvents } from "#platform/redis/redis-scripts.ts";
+import type { RttExchangeEvents } from "./latency/rtt-exchange.ts";
 import type { LedgerEvents } from "./ledger/redis-ledger.ts";
 import type { StateChange } from "./reconcile/node-watch.ts";
 import type { SessionEvents } from "./session/session-service.ts";
@@ -20,6 +21,7 @@ export function createEvents(logger: Logger, metrics: Metrics) {
     steering: { ...steeringEvents(metrics, logger), ...policies },
     api: apiEvents(metrics),
     ledger: ledgerEvents(logger, metrics),
+    rtt: rttEvents(logger, metrics),
     listening(addresses: Readonly<Record<string, string>>) {
       logger.info({ addresses }, "scheduler listening");
     },
@@ -143,6 +145,21 @@ function apiEvents(metrics: Metrics) {
   return {
     redirected: () => redirects.inc(),
     refused: (code: FailureCode | "bug") => refused.inc({ code }),
+  };
+}
+
+function rttEvents(logger: Logger, metrics: Metrics): RttExchangeEvents {
+  const samples = metrics.counter(
+    "rtt_samples_exchanged_total",
+    "Round trips told to other replicas, learned of them, or told to nobody",
+    ["way"],
+  );
+  return {
+    told: (count) => samples.inc({ way: "told" }, count),
+    learned: (count) => samples.inc({ way: "learned" }, count),
+    untold: (count) => samples.inc({ way: "untold" }, count),
+    unreadable: (turn) =>
+      logger.warn({ turn }, "round trips in Redis that no replica of this version wrote are left out"),
   };
 }
 

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { Enrolment } from "#contracts/generated/perigee/v1/enrolment_pb.js";
 import { Failure } from "#domain/failure.ts";
 import { parseNetwork } from "#domain/ip-networks.ts";
-import { RttMap } from "#domain/latency/rtt-map.ts";
 import type { Clock } from "#platform/clock.ts";
 import { createGrpcClient } from "#platform/grpc/client.ts";
 import { authorityKeysOf } from "#platform/identity/certificates.ts";
@@ -23,6 +22,7 @@ import { Fleet } from "./facts/fleet.ts";
 import { groupPrefixLength, type LocatedClient, locateClient } from "./geo/client-groups.ts";
 import { type Geoip, loadGeoip, NO_GEOIP } from "./geo/geoip.ts";
 import { loadNetworksTable, NO_NETWORKS } from "./geo/networks-table.ts";
+import { openRttMap } from "./latency/open-rtt-map.ts";
 import { openLedger } from "./ledger/open-ledger.ts";
 import { createEdgeProber } from "./reconcile/edge-prober.ts";
 import { NodeWatch } from "./reconcile/node-watch.ts";
@@ -30,11 +30,6 @@ import { ProbeTokens } from "./session/probe-tokens.ts";
 import { createSessionService } from "./session/session-service.ts";
 import { ClientMemory } from "./steering/client-memory.ts";
 import { createSteeringService } from "./steering/steering-service.ts";
-
-/** Prefixes, cells and countries: some kilobytes each with its pools. */
-export const RTT_GROUPS_MAX = 20_000;
-/** Paths change within days; a day sees each hour's load. */
-export const RTT_AGE_MS_MAX = 86_400_000;
 
 export interface SchedulerTools {
   readonly clock: Clock;
@@ -75,13 +70,11 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
   if (set.damage !== undefined) events.storedDamaged(set.damage);
   const fleet = new Fleet();
   fleet.setDesired(set.resources);
-  const { ledger, standing: ledgerStanding } = await openLedger(
-    config,
-    { clock, random, events: events.ledger },
-    stack,
-  );
+  const opened = await openLedger(config, { clock, random, events: events.ledger }, stack);
+  const { ledger, standing: ledgerStanding } = opened;
   const explain = createExplainStore();
-  const rttMap = new RttMap({ groupsMax: RTT_GROUPS_MAX, ageMsMax: RTT_AGE_MS_MAX });
+  const incarnation = random.uuid();
+  const rttMap = openRttMap(opened, { clock, events: events.rtt, incarnation }, stack);
   const deciding = { clock, random, identity, ledger, explain, rttMap, locate };
   // Apart: whoever may steer may not push the probes of sessions out of memory.
   const sessionProbes = new ProbeTokens(deciding);
@@ -106,7 +99,6 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
     ...deciding,
     ...{ fleet, demand, memory: new ClientMemory(clock), probeTokens: contentProbes, watch, events: events.steering },
   });
-  const incarnation = random.uuid();
   const placing = { groupPrefixLength: (address: string) => groupPrefixLength(place, address) };
   const serving = { origins, metrics, events, set, fleet, watch, demand, sessions, steering };
   return { ...tools, ...deciding, ...placing, ...serving, incarnation, ledgerStanding };

@@ -12,6 +12,8 @@ import { type LedgerEvents, RedisLedger } from "./redis-ledger.ts";
 
 export interface OpenedLedger {
   readonly ledger: Ledger;
+  /** Undefined where the ledger is in memory. */
+  readonly shared: { readonly redis: RedisScripts; readonly prefix: string } | undefined;
   /** A line for `/readyz`. */
   readonly standing: () => string;
 }
@@ -28,13 +30,15 @@ export async function openLedger(
   { clock, random, events }: OpenLedgerTools,
   stack: AsyncDisposableStack,
 ): Promise<OpenedLedger> {
-  if (where === undefined) return { ledger: new EmbeddedLedger(clock), standing: () => "ledger in memory" };
+  if (where === undefined)
+    return { ledger: new EmbeddedLedger(clock), shared: undefined, standing: () => "ledger in memory" };
   const { url, user, passwordFile, authorityFile, prefix } = where.redis;
   const password = (await readOptional("passwordFile", passwordFile))?.trim();
   const authorityPem = await readOptional("authorityFile", authorityFile);
   const redis = stack.use(new RedisScripts({ url, user, password, authorityPem }, { clock, random, events }));
   return {
     ledger: new RedisLedger({ redis, clock, events, prefix }),
+    shared: { redis, prefix },
     standing: () =>
       redis.isUp ? `ledger in Redis at ${redis.host}` : `Redis at ${redis.host} not reached: no session is placed`,
   };

@@ -1,0 +1,197 @@
+/** Round trips that one replica measured, told to the others through a stream in Redis: a replica that has just started reads what is kept there. */
+import Type from "typebox";
+import { Value } from "typebox/value";
+import { isFailure } from "#domain/failure.ts";
+import { RttMap, type RttMapOptions, type RttSample } from "#domain/latency/rtt-map.ts";
+import type { Clock } from "#platform/clock.ts";
+import { type RedisScripts, redisScript } from "#platform/redis/redis-scripts.ts";
+
+/** What was measured here is known there after so long, at most and on average half of it. */
+export const RTT_EXCHANGE_MS = 1_000;
+/** Of one replica in one turn; what is more counts here only. */
+export const RTT_SAMPLES_PER_TURN_MAX = 256;
+/** Turns with samples that the stream keeps, of all replicas: some 20 MiB with every one full. */
+export const RTT_TURNS_KEPT_MAX = 512;
+/** Read by one script: what is longer is read by the next one, at once. */
+const TURNS_PER_READ_MAX = 32;
+
+/** One more turn, where there is one, and what came after the last that this replica has read; the newest's id tells a stream that began again. */
+const EXCHANGE = redisScript(`
+local time = redis.call('TIME')
+if ARGV[2] ~= '' then
+  redis.call('XADD', KEYS[1], 'MAXLEN', '~', ${RTT_TURNS_KEPT_MAX}, '*', 'by', ARGV[1], 'samples', ARGV[2])
+  redis.call('PEXPIRE', KEYS[1], ARGV[4])
+end
+local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+local found = {}
+for _, turn in ipairs(redis.call('XRANGE', KEYS[1], '(' .. ARGV[3], '+', 'COUNT', ${TURNS_PER_READ_MAX})) do
+  found[#found + 1] = { turn[1], turn[2][2], turn[2][4] }
+end
+return { time[1] * 1000 + math.floor(time[2] / 1000), newest[1] and newest[1][1] or '0-0', found }`);
+
+const Answer = Type.Tuple([
+  Type.Number(),
+  Type.String({ pattern: "^\\d+-\\d+$" }),
+  Type.Array(Type.Tuple([Type.String({ pattern: "^\\d+-\\d+$" }), Type.String(), Type.String()])),
+]);
+
+/** Groups, pool, RTT in ms, age in ms when it was told, source, trust. */
+const Told = Type.Array(
+  Type.Tuple([
+    Type.Array(Type.String({ maxLength: 256 }), { maxItems: 8 }),
+    Type.String({ maxLength: 256 }),
+    Type.Number({ minimum: 0 }),
+    Type.Number({ minimum: 0 }),
+    Type.Union([Type.Literal("session"), Type.Literal("probe"), Type.Literal("resolver")]),
+    Type.Number({ exclusiveMinimum: 0, maximum: 1 }),
+  ]),
+  { maxItems: RTT_SAMPLES_PER_TURN_MAX },
+);
+
+export interface RttExchangeEvents {
+  told(samples: number): void;
+  learned(samples: number): void;
+  /** Measured in a turn that had its most already, or told to nobody since Redis was not there. */
+  untold(samples: number): void;
+  /** What a replica of another version, or nobody of ours, wrote there. */
+  unreadable(turn: string): void;
+}
+
+export interface RttExchangePorts {
+  readonly redis: Pick<RedisScripts, "run">;
+  readonly clock: Pick<Clock, "nowMs">;
+  readonly events: RttExchangeEvents;
+  /** Of this replica since it started. */
+  readonly incarnation: string;
+  readonly key: string;
+}
+
+interface Measured extends RttSample {
+  readonly groups: readonly string[];
+}
+
+/** An RTT map that remembers what is to be told of it. */
+export class SharedRttMap extends RttMap {
+  readonly #ageMsMax: number;
+  #untold: Measured[] = [];
+  #leftOut = 0;
+
+  constructor(options: RttMapOptions) {
+    super(options);
+    this.#ageMsMax = options.ageMsMax;
+  }
+
+  override record(groups: readonly string[], sample: RttSample): void {
+    super.record(groups, sample);
+    if (this.#untold.length < RTT_SAMPLES_PER_TURN_MAX) this.#untold.push({ ...sample, groups });
+    else this.#leftOut += 1;
+  }
+
+  get ageMsMax(): number {
+    return this.#ageMsMax;
+  }
+
+  /** What another replica measured. */
+  learn({ groups, ...sample }: Measured): void {
+    super.record(groups, sample);
+  }
+
+  takeUntold(): { readonly samples: readonly Measured[]; readonly leftOut: number } {
+    const taken = { samples: this.#untold, leftOut: this.#leftOut };
+    this.#untold = [];
+    this.#leftOut = 0;
+    return taken;
+  }
+}
+
+export class RttExchange {
+  readonly #map: SharedRttMap;
+  readonly #ports: RttExchangePorts;
+  #cursor = "0-0";
+
+  constructor(map: SharedRttMap, ports: RttExchangePorts) {
+    this.#map = map;
+    this.#ports = ports;
+  }
+
+  /** Tells what was measured since the last turn, and learns what the others told. Without Redis each replica goes by its own. */
+  async turn(): Promise<void> {
+    const { samples, leftOut } = this.#map.takeUntold();
+    const { events } = this.#ports;
+    try {
+      let isBehind = await this.#exchange(samples);
+      events.told(samples.length);
+      events.untold(leftOut);
+      while (isBehind) isBehind = await this.#exchange([]);
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      events.untold(samples.length + leftOut);
+    }
+  }
+
+  /** Whether there is more to read. */
+  async #exchange(samples: readonly Measured[]): Promise<boolean> {
+    const { redis, clock, incarnation, key } = this.#ports;
+    const words = [incarnation, this.#pack(samples), this.#cursor, this.#map.ageMsMax];
+    const [serverMs, newest, turns] = Value.Parse(Answer, await redis.run(EXCHANGE, [key], words));
+    const nowMs = clock.nowMs();
+    for (const [id, by, text] of turns) {
+      this.#cursor = id;
+      if (by !== incarnation) this.#learn(id, text, nowMs - Math.max(0, serverMs - timeOf(id)));
+    }
+    if (turns.length === 0 && compareIds(newest, this.#cursor) < 0) this.#cursor = "0-0";
+    return turns.length === TURNS_PER_READ_MAX;
+  }
+
+  #pack(samples: readonly Measured[]): string {
+    if (samples.length === 0) return "";
+    const nowMs = this.#ports.clock.nowMs();
+    return JSON.stringify(
+      samples.map(({ groups, pool, rttMs, atMs, source, trustRatio = 1 }) => [
+        groups,
+        pool,
+        rttMs,
+        Math.max(0, nowMs - atMs),
+        source,
+        trustRatio,
+      ]),
+    );
+  }
+
+  #learn(id: string, text: string, toldAtMs: number): void {
+    const { clock, events } = this.#ports;
+    const told = parseTold(text);
+    if (told === undefined) {
+      events.unreadable(id);
+      return;
+    }
+    const oldestMs = clock.nowMs() - this.#map.ageMsMax;
+    let learned = 0;
+    for (const [groups, pool, rttMs, ageMs, source, trustRatio] of told) {
+      const atMs = toldAtMs - ageMs;
+      if (atMs < oldestMs) continue;
+      this.#map.learn({ groups, pool, rttMs, atMs, source, trustRatio });
+      learned += 1;
+    }
+    events.learned(learned);
+  }
+}
+
+function parseTold(text: string) {
+  try {
+    const told: unknown = JSON.parse(text);
+    return Value.Check(Told, told) ? told : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A stream's ids are `ms-sequence` of the server's clock. */
+function timeOf(id: string): number {
+  return Number(id.slice(0, id.indexOf("-")));
+}
+
+function compareIds(a: string, b: string): number {
+  const sequenceOf = (id: string) => Number(id.slice(id.indexOf("-") + 1));
+  return timeOf(a) - timeOf(b) || sequenceOf(a) - sequenceOf(b);
+}
