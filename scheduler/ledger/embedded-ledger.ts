@@ -123,20 +123,22 @@ export class EmbeddedLedger implements Ledger {
   #capacity({ pool: name, renderClass, excludedAgents }: SlotQuery, nowMs: number, except?: string): Capacity {
     const pool = this.#pools.get(name);
     if (pool === undefined) return NOTHING;
-    const fresh = [...pool.edges.values()].filter(({ atMs }) => nowMs - atMs <= SILENCE_MS_MAX);
-    const heard = fresh.length > 0 ? fresh : [...pool.edges.values()];
+    const edges = [...pool.edges.values()];
+    const newestMs = Math.max(...edges.map(({ atMs }) => atMs));
+    const isHeard = nowMs - newestMs <= SILENCE_MS_MAX;
+    // One that went silent counts until the others have told of what it may have told of before.
+    const heard = edges.filter(({ atMs }) => newestMs - atMs <= SILENCE_MS_MAX);
     const { slotsTotal, slotsFree, frameMsP95 } = sumSlots(heard, renderClass, excludedAgents);
     const probe = pool.probe !== undefined && nowMs - pool.probe.atMs <= SILENCE_MS_MAX ? pool.probe : undefined;
     const reserved = pool.reserved.size - (except !== undefined && pool.reserved.has(except) ? 1 : 0);
     const probedFree = probe === undefined ? Number.POSITIVE_INFINITY : freeOf(probe.freeSlots, renderClass);
     // A probe answer names no session: with a report to go by it only lowers what the report leaves.
-    const isNewer = probe !== undefined && fresh.every(({ atMs }) => atMs < probe.atMs);
-    const left =
-      fresh.length > 0
-        ? Math.min(slotsFree - reserved, isNewer ? probedFree : Number.POSITIVE_INFINITY)
-        : Math.min(probedFree, slotsTotal) - reserved;
+    const isNewer = probe !== undefined && newestMs < probe.atMs;
+    const left = isHeard
+      ? Math.min(slotsFree - reserved, isNewer ? probedFree : Number.POSITIVE_INFINITY)
+      : Math.min(probedFree, slotsTotal) - reserved;
     return {
-      isOpen: fresh.length > 0 || probe !== undefined,
+      isOpen: isHeard || probe !== undefined,
       slotsTotal,
       slotsFree: Math.max(0, left),
       frameMsP95,

@@ -134,7 +134,7 @@ local function sum_edges(edges)
   for _, edge in ipairs(edges) do newest = math.max(newest, edge.at) end
   local classes = {}
   for _, edge in ipairs(edges) do
-    if now - newest > ${SILENCE_MS_MAX} or now - edge.at <= ${SILENCE_MS_MAX} then
+    if newest - edge.at <= ${SILENCE_MS_MAX} then
       for agent, class, total, free, frame in string.gmatch(edge.slots, '(%S+) (%S+) (%S+) (%S+) ([^;]+);') do
         local agents = classes[class] or {}
         classes[class] = agents

@@ -162,6 +162,17 @@ suite("of what two edges say of one agent the worse counts, and the agent once",
   t.same(await ledger.capacities([small]), [{ isOpen: true, slotsTotal: 3, slotsFree: 1, frameMsP95: 9 }]);
 });
 
+suite("an edge that went silent counts as long as what the others say may be older", async (t, ledger, clock) => {
+  await ledger.report({ pool: "near", node: "near-1", agents: [agent("a", { total: 1, free: 0 }, ["s-1"])] });
+  await clock.advance(1_000);
+  const earlier = { pool: "near", node: "near-2", agents: [agent("a", { total: 1, free: 1 })] };
+  await ledger.report(earlier);
+  await clock.advance(SILENCE_MS_MAX);
+  t.same([await free(ledger), await ledger.reserve(wish("s-2"))], [0, "full"]);
+  await ledger.report(earlier);
+  t.equal(await free(ledger), 1, "made after what the silent one said");
+});
+
 suite("agents that are not ready, left out, or report no measurement have no slots", async (t, ledger) => {
   const agents = [
     { ...agent("a", { total: 1, free: 1 }), ready: false },
