@@ -9,6 +9,7 @@ import {
   type EdgeReport,
   isMeasured,
   type Ledger,
+  PROMISES_PER_SESSION_MAX,
   type ProbedEdge,
   RESERVATION_MS,
   RESERVATIONS_MAX,
@@ -32,10 +33,18 @@ interface Pool {
 }
 
 interface Reservation {
+  readonly session: string;
   readonly pool: string;
   readonly attempt: number;
   readonly app: string;
   readonly expiresAtMs: number;
+}
+
+/** The attempt that was promised last, and all promises that count, by pool. */
+interface Held {
+  readonly pool: string;
+  readonly attempt: number;
+  readonly byPool: Map<string, Reservation>;
 }
 
 const NOTHING: Capacity = { isOpen: false, slotsTotal: 0, slotsFree: 0, frameMsP95: undefined };
@@ -48,7 +57,8 @@ export class EmbeddedLedger implements Ledger {
   readonly #clock: Clock;
   readonly #pools = new Map<string, Pool>();
   /** In the order of their expiry. */
-  readonly #reservations = new Map<string, Reservation>();
+  readonly #reservations = new Set<Reservation>();
+  readonly #held = new Map<string, Held>();
   readonly #sessions = new SessionIndex();
   readonly #edges: BoundedMap<string, HeardEdge>;
   #sweptAtMs: number;
@@ -74,8 +84,8 @@ export class EmbeddedLedger implements Ledger {
     pool.edges.set(report.node, edge);
     this.#edges.set(keyOf(report), edge);
     for (const { session, attempt } of sessionsOf(edge)) {
-      const reservation = this.#reservations.get(session);
-      if (reservation?.pool === report.pool && reservation.attempt <= attempt) this.#drop(session, reservation);
+      const reservation = this.#held.get(session)?.byPool.get(report.pool);
+      if (reservation !== undefined && reservation.attempt <= attempt) this.#drop(reservation);
     }
   }
 
@@ -92,27 +102,25 @@ export class EmbeddedLedger implements Ledger {
 
   async reserve(request: ReservationRequest): Promise<ReserveOutcome> {
     const nowMs = this.#tick();
-    const { session, app } = request;
-    const held = this.#reservations.get(session);
+    const { session, attempt, app, pool } = request;
+    const held = this.#held.get(session);
     if (held !== undefined && isSuperseded(request, held)) return "superseded";
     const capacity = this.#capacity(request, nowMs, session);
     if (!capacity.isOpen) return "closed";
     if (capacity.slotsFree < 1) return "full";
     const others = this.#sessions.count(app) - (this.#sessions.has(app, session) ? 1 : 0);
     if (others >= request.appSessionsMax) return "over-cap";
-    if (held !== undefined) this.#drop(session, held);
-    if (this.#reservations.size >= RESERVATIONS_MAX) return "full";
-    const { pool, attempt } = request;
-    this.#reservations.set(session, { pool, attempt, app, expiresAtMs: nowMs + RESERVATION_MS });
-    this.#pools.get(pool)?.reserved.add(session);
-    this.#sessions.add(app, session);
+    const own = held?.byPool.get(pool);
+    if (own !== undefined) this.#drop(own);
+    else if ((held?.byPool.size ?? 0) >= PROMISES_PER_SESSION_MAX || this.#reservations.size >= RESERVATIONS_MAX)
+      return "full";
+    this.#add({ session, pool, attempt, app, expiresAtMs: nowMs + RESERVATION_MS });
     return "reserved";
   }
 
   async release(session: string): Promise<void> {
     this.#tick();
-    const held = this.#reservations.get(session);
-    if (held !== undefined) this.#drop(session, held);
+    for (const reservation of this.#held.get(session)?.byPool.values() ?? []) this.#drop(reservation);
   }
 
   async countSessions(app: string): Promise<number> {
@@ -148,9 +156,9 @@ export class EmbeddedLedger implements Ledger {
   /** The monotonic time, all that is over by then dropped. */
   #tick(): number {
     const nowMs = this.#clock.monotonicMs();
-    for (const [session, reservation] of this.#reservations) {
+    for (const reservation of this.#reservations) {
       if (reservation.expiresAtMs > nowMs) break;
-      this.#drop(session, reservation);
+      this.#drop(reservation);
     }
     if (nowMs - this.#sweptAtMs >= SWEEP_MS) {
       this.#sweptAtMs = nowMs;
@@ -159,8 +167,21 @@ export class EmbeddedLedger implements Ledger {
     return nowMs;
   }
 
-  #drop(session: string, { pool, app }: Reservation): void {
-    this.#reservations.delete(session);
+  #add(reservation: Reservation): void {
+    const { session, pool, attempt, app } = reservation;
+    const byPool = this.#held.get(session)?.byPool ?? new Map<string, Reservation>();
+    this.#held.set(session, { pool, attempt, byPool: byPool.set(pool, reservation) });
+    this.#reservations.add(reservation);
+    this.#pools.get(pool)?.reserved.add(session);
+    this.#sessions.add(app, session);
+  }
+
+  #drop(reservation: Reservation): void {
+    const { session, pool, app } = reservation;
+    this.#reservations.delete(reservation);
+    const byPool = this.#held.get(session)?.byPool;
+    byPool?.delete(pool);
+    if (byPool?.size === 0) this.#held.delete(session);
     this.#pools.get(pool)?.reserved.delete(session);
     this.#sessions.remove(app, session);
     this.#tidy(pool);
@@ -183,7 +204,7 @@ export class EmbeddedLedger implements Ledger {
   }
 }
 
-function isSuperseded({ attempt, pool }: ReservationRequest, held: Reservation): boolean {
+function isSuperseded({ attempt, pool }: ReservationRequest, held: Held): boolean {
   return attempt < held.attempt || (attempt === held.attempt && pool !== held.pool);
 }
 

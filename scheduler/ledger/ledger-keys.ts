@@ -1,6 +1,6 @@
 /** Where the ledger keeps what in Redis. The version goes up with any change: replicas of two versions then do not read each other. */
 
-const VERSION = 1;
+const VERSION = 2;
 
 export const KEY_PARTS = {
   /** Hash: `at` and what `n`odes said together (`c/CLASS`, by agent `x/CLASS`), and the last probe (`pa`, `pf`). */
@@ -9,7 +9,7 @@ export const KEY_PARTS = {
   edge: "e/",
   /** Sorted set: sessions with a promise there, by its end. */
   promised: "q/",
-  /** One promise: pool, attempt, app, end. */
+  /** What a session is promised: the last attempt, its pool and app; then pool, attempt and end of each. */
   reservation: "r/",
   /** Sorted set: sessions of an app, running and promised, by the time until which they count. */
   app: "a/",

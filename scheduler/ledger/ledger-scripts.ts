@@ -1,6 +1,6 @@
 /** The ledger's scripts: each is one step that no other replica sees half of, by the time of the server that runs it. */
 import { type RedisScript, redisScript } from "#platform/redis/redis-scripts.ts";
-import { EDGE_FORGOTTEN_MS, RESERVATION_MS, SILENCE_MS_MAX } from "./ledger.ts";
+import { EDGE_FORGOTTEN_MS, PROMISES_PER_SESSION_MAX, RESERVATION_MS, SILENCE_MS_MAX } from "./ledger.ts";
 import { KEY_PARTS } from "./ledger-keys.ts";
 
 /** The same report again, which another replica brings, changes nothing within this. */
@@ -19,12 +19,28 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
 const HELD = `
 local function parse_held(text)
   if not text then return nil end
-  local pool, attempt, app, ends = string.match(text, '^(%S+) (%S+) (%S+) (%S+)$')
-  if tonumber(ends) <= now then return nil end
-  return { pool = pool, attempt = tonumber(attempt), app = app, ends = tonumber(ends) }
+  local attempt, pool, app, rest = string.match(text, '^(%S+) (%S+) (%S+);(.*)$')
+  local held = { attempt = tonumber(attempt), pool = pool, app = app, ends = 0, by_pool = {}, count = 0 }
+  for of, by, till in string.gmatch(rest, '(%S+) (%S+) ([^;]+);') do
+    local ends = tonumber(till)
+    if ends > now then
+      held.by_pool[of] = { attempt = tonumber(by), ends = ends }
+      held.ends, held.count = math.max(held.ends, ends), held.count + 1
+    end
+  end
+  if held.count == 0 then return nil end
+  return held
 end
-local function drop(session, held)
-  redis.call('ZREM', ARGV[1] .. '${KEY_PARTS.promised}' .. held.pool, session)
+local function write_held(key, held)
+  local parts, last = {}, 0
+  for pool, promise in pairs(held.by_pool) do
+    parts[#parts + 1] = pool .. ' ' .. promise.attempt .. ' ' .. promise.ends .. ';'
+    last = math.max(last, promise.ends)
+  end
+  if last == 0 then return redis.call('DEL', key) end
+  redis.call('SET', key, held.attempt .. ' ' .. held.pool .. ' ' .. held.app .. ';' .. table.concat(parts), 'PX', last - now)
+end
+local function uncount(session, held)
   local key = ARGV[1] .. '${KEY_PARTS.app}' .. held.app
   local score = redis.call('ZSCORE', key, session)
   if score and tonumber(score) <= held.ends then redis.call('ZREM', key, session) end
@@ -78,7 +94,8 @@ if held and (attempt < held.attempt or (attempt == held.attempt and ARGV[7] ~= h
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
 local reserved = redis.call('ZCARD', KEYS[2])
-if held and held.pool == ARGV[7] then reserved = reserved - 1 end
+local own = held and held.by_pool[ARGV[7]]
+if own then reserved = reserved - 1 end
 local is_open, _, free = capacity(KEYS[1], ARGV[8], ARGV[9], reserved)
 if not is_open then return { ${codeOf("closed")}, now } end
 if free < 1 then return { ${codeOf("full")}, now } end
@@ -86,9 +103,11 @@ redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', now)
 local others = redis.call('ZCARD', KEYS[4])
 if redis.call('ZSCORE', KEYS[4], session) then others = others - 1 end
 if others >= tonumber(ARGV[6]) then return { ${codeOf("over-cap")}, now } end
-if held then drop(session, held) end
+if held and not own and held.count >= ${PROMISES_PER_SESSION_MAX} then return { ${codeOf("full")}, now } end
 local ends = now + ${RESERVATION_MS}
-redis.call('SET', KEYS[3], ARGV[7] .. ' ' .. ARGV[4] .. ' ' .. app .. ' ' .. ends, 'PX', ${RESERVATION_MS})
+local by_pool = held and held.by_pool or {}
+by_pool[ARGV[7]] = { attempt = attempt, ends = ends }
+write_held(KEYS[3], { attempt = attempt, pool = ARGV[7], app = app, by_pool = by_pool })
 redis.call('ZADD', KEYS[2], ends, session)
 redis.call('PEXPIRE', KEYS[2], ${RESERVATION_MS})
 redis.call('ZADD', KEYS[4], 'GT', ends, session)
@@ -100,7 +119,8 @@ const RELEASE = `
 if now > tonumber(ARGV[2]) then return { 0, now } end
 local held = parse_held(redis.call('GET', KEYS[1]))
 if held then
-  drop(ARGV[3], held)
+  for pool in pairs(held.by_pool) do redis.call('ZREM', ARGV[1] .. '${KEY_PARTS.promised}' .. pool, ARGV[3]) end
+  uncount(ARGV[3], held)
   redis.call('DEL', KEYS[1])
 end
 return { 1, now }`;
@@ -189,12 +209,15 @@ local function count_running(sessions)
   return named
 end
 local function keep_promises(named, pool)
-  for session, attempt in pairs(named) do
+  local promised = ARGV[1] .. '${KEY_PARTS.promised}' .. pool
+  for _, session in ipairs(redis.call('ZRANGE', promised, 0, -1)) do
     local key = ARGV[1] .. '${KEY_PARTS.reservation}' .. session
-    local held = parse_held(redis.call('GET', key))
-    if held and held.pool == pool and held.attempt <= attempt then
-      redis.call('DEL', key)
-      drop(session, held)
+    local held = named[session] and parse_held(redis.call('GET', key))
+    local promise = held and held.by_pool[pool]
+    if promise and promise.attempt <= named[session] then
+      redis.call('ZREM', promised, session)
+      held.by_pool[pool] = nil
+      write_held(key, held)
     end
   end
 end

@@ -18,6 +18,8 @@ export const RESERVATION_MS =
   ANSWER_MS + (PLACEMENT_LIFETIME_SECONDS + 2 * CLOCK_SKEW_SECONDS) * 1000 + REPORT_INTERVAL_MS + SILENCE_MS_MAX;
 /** Promises at once; each is for a slot that was reported free. */
 export const RESERVATIONS_MAX = 50_000;
+/** Pools in which one session is promised a slot: where it runs and is not reported yet, where it was refused, where it goes. */
+export const PROMISES_PER_SESSION_MAX = 8;
 /** An edge that has said nothing for so long is gone: its sessions count no more. */
 export const EDGE_FORGOTTEN_MS = 600_000;
 /** What an agent's clock may make of a frame; more is no measurement. */
@@ -75,10 +77,12 @@ export interface Ledger {
   /** In the order of the queries. */
   capacities(queries: readonly SlotQuery[]): Promise<readonly Capacity[]>;
   /**
-   * A session has at most one reservation: a higher attempt replaces it, the same one finds its own again in the same
-   * pool; one refused leaves it. So an earlier call that is carried out late moves nothing.
+   * A session is promised one slot in a pool: the same attempt, or a higher one, finds its own again there. A promise in
+   * another pool stands beside it until its own end: who holds that placement may have connected with it, and no report
+   * says so yet. An earlier call that is carried out late promises nothing.
    */
   reserve(request: ReservationRequest): Promise<ReserveOutcome>;
+  /** All that the session is promised. It runs nowhere any more, and does not come. */
   release(session: string): Promise<void>;
   /** Running, as reported, and promised. */
   countSessions(app: string): Promise<number>;

@@ -61,7 +61,7 @@ function testScripts(world: World): void {
     await ledger.probed({ pool: "near", freeSlots: { small: 1 }, ageMs: 0 });
     t.equal(await ledger.reserve(wish("s-1")), "reserved");
     const keys = await world.admin.keys(`${prefix}*`);
-    t.same(keys.map((key) => key.slice(`${prefix}ledger/1/`.length)).sort(), [
+    t.same(keys.map((key) => key.slice(`${prefix}ledger/2/`.length)).sort(), [
       "a/hall",
       "e/near/near-1",
       "p/near",

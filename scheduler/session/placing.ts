@@ -120,7 +120,7 @@ export async function placeSession(ports: PlacingPorts, asked: PlacingRequest): 
     if (reserved === "reserved") return issue(ports, request, outcome, explain(ports, request, explained));
     if (reserved === "over-cap") throw overCap(request.app.name, request.appSessionsMax);
     notes.push(`${pool}: chosen, but by then ${reserved}`);
-    // A call whose answer was lost has promised it elsewhere: the next attempt moves that.
+    // A call whose answer was lost has promised it a slot elsewhere, which stands: the next attempt is for another.
     if (reserved === "superseded") request = { ...request, attempt: request.attempt + 1 };
   }
   throw new Failure("overloaded", `session ${request.session}: the free slots went to others; try again`, {

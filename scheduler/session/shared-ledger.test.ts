@@ -44,10 +44,13 @@ t.test(
     t.equal(renewed.pool, "far", "what is left");
     const three = await Client.create(world);
     const late = await three.create(first.service);
+    const waiting = await three.place(first.service, late.session, await three.results(late.candidates, RTT));
+    t.equal(waiting.state, "queued", "who was renewed may be there, unreported");
+    await one.end(second.service, session);
     const freed = await three.place(first.service, late.session, await three.results(late.candidates, RTT));
-    t.equal(placedIn(freed).pool, "near", "the renewal freed it for both");
-    t.equal(await first.ledger.countSessions("hall"), 3);
-    t.equal(await second.ledger.countSessions("hall"), 3);
+    t.equal(placedIn(freed).pool, "near", "ended at the one, freed for both");
+    t.equal(await first.ledger.countSessions("hall"), 2);
+    t.equal(await second.ledger.countSessions("hall"), 2);
   },
 );
 

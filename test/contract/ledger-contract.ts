@@ -3,8 +3,15 @@ import fc from "fast-check";
 import t, { type Test } from "tap";
 import type { AgentStatus, SessionStatus } from "#domain/fleet/node.ts";
 import type { Clock } from "#platform/clock.ts";
-import { type Ledger, RESERVATION_MS, type ReservationRequest, SILENCE_MS_MAX } from "#scheduler/ledger/ledger.ts";
+import {
+  type Ledger,
+  PROMISES_PER_SESSION_MAX,
+  RESERVATION_MS,
+  type ReservationRequest,
+  SILENCE_MS_MAX,
+} from "#scheduler/ledger/ledger.ts";
 import { VirtualClock } from "../simulation/virtual-clock.ts";
+import { judgeAtAgents } from "./ledger-agents.ts";
 
 export interface LedgerAdapter {
   readonly name: string;
@@ -42,6 +49,13 @@ async function free(ledger: Ledger, changes: Partial<typeof small> = {}): Promis
   return capacity?.slotsFree ?? Number.NaN;
 }
 
+/** One agent with one slot each, which is free. */
+async function openPools(ledger: Ledger, pools: readonly string[]): Promise<void> {
+  for (const pool of pools) {
+    await ledger.report({ pool, node: `${pool}-1`, agents: [agent(`${pool}-a`, { total: 1, free: 1 })] });
+  }
+}
+
 const step = fc.oneof(
   fc.record({ kind: fc.constant("reserve" as const), session: fc.nat(12), isLarge: fc.boolean() }),
   fc.record({ kind: fc.constant("report" as const), connected: fc.subarray([0, 1, 2, 3, 4, 5, 6, 7]) }),
@@ -62,6 +76,9 @@ export function ledgerContract(adapter: LedgerAdapter): void {
     });
   }
   testProperty(adapter);
+  t.test(`${adapter.name}: whoever may come finds a slot, and what nobody uses is free again`, (t) =>
+    judgeAtAgents(t, adapter),
+  );
 }
 
 suite("a pool is closed until its first full report; a probe answer does not open it", async (t, ledger) => {
@@ -129,31 +146,86 @@ suite("a reservation dies when nobody can connect with its placement any more", 
   t.same([await free(ledger), await ledger.countSessions("hall")], [1, 0]);
 });
 
-suite("a session holds one reservation: a new one moves it, one refused leaves it", async (t, ledger) => {
-  for (const pool of ["near", "far"]) {
-    await ledger.report({ pool, node: `${pool}-1`, agents: [agent(`${pool}-a`, { total: 1, free: 1 })] });
-  }
+suite("a session is promised one slot in a pool; a call that is refused leaves what is promised", async (t, ledger) => {
+  await openPools(ledger, ["near", "far"]);
   t.equal(await ledger.reserve(wish("s-1")), "reserved");
   t.equal(await ledger.reserve(wish("s-1")), "reserved", "the same again");
+  t.equal(await ledger.reserve(wish("s-1", { attempt: 2 })), "reserved", "its own");
   t.equal(await ledger.reserve(wish("s-2", { pool: "far" })), "reserved");
-  t.equal(await ledger.reserve(wish("s-1", { pool: "far", attempt: 2 })), "full");
+  t.equal(await ledger.reserve(wish("s-1", { pool: "far", attempt: 3 })), "full");
   t.equal(await free(ledger), 0, "kept");
   await ledger.release("s-2");
-  t.equal(await ledger.reserve(wish("s-1", { pool: "far", attempt: 2 })), "reserved");
-  t.same([await free(ledger), await free(ledger, { pool: "far" })], [1, 0]);
+  t.equal(await ledger.reserve(wish("s-1", { pool: "far", attempt: 3 })), "reserved");
 });
 
-suite("an earlier attempt, or the same one for another pool, moves no promise", async (t, ledger) => {
-  for (const pool of ["near", "far"]) {
-    await ledger.report({ pool, node: `${pool}-1`, agents: [agent(`${pool}-a`, { total: 1, free: 1 })] });
+suite("who moves on may have connected, and no report says so yet: both slots are taken", async (t, ledger, clock) => {
+  await openPools(ledger, ["near", "far"]);
+  t.equal(await ledger.reserve(wish("s-1")), "reserved");
+  await clock.advance(1_000);
+  t.equal(await ledger.reserve(wish("s-1", { pool: "far", attempt: 2 })), "reserved");
+  t.same([await free(ledger), await free(ledger, { pool: "far" })], [0, 0]);
+  t.equal(await ledger.reserve(wish("s-2")), "full");
+  t.equal(await ledger.countSessions("hall"), 1, "one session all the same");
+  await clock.advance(RESERVATION_MS - 1_001);
+  await openPools(ledger, ["near", "far"]);
+  t.same(
+    [await free(ledger), await free(ledger, { pool: "far" })],
+    [0, 0],
+    "a report that does not name it may be older",
+  );
+  await clock.advance(1);
+  t.same([await free(ledger), await free(ledger, { pool: "far" })], [1, 0], "each to its own end");
+  t.equal(await ledger.countSessions("hall"), 1);
+});
+
+suite("a report that names who moved on takes off what was promised there, and nothing else", async (t, ledger) => {
+  await openPools(ledger, ["near", "far"]);
+  await ledger.reserve(wish("s-1"));
+  await ledger.reserve(wish("s-1", { pool: "far", attempt: 2 }));
+  const moving = agent("near-a", { total: 1, free: 0 }, ["s-1"]);
+  await ledger.report({ pool: "near", node: "near-1", agents: [moving] });
+  t.same([await free(ledger), await free(ledger, { pool: "far" })], [0, 0]);
+  await openPools(ledger, ["near"]);
+  t.same([await free(ledger), await free(ledger, { pool: "far" })], [1, 0], "gone there");
+  t.equal(await ledger.reserve(wish("s-1", { pool: "far", attempt: 2 })), "reserved", "its own");
+  t.equal(await ledger.reserve(wish("s-1", { attempt: 1 })), "superseded");
+});
+
+suite("who says that it does not come gives back all that it was promised", async (t, ledger) => {
+  await openPools(ledger, ["near", "far"]);
+  await ledger.reserve(wish("s-1"));
+  await ledger.reserve(wish("s-1", { pool: "far", attempt: 2 }));
+  await ledger.release("s-1");
+  t.same([await free(ledger), await free(ledger, { pool: "far" })], [1, 1]);
+  t.equal(await ledger.countSessions("hall"), 0);
+});
+
+suite("who moves on and on is promised so many slots and no more, until the first ends", async (t, ledger, clock) => {
+  const pools = Array.from({ length: PROMISES_PER_SESSION_MAX + 1 }, (_, index) => `pool-${index}`);
+  await openPools(ledger, pools);
+  const outcomes: string[] = [];
+  for (const [index, pool] of pools.entries()) {
+    outcomes.push(await ledger.reserve(wish("s-1", { pool, attempt: index + 1 })));
+    await clock.advance(1);
   }
+  t.equal(outcomes.pop(), "full");
+  t.ok(outcomes.every((outcome) => outcome === "reserved"));
+  const attempt = PROMISES_PER_SESSION_MAX + 1;
+  t.equal(await ledger.reserve(wish("s-1", { pool: "pool-3", attempt })), "reserved", "one that it has");
+  await clock.advance(RESERVATION_MS - pools.length);
+  await openPools(ledger, pools);
+  t.equal(await ledger.reserve(wish("s-1", { pool: pools.at(-1) ?? "", attempt })), "superseded");
+  t.equal(await ledger.reserve(wish("s-1", { pool: pools.at(-1) ?? "", attempt: attempt + 1 })), "reserved");
+});
+
+suite("an earlier attempt, or the same one for another pool, is promised nothing", async (t, ledger) => {
+  await openPools(ledger, ["near", "far"]);
   t.equal(await ledger.reserve(wish("s-1", { attempt: 2 })), "reserved");
   t.equal(await ledger.reserve(wish("s-1", { attempt: 2, pool: "far" })), "superseded");
   t.equal(await ledger.reserve(wish("s-1", { attempt: 1, pool: "far" })), "superseded");
   t.equal(await ledger.reserve(wish("s-1", { attempt: 1 })), "superseded");
   t.same([await free(ledger), await free(ledger, { pool: "far" })], [0, 1]);
   t.equal(await ledger.reserve(wish("s-1", { attempt: 3, pool: "far" })), "reserved");
-  t.same([await free(ledger), await free(ledger, { pool: "far" })], [1, 0]);
 });
 
 suite("of what two edges say of one agent the worse counts, and the agent once", async (t, ledger) => {

@@ -77,8 +77,8 @@ async function measure(folder: string, isPinned: boolean, { isSmoke, say }: Mode
   const ledger = new RedisLedger({ redis, clock: systemClock, events: { failed }, prefix: "bench/" });
   for (let pool = 0; pool < POOLS; pool += 1) await ledger.report(reportOf(poolAt(pool)));
   const ms = isSmoke ? SMOKE_MS : RUN_MS;
-  const keys = ["p/pool-1", "q/pool-1", "r/session-1", "a/app-1"].map((key) => `bench/ledger/1/${key}`);
-  const words = ["bench/ledger/1/", 1_800_000_000_000, "session-1", 1, "app-1", 1_000_000, "pool-1", "small", ""];
+  const keys = ["p/pool-1", "q/pool-1", "r/session-1", "a/app-1"].map((key) => `bench/ledger/2/${key}`);
+  const words = ["bench/ledger/2/", 1_800_000_000_000, "session-1", 1, "app-1", 1_000_000, "pool-1", "small", ""];
   const raw = await perCoreSecond(server.pid, ms, async () => void (await redis.run(nothing, keys, words)));
   const reserved = await perCoreSecond(server.pid, ms, (index) => reserve(ledger, `r-${index}`, index));
   const decided = await perCoreSecond(server.pid, ms, async (index) => {
