@@ -49,6 +49,11 @@ const SUITES: Readonly<Record<string, Suite>> = {
     minutesMax: 40,
     what: "two origins on three members of etcd, killed 200 times",
   },
+  "torture-ledger": {
+    script: ["torture:ledger"],
+    minutesMax: 15,
+    what: "a million reservations in Redis from three schedulers, killed, with wrong clocks and bad ways",
+  },
   "soak-log": { script: ["soak:log"], minutesMax: 60, what: "a day's churn of the log on SQLite" },
   fuzz: { script: ["fuzz:lanes", "--cases", "10000000"], minutesMax: 90, what: "10 million requests, both lanes" },
   "fuzz-dns": { script: ["fuzz:dns", "--cases", "10000000"], minutesMax: 30, what: "10 million DNS messages" },
