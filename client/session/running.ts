@@ -87,13 +87,20 @@ async function reportQuality(
 
 /** Resolves when the session runs at a better place as well, or is over. */
 async function seekBetter({ ports, facts }: StepInput, signal: AbortSignal): Promise<Found> {
-  while (await pause(ports.clock, PROMOTION_INTERVAL_MS, signal)) {
+  let waitMs = PROMOTION_INTERVAL_MS;
+  while (await pause(ports.clock, waitMs, signal)) {
+    waitMs = PROMOTION_INTERVAL_MS;
     const { session, placement, grant } = facts;
     if (session === undefined || placement === undefined || grant === undefined) continue;
     const results = (await ports.measure(PROMOTION_MEASURE_MS)).map(({ result }) => result);
     const wish = { placement: placement.placement, reason: "promotion", results } as const;
     const answer = await attempt(ports.api.renew(session, wish, signal));
-    if (answer === undefined || answer.state === "queued") continue;
+    if (answer === undefined) continue;
+    if (answer.state === "queued") {
+      // It is to move, and waits its turn.
+      waitMs = Math.min(answer.retryAfterSeconds * 1000, PROMOTION_INTERVAL_MS);
+      continue;
+    }
     const outcome = await connectMedia(ports, {
       edges: answer.edges,
       credential: { placement: answer.placement },

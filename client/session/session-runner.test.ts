@@ -295,6 +295,23 @@ running(
 );
 
 running(
+  "a move that has to wait its turn leaves the session where it runs, and is asked for when it was told to",
+  new SessionWorld(["far", "near"]),
+  async (t, world) => {
+    Object.assign(world, { promotion: "near", queueSeconds: 2 });
+    await world.clock.advance(PROMOTION_INTERVAL_MS + 1000);
+    t.match(world.view, { phase: "running", facts: { placement: { pool: "far" } } });
+    world.queueSeconds = undefined;
+    await world.clock.advance(2000);
+    const [first, second] = world.callsOf("renew promotion").map(({ atMs }) => atMs);
+    const waitedMs = (second ?? 0) - (first ?? 0);
+    t.ok(waitedMs >= 2000 && waitedMs < 3000, `${waitedMs} ms`);
+    t.equal(agentOf(world), "near-1");
+    t.notOk(world.phases.includes("requeued"));
+  },
+);
+
+running(
   "a promotion that does not come up leaves the session where it runs",
   new SessionWorld(["far", "near"]),
   async (t, world) => {

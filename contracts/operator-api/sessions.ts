@@ -110,7 +110,10 @@ export const sessionProbesSchema = Type.Object(
   { proof: token, results: Type.Array(probeResultSchema, { minItems: 1, maxItems: PROBE_RESULTS_MAX }) },
   closed,
 );
-/** `POST /v1/sessions/{session}/renew`; 204 means: keep what you have. */
+/**
+ * `POST /v1/sessions/{session}/renew`; 204 means: keep what you have. A session that runs and is answered `queued` keeps
+ * it too: it is to move, many others are as well, and it asks again after `retryAfterSeconds`.
+ */
 export const renewSessionSchema = Type.Object(
   {
     proof: token,

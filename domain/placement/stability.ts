@@ -8,14 +8,19 @@ import { assert } from "../assert.ts";
 const SMOOTHING_GAIN = 0.3;
 /** A reading counts as so many limits at most: one that was lost must not be remembered for long. */
 const CLIP_LIMITS = 10;
-/** Less than this is not worth a migration. */
-const GAIN_MS_MIN = 5;
-/** Of what the session has now. */
-const GAIN_RATIO_MIN = 1 / 3;
+/** Less than this is not worth a migration, unless an operator says so. */
+export const GAIN_DEFAULT: GainMin = { gainMs: 5, gainRatio: 1 / 3 };
 /** Where no pool keeps the limit, only one that takes half of the time off is worth leaving for at once. */
 const BREAK_GAIN_RATIO_MIN = 1 / 2;
 /** Readings running that have to show a gain. */
-const GAINS_MIN = 3;
+export const GAINS_MIN = 3;
+
+/** A gain is more than both. */
+export interface GainMin {
+  readonly gainMs: number;
+  /** Of what the session has now. */
+  readonly gainRatio: number;
+}
 
 export const PHASES = ["settled", "wavering", "leaving"] as const;
 export type Phase = (typeof PHASES)[number];
@@ -66,6 +71,8 @@ export interface StabilityStep {
   readonly stability: SessionStability;
   /** Undefined to stay. Told how it ended by `concludeMove`. */
   readonly move: Move | undefined;
+  /** Of the smoothed round trips, whether it lasts or not; undefined where there is none. */
+  readonly gainMs?: number | undefined;
 }
 
 /** A session that has just been placed. */
@@ -74,20 +81,24 @@ export function settle(pool: string, readings: readonly PoolReading[]): SessionS
 }
 
 /** One reading of the session's own pool and of others that would take it. */
-export function judgeReading(before: SessionStability, readings: readonly PoolReading[]): StabilityStep {
+export function judgeReading(
+  before: SessionStability,
+  readings: readonly PoolReading[],
+  gainMin: GainMin = GAIN_DEFAULT,
+): StabilityStep {
   const smoothedMs = smooth(before.smoothedMs, readings);
   const current = readings.find(({ pool }) => pool === before.pool) ?? lostPool(before.pool);
   const way = findEscape(current, readings, smoothedMs);
   if (way !== undefined) return step({ ...before, gains: 0, smoothedMs }, "break", way);
-  const better = findBetter(current, readings, smoothedMs);
+  const better = findBetter(current, readings, { smoothedMs, gainMin });
   if (better === undefined) return step({ ...before, gains: 0, smoothedMs }, "no-gain", undefined);
   const gains = Math.min(GAINS_MIN, before.gains + 1);
-  if (gains < GAINS_MIN) return step({ ...before, gains, smoothedMs }, "gain", undefined);
+  const { gainMs } = better;
   // Smoothing lags: what the last reading does not show is over.
-  const isThereNow = isGain(current.rttMs, better.reading.rttMs);
-  if (!isThereNow) return step({ ...before, gains, smoothedMs }, "gain", undefined);
-  const move: Move = { to: better.reading.pool, because: "sustained-gain", gainMs: better.gainMs };
-  return step({ ...before, gains, smoothedMs }, "sustained-gain", move);
+  const isThereNow = isGain(current.rttMs, better.reading.rttMs, gainMin);
+  if (gains < GAINS_MIN || !isThereNow) return { ...step({ ...before, gains, smoothedMs }, "gain", undefined), gainMs };
+  const move: Move = { to: better.reading.pool, because: "sustained-gain", gainMs };
+  return { ...step({ ...before, gains, smoothedMs }, "sustained-gain", move), gainMs };
 }
 
 export function concludeMove(
@@ -127,7 +138,7 @@ function findEscape(
   }
   const gainMs = current.rttMs - best.rttMs;
   const isWorthIt =
-    keepsLimit(best) || (gainMs > GAIN_MS_MIN && best.rttMs < (1 - BREAK_GAIN_RATIO_MIN) * current.rttMs);
+    keepsLimit(best) || (gainMs > GAIN_DEFAULT.gainMs && best.rttMs < (1 - BREAK_GAIN_RATIO_MIN) * current.rttMs);
   return best.pool !== current.pool && isWorthIt ? { to: best.pool, because: "break", gainMs } : undefined;
 }
 
@@ -135,7 +146,7 @@ function findEscape(
 function findBetter(
   current: PoolReading,
   readings: readonly PoolReading[],
-  smoothedMs: ReadonlyMap<string, number>,
+  { smoothedMs, gainMin }: { readonly smoothedMs: ReadonlyMap<string, number>; readonly gainMin: GainMin },
 ): { reading: PoolReading; gainMs: number } | undefined {
   const calmMs = ({ pool }: PoolReading) => smoothedMs.get(pool) ?? Number.POSITIVE_INFINITY;
   let best = current;
@@ -143,12 +154,12 @@ function findBetter(
     const isAllowed = keepsLimit(reading) || !keepsLimit(current);
     if (isAllowed && calmMs(reading) < calmMs(best)) best = reading;
   }
-  if (!isGain(calmMs(current), calmMs(best))) return undefined;
+  if (!isGain(calmMs(current), calmMs(best), gainMin)) return undefined;
   return { reading: best, gainMs: calmMs(current) - calmMs(best) };
 }
 
-function isGain(fromMs: number, toMs: number): boolean {
-  return fromMs - toMs > GAIN_MS_MIN && toMs < (1 - GAIN_RATIO_MIN) * fromMs;
+function isGain(fromMs: number, toMs: number, { gainMs, gainRatio }: GainMin): boolean {
+  return fromMs - toMs > gainMs && toMs < (1 - gainRatio) * fromMs;
 }
 
 function keepsLimit({ rttMs, rttLimitMs }: PoolReading): boolean {

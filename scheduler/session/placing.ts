@@ -26,6 +26,7 @@ import {
   type SessionDecision,
   type SessionOutcome,
 } from "../placement/session-decision.ts";
+import type { MoveRefusal } from "./move-limits.ts";
 import type { SigningIdentity } from "./probe-tokens.ts";
 import { findWithholding, type Withholding } from "./withholding.ts";
 
@@ -70,8 +71,8 @@ export interface PlacingRequest {
   readonly fleet?: readonly PoolFacts[];
   /** Where it goes on if nothing takes it; undefined where it runs nowhere. */
   readonly running: { readonly pool: string; readonly attempt: number } | undefined;
-  /** Why it stays although something is better. */
-  readonly heldBack?: string | undefined;
+  /** Why it stays although that pool is better; undefined where it may go there. */
+  readonly findHold?: ((pool: string) => MoveRefusal | undefined) | undefined;
   /** Where it runs and may be chosen again. */
   readonly currentPool: string | undefined;
   /** Why it is asked for: `new` or a reason of renewal. */
@@ -91,7 +92,14 @@ export type PlacingResult =
     }
   | { readonly kind: "unplaced"; readonly decision: string; readonly outcome: UnplacedOutcome }
   /** The session's own pool is still the best, or nothing else takes it. */
-  | { readonly kind: "kept"; readonly isBetterElsewhere: boolean };
+  | { readonly kind: "kept" }
+  /** Something else is better, and it stays for now. */
+  | {
+      readonly kind: "held-back";
+      readonly decision: string;
+      readonly bestAchievableMs: number;
+      readonly retryAfterMs: number | undefined;
+    };
 
 type UnplacedOutcome = Extract<SessionOutcome, { state: "queued" | "rejected" }>;
 type PlacedOutcome = Exclude<SessionOutcome, UnplacedOutcome>;
@@ -104,11 +112,13 @@ export async function placeSession(ports: PlacingPorts, asked: PlacingRequest): 
     const decided = await decide(ports, request);
     const { outcome } = decided;
     const all = [...notes, ...decided.notes];
-    const recorded = recordedOutcome(outcome, request);
+    const hold = findHoldOf(outcome, request);
+    const recorded = recordedOutcome(outcome, request, hold);
     const explained = { outcome: recorded, steps: decided.steps, notes: all };
     if (recorded.state === "kept") {
-      explain(ports, { ...request, attempt: request.running?.attempt ?? request.attempt }, explained);
-      return { kind: "kept", isBetterElsewhere: recorded.because === "held-back" };
+      const running = { ...request, attempt: request.running?.attempt ?? request.attempt };
+      const decision = explain(ports, running, explained);
+      return hold === undefined ? { kind: "kept" } : heldBack(decision, hold);
     }
     if (!("candidate" in outcome)) {
       return { kind: "unplaced", outcome, decision: explain(ports, request, explained) };
@@ -140,13 +150,34 @@ export async function explainUnplaced(ports: PlacingPorts, request: PlacingReque
   return explain(ports, request, { outcome, steps, notes: [...request.notes, ...notes] });
 }
 
-function recordedOutcome(outcome: SessionOutcome, { running, currentPool, heldBack }: PlacingRequest): RecordedOutcome {
+interface Hold extends MoveRefusal {
+  readonly outcome: PlacedOutcome;
+}
+
+/** Asked of a pool that was chosen and is not the session's own. */
+function findHoldOf(outcome: SessionOutcome, { currentPool, findHold }: PlacingRequest): Hold | undefined {
+  if (!("candidate" in outcome) || outcome.candidate.pool === currentPool) return undefined;
+  const refusal = findHold?.(outcome.candidate.pool);
+  return refusal === undefined ? undefined : { ...refusal, outcome };
+}
+
+function heldBack(decision: string, { outcome, retryAfterMs }: Hold): PlacingResult {
+  const { candidate, rttLimitMs } = outcome;
+  const bestAchievableMs = candidate.rttMs + candidate.parts.budgetMs - rttLimitMs;
+  return { kind: "held-back", decision, bestAchievableMs, retryAfterMs };
+}
+
+function recordedOutcome(
+  outcome: SessionOutcome,
+  { running, currentPool }: PlacingRequest,
+  hold: Hold | undefined,
+): RecordedOutcome {
   if ("candidate" in outcome) {
     const { state, candidate, renderClass, marginMs } = outcome;
     const { pool } = candidate;
     if (pool === currentPool) return { state: "kept", because: "best", pool, marginMs };
-    if (running !== undefined && heldBack !== undefined) {
-      return { state: "kept", because: "held-back", pool: running.pool, better: pool, reason: heldBack };
+    if (running !== undefined && hold !== undefined) {
+      return { state: "kept", because: "held-back", pool: running.pool, better: pool, reason: hold.reason };
     }
     return { state, pool, renderClass: renderClass.name, marginMs };
   }
@@ -246,6 +277,16 @@ function budgetOf({ candidate, rttLimitMs }: PlacedOutcome): BudgetClaim {
     serialisationMs: Math.min(serialisationMs, BUDGET_PART_MS_MAX),
     rttLimitMs: Math.max(-BUDGET_PART_MS_MAX, Math.min(rttLimitMs, BUDGET_PART_MS_MAX)),
   };
+}
+
+/** For a session that runs and whose move is urgent: it waits its turn where it is. Undefined: its next renewal is soon enough. */
+export function waitingAnswer({
+  decision,
+  bestAchievableMs,
+  retryAfterMs,
+}: Extract<PlacingResult, { kind: "held-back" }>): PlacementAnswer | undefined {
+  if (retryAfterMs === undefined) return undefined;
+  return { state: "queued", decision, retryAfterSeconds: retryAfterMs / 1000, bestAchievableMs };
 }
 
 /** Throws `no-pool-fits` where the policy rejects or nothing could ever do. */

@@ -18,24 +18,31 @@ t.test("a lost pool: renewal places elsewhere at once, and the same again when i
   t.match(third, { state: "degraded", pool: "far" }, "near is dead, middle has refused");
 });
 
-t.test("renewal of a session that runs: kept where nothing is better, moved where something is", async (t) => {
-  const { client, service, session, results, world, replica } = await start(t, { near: 4, middle: 10 });
-  Object.assign(world.pools.get("near")?.slots ?? {}, { free: 0 });
-  await world.report(replica);
-  const first = placedIn(await client.place(service, session, results));
-  t.equal(first.pool, "middle");
-  const shown = { session, placement: first.placement };
-  t.equal(await client.renew(service, { ...shown, reason: "promotion" }), undefined);
-  world.setPool("near", {}, { draining: true });
-  world.setPool("far", {}, { draining: true });
-  t.equal(await client.renew(service, { ...shown, reason: "draining" }), undefined, "nowhere better to be");
-  world.setPool("near", {});
-  Object.assign(world.pools.get("near")?.slots ?? {}, { free: 1 });
-  await world.report(replica);
-  const better = placedIn(await client.renew(service, { ...shown, reason: "promotion" }));
-  t.match(better, { state: "placed", pool: "near" });
-  t.same(world.counted.slice(-3), ["kept", "kept", "renew placed"]);
-});
+t.test(
+  "renewal of a session that runs: kept where nothing is better, moved where something is for a while",
+  async (t) => {
+    const { client, service, session, results, world, replica } = await start(t, { near: 2, middle: 10 });
+    Object.assign(world.pools.get("near")?.slots ?? {}, { free: 0 });
+    await world.report(replica);
+    const first = placedIn(await client.place(service, session, results));
+    t.equal(first.pool, "middle");
+    const shown = { session, placement: first.placement };
+    t.equal(await client.renew(service, { ...shown, reason: "promotion" }), undefined);
+    world.setPool("near", {}, { draining: true });
+    world.setPool("far", {}, { draining: true });
+    t.equal(await client.renew(service, { ...shown, reason: "draining" }), undefined, "nowhere better to be");
+    world.setPool("near", {});
+    Object.assign(world.pools.get("near")?.slots ?? {}, { free: 1 });
+    const renewLater = async () => {
+      await world.clock.advance(20_000);
+      await world.report(replica);
+      return client.renew(service, { ...shown, reason: "promotion" });
+    };
+    t.equal(await renewLater(), undefined, "better, but not for long");
+    t.match(placedIn(await renewLater()), { state: "placed", pool: "near" });
+    t.same(world.counted.slice(-4), ["kept", "kept", "kept", "renew placed"]);
+  },
+);
 
 t.test("why after a renewal says first what came of it, and of what attempt the session is", async (t) => {
   const { client, service, session, results, world, explain } = await start(t, { near: 4, middle: 40 });

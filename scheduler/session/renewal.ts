@@ -1,5 +1,6 @@
 /** What a renewal may choose from: everywhere else when the pool is lost or drains, a better pool when neither. Pure. */
 import type { PlacementClaims } from "#contracts/tokens/claims.ts";
+import { moveTermsOf } from "#domain/placement/move-rule.ts";
 import type { AppliedPolicy } from "#domain/placement/policy-selection.ts";
 import type { RenderClass } from "#domain/session/render-app.ts";
 import { estimateRtt, planProbes, type RttFact, type RttHistory } from "../placement/candidates.ts";
@@ -28,8 +29,10 @@ export interface RenewalPlan
     PlacingRequest,
     "attempt" | "because" | "policy" | "classes" | "considered" | "running" | "currentPool" | "notes"
   > {
-  /** It could go on where it is. */
-  readonly isSoft: boolean;
+  /** Its pool could keep it; it works still, and is to be left; or it is of no use any more. */
+  readonly standing: "running" | "leaving" | "lost";
+  /** Why it is not simply running; a sentence's part. */
+  readonly standingReason: string;
 }
 
 /**
@@ -40,30 +43,55 @@ export function planRenewal({ shown, reason, policy }: Renewal, facts: RenewalFa
   const { record, classes } = facts;
   const others = listOthers(shown, policy, facts);
   const running = reason === "promotion" || reason === "draining" ? shown : undefined;
-  const base = { attempt: Math.max(record.attempt, shown.attempt) + 1, because: reason, running, isSoft: false };
+  const base = { attempt: Math.max(record.attempt, shown.attempt) + 1, because: reason, running };
   const replacing = withoutReserve(policy);
   const current = facts.pools.find(({ pool }) => pool === shown.pool);
   if (reason !== "promotion" || current === undefined) {
     const notes = [`${shown.pool}: left out, the client renews because of ${reason}`];
-    return { ...base, policy: replacing, classes, considered: others, currentPool: undefined, notes };
+    const standing = running === undefined ? "lost" : "leaving";
+    const standingReason = `the client renews because of ${reason}`;
+    const leaving = { standing, standingReason } as const;
+    return { ...base, ...leaving, policy: replacing, classes, considered: others, currentPool: undefined, notes };
   }
   const rttMs = record.measured.get(shown.pool) ?? shown.budget.networkMsP95;
   const stay: ConsideredPool = { pool: current, rtt: { rttMs, source: "measured" }, answered: true };
   const staying = { ...base, currentPool: shown.pool };
-  if (standingOf(current).draining) {
+  const { draining, reachable } = standingOf(current);
+  if (draining || !reachable) {
     const reached = others.filter((other) => mayBeReached(other, record));
-    const left = noteLeftOut(others, reached, facts);
-    return { ...staying, policy: replacing, classes, considered: [stay, ...reached], notes: left };
+    const notes = noteLeftOut(others, reached, facts);
+    const standingReason = `${shown.pool} ${draining ? "is draining" : "cannot be reached"}`;
+    const leaving = { ...staying, standing: "leaving", standingReason } as const;
+    return { ...leaving, policy: replacing, classes, considered: [stay, ...reached], notes };
   }
   const known = others.filter(({ rtt }) => rtt.source !== "geography");
   const held = classes.findIndex(({ name }) => name === shown.renderClass);
   return {
     ...staying,
-    isSoft: true,
+    ...{ standing: "running", standingReason: "" },
     policy: { ...policy, rules: { ...policy.rules, onNoFit: "queue", stickinessMs: gainMsOf(policy, rttMs) } },
     classes: held < 0 ? classes : classes.slice(0, held + 1),
     considered: [stay, ...known],
     notes: noteLeftOut(others, known, facts),
+  };
+}
+
+/**
+ * The plan of a session that runs and whose pool breaks its limit: it goes wherever the policy lets a new session go,
+ * to what is kept free as well, and in no better class than it has.
+ */
+export function breakingPlan(
+  plan: RenewalPlan,
+  { shown, policy }: Renewal,
+  classes: readonly RenderClass[],
+): RenewalPlan {
+  const { rules } = policy;
+  const onNoFit = rules.onNoFit === "degrade" ? "degrade" : "queue";
+  const held = classes.findIndex(({ name }) => name === shown.renderClass);
+  return {
+    ...plan,
+    policy: withoutReserve({ ...policy, rules: { ...rules, onNoFit } }),
+    classes: classes.slice(Math.max(0, held)),
   };
 }
 
@@ -74,7 +102,8 @@ function withoutReserve(policy: AppliedPolicy): AppliedPolicy {
 
 /** What a move must gain: of the score, or a share of the round trip where that is more. */
 function gainMsOf({ rules, stability }: AppliedPolicy, rttMs: number): number {
-  return Math.max(rules.stickinessMs, (stability?.gainRatio ?? 0) * rttMs);
+  const { gainMs, gainRatio } = moveTermsOf(rules.stickinessMs, stability).gainMin;
+  return Math.max(gainMs, gainRatio * rttMs);
 }
 
 /** An estimate is no reason to go where the client's own probe brought no answer. */

@@ -24,7 +24,7 @@ import { isOpenFor, type RttHistory } from "../placement/candidates.ts";
 import type { PoolFacts } from "../placement/pool-facts.ts";
 import { chooseProbes, findHolders, issueProbes } from "./creating.ts";
 import { believeProbes, learnFrom } from "./measuring.ts";
-import { MoveLimits } from "./move-limits.ts";
+import { SessionMoves } from "./moving.ts";
 import {
   explainUnplaced,
   noPoolFits,
@@ -34,6 +34,7 @@ import {
   type PlacingResult,
   placeSession,
   queuedAnswer,
+  waitingAnswer,
 } from "./placing.ts";
 import type { ProbeTokens } from "./probe-tokens.ts";
 import { planRenewal, type Renewal, rttOf } from "./renewal.ts";
@@ -122,14 +123,14 @@ class SessionFlows {
   readonly #ports: SessionPorts;
   readonly #table: SessionTable;
   readonly #proofs: ProofMemory;
-  readonly #moves: MoveLimits;
+  readonly #moves: SessionMoves;
   readonly #turns = new Turns();
   readonly #flights = new SingleFlight<PlacementAnswer | undefined>(CALLS_MAX);
 
   constructor(ports: SessionPorts) {
     this.#ports = ports;
     this.#table = new SessionTable(ports.clock);
-    this.#moves = new MoveLimits(ports.clock);
+    this.#moves = new SessionMoves(ports);
     this.#proofs = new ProofMemory({ clock: ports.clock, entriesMax: PROOFS_REMEMBERED_MAX });
   }
 
@@ -232,18 +233,15 @@ class SessionFlows {
     const holdsApp = await findHolders(this.#ports.ledger, app, facts.listPools());
     const { pools, history } = { pools: facts.listPools(), history: this.#history() };
     const plan = planRenewal(renewal, { record: measured, pools, history, holdsApp, classes: app.classes });
-    const notes = [...believed.notes, ...plan.notes, ...this.#failures(plan)];
-    const heldBack = plan.isSoft ? this.#moves.findReason(plan.policy, measured.betterSinceMs) : undefined;
-    const request: PlacingRequest = { ...this.#firstRequest(measured, app), ...plan, notes, heldBack };
+    const move = await this.#moves.judge(plan, { renewal, record: measured, app });
+    const { findHold } = move;
+    const notes = [...believed.notes, move.note, ...plan.notes, ...this.#failures(move.plan)];
+    const request: PlacingRequest = { ...this.#firstRequest(measured, app), ...move.plan, notes, findHold };
     const result = await this.#placeInTurn(request);
-    if (result.kind === "kept") {
-      const since = measured.betterSinceMs ?? this.#ports.clock.nowMs();
-      this.#table.update({ ...measured, betterSinceMs: result.isBetterElsewhere ? since : undefined });
-      events.kept(shown.app);
-      return undefined;
-    }
-    if (plan.isSoft) this.#moves.moved(plan.policy);
-    const answer = this.#conclude(measured, result, shown.attempt);
+    const moved = { ...measured, moves: this.#moves.conclude(move, result) };
+    this.#table.update(moved);
+    const answer = this.#conclude(moved, result, shown.attempt);
+    if (answer === undefined) events.kept(shown.app);
     if (answer !== undefined) events.answered("renew", shown.app, answer);
     return answer;
   }
@@ -314,10 +312,11 @@ class SessionFlows {
   /** Keeps what was placed; throws `no-pool-fits` where the policy lets nothing wait. Undefined: stay. */
   #conclude(record: SessionRecord, result: PlacingResult, afterAttempt: number): PlacementAnswer | undefined {
     if (result.kind === "kept") return undefined;
+    if (result.kind === "held-back") return waitingAnswer(result);
     if (result.kind === "unplaced") return queuedAnswer(result.decision, result.outcome);
     const { answer, attempt, expiresAtMs } = result;
     const issued = { answer, afterAttempt, expiresAtMs };
-    this.#table.update({ ...record, attempt, issued, betterSinceMs: undefined });
+    this.#table.update({ ...record, attempt, issued });
     return answer;
   }
 

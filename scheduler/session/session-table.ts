@@ -2,6 +2,7 @@
 import type { PlacementAnswer } from "#contracts/operator-api/sessions.ts";
 import { Failure } from "#domain/failure.ts";
 import type { DeviceTimes } from "#domain/latency/budget.ts";
+import type { MoveHistory } from "#domain/placement/move-rule.ts";
 import type { Tier } from "#domain/policy/placement-policy.ts";
 import type { Clock } from "#platform/clock.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
@@ -42,8 +43,8 @@ export interface SessionRecord {
   /** Of the last placement; 0 before the first. */
   readonly attempt: number;
   readonly issued: IssuedPlacement | undefined;
-  /** From when on each renewal has found a better pool. */
-  readonly betterSinceMs?: number | undefined;
+  /** How its round trips went, from renewal to renewal. */
+  readonly moves?: MoveHistory | undefined;
 }
 
 export class SessionTable {

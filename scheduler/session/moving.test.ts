@@ -1,0 +1,198 @@
+import t from "tap";
+import { Client, placedIn, queueing, World } from "./session-world.test.ts";
+
+type Replica = Awaited<ReturnType<World["replica"]>>;
+type Rtts = Readonly<Record<string, number>>;
+
+/** What a client does between two renewals. */
+const RENEWAL_MS = 20_000;
+
+async function open(slots: number) {
+  const world = await World.create();
+  for (const pool of world.pools.values()) Object.assign(pool.slots, { total: slots, free: slots });
+  return { world, replica: await world.replica() };
+}
+
+/** A session at one scheduler, whose client always shows the last placement that it was given. */
+class Running {
+  readonly client: Client;
+  readonly session: string;
+  placement: string;
+  pool: string;
+  readonly #replica: Replica;
+
+  private constructor(client: Client, replica: Replica, placed: { session: string; placement: string; pool: string }) {
+    this.client = client;
+    this.#replica = replica;
+    [this.session, this.placement, this.pool] = [placed.session, placed.placement, placed.pool];
+  }
+
+  static async begin(world: World, replica: Replica, rtts: Rtts): Promise<Running> {
+    const client = await Client.create(world);
+    const { session, candidates } = await client.create(replica.service);
+    const results = await client.results(candidates, rtts);
+    const { placement, pool } = placedIn(await client.place(replica.service, session, results));
+    return new Running(client, replica, { session, placement, pool });
+  }
+
+  /** Shows fresh probes; answers where it is then. */
+  async renew(rtts: Rtts, reason: "promotion" | "pool-lost" = "promotion") {
+    const { service } = this.#replica;
+    const results = Object.keys(rtts).length === 0 ? [] : await this.#probe(rtts);
+    const { session, placement } = this;
+    const answer = await this.client.renew(service, { session, placement, reason }, results);
+    if (answer !== undefined && answer.state !== "queued") {
+      [this.placement, this.pool] = [answer.placement, answer.pool];
+    }
+    return answer;
+  }
+
+  async #probe(rtts: Rtts) {
+    const { service } = this.#replica;
+    const other = await this.client.create(service);
+    const results = await this.client.results(other.candidates, rtts);
+    await this.client.end(service, other.session);
+    return results;
+  }
+
+  get why(): string {
+    return this.#replica.explain.explainSession(this.session)?.lines.join("\n") ?? "";
+  }
+}
+
+async function renewals(
+  { world, replica }: { world: World; replica: Replica },
+  session: Running,
+  all: readonly Rtts[],
+) {
+  const pools: string[] = [];
+  for (const rtts of all) {
+    await world.clock.advance(RENEWAL_MS);
+    await world.report(replica);
+    await session.renew(rtts);
+    pools.push(session.pool);
+  }
+  return pools;
+}
+
+t.test("a pool beyond the limit is left at once", async (t) => {
+  const { world, replica } = await open(4);
+  const session = await Running.begin(world, replica, { near: 4, middle: 10 });
+  await session.renew({ near: 14.5, middle: 10 });
+  t.equal(session.pool, "middle");
+  t.match(session.why, /placed: middle[\s\S]*rule: hard break, near at RTT 14\.5 ms is beyond its limit of 14\.0 ms/);
+});
+
+t.test("where nothing keeps the limit, only half of the round trip is worth leaving for", async (t) => {
+  const { world, replica } = await open(4);
+  const session = await Running.begin(world, replica, { near: 4, middle: 40 });
+  await session.renew({ near: 60, middle: 40 });
+  t.equal(session.pool, "near");
+  await session.renew({ near: 90, middle: 40 });
+  t.equal(session.pool, "middle", "degraded, as the policy lets a new session be");
+  world.policies = [{ name: "eu", spec: queueing }];
+  const strict = await Running.begin(world, replica, { near: 4 });
+  await strict.renew({ near: 90, middle: 40 });
+  t.equal(strict.pool, "near", "its policy lets nothing be degraded");
+  t.match(strict.why, /kept where it is: near; nothing better fits[\s\S]*rule: hard break/);
+});
+
+t.test("what is merely better is gone to when it has been so for a while, and not back soon after", async (t) => {
+  const fleet = await open(4);
+  const session = await Running.begin(fleet.world, fleet.replica, { near: 4, middle: 5 });
+  const [away, back] = [
+    { near: 13, middle: 5 },
+    { near: 1, middle: 9 },
+  ];
+  t.same(await renewals(fleet, session, [away]), ["near"]);
+  t.match(session.why, /kept where it is: near; middle is better, soft degradation of 8\.0 ms for 0 s of 30 s, 1 of 3/);
+  t.same(await renewals(fleet, session, [away]), ["near"]);
+  t.match(session.why, /soft degradation of 8\.0 ms for 20 s of 30 s, 2 of 3 readings/);
+  t.same(await renewals(fleet, session, [away]), ["middle"]);
+  t.match(session.why, /attempt 2,[\s\S]*rule: soft degradation of 8\.0 ms for 40 s, 3 of 3 readings/);
+  const moved = await renewals(fleet, session, Array(7).fill(back));
+  t.same(moved, [...Array(6).fill("middle"), "near"], "two minutes, and three readings that show it");
+});
+
+t.test("while it dwells the record says so, and a break is no less at once", async (t) => {
+  const fleet = await open(4);
+  const session = await Running.begin(fleet.world, fleet.replica, { near: 4, middle: 5 });
+  await session.renew({ near: 20, middle: 5 });
+  await renewals(fleet, session, Array(4).fill({ near: 1, middle: 9 }));
+  t.match(session.why, /near is better, it has moved and dwells, 80 s of 120 s/);
+  await session.renew({ near: 1, middle: 20 });
+  t.equal(session.pool, "near");
+});
+
+t.test("noise moves nothing: a gain that the next reading does not show begins anew", async (t) => {
+  const fleet = await open(4);
+  const session = await Running.begin(fleet.world, fleet.replica, { near: 6, middle: 8 });
+  const noise = Array.from({ length: 20 }, (_, at) =>
+    at % 3 === 2 ? { near: 5, middle: 13 } : { near: 13, middle: 5 },
+  );
+  t.same(new Set(await renewals(fleet, session, noise)), new Set(["near"]));
+});
+
+t.test(
+  "a pool is reached by so many at once; who comes later keeps what it has, and is told when to ask",
+  async (t) => {
+    const { world, replica } = await open(60);
+    const sessions: Running[] = [];
+    for (let count = 0; count < 24; count += 1) {
+      sessions.push(await Running.begin(world, replica, { near: 4, middle: 10 }));
+    }
+    const [waits, ...others] = sessions;
+    const [lost] = others;
+    if (waits === undefined || lost === undefined) throw new Error("24 have begun");
+    for (const session of others.slice(1, 21)) await session.renew({ near: 20, middle: 10 });
+    t.equal(others.filter(({ pool }) => pool === "middle").length, 20);
+    const answer = await waits.renew({ near: 20, middle: 10 });
+    t.match(answer, { state: "queued", bestAchievableMs: 26 });
+    const retryAfterSeconds = answer?.state === "queued" ? answer.retryAfterSeconds : Number.NaN;
+    t.ok(retryAfterSeconds >= 1 && retryAfterSeconds < 3, `${retryAfterSeconds} s`);
+    t.equal(waits.pool, "near");
+    t.match(waits.why, /attempt 1,[\s\S]*kept where it is: near; middle is better, 20 sessions have just moved there/);
+    t.match(
+      await lost.renew({ middle: 10, far: 60 }, "pool-lost"),
+      { state: "placed", pool: "middle" },
+      "it has nothing to keep",
+    );
+    await world.clock.advance(retryAfterSeconds * 1000);
+    await waits.renew({ near: 20, middle: 10 });
+    t.equal(waits.pool, "middle");
+  },
+);
+
+t.test("moves that can wait leave half of a pool's turns to breaks", async (t) => {
+  const { world, replica } = await open(60);
+  const sessions: Running[] = [];
+  for (let count = 0; count < 12; count += 1) {
+    sessions.push(await Running.begin(world, replica, { near: 4, middle: 5 }));
+  }
+  for (const gap of [0, RENEWAL_MS, RENEWAL_MS]) {
+    await world.clock.advance(gap);
+    await world.report(replica);
+    for (const session of sessions) await session.renew({ near: 13, middle: 5 });
+  }
+  t.equal(sessions.filter(({ pool }) => pool === "middle").length, 10);
+  const left = sessions.find(({ pool }) => pool === "near");
+  t.match(left?.why, /middle is better, so many sessions have just moved there that the rest is for breaks/);
+  await left?.renew({ near: 20, middle: 5 });
+  t.equal(left?.pool, "middle");
+});
+
+t.test(
+  "a pool that cannot be reached is left like one that drains, and kept where nothing takes the session",
+  async (t) => {
+    const { world, replica } = await open(4);
+    const session = await Running.begin(world, replica, { near: 4, middle: 10 });
+    world.setPool("near", {}, { state: "dead" });
+    world.setPool("middle", {}, { state: "dead" });
+    world.setPool("far", {}, { state: "dead" });
+    t.equal(await session.renew({}), undefined, "the scheduler may be who is cut off");
+    t.equal(session.pool, "near");
+    world.setPool("middle", {});
+    t.match(await session.renew({ middle: 10 }), { state: "placed", pool: "middle" });
+    t.match(session.why, /rule: hard break, near cannot be reached/);
+  },
+);
