@@ -34,7 +34,7 @@ export function offerWebSocket(): PendingTransport {
 }
 
 function listen(socket: WebSocket, events: TransportEvents): void {
-  socket.addEventListener("message", ({ data }: MessageEvent<unknown>) => {
+  socket.addEventListener("message", ({ data }: { readonly data: unknown }) => {
     if (data instanceof ArrayBuffer) events.onFrame(new Uint8Array(data), 0);
     else if (typeof data === "string") receiveControl(data, events);
   });

@@ -2,11 +2,19 @@
  * Invariants of the rules of moves:
  *   1. A session whose pool keeps its limit may not move before what is better has been so for as long as its policy says.
  *   2. Nor may it within the dwelling time after a move.
- *   3. One whose pool is beyond the limit while another keeps it may move at once.
+ *   3. One whose pool is beyond the limit while another keeps it may move at the second reading that shows it.
  */
 import fc from "fast-check";
 import t from "tap";
-import { concludeRenewal, explainRule, historyAt, judgeRenewal, type MoveHistory, moveTermsOf } from "./move-rule.ts";
+import {
+  BREAK_CONFIRMED_MS_MIN,
+  concludeRenewal,
+  explainRule,
+  historyAt,
+  judgeRenewal,
+  type MoveHistory,
+  moveTermsOf,
+} from "./move-rule.ts";
 
 const LIMIT_MS = 30;
 const TERMS = moveTermsOf(2);
@@ -58,10 +66,14 @@ t.test(
 t.test("1, 2, 3: whatever is read, and whatever comes of it", async (t) => {
   const reading = fc.record({ a: fc.nat(60), b: fc.nat(60), c: fc.nat(60) });
   const end = fc.constantFrom("stays", "finds-better", "moves" as const);
-  const run = fc.array(fc.tuple(reading, end, fc.nat(40_000)), { minLength: 1, maxLength: 30 });
+  const run = fc.array(fc.tuple(reading, end, fc.integer({ min: BREAK_CONFIRMED_MS_MIN, max: 40_000 })), {
+    minLength: 1,
+    maxLength: 30,
+  });
   const holds = fc.property(run, (steps) => {
     let history: MoveHistory = historyAt("a", undefined);
     let [nowMs, movedAtMs, beganMs] = [0, Number.NEGATIVE_INFINITY, 0];
+    let wasBroken = false;
     return steps.every(([rtts, outcome, gapMs]) => {
       nowMs += gapMs;
       const { pool } = history.stability;
@@ -71,11 +83,12 @@ t.test("1, 2, 3: whatever is read, and whatever comes of it", async (t) => {
       const isBroken = !keeps(own) && (keeps("a") || keeps("b") || keeps("c"));
       const isRight = keeps(own)
         ? judged.wait !== undefined || (nowMs - movedAtMs >= TERMS.dwellMs && nowMs - beganMs >= TERMS.sustainedMs)
-        : !isBroken || judged.wait === undefined;
+        : !isBroken || (judged.wait === undefined) === wasBroken;
       const mayMove = outcome === "moves" && judged.wait === undefined;
       const to = own === "a" ? "b" : "a";
       const came = mayMove ? { movedTo: to } : { isBetterElsewhere: outcome !== "stays" };
       history = concludeRenewal(judged.history, came, nowMs);
+      wasBroken = isBroken && !mayMove;
       if (mayMove) [movedAtMs, beganMs] = [nowMs, nowMs];
       return isRight;
     });

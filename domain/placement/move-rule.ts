@@ -1,6 +1,6 @@
 /**
- * By which rule a session that runs may move: a hard break at once, a soft degradation when it is sustained, anything
- * else as an opportunity that has lasted; the last two not soon after a move. Pure.
+ * By which rule a session that runs may move: a hard break once a second reading has shown it, a soft degradation when
+ * it is sustained, anything else as an opportunity that has lasted; the last two not soon after a move. Pure.
  */
 import type { Stability } from "../policy/placement-policy.ts";
 import {
@@ -18,6 +18,8 @@ import {
 const SUSTAINED_SECONDS_DEFAULT = 30;
 /** A session that has moved stays for so many times what a gain has to last: a link that recovers must show that it stays so. */
 const DWELL_FACTOR = 4;
+/** Between the two readings of a break: a burst that held up one probe is over by then. */
+export const BREAK_CONFIRMED_MS_MIN = 500;
 
 export interface MoveTerms {
   readonly gainMin: GainMin;
@@ -49,6 +51,8 @@ export type MoveRule =
 /** What is remembered of a session between its renewals. */
 export interface MoveHistory {
   readonly stability: SessionStability;
+  /** The first of the readings running beyond the limit. */
+  readonly brokenSinceMs: number | undefined;
   /** The first of the readings running that show a gain. */
   readonly degradedSinceMs: number | undefined;
   /** From when on each renewal has found a better pool. */
@@ -57,11 +61,12 @@ export interface MoveHistory {
   readonly movedAtMs: number | undefined;
 }
 
+const NOTHING_SINCE = { brokenSinceMs: undefined, degradedSinceMs: undefined, betterSinceMs: undefined };
+
 /** Of a session that runs in `pool`; one that was thought to run elsewhere is judged anew. */
 export function historyAt(pool: string, known: MoveHistory | undefined): MoveHistory {
   if (known?.stability.pool === pool) return known;
-  const fresh = { degradedSinceMs: undefined, betterSinceMs: undefined, movedAtMs: known?.movedAtMs };
-  return { ...fresh, stability: settle(pool, []) };
+  return { ...NOTHING_SINCE, movedAtMs: known?.movedAtMs, stability: settle(pool, []) };
 }
 
 export interface JudgedRenewal {
@@ -80,19 +85,23 @@ export function judgeRenewal(
 ): JudgedRenewal {
   const { stability, move, gainMs } = judgeReading(before.stability, readings, terms.gainMin);
   if (move?.because === "break") {
-    const history = { ...before, stability, degradedSinceMs: undefined };
-    return { history, rule: { kind: "hard-break", because: explainBreak(stability.pool, readings) }, wait: undefined };
+    const brokenSinceMs = before.brokenSinceMs ?? nowMs;
+    const history = { ...before, stability, brokenSinceMs, degradedSinceMs: undefined };
+    const rule = { kind: "hard-break", because: explainBreak(stability.pool, readings) } as const;
+    const isConfirmed = nowMs - brokenSinceMs >= BREAK_CONFIRMED_MS_MIN;
+    return { history, rule, wait: isConfirmed ? undefined : `${explainRule(rule)}, seen once` };
   }
+  const unbroken = { ...before, stability, brokenSinceMs: undefined };
   if (gainMs === undefined) {
     const forMs = nowMs - (before.betterSinceMs ?? nowMs);
     const rule = { kind: "opportunistic", forMs } as const;
     const wait = forMs < terms.sustainedMs ? explainFor("better", forMs, terms) : dwellOf(before, terms, nowMs);
-    return { history: { ...before, stability, degradedSinceMs: undefined }, rule, wait };
+    return { history: { ...unbroken, degradedSinceMs: undefined }, rule, wait };
   }
   const degradedSinceMs = before.degradedSinceMs ?? nowMs;
   const rule = { kind: "soft-degradation", gainMs, forMs: nowMs - degradedSinceMs, gains: stability.gains } as const;
   const wait = waitOfSoft(rule, terms, move !== undefined) ?? dwellOf(before, terms, nowMs);
-  return { history: { ...before, stability, degradedSinceMs }, rule, wait };
+  return { history: { ...unbroken, degradedSinceMs }, rule, wait };
 }
 
 /** What came of the renewal. */
@@ -104,7 +113,7 @@ export function concludeRenewal(
   const isLeaving = before.stability.phase === "leaving";
   if ("movedTo" in end) {
     const stability = isLeaving ? concludeMove(before.stability, end) : settle(end.movedTo, []);
-    return { stability, degradedSinceMs: undefined, betterSinceMs: undefined, movedAtMs: nowMs };
+    return { ...NOTHING_SINCE, stability, movedAtMs: nowMs };
   }
   const stability = isLeaving ? concludeMove(before.stability, "refused") : before.stability;
   const betterSinceMs = end.isBetterElsewhere ? (before.betterSinceMs ?? nowMs) : undefined;

@@ -1,5 +1,6 @@
 /** How many sessions may move at a time: to each pool, breaks before the rest, and of each policy that says so. */
 import { MoveBudget } from "#domain/placement/move-budget.ts";
+import { BREAK_CONFIRMED_MS_MIN } from "#domain/placement/move-rule.ts";
 import type { AppliedPolicy } from "#domain/placement/policy-selection.ts";
 import type { Clock } from "#platform/clock.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
@@ -13,6 +14,8 @@ const POOL_MOVES_PER_SECOND = 5;
 const POOL_MOVES_MAX = 20;
 /** From half to one and a half of it, so that those who were told to wait do not come back together. */
 const RETRY_MS = 2_000;
+/** The same of a break that was seen once: long enough for a second reading to be another. */
+const CONFIRM_MS = 2 * BREAK_CONFIRMED_MS_MIN;
 
 interface Bucket {
   readonly moves: number;
@@ -42,8 +45,13 @@ export class MoveLimits {
   /** Why a move that cannot wait has to; undefined where it may go on, and then it is counted. */
   takeUrgent(pool: string): MoveRefusal | undefined {
     if (this.#pools.take(pool, "break", this.#ports.clock.monotonicMs())) return undefined;
-    const retryAfterMs = RETRY_MS * (0.5 + this.#ports.random.ratio());
-    return { reason: `${POOL_MOVES_MAX} sessions have just moved there, so it waits its turn`, retryAfterMs };
+    const reason = `${POOL_MOVES_MAX} sessions have just moved there, so it waits its turn`;
+    return { reason, retryAfterMs: this.#jittered(RETRY_MS) };
+  }
+
+  /** Of a break that another reading has to show first. */
+  toConfirm(reason: string): MoveRefusal {
+    return { reason, retryAfterMs: this.#jittered(CONFIRM_MS) };
   }
 
   /** The same of a move that can wait: of its policy's moves as well, and while half of the pool's are left. */
@@ -57,6 +65,10 @@ export class MoveLimits {
       this.#buckets.set(name, { moves: this.#left(name, most) - 1, atMs: this.#ports.clock.monotonicMs() });
     }
     return undefined;
+  }
+
+  #jittered(ms: number): number {
+    return ms * (0.5 + this.#ports.random.ratio());
   }
 
   /** As many at once as in a minute, refilled steadily. */

@@ -75,11 +75,9 @@ export class SessionMoves {
     const { history, rule, wait } = judgeRenewal(known.history, known.readings, known.terms, this.#ports.clock.nowMs());
     const judged = { history, note: noteOf(rule) };
     if (rule.kind === "hard-break") {
-      return {
-        ...judged,
-        plan: breakingPlan(plan, renewal, app.classes),
-        findHold: (pool) => this.#takeUrgent(plan, pool),
-      };
+      const findHold = (pool: string) =>
+        wait === undefined ? this.#takeUrgent(plan, pool) : this.#limits.toConfirm(wait);
+      return { ...judged, plan: breakingPlan(plan, renewal, app.classes), findHold };
     }
     const findHold = (pool: string) =>
       wait === undefined ? this.#limits.take(renewal.policy, pool) : { reason: wait };

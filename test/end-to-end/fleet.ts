@@ -120,7 +120,12 @@ export interface EdgeChoices {
   readonly domain?: string;
   /** Of its configuration, beside what every edge here has. */
   readonly settings?: object;
+  /** What lies between it and its clients. They reach it itself, by its name, where absent. */
+  readonly way?: Way | undefined;
 }
+
+/** Starts what leads from `at`, where clients come, to `target`. */
+export type Way = (at: Address, target: Address) => Promise<void>;
 
 /** One edge of the pool of that name, as it is deployed: its bundle. Its ways to the origin are links of no length. */
 export async function startEdge(
@@ -132,7 +137,7 @@ export async function startEdge(
   const { t, folder } = ground;
   const { name = `${pool}-1`, domain = "edge.test" } = choices;
   const hostname = `${name}.${domain}`;
-  const [content, site, siteEnrolment, admin] = await freeAddresses(4);
+  const [content, site, siteEnrolment, admin, reached] = await freeAddresses(5);
   const cloud: Record<string, string> = {};
   const toCloud: TcpLink[] = [];
   for (const [part, target] of Object.entries(origin.listen)) {
@@ -144,13 +149,14 @@ export async function startEdge(
     toCloud.push(link);
   }
   const main = await bundleProgram("edge-node", BUNDLES);
+  await choices.way?.(reached, content);
   const spec = specOf(folder, name, main, admin, {
     dataDir: join(folder, name),
     name,
     join: await joinOf(ground, origin, ["--role", "edge", "--name", name, "--pool", pool]),
     origin: cloud,
     listen: textsOf({ content, site, siteEnrolment, admin }),
-    contentUrl: `http://${hostname}:${content.port}`,
+    contentUrl: `http://${choices.way === undefined ? `${hostname}:${content.port}` : formatAddress(reached)}`,
     hostname,
     ...choices.settings,
   });
@@ -165,9 +171,15 @@ export interface Agent extends Member {
 }
 
 /** The render-agent of an edge's pool, which renders as many sessions as the machine is found to hold. */
-export async function startAgent(ground: Ground, origin: Origin, edge: Edge, pool: string): Promise<Agent> {
+export async function startAgent(
+  ground: Ground,
+  origin: Origin,
+  edge: Edge,
+  { pool, way }: { readonly pool: string; readonly way?: Way | undefined },
+): Promise<Agent> {
   const name = `${pool}-gpu-1`;
-  const [websocket, admin] = await freeAddresses(2);
+  const [websocket, admin, reached] = await freeAddresses(3);
+  await way?.(reached, websocket);
   const { site: control, siteEnrolment: enrolment } = textsOf({ site: edge.site, siteEnrolment: edge.siteEnrolment });
   const spec = specOf(ground.folder, name, "render-agent/main.ts", admin, {
     dataDir: join(ground.folder, name),
@@ -175,6 +187,7 @@ export async function startAgent(ground: Ground, origin: Origin, edge: Edge, poo
     join: await joinOf(ground, origin, ["--role", "agent", "--name", name, "--pool", pool]),
     edges: [{ name: edge.name, control, enrolment }],
     listen: textsOf({ websocket, admin }),
+    ...(way === undefined ? {} : { websocketUrl: `ws://${formatAddress(reached)}` }),
   });
   const member: Member = { spec, running: undefined };
   await start(ground, member);
@@ -263,7 +276,9 @@ function textsOf<K extends string>(addresses: Readonly<Record<K, Address>>): Rec
 /** Addresses that were free a moment ago; all are held until the last is found, so that none is given twice. */
 export async function freeAddresses(count: 1): Promise<[Address]>;
 export async function freeAddresses(count: 2): Promise<[Address, Address]>;
+export async function freeAddresses(count: 3): Promise<[Address, Address, Address]>;
 export async function freeAddresses(count: 4): Promise<[Address, Address, Address, Address]>;
+export async function freeAddresses(count: 5): Promise<[Address, Address, Address, Address, Address]>;
 export async function freeAddresses(count: 6): Promise<[Address, Address, Address, Address, Address, Address]>;
 export async function freeAddresses(count: number): Promise<Address[]> {
   const servers = Array.from({ length: count }, () => createServer());

@@ -99,8 +99,8 @@ async function startWorld(t: Test): Promise<World> {
   // Once all edges are there: a table is written at most once a minute.
   const [scheduler, ...agents] = await Promise.all([
     startScheduler(ground, origin, NETWORKS),
-    startAgent(ground, origin, near, "near"),
-    startAgent(ground, origin, middle, "middle"),
+    startAgent(ground, origin, near, { pool: "near" }),
+    startAgent(ground, origin, middle, { pool: "middle" }),
   ]);
   const world = { ground, origin, scheduler, perigee, edges: { near, middle, far }, agents, appToken };
   await untilReady(world);
