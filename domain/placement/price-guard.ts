@@ -3,17 +3,19 @@
  * wrong, none where the rule without them does better on the same arrivals. Pure.
  */
 import { assert } from "../assert.ts";
-import type { PriceProblem } from "./prices.ts";
+import type { PriceProblem, PriceSolution } from "./prices.ts";
 
 /** Below this predicted use of the fullest pool there is nothing to ration. */
 const UTILISATION_MIN = 0.7;
 /** Arrivals that a comparison needs, and remembers: some tens of a percent are chance below it. */
 export const TRIAL_ARRIVALS = 2000;
+/** Beyond so many standard deviations an error is none of chance. */
+const CHANCE_DEVIATIONS = 2;
 /** Points of the share within the limit by which the plain rule has to be ahead for prices to be dropped. */
 const TRIAL_LOSS_RATIO = 0.005;
 
-/** Use of the fullest pool if every session took the nearest one within its limit; 0 without cells. */
-export function predictUtilisation({ firstOf, pools, rttMs, demand, capacity }: PriceProblem): number {
+/** Use of each pool if every session took the nearest one within its limit. */
+export function utilisationOf({ firstOf, pools, rttMs, demand, capacity }: PriceProblem): Float64Array {
   const load = new Float64Array(capacity.length);
   for (let cell = 0; cell < demand.length; cell += 1) {
     let nearest = -1;
@@ -24,7 +26,12 @@ export function predictUtilisation({ firstOf, pools, rttMs, demand, capacity }: 
     }
     if (nearest >= 0) load[nearest] = (load[nearest] ?? 0) + (demand[cell] ?? 0);
   }
-  return load.reduce((most, sessions, pool) => Math.max(most, sessions / Math.max(1, capacity[pool] ?? 0)), 0);
+  return load.map((sessions, pool) => sessions / Math.max(1, capacity[pool] ?? 0));
+}
+
+/** Of the fullest pool; 0 without cells. */
+export function predictUtilisation(problem: PriceProblem): number {
+  return utilisationOf(problem).reduce((most, use) => Math.max(most, use), 0);
 }
 
 /** Whether there is anything to ration: prices of what is not are zero. */
@@ -32,18 +39,71 @@ export function isContended(problem: PriceProblem): boolean {
   return predictUtilisation(problem) > UTILISATION_MIN;
 }
 
-/** Of what was forecast and what came: the relative error beyond what chance explains, 0 and more. */
+/**
+ * The prices to go by: none for a pool that is contended neither where all take the nearest nor where they go by the
+ * prices, and of the others as much as the forecast is worth.
+ */
+export function guardPrices(problem: PriceProblem, { priceMs, load }: PriceSolution, error: number): Float64Array {
+  const nearest = utilisationOf(problem);
+  const damping = dampingOf(error);
+  return priceMs.map((price, pool) => {
+    const priced = (load[pool] ?? 0) / Math.max(1, problem.capacity[pool] ?? 0);
+    return Math.max(nearest[pool] ?? 0, priced) > UTILISATION_MIN ? damping * price : 0;
+  });
+}
+
+/**
+ * Of what was forecast and what came: the relative error beyond what chance explains, 0 and more. Of independent Poisson
+ * numbers the squares sum to the rates, give or take; twice what is usual of that is still chance.
+ */
 export function forecastError(expected: ArrayLike<number>, arrived: ArrayLike<number>): number {
   let off = 0;
   let chance = 0;
+  let variance = 0;
   let sum = 0;
   for (let cell = 0; cell < expected.length; cell += 1) {
     const rate = expected[cell] ?? 0;
     off += ((arrived[cell] ?? 0) - rate) ** 2;
     chance += rate;
+    variance += rate + 2 * rate ** 2;
     sum += rate ** 2;
   }
-  return sum === 0 ? 0 : Math.sqrt(Math.max(0, off - chance) / sum);
+  const beyond = off - chance - CHANCE_DEVIATIONS * Math.sqrt(variance);
+  return sum === 0 ? 0 : Math.sqrt(Math.max(0, beyond) / sum);
+}
+
+/** How wrong a forecast has been lately, by cell: a turn alone is too short to tell an error from chance. */
+export class ForecastRecord {
+  readonly #expected: Float64Array;
+  readonly #arrived: Float64Array;
+  readonly #memory: number;
+
+  /** What was `memory` units ago counts by 1/e. */
+  constructor(cells: number, memory: number) {
+    assert(memory > 0, "a record is of some time");
+    this.#expected = new Float64Array(cells);
+    this.#arrived = new Float64Array(cells);
+    this.#memory = memory;
+  }
+
+  /** The cell is another one from now on. */
+  restart(cell: number): void {
+    this.#expected[cell] = 0;
+    this.#arrived[cell] = 0;
+  }
+
+  /** What was expected in `time` units, and what came. */
+  observe(expected: ArrayLike<number>, arrived: ArrayLike<number>, time: number): void {
+    const kept = Math.exp(-time / this.#memory);
+    for (let cell = 0; cell < this.#expected.length; cell += 1) {
+      this.#expected[cell] = (this.#expected[cell] ?? 0) * kept + (expected[cell] ?? 0);
+      this.#arrived[cell] = (this.#arrived[cell] ?? 0) * kept + (arrived[cell] ?? 0);
+    }
+  }
+
+  get error(): number {
+    return forecastError(this.#expected, this.#arrived);
+  }
 }
 
 /** 1 for a forecast that was right, a half for one that was off by its own size. */
@@ -56,15 +116,13 @@ export function dampingOf(error: number): number {
  * gradually over its expected stay. O(pairs of the cell) for an arrival, and O(pools) for `pass`.
  */
 export class PriceTrial {
-  readonly #capacity: Float64Array;
   readonly #priced: Contender;
   readonly #plain: Contender;
   #arrivals = 0;
 
-  constructor(capacity: Float64Array) {
-    this.#capacity = capacity;
-    this.#priced = new Contender(capacity.length);
-    this.#plain = new Contender(capacity.length);
+  constructor(pools: number) {
+    this.#priced = new Contender(pools);
+    this.#plain = new Contender(pools);
   }
 
   /** Time passes: `stays` is how many expected stays long it was. */
@@ -77,8 +135,8 @@ export class PriceTrial {
 
   arrive(problem: PriceProblem, cell: number, priceMs: Float64Array): void {
     this.#arrivals += 1;
-    this.#priced.take(problem, { cell, capacity: this.#capacity, priceMs });
-    this.#plain.take(problem, { cell, capacity: this.#capacity, priceMs: undefined });
+    this.#priced.take(problem, { cell, priceMs });
+    this.#plain.take(problem, { cell, priceMs: undefined });
   }
 
   /** By how much the priced rule holds more sessions within their limit, as a ratio of the arrivals; 0 while too few came. */
@@ -105,10 +163,9 @@ class Contender {
   }
 
   take(
-    { firstOf, pools, rttMs }: PriceProblem,
-    of: { readonly cell: number; readonly capacity: Float64Array; readonly priceMs: Float64Array | undefined },
+    { firstOf, pools, rttMs, capacity }: PriceProblem,
+    { cell, priceMs }: { readonly cell: number; readonly priceMs: Float64Array | undefined },
   ): void {
-    const { cell, capacity, priceMs } = of;
     let best = -1;
     let least = Number.POSITIVE_INFINITY;
     for (let pair = firstOf[cell] ?? 0; pair < (firstOf[cell + 1] ?? 0); pair += 1) {
