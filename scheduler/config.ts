@@ -10,6 +10,8 @@ const address = (fallback: string, description: string) =>
   Type.String({ minLength: 3, default: fallback, description });
 /** More proxies than this are a network: name it by its prefix. */
 const TRUSTED_PROXIES_MAX = 64;
+/** Slower than this a crowd has come and gone (DESIGN section 8). */
+const PRICING_TURN_SECONDS_MAX = 10;
 
 const originListeners = {
   enrolment: address("127.0.0.1:7402", "the origin's enrolment listener"),
@@ -85,6 +87,22 @@ export const schedulerConfigSchema = Type.Object(
       default: true,
       description: "places addresses of no known network by the GeoLite2 data of geoip-lite (110 MB of memory)",
     }),
+    pricing: Type.Object(
+      {
+        enabled: Type.Boolean({
+          default: true,
+          description:
+            "prices of contended pools, so that who can go elsewhere does; without, the nearest pool with room",
+        }),
+        turnSeconds: Type.Integer({
+          minimum: 1,
+          maximum: PRICING_TURN_SECONDS_MAX,
+          default: 5,
+          description: "between one solve of prices and the next",
+        }),
+      },
+      { ...closed, default: {} },
+    ),
     trustedProxies: Type.Array(Type.String({ minLength: 1 }), {
       maxItems: TRUSTED_PROXIES_MAX,
       default: [],

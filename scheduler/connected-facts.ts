@@ -22,7 +22,7 @@ export function connectFacts(
   parts: SchedulerParts,
   stack: AsyncDisposableStack,
 ): ConnectedFacts {
-  const { clock, fleet, watch, events, set, identity } = parts;
+  const { clock, fleet, watch, events, set, identity, pricing } = parts;
   const standing = { isUp: false, isComplete: false, hasLease: false };
   const loop = stack.use(
     new SlowLoop({
@@ -39,6 +39,7 @@ export function connectFacts(
     const mayWrite = standing.isUp && standing.isComplete && standing.hasLease;
     watch.tellTo(mayWrite ? tell : undefined);
     loop.setActive(mayWrite);
+    pricing.setActive(mayWrite);
   };
   const link: FactsLink = stack.use(
     new FactsLink({

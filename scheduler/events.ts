@@ -6,9 +6,15 @@ import type { Metrics } from "#platform/metrics/metrics.ts";
 import type { RedisEvents } from "#platform/redis/redis-scripts.ts";
 import type { RttExchangeEvents } from "./latency/rtt-exchange.ts";
 import type { LedgerEvents } from "./ledger/redis-ledger.ts";
+import { NO_PRICES, type Prices } from "./pricing/price-source.ts";
+import { PRICE_MODES, type PricingEvents } from "./pricing/slow-loop.ts";
 import type { StateChange } from "./reconcile/node-watch.ts";
 import type { SessionEvents } from "./session/session-service.ts";
 import type { SteeringEvents } from "./steering/steering-service.ts";
+
+/** Of the thousands of pools those that say something; a metric with a label each is no place for all. */
+const PRICES_SHOWN_MAX = 64;
+const SOLVE_SECONDS_BUCKETS = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10];
 
 export type SchedulerEvents = ReturnType<typeof createEvents>;
 
@@ -19,6 +25,7 @@ export function createEvents(logger: Logger, metrics: Metrics) {
     ...fleetEvents(logger, metrics),
     session: { ...sessionEvents(metrics, logger), ...policies },
     steering: { ...steeringEvents(metrics, logger), ...policies },
+    pricing: pricingEvents(metrics, logger),
     api: apiEvents(metrics),
     ledger: ledgerEvents(logger, metrics),
     rtt: rttEvents(logger, metrics),
@@ -136,6 +143,57 @@ function steeringEvents(metrics: Metrics, logger: Logger): Omit<SteeringEvents, 
       refused.inc({ code: failure.code });
       logger.debug({ err: failure }, "probe answer of a client not believed");
     },
+  };
+}
+
+function pricingEvents(metrics: Metrics, logger: Logger): PricingEvents {
+  const prices = metrics.gauge("pool_price_seconds", "What a slot of a pool costs in decisions, the dearest pools", [
+    "pool",
+  ]);
+  const version = metrics.gauge("price_version", "Of the prices that decisions go by; 0 without");
+  const modes = metrics.gauge("price_mode", "1 for how prices are used now", ["mode"]);
+  const error = metrics.gauge(
+    "demand_forecast_error_ratio",
+    "Error of the demand forecast beyond what chance explains",
+  );
+  const solves = metrics.histogram("price_solve_seconds", "CPU time of each solve of prices", SOLVE_SECONDS_BUCKETS);
+  const turns = metrics.counter("price_turns_total", "Turns of pricing by outcome", ["outcome"]);
+  const fallbacks = metrics.counter("price_fallbacks_total", "Times prices were dropped, by reason", ["reason"]);
+  const show = (current: Prices): void => {
+    prices.reset();
+    const dearest = [...current.byPool].sort(([, a], [, b]) => b - a).slice(0, PRICES_SHOWN_MAX);
+    for (const [pool, priceMs] of dearest) prices.set({ pool }, priceMs / 1000);
+    version.set(current.version);
+  };
+  let isStale = false;
+  return {
+    priced(turn) {
+      isStale = false;
+      show(turn.prices);
+      for (const mode of PRICE_MODES) modes.set({ mode }, mode === turn.mode ? 1 : 0);
+      error.set(turn.error);
+      turns.inc({ outcome: turn.mode });
+      if (turn.solveMs !== undefined) solves.observe(turn.solveMs / 1000);
+      logger.debug({ mode: turn.mode, version: turn.prices.version, pools: turn.prices.byPool.size }, "prices made");
+    },
+    pricingFailed(failure, left) {
+      show(left ?? NO_PRICES);
+      turns.inc({ outcome: "failed" });
+      logger.warn(
+        { err: failure, version: left?.version },
+        "prices could not be made, the last ones stay for a minute",
+      );
+      if (left !== undefined || isStale) return;
+      isStale = true;
+      fallbacks.inc({ reason: "stale" });
+      for (const mode of PRICE_MODES) modes.set({ mode }, 0);
+      logger.warn("there are no prices young enough, sessions are placed without");
+    },
+    pricesLost(lead) {
+      fallbacks.inc({ reason: "losing" });
+      logger.warn({ lead }, "the rule without prices does better, sessions are placed without");
+    },
+    pricesRegained: (lead) => logger.info({ lead }, "prices do as well as the rule without them, and are used again"),
   };
 }
 

@@ -24,6 +24,7 @@ import { type Geoip, loadGeoip, NO_GEOIP } from "./geo/geoip.ts";
 import { loadNetworksTable, NO_NETWORKS } from "./geo/networks-table.ts";
 import { openRttMap } from "./latency/open-rtt-map.ts";
 import { openLedger } from "./ledger/open-ledger.ts";
+import { openPricing } from "./pricing/open-pricing.ts";
 import { createEdgeProber } from "./reconcile/edge-prober.ts";
 import { NodeWatch } from "./reconcile/node-watch.ts";
 import { ProbeTokens } from "./session/probe-tokens.ts";
@@ -75,7 +76,9 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
   const explain = createExplainStore();
   const incarnation = random.uuid();
   const rttMap = openRttMap(opened, { clock, events: events.rtt, incarnation }, stack);
-  const deciding = { clock, random, identity, ledger, explain, rttMap, locate };
+  const pricing = openPricing(config, { clock, ledger, rttMap, explain, facts: fleet, events: events.pricing }, stack);
+  const { wishes, prices } = pricing;
+  const deciding = { clock, random, identity, ledger, explain, rttMap, locate, wishes, prices };
   // Apart: whoever may steer may not push the probes of sessions out of memory.
   const sessionProbes = new ProbeTokens(deciding);
   const contentProbes = new ProbeTokens(deciding);
@@ -100,7 +103,7 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
     ...{ fleet, demand, memory: new ClientMemory(clock), probeTokens: contentProbes, watch, events: events.steering },
   });
   const placing = { groupPrefixLength: (address: string) => groupPrefixLength(place, address) };
-  const serving = { origins, metrics, events, set, fleet, watch, demand, sessions, steering };
+  const serving = { origins, metrics, events, set, fleet, watch, demand, sessions, steering, pricing };
   return { ...tools, ...deciding, ...placing, ...serving, incarnation, ledgerStanding };
 }
 

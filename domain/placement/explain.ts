@@ -55,7 +55,8 @@ function explainFound(frame: DecisionFrame, words: RecordWords): string {
     return Number.isNaN(bestAchievableMs) ? best : `no pool within the limit; ${best}`;
   }
   const where = state === "placed" ? "within the limit" : "spare beyond the limit";
-  return `${where}: ${nameOf(frame, chosenAt, words)}, ${explainMargin(definedOf(marginMs))}`;
+  const priced = frame.priceVersion === 0 ? "" : `, by prices of version ${frame.priceVersion}`;
+  return `${where}: ${nameOf(frame, chosenAt, words)}, ${explainMargin(definedOf(marginMs))}${priced}`;
 }
 
 /** `undefined`: nothing else could be chosen. */

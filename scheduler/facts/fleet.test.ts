@@ -47,7 +47,7 @@ t.test("cordons are the operator's, standings the watch's; what is revoked or de
   const agents = [member("a1", "agent", { draining: true }), member("a2", "agent")];
   const members = [near, member("e1", "edge", { cordoned: true }), member("e2", "edge"), ...agents];
   fleet.setDesired(new Map([...members, table]));
-  t.match(fleet.findPool("near"), { labels: { zone: "eu" }, priceMs: 0, excludedAgents: new Set(["a1"]) });
+  t.match(fleet.findPool("near"), { labels: { zone: "eu" }, excludedAgents: new Set(["a1"]) });
   fleet.setStanding("e1", { state: "connected", isHeard: true });
   const facts = () => fleet.listPools()[0]?.edges.map(({ node, state, cordoned }) => `${node} ${state} ${cordoned}`);
   t.same(facts(), ["e1 connected true", "e2 cut-off false"]);
@@ -61,3 +61,27 @@ t.test("cordons are the operator's, standings the watch's; what is revoked or de
   fleet.setDesired(new Map());
   t.same(fleet.listPools(), []);
 });
+
+t.test(
+  "sessions of a pool are what any of its edges tells of its agents; a pool that is cut off may run any",
+  async (t) => {
+    const fleet = new Fleet();
+    fleet.setDesired(new Map([near, member("e1", "edge"), member("e2", "edge"), table]));
+    const agentOf = (...sessions: string[]) => ({
+      ...{ agent: "a", incarnation: "1", ready: true, reasons: [], slots: [] },
+      sessions: sessions.map((session) => ({
+        ...{ session, attempt: 1, app: "hall", renderClass: "small" },
+        ...{ startedAtMs: 0, remotePathMsP50: 0, remotePathMsP95: 0 },
+      })),
+    });
+    const has = (session: string) => fleet.findPool("near")?.hasSession?.(session);
+    t.equal(has("s1"), true, "nobody tells");
+    fleet.setObserved({ node: "e1", linkUp: true, status: { ...status("e1"), agents: [agentOf("s1")] } });
+    fleet.setObserved({ node: "e2", linkUp: true, status: { ...status("e2"), agents: [agentOf("s1", "s2")] } });
+    t.same([has("s1"), has("s2"), has("s3")], [true, true, false]);
+    t.same([fleet.findPool("near")?.countSessions?.("hall"), fleet.findPool("near")?.countSessions?.("else")], [2, 0]);
+    fleet.setObserved({ node: "e1", linkUp: false, status: status("e1") });
+    fleet.setObserved({ node: "e2", linkUp: false, status: status("e2") });
+    t.equal(has("s3"), true);
+  },
+);

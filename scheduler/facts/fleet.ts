@@ -121,17 +121,16 @@ export class Fleet {
       pool: name,
       labels: this.#view.poolLabels.get(name) ?? {},
       coordinates: resource.spec.coordinates,
-      priceMs: 0,
       edges: members.flatMap((node) => this.#makeEdge(node) ?? []),
       excludedAgents: new Set(members.filter((node) => this.#takesNothing(node, "agent"))),
-      countSessions: this.#sessionCounter(members),
+      ...this.#sessionsOf(members),
     };
   }
 
-  /** Counted when it is first asked for: most policies do not. Every edge of a pool tells of all its agents. */
-  #sessionCounter(members: readonly string[]): (app: string) => number {
-    let counts: Map<string, Set<string>> | undefined;
-    const count = () => {
+  /** Listed when it is first asked for: most policies do not. Every edge of a pool tells of all its agents. */
+  #sessionsOf(members: readonly string[]): Required<Pick<PoolFacts, "countSessions" | "hasSession">> {
+    let known: Map<string, Set<string>> | undefined;
+    const list = () => {
       const byApp = new Map<string, Set<string>>();
       for (const node of members) {
         const { linkUp, status } = this.#observed.get(node) ?? {};
@@ -142,9 +141,14 @@ export class Fleet {
       }
       return byApp;
     };
-    return (app) => {
-      counts ??= count();
-      return counts.get(app)?.size ?? 0;
+    const isTold = () => members.some((node) => this.#observed.get(node)?.linkUp === true);
+    const sessions = () => {
+      known ??= list();
+      return known;
+    };
+    return {
+      countSessions: (app) => sessions().get(app)?.size ?? 0,
+      hasSession: (session) => !isTold() || [...sessions().values()].some((ofApp) => ofApp.has(session)),
     };
   }
 

@@ -88,13 +88,15 @@ export interface ConsideredFacts {
   /** False where the client was asked to probe it and brought no answer. */
   readonly answered: boolean;
   readonly capacity: Capacity;
+  /** From the slow loop; 0 is plain lowest RTT. */
+  readonly priceMs: number;
   /** Where the client is, for what geography alone would have chosen. */
   readonly client?: Coordinates | undefined;
 }
 
 /** Undefined where no agent of the pool holds the class: there is nothing to measure or choose. */
 export function makeCandidate(facts: ConsideredFacts, parts: FixedParts): PoolCandidate | undefined {
-  const { pool, rtt, answered, capacity, client } = facts;
+  const { pool, rtt, answered, capacity, priceMs, client } = facts;
   if (capacity.frameMsP95 === undefined) return undefined;
   const { reachable, cordoned, draining } = standingOf(pool);
   return {
@@ -109,6 +111,6 @@ export function makeCandidate(facts: ConsideredFacts, parts: FixedParts): PoolCa
     parts: budgetPartsOf(parts, capacity.frameMsP95),
     slotsTotal: capacity.slotsTotal,
     slotsFree: capacity.slotsFree,
-    priceMs: pool.priceMs,
+    priceMs,
   };
 }

@@ -27,7 +27,7 @@ function edge(node: string, changes: Partial<EdgeFacts> = {}): EdgeFacts {
 }
 
 function pool(name: string, changes: Partial<PoolFacts> = {}): PoolFacts {
-  const facts = { labels: {}, coordinates: lisbon, priceMs: 0, edges: [edge(`${name}-1`)] };
+  const facts = { labels: {}, coordinates: lisbon, edges: [edge(`${name}-1`)] };
   return { pool: name, ...facts, excludedAgents: new Set(), ...changes };
 }
 
@@ -108,10 +108,17 @@ t.test("a round trip comes from history, then geography, then the worst is assum
 
 t.test("the limit is what the budget's parts leave; a pool without the class is no candidate", async (t) => {
   const capacity = { isOpen: true, slotsTotal: 2, slotsFree: 1, frameMsP95: 12 };
-  const facts = { pool: pool("near"), rtt: { rttMs: 4, source: "measured" as const }, answered: true, capacity };
+  const facts = {
+    pool: pool("near"),
+    rtt: { rttMs: 4, source: "measured" as const },
+    answered: true,
+    capacity,
+    priceMs: 3,
+  };
   const parts = { budgetMs: 30, device: deviceTimes({ jitterMs: 1 }), app, renderClass: large };
   const candidate = makeCandidate(facts, parts);
   t.same(candidate?.parts, { budgetMs: 30, renderEncodeMsP95: 12, decodeMs: 4, jitterMs: 1, serialisationMs: 2 });
+  t.equal(candidate?.priceMs, 3);
   t.equal(makeCandidate({ ...facts, answered: false }, parts)?.reachable, false);
   t.equal(makeCandidate({ ...facts, capacity: { ...capacity, isOpen: false } }, parts)?.reachable, false);
   t.equal(makeCandidate({ ...facts, capacity: { ...capacity, frameMsP95: undefined } }, parts), undefined);
@@ -134,7 +141,7 @@ function classesAt(rttByPool: Record<string, number>, slotsFree = 5) {
       const capacity = { isOpen: true, slotsTotal: 10, slotsFree, frameMsP95 };
       const parts = { budgetMs: 40, device: { decodeMs: 3, jitterMs: 1 }, app, renderClass };
       const rtt = { rttMs, source: "measured" as const };
-      return makeCandidate({ pool: pool(name), rtt, answered: true, capacity }, parts) ?? [];
+      return makeCandidate({ pool: pool(name), rtt, answered: true, capacity, priceMs: 0 }, parts) ?? [];
     }),
   }));
 }

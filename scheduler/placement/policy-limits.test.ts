@@ -14,7 +14,6 @@ const pool = (name: string, longitude: number, changes: Partial<PoolFacts> = {})
   pool: name,
   labels: {},
   coordinates: { latitude: 0, longitude },
-  priceMs: 0,
   edges: [edge],
   excludedAgents: new Set(),
   ...changes,

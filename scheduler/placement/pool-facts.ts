@@ -17,14 +17,14 @@ export interface PoolFacts {
   readonly pool: string;
   readonly labels: Labels;
   readonly coordinates: Coordinates;
-  /** From the slow loop; 0 is plain lowest RTT. */
-  readonly priceMs: number;
   /** Those that have told their address. */
   readonly edges: readonly EdgeFacts[];
   /** Agents that are cordoned or draining. */
   readonly excludedAgents: ReadonlySet<string>;
   /** Sessions of an app that run there, as last reported; undefined where nobody counts. */
   readonly countSessions?: (app: string) => number;
+  /** Whether it runs there, as last reported, or nobody has a link to tell; undefined where nobody counts. */
+  readonly hasSession?: (session: string) => boolean;
 }
 
 export interface PoolStanding {

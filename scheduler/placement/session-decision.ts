@@ -21,6 +21,8 @@ export interface SessionDecisionRequest {
   readonly currentPool?: string | undefined;
   /** Of the policy that the rules are of; 0 for none. */
   readonly policyRevision?: number;
+  /** Of the prices that the candidates have; 0 for none. */
+  readonly priceVersion?: number;
   readonly pools: PoolIds;
 }
 

@@ -26,8 +26,11 @@ import {
   type SessionDecision,
   type SessionOutcome,
 } from "../placement/session-decision.ts";
+import type { DemandReports } from "../pricing/demand-counter.ts";
+import type { PriceSource } from "../pricing/price-source.ts";
 import type { MoveRefusal } from "./move-limits.ts";
 import type { SigningIdentity } from "./probe-tokens.ts";
+import { reportWish } from "./wanting.ts";
 import { findWithholding, type Withholding } from "./withholding.ts";
 
 /** Two sessions may want one slot; who loses so often meets a crowd and had better come back. */
@@ -44,6 +47,8 @@ export interface PlacingPorts {
   readonly explain: ExplainStore;
   readonly clock: Clock;
   readonly random: Random;
+  readonly prices: PriceSource;
+  readonly wishes: DemandReports;
 }
 
 export interface ConsideredPool {
@@ -78,6 +83,8 @@ export interface PlacingRequest {
   /** Why it is asked for: `new` or a reason of renewal. */
   readonly because: string;
   readonly client: string;
+  /** Of the client, from the finest to the coarsest. */
+  readonly groups: readonly string[];
   /** Undefined where the client's place is unknown. */
   readonly coordinates: Coordinates | undefined;
   readonly notes: readonly string[];
@@ -120,19 +127,25 @@ export async function placeSession(ports: PlacingPorts, asked: PlacingRequest): 
       const decision = explain(ports, running, explained);
       return hold === undefined ? { kind: "kept" } : heldBack(decision, hold);
     }
+    const wanted = decided.steps[0]?.record;
     if (!("candidate" in outcome)) {
+      reportWish(ports.wishes, request, { state: outcome.state === "queued" ? "waiting" : "refused" }, wanted);
       return { kind: "unplaced", outcome, decision: explain(ports, request, explained) };
     }
     const { pool } = outcome.candidate;
     const { session, appSessionsMax } = request;
     const wish = { session, attempt: request.attempt, app: request.app.name, appSessionsMax };
     const reserved = await ports.ledger.reserve({ ...wish, ...slotQuery(pool, outcome.renderClass, request) });
-    if (reserved === "reserved") return issue(ports, request, outcome, explain(ports, request, explained));
+    if (reserved === "reserved") {
+      reportWish(ports.wishes, request, { state: "placed", pool }, wanted);
+      return issue(ports, request, outcome, explain(ports, request, explained));
+    }
     if (reserved === "over-cap") throw overCap(request.app.name, request.appSessionsMax);
     notes.push(`${pool}: chosen, but by then ${reserved}`);
     // A call whose answer was lost has promised it a slot elsewhere, which stands: the next attempt is for another.
     if (reserved === "superseded") request = { ...request, attempt: request.attempt + 1 };
   }
+  reportWish(ports.wishes, request, { state: "waiting" }, undefined);
   throw new Failure("overloaded", `session ${request.session}: the free slots went to others; try again`, {
     retryable: true,
   });
@@ -188,7 +201,10 @@ function recordedOutcome(
 type Decided = SessionDecision & { readonly notes: readonly string[] };
 
 async function decide(ports: PlacingPorts, request: PlacingRequest): Promise<Decided> {
-  const { coordinates: client } = request;
+  const { coordinates: client, currentPool } = request;
+  const prices = ports.prices.current();
+  // The slot that a session has already is wanted by nobody else until it leaves.
+  const priceMsOf = (pool: string) => (pool === currentPool ? 0 : (prices.byPool.get(pool) ?? 0));
   const notes: string[] = [];
   const classes: ClassCandidates[] = [];
   for (const renderClass of request.classes) {
@@ -198,7 +214,9 @@ async function decide(ports: PlacingPorts, request: PlacingRequest): Promise<Dec
     const parts = { budgetMs: request.policy.budgetMs, device: request.device, app: request.app.spec, renderClass };
     const candidates = request.considered.flatMap((considered, index) => {
       const capacity = capacities[index];
-      const facts = capacity === undefined ? undefined : withhold({ ...considered, capacity, client }, withheld);
+      const priceMs = priceMsOf(considered.pool.pool);
+      const facts =
+        capacity === undefined ? undefined : withhold({ ...considered, capacity, priceMs, client }, withheld);
       const candidate = facts === undefined ? undefined : makeCandidate(facts, parts);
       if (candidate === undefined)
         notes.push(`${considered.pool.pool}: no agent holds render class ${renderClass.name}`);
@@ -209,9 +227,8 @@ async function decide(ports: PlacingPorts, request: PlacingRequest): Promise<Dec
     notes.push(...reasons.filter((reason) => !notes.includes(reason)));
   }
   const rules = rulesWithSpread(request.policy);
-  const { currentPool } = request;
-  const { pools } = ports.explain;
-  return { ...decideSession({ classes, rules, currentPool, policyRevision: request.policy.revision, pools }), notes };
+  const versions = { policyRevision: request.policy.revision, priceVersion: prices.version };
+  return { ...decideSession({ classes, rules, currentPool, ...versions, pools: ports.explain.pools }), notes };
 }
 
 /** A pool that takes nothing counts as full: sessions wait for it as for any other. */

@@ -257,6 +257,7 @@ class SessionFlows {
     if (record === undefined) return;
     await this.#checkProof(body.proof, { method: "DELETE", url, thumbprint: record.thumbprint });
     this.#table.delete(session);
+    this.#ports.wishes.ended(session);
     await this.#ports.ledger.release(session);
     this.#ports.events.ended(record.app);
   }
@@ -296,6 +297,7 @@ class SessionFlows {
       currentPool: undefined,
       because: "new",
       client: client.groups[0] ?? "a client of unknown place",
+      groups: client.groups,
       coordinates: client.coordinates,
       notes: this.#failures({ policy, considered }),
     };

@@ -24,6 +24,8 @@ import { createExplainStore } from "../explain/explain-store.ts";
 import { EmbeddedLedger } from "../ledger/embedded-ledger.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { EdgeFacts, PoolFacts } from "../placement/pool-facts.ts";
+import { type DemandReports, UNCOUNTED } from "../pricing/demand-counter.ts";
+import { type PriceSource, WITHOUT_PRICES } from "../pricing/price-source.ts";
 import { ProbeTokens } from "./probe-tokens.ts";
 import { createSessionService, type SessionEvents, type SessionService } from "./session-service.ts";
 
@@ -63,6 +65,8 @@ export class World {
   readonly counted: string[] = [];
   /** What is known of every client. */
   who: Pick<PolicyClient, "country" | "asn" | "address"> = {};
+  /** Of every client that comes now. */
+  groups: readonly string[] = ["prefix:192.0.2.0/24"];
   readonly #authority: Authority;
   readonly #signers = new Map<string, TokenSigner>();
 
@@ -87,12 +91,16 @@ export class World {
     const before = this.pools.get(pool);
     const edge = { node: `${pool}-1`, contentUrl: `http://${pool}-1.test`, state: "connected" as const };
     const facts: PoolFacts = {
-      ...{ pool, labels: {}, coordinates: lisbon, priceMs: 0, excludedAgents: new Set<string>() },
+      ...{ pool, labels: {}, coordinates: lisbon, excludedAgents: new Set<string>() },
       edges: [{ ...edge, cordoned: false, draining: false, ...edgeChanges }],
       ...changes,
     };
     const slots = before?.slots ?? { total: 4, free: 4 };
     this.pools.set(pool, { facts, slots, sessions: before?.sessions ?? [] });
+  }
+
+  listPools(): readonly PoolFacts[] {
+    return [...this.pools.values()].map(({ facts }) => facts);
   }
 
   async signer(identity: PeerIdentity): Promise<TokenSigner> {
@@ -111,7 +119,11 @@ export class World {
   }
 
   /** A scheduler that knows nothing yet but what operators wrote and nodes report. */
-  async replica(name = "s1", ledger: Ledger = new EmbeddedLedger(this.clock)) {
+  async replica(
+    name = "s1",
+    ledger: Ledger = new EmbeddedLedger(this.clock),
+    { wishes, prices }: { wishes: DemandReports; prices: PriceSource } = { wishes: UNCOUNTED, prices: WITHOUT_PRICES },
+  ) {
     const signer = await this.signer({ role: "scheduler", pool: "-", name });
     const identity = { signer: () => signer, trust: this.trust };
     const { clock, random } = this;
@@ -127,14 +139,14 @@ export class World {
     };
     const rttMap = new RttMap({ groupsMax: 100, ageMsMax: 3_600_000 });
     const service = createSessionService({
-      ...{ ledger, explain, events, identity, clock, random, rttMap },
+      ...{ ledger, explain, events, identity, clock, random, rttMap, wishes, prices },
       facts: {
         findApp: (name) => (name === "hall" ? app : undefined),
         listPolicies: () => this.policies,
-        listPools: () => [...this.pools.values()].map(({ facts }) => facts),
+        listPools: () => this.listPools(),
         findPool: (pool) => this.pools.get(pool)?.facts,
       },
-      locate: (address) => ({ groups: ["prefix:192.0.2.0/24"], coordinates: lisbon, address, ...this.who }),
+      locate: (address) => ({ groups: this.groups, coordinates: lisbon, address, ...this.who }),
       probeTokens: new ProbeTokens({ identity, clock, random }),
       watch: { answered: () => undefined },
     });

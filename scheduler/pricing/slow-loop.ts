@@ -1,0 +1,212 @@
+/**
+ * The turns in which prices are made: who is expected, what they would choose from, prices solved in a thread, guards,
+ * and the trial of the last turn's decisions. A turn that fails leaves the last prices, which end when they are too old.
+ */
+import { type Failure, isFailure } from "#domain/failure.ts";
+import type { RttMap } from "#domain/latency/rtt-map.ts";
+import {
+  DemandForecast,
+  PRIOR_SHAPE_UNKNOWN,
+  StayEstimate,
+  sessionsInOneStay,
+} from "#domain/placement/demand-forecast.ts";
+import type { PoolIds } from "#domain/placement/pool-ids.ts";
+import { dampingOf, ForecastRecord, guardPrices, isContended } from "#domain/placement/price-guard.ts";
+import type { PriceProblem } from "#domain/placement/prices.ts";
+import type { Clock } from "#platform/clock.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+import type { PoolFacts } from "../placement/pool-facts.ts";
+import { DecisionTrial } from "./decision-trial.ts";
+import { DEMAND_GROUPS_MAX, type DemandCounter, type DemandGroup, type DemandTurn } from "./demand-counter.ts";
+import { makeProblem, PoolColumns, Shortlists } from "./demand-problem.ts";
+import { type PoolSlots, readPoolSlots } from "./pool-slots.ts";
+import type { SolveAnswer } from "./price-solver.ts";
+import type { Prices, PublishedPrices } from "./price-source.ts";
+
+/** Pools whose sessions are compared with what runs there in a turn: all of 300 within four minutes. */
+export const POOLS_RECONCILED_MAX = 8;
+/** Until some have ended. */
+const STAY_SECONDS_EXPECTED = 1_200;
+const STAY_MEMORY_SECONDS = 21_600;
+/** In stays. */
+const FORECAST_MEMORY = 4;
+const ERROR_MEMORY = 0.25;
+/** In a stay, of a group of which nothing has come. */
+const ARRIVALS_EXPECTED = 1;
+
+export interface PricingEvents {
+  priced(turn: PricedTurn): void;
+  /** `left` are the last prices, which stay for now; undefined where there are none, or too old ones. */
+  pricingFailed(failure: Failure, left: Prices | undefined): void;
+  /** `lead` is the share within the limit that prices gain over the rule without them. */
+  pricesLost(lead: number): void;
+  pricesRegained(lead: number): void;
+}
+
+export interface PricedTurn {
+  readonly mode: PriceMode;
+  readonly prices: Prices;
+  /** CPU time of the solver; undefined where there was nothing to solve. */
+  readonly solveMs: number | undefined;
+  /** Of the forecast, 0 and more. */
+  readonly error: number;
+}
+
+/** Why prices are off: nothing is contended, the rule without them does better, or another replica holds the lease. */
+export const PRICE_MODES = ["applied", "damped", "off-uncontended", "off-losing", "off-inactive"] as const;
+export type PriceMode = (typeof PRICE_MODES)[number];
+
+export interface PricingPorts {
+  readonly clock: Clock;
+  readonly turnSeconds: number;
+  readonly counter: DemandCounter;
+  readonly facts: { listPools(): readonly PoolFacts[] };
+  readonly ledger: Pick<Ledger, "capacities">;
+  readonly rttMap: RttMap;
+  /** By which decisions name pools. */
+  readonly pools: PoolIds;
+  readonly solver: { solve(problem: PriceProblem, previous?: Float64Array): Promise<SolveAnswer> };
+  readonly published: PublishedPrices;
+  readonly events: PricingEvents;
+}
+
+export class PricingLoop implements Disposable {
+  readonly #ports: PricingPorts;
+  readonly #turns: Disposable;
+  readonly #columns = new PoolColumns();
+  readonly #shortlists = new Shortlists();
+  readonly #trial: DecisionTrial;
+  readonly #stays = new StayEstimate(STAY_SECONDS_EXPECTED, STAY_MEMORY_SECONDS);
+  readonly #forecast = new DemandForecast(new Float64Array(DEMAND_GROUPS_MAX), FORECAST_MEMORY, PRIOR_SHAPE_UNKNOWN);
+  readonly #record = new ForecastRecord(DEMAND_GROUPS_MAX, ERROR_MEMORY);
+  /** Whose cells the forecast is of. */
+  #groups = new Set<DemandGroup>();
+  #isActive = false;
+  #lastTurnMs: number;
+  #nextReconciled = 0;
+  /** As solved, by column; undefined after a turn without. */
+  #solvedMs: Float64Array | undefined;
+  /** After guards, of the last turn: what its decisions went by, or would have. */
+  #guardedMs: Float64Array = new Float64Array();
+
+  constructor(ports: PricingPorts) {
+    this.#ports = ports;
+    this.#trial = new DecisionTrial(ports.pools, this.#columns);
+    this.#lastTurnMs = ports.clock.monotonicMs();
+    this.#turns = ports.clock.every(ports.turnSeconds * 1000, () => this.turn());
+  }
+
+  /** In the replica that holds the slow loop's lease and sees all that is observed. The others only learn. */
+  setActive(isActive: boolean): void {
+    this.#isActive = isActive;
+  }
+
+  async turn(): Promise<void> {
+    const { events, published, counter } = this.#ports;
+    if (!this.#isActive) {
+      this.#learn(counter.takeTurn());
+      const prices = published.current();
+      events.priced({ mode: "off-inactive", prices, solveMs: undefined, error: this.#record.error });
+      return;
+    }
+    try {
+      events.priced(await this.#price());
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      this.#solvedMs = undefined;
+      events.pricingFailed(error, published.isStale ? undefined : published.current());
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#turns[Symbol.dispose]();
+  }
+
+  async #price(): Promise<PricedTurn> {
+    const { counter, facts, ledger, clock, rttMap, solver } = this.#ports;
+    const pools = await readPoolSlots(ledger, facts.listPools(), counter.byClass);
+    this.#reconcile(pools);
+    const turn = counter.takeTurn();
+    const stays = this.#learn(turn);
+    const isAnew = !this.#columns.extend(pools.map(({ pool }) => pool.pool));
+    if (isAnew) this.#solvedMs = undefined;
+    await this.#shortlists.renew(turn.groups, pools, { map: rttMap, nowMs: clock.nowMs() });
+    const rates = this.#forecast.rates();
+    const expected = turn.groups.map((group) => ({
+      group,
+      sessions: sessionsInOneStay(group.alive, rates[group.cell] ?? 0),
+    }));
+    const problem = makeProblem(expected, {
+      ...{ shortlists: this.#shortlists, columns: this.#columns, pools },
+      slotsElsewhere: ({ pool, slotsUsed }) => Math.max(0, slotsUsed - counter.countAt(pool.pool)),
+    });
+    this.#try(turn, { isAnew, stays, capacity: problem.capacity });
+    if (!isContended(problem)) return this.#publish(new Float64Array(this.#columns.count), undefined);
+    const { solution, cpuMs } = await solver.solve(problem, this.#solvedMs);
+    this.#solvedMs = solution.priceMs;
+    return this.#publish(guardPrices(problem, solution, this.#record.error), cpuMs);
+  }
+
+  /** Some pools in turn: sessions that are counted there and do not run. */
+  #reconcile(pools: readonly PoolSlots[]): void {
+    const { counter } = this.#ports;
+    const count = Math.min(POOLS_RECONCILED_MAX, pools.length);
+    for (let index = 0; index < count; index += 1) {
+      const { pool } = pools[(this.#nextReconciled + index) % pools.length] ?? {};
+      if (pool?.hasSession !== undefined) counter.reconcile(pool.pool, pool.hasSession);
+    }
+    this.#nextReconciled = pools.length === 0 ? 0 : (this.#nextReconciled + count) % pools.length;
+  }
+
+  /** What came since the last turn; answers how long that was, in stays. */
+  #learn({ groups, arrivals, ended }: DemandTurn): number {
+    const nowMs = this.#ports.clock.monotonicMs();
+    const seconds = (nowMs - this.#lastTurnMs) / 1000;
+    this.#lastTurnMs = nowMs;
+    this.#stays.observe({ seconds, running: this.#ports.counter.alive, ended });
+    const stays = seconds / this.#stays.seconds;
+    if (stays === 0) return 0;
+    const fresh = groups.filter((group) => !this.#groups.has(group));
+    const present = new Set(groups);
+    for (const group of this.#groups) if (!present.has(group)) this.#restart(group, 0);
+    for (const group of fresh) this.#restart(group, ARRIVALS_EXPECTED);
+    const rates = this.#forecast.rates().map((rate) => rate * stays);
+    const judged = Float64Array.from(arrivals);
+    // Of a group that was not there nothing was forecast.
+    for (const { cell } of fresh) judged[cell] = rates[cell] ?? 0;
+    this.#record.observe(rates, judged, stays);
+    this.#forecast.observe(arrivals, stays);
+    this.#groups = present;
+    return stays;
+  }
+
+  #restart({ cell }: DemandGroup, expected: number): void {
+    this.#forecast.restart(cell, expected);
+    this.#record.restart(cell);
+  }
+
+  #try({ decisions }: DemandTurn, of: { isAnew: boolean; stays: number; capacity: Float64Array }): void {
+    const { events } = this.#ports;
+    const before = this.#trial.arePricesLosing;
+    this.#trial.prepare(of.isAnew);
+    this.#trial.run({ decisions, stays: of.stays, priceMs: this.#guardedMs, capacity: of.capacity });
+    const { arePricesLosing, lead } = this.#trial;
+    if (arePricesLosing && !before) events.pricesLost(lead);
+    if (!arePricesLosing && before) events.pricesRegained(lead);
+  }
+
+  #publish(guardedMs: Float64Array, solveMs: number | undefined): PricedTurn {
+    const { published } = this.#ports;
+    this.#guardedMs = guardedMs;
+    const { error } = this.#record;
+    const byPool = this.#trial.arePricesLosing ? new Map<string, number>() : this.#columns.collect(guardedMs);
+    if (solveMs === undefined) this.#solvedMs = undefined;
+    return { mode: this.#modeOf(solveMs, error), prices: published.publish(byPool), solveMs, error };
+  }
+
+  #modeOf(solveMs: number | undefined, error: number): PriceMode {
+    if (this.#trial.arePricesLosing) return "off-losing";
+    if (solveMs === undefined) return "off-uncontended";
+    return dampingOf(error) < 1 ? "damped" : "applied";
+  }
+}
