@@ -185,12 +185,20 @@ t.test("a second scheduler decides too, and has the slow loop when the first is 
   while (!claiming.aborted && ofFirst === ofSecond) [ofFirst, ofSecond] = await leases();
   t.same([ofFirst, ofSecond].toSorted(), [0, 1], "one has the lease");
   const [holder, heir] = ofFirst === 1 ? [first, second] : [second, first];
+  const isPricing = async (one: typeof first, mode: string) => {
+    const limit = systemClock.deadline(READY_MS_MAX);
+    while (!limit.aborted && (await metric(one, `price_mode{mode="${mode}"}`)) !== 1);
+    t.notOk(limit.aborted, `prices are ${mode}`);
+  };
+  await isPricing(holder, "off-uncontended");
+  await isPricing(heir, "off-inactive");
   const { revision } = JSON.parse(await api(cloud, "GET", "/v1/resources/NodePool"));
   await untilRevision(heir, revision);
   await holder[Symbol.asyncDispose]();
   const limit = systemClock.deadline(READY_MS_MAX);
   while (!limit.aborted && (await metric(heir, "slow_loop_lease")) !== 1);
   t.notOk(limit.aborted, "the other has it");
+  await isPricing(heir, "off-uncontended");
 });
 
 t.test("an origin that comes back is followed from where it was left", async (t) => {

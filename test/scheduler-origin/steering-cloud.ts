@@ -47,6 +47,7 @@ export async function schedulerSettings(
     clientUrl: CLIENT_URL,
     networksFile,
     geoip: false,
+    pricing: { enabled: true, turnSeconds: 1 },
     logLevel: "silent",
     ...more,
   };
