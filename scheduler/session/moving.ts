@@ -62,8 +62,8 @@ export class SessionMoves {
 
   /** The session's history once it is known what came of its renewal. */
   conclude({ history }: JudgedMove, result: PlacingResult): MoveHistory {
-    const end =
-      result.kind === "placed" ? { movedTo: result.pool } : { isBetterElsewhere: result.kind === "held-back" };
+    const movedTo = result.kind === "placed" && result.answer.state !== "queued" ? result.answer.pool : undefined;
+    const end = movedTo === undefined ? { isBetterElsewhere: result.kind === "held-back" } : { movedTo };
     return concludeRenewal(history, end, this.#ports.clock.nowMs());
   }
 
