@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import t from "tap";
 import { VirtualClock } from "../../test/simulation/virtual-clock.ts";
+import { RESERVATION_MS } from "../ledger/ledger.ts";
 import { DEMAND_GROUPS_MAX, type DemandAttempt, DemandCounter, GROUP_SILENT_MS_MAX } from "./demand-counter.ts";
 
 function attempt(session: string, changes: Partial<DemandAttempt> = {}): DemandAttempt {
@@ -116,7 +117,7 @@ t.test("who waits and is not heard of has gone; who runs nowhere once it could h
   t.equal(counter.alive, 2, "it waits no more");
   counter.reconcile("near", (session) => session === "runs");
   t.equal(counter.alive, 2, "it may still connect");
-  await clock.advance(12_000);
+  await clock.advance(RESERVATION_MS);
   counter.reconcile("near", (session) => session === "runs");
   t.equal(counter.countAt("near"), 1);
   t.equal(counter.takeTurn().ended, 1);

@@ -125,6 +125,7 @@ export async function placeSession(ports: PlacingPorts, asked: PlacingRequest): 
     if (recorded.state === "kept") {
       const running = { ...request, attempt: request.running?.attempt ?? request.attempt };
       const decision = explain(ports, running, explained);
+      reportWish(ports.wishes, request, { state: "placed", pool: recorded.pool }, undefined);
       return hold === undefined ? { kind: "kept" } : heldBack(decision, hold);
     }
     const wanted = decided.steps[0]?.record;

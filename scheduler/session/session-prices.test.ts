@@ -113,12 +113,16 @@ t.test("a session that runs does not leave its contended pool for the price of i
   const renewal = { session, placement: first.placement, reason: "promotion" as const };
   t.equal(await client.renew(replica.service, renewal, results), undefined, "kept");
   t.same([demand.countAt("near"), demand.alive], [1, 1]);
-  const other = await Client.create(world);
-  const created = await other.create(replica.service);
-  const answer = await other.place(
+  const heir = new DemandCounter(world.clock);
+  const other = await world.replica("s2", undefined, { wishes: heir, prices });
+  t.equal(await client.renew(other.service, renewal, results), undefined);
+  t.same([heir.countAt("near"), Math.max(...heir.takeTurn().arrivals)], [1, 0], "a replica that starts learns of it");
+  const another = await Client.create(world);
+  const created = await another.create(replica.service);
+  const answer = await another.place(
     replica.service,
     created.session,
-    await other.results(created.candidates, KINDS.flexible.rttMs),
+    await another.results(created.candidates, KINDS.flexible.rttMs),
   );
   t.match(answer, { state: "placed", pool: "middle" }, "a new one pays");
   await client.end(replica.service, session);
