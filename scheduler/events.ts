@@ -114,12 +114,20 @@ function sessionEvents(metrics: Metrics, logger: Logger): Omit<SessionEvents, "e
     "operation",
     "outcome",
   ]);
+  const together = metrics.counter("sessions_placed_together_total", "Sessions that lost their pools together", [
+    "outcome",
+  ]);
   const answers = metrics.counter("session_probe_answers_refused_total", "Probe answers not believed", ["code"]);
   return {
     created: () => sessions.inc({ operation: "create", outcome: "created" }),
     answered: (operation, _app, answer) => sessions.inc({ operation, outcome: answer.state }),
     kept: () => sessions.inc({ operation: "renew", outcome: "kept" }),
     ended: () => sessions.inc({ operation: "end", outcome: "ended" }),
+    placedTogether(count, given) {
+      together.inc({ outcome: "within-limit" }, given);
+      together.inc({ outcome: "left" }, count - given);
+      logger.warn({ sessions: count, given }, "sessions lost their pools and were placed together");
+    },
     refused: (operation, failure) => sessions.inc({ operation, outcome: failure.code }),
     answerRefused(failure) {
       answers.inc({ code: failure.code });

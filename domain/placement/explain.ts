@@ -17,6 +17,16 @@ export function explainPlacement(record: Uint8Array, words: RecordWords): string
   return [explainFound(frame, words), ...positionsOf(frame).map((at) => explainPool(frame, at, words))];
 }
 
+/** By id, the pools of a record that could have been chosen within the limit, the best first. */
+export function listFitting(record: Uint8Array): readonly { readonly pool: number; readonly slotsFree: number }[] {
+  const frame = frameOf(record);
+  const scoreOf = (at: number): number => frame.scoresMs[at] ?? Number.NaN;
+  return positionsOf(frame)
+    .filter((at) => ruleOf(frame, at) === undefined)
+    .toSorted((a, b) => scoreOf(a) - scoreOf(b))
+    .map((at) => ({ pool: frame.pools[at] ?? 0, slotsFree: frame.slotsFree[at] ?? 0 }));
+}
+
 /** How each pool's limit comes about. */
 export function explainLimits(record: Uint8Array, words: RecordWords): string[] {
   const frame = frameOf(record);

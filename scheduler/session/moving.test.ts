@@ -1,8 +1,5 @@
 import t from "tap";
-import { Client, placedIn, queueing, World } from "./session-world.test.ts";
-
-type Replica = Awaited<ReturnType<World["replica"]>>;
-type Rtts = Readonly<Record<string, number>>;
+import { queueing, type Replica, type Rtts, Running, World } from "./session-world.test.ts";
 
 /** What a client does between two renewals. */
 const RENEWAL_MS = 20_000;
@@ -11,53 +8,6 @@ async function open(slots: number) {
   const world = await World.create();
   for (const pool of world.pools.values()) Object.assign(pool.slots, { total: slots, free: slots });
   return { world, replica: await world.replica() };
-}
-
-/** A session at one scheduler, whose client always shows the last placement that it was given. */
-class Running {
-  readonly client: Client;
-  readonly session: string;
-  placement: string;
-  pool: string;
-  readonly #replica: Replica;
-
-  private constructor(client: Client, replica: Replica, placed: { session: string; placement: string; pool: string }) {
-    this.client = client;
-    this.#replica = replica;
-    [this.session, this.placement, this.pool] = [placed.session, placed.placement, placed.pool];
-  }
-
-  static async begin(world: World, replica: Replica, rtts: Rtts): Promise<Running> {
-    const client = await Client.create(world);
-    const { session, candidates } = await client.create(replica.service);
-    const results = await client.results(candidates, rtts);
-    const { placement, pool } = placedIn(await client.place(replica.service, session, results));
-    return new Running(client, replica, { session, placement, pool });
-  }
-
-  /** Shows fresh probes; answers where it is then. */
-  async renew(rtts: Rtts, reason: "promotion" | "pool-lost" = "promotion") {
-    const { service } = this.#replica;
-    const results = Object.keys(rtts).length === 0 ? [] : await this.#probe(rtts);
-    const { session, placement } = this;
-    const answer = await this.client.renew(service, { session, placement, reason }, results);
-    if (answer !== undefined && answer.state !== "queued") {
-      [this.placement, this.pool] = [answer.placement, answer.pool];
-    }
-    return answer;
-  }
-
-  async #probe(rtts: Rtts) {
-    const { service } = this.#replica;
-    const other = await this.client.create(service);
-    const results = await this.client.results(other.candidates, rtts);
-    await this.client.end(service, other.session);
-    return results;
-  }
-
-  get why(): string {
-    return this.#replica.explain.explainSession(this.session)?.lines.join("\n") ?? "";
-  }
 }
 
 async function renewals(

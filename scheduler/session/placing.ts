@@ -9,7 +9,9 @@ import {
 import { Failure } from "#domain/failure.ts";
 import type { Coordinates } from "#domain/geography.ts";
 import type { DeviceTimes } from "#domain/latency/budget.ts";
+import { listFitting } from "#domain/placement/explain.ts";
 import type { AppliedPolicy } from "#domain/placement/policy-selection.ts";
+import type { Fit } from "#domain/placement/stampede.ts";
 import type { Tier } from "#domain/policy/placement-policy.ts";
 import type { RenderAppSpec, RenderClass } from "#domain/session/render-app.ts";
 import type { Clock } from "#platform/clock.ts";
@@ -78,6 +80,8 @@ export interface PlacingRequest {
   readonly running: { readonly pool: string; readonly attempt: number } | undefined;
   /** Why it stays although that pool is better; undefined where it may go there. */
   readonly findHold?: ((pool: string) => MoveRefusal | undefined) | undefined;
+  /** Pools whose slots others need more that are placed with it. */
+  readonly leftToOthers?: ReadonlySet<string> | undefined;
   /** Where it runs and may be chosen again. */
   readonly currentPool: string | undefined;
   /** Why it is asked for: `new` or a reason of renewal. */
@@ -143,6 +147,7 @@ export async function placeSession(ports: PlacingPorts, asked: PlacingRequest): 
     }
     if (reserved === "over-cap") throw overCap(request.app.name, request.appSessionsMax);
     notes.push(`${pool}: chosen, but by then ${reserved}`);
+    request = { ...request, leftToOthers: undefined };
     // A call whose answer was lost has promised it a slot elsewhere, which stands: the next attempt is for another.
     if (reserved === "superseded") request = { ...request, attempt: request.attempt + 1 };
   }
@@ -150,6 +155,17 @@ export async function placeSession(ports: PlacingPorts, asked: PlacingRequest): 
   throw new Failure("overloaded", `session ${request.session}: the free slots went to others; try again`, {
     retryable: true,
   });
+}
+
+/** Pools that would take it within its limit now, the best first, by the render class that it would get. */
+export async function findFits(ports: PlacingPorts, request: PlacingRequest): Promise<readonly Fit[]> {
+  const { outcome, steps } = await decide(ports, request);
+  const step = steps.at(-1);
+  if (!("candidate" in outcome) || step === undefined || step.mayExceedLimit) return [];
+  const renderClass = outcome.renderClass.name;
+  return listFitting(step.record)
+    .map(({ pool, slotsFree }) => ({ pool: ports.explain.pools.nameOf(pool), renderClass, slotsFree }))
+    .filter(({ pool }) => pool !== request.currentPool);
 }
 
 export function overCap(app: string, appSessionsMax: number): Failure {

@@ -27,6 +27,7 @@ import { believeProbes, learnFrom } from "./measuring.ts";
 import { SessionMoves } from "./moving.ts";
 import {
   explainUnplaced,
+  findFits,
   noPoolFits,
   overCap,
   type PlacingPorts,
@@ -37,9 +38,10 @@ import {
   waitingAnswer,
 } from "./placing.ts";
 import type { ProbeTokens } from "./probe-tokens.ts";
-import { planRenewal, type Renewal, rttOf } from "./renewal.ts";
+import { planRenewal, type Renewal, type RenewalPlan, rttOf } from "./renewal.ts";
 import { SESSION_PENDING_MS, type SessionRecord, SessionTable } from "./session-table.ts";
 import { verifyShownPlacement } from "./shown-placement.ts";
+import { Stampede } from "./stampede.ts";
 import { Turns } from "./turns.ts";
 
 /** Accepted in ten minutes: more is an attack, and the oldest is forgotten. */
@@ -65,6 +67,8 @@ export interface SessionEvents {
   /** A renewal that left the session where it is. */
   kept(app: string): void;
   ended(app: string): void;
+  /** Sessions that lost their pools together, and how many of them were given a slot within their limits. */
+  placedTogether(sessions: number, given: number): void;
   refused(operation: SessionOperation, failure: Failure): void;
   /** One probe answer of several was not believed. */
   answerRefused(failure: Failure): void;
@@ -125,12 +129,19 @@ class SessionFlows {
   readonly #proofs: ProofMemory;
   readonly #moves: SessionMoves;
   readonly #turns = new Turns();
+  readonly #stampede: Stampede;
   readonly #flights = new SingleFlight<PlacementAnswer | undefined>(CALLS_MAX);
 
   constructor(ports: SessionPorts) {
     this.#ports = ports;
     this.#table = new SessionTable(ports.clock);
     this.#moves = new SessionMoves(ports);
+    this.#stampede = new Stampede({
+      clock: ports.clock,
+      findFits: (request) => findFits(ports, request),
+      place: (request) => this.#placeInTurn(request),
+      onBatch: (sessions, given) => ports.events.placedTogether(sessions, given),
+    });
     this.#proofs = new ProofMemory({ clock: ports.clock, entriesMax: PROOFS_REMEMBERED_MAX });
   }
 
@@ -237,13 +248,18 @@ class SessionFlows {
     const { findHold } = move;
     const notes = [...believed.notes, move.note, ...plan.notes, ...this.#failures(move.plan)];
     const request: PlacingRequest = { ...this.#firstRequest(measured, app), ...move.plan, notes, findHold };
-    const result = await this.#placeInTurn(request);
+    const result = await this.#placeRenewed(shown.pool, move.plan.standing, request);
     const moved = { ...measured, moves: this.#moves.conclude(move, result) };
     this.#table.update(moved);
     const answer = this.#conclude(moved, result, shown.attempt);
     if (answer === undefined) events.kept(shown.app);
     if (answer !== undefined) events.answered("renew", shown.app, answer);
     return answer;
+  }
+
+  #placeRenewed(from: string, standing: RenewalPlan["standing"], request: PlacingRequest): Promise<PlacingResult> {
+    if (standing === "running") return this.#placeInTurn(request);
+    return this.#stampede.place(from, request);
   }
 
   /** What neighbours keep free is of several pools, which no single reservation guards. */

@@ -133,6 +133,7 @@ export class World {
       answered: (operation, _app, answer) => this.counted.push(`${operation} ${answer.state}`),
       kept: () => this.counted.push("kept"),
       ended: () => this.counted.push("ended"),
+      placedTogether: (sessions, given) => this.counted.push(`${given} of ${sessions} together`),
       refused: (operation, failure) => this.counted.push(`${operation} refused ${failure.code}`),
       answerRefused: (failure) => this.counted.push(`answer ${failure.code}`),
       expressionsFailed: (notes) => this.counted.push(...notes),
@@ -263,6 +264,56 @@ export async function failureOf(run: Promise<unknown>): Promise<Failure> {
 export function placedIn(answer: PlacementAnswer | undefined) {
   if (answer === undefined || answer.state === "queued") throw new Error(`not placed: ${JSON.stringify(answer)}`);
   return answer;
+}
+
+export type Replica = Awaited<ReturnType<World["replica"]>>;
+export type Rtts = Readonly<Record<string, number>>;
+
+/** A session at one scheduler, whose client always shows the last placement that it was given. */
+export class Running {
+  readonly client: Client;
+  readonly session: string;
+  placement: string;
+  pool: string;
+  readonly #replica: Replica;
+
+  private constructor(client: Client, replica: Replica, placed: { session: string; placement: string; pool: string }) {
+    this.client = client;
+    this.#replica = replica;
+    [this.session, this.placement, this.pool] = [placed.session, placed.placement, placed.pool];
+  }
+
+  static async begin(world: World, replica: Replica, rtts: Rtts): Promise<Running> {
+    const client = await Client.create(world);
+    const { session, candidates } = await client.create(replica.service);
+    const results = await client.results(candidates, rtts);
+    const { placement, pool } = placedIn(await client.place(replica.service, session, results));
+    return new Running(client, replica, { session, placement, pool });
+  }
+
+  /** Shows fresh probes; answers where it is then. */
+  async renew(rtts: Rtts, reason: "promotion" | "pool-lost" = "promotion") {
+    const { service } = this.#replica;
+    const results = Object.keys(rtts).length === 0 ? [] : await this.#probe(rtts);
+    const { session, placement } = this;
+    const answer = await this.client.renew(service, { session, placement, reason }, results);
+    if (answer !== undefined && answer.state !== "queued") {
+      [this.placement, this.pool] = [answer.placement, answer.pool];
+    }
+    return answer;
+  }
+
+  async #probe(rtts: Rtts) {
+    const { service } = this.#replica;
+    const other = await this.client.create(service);
+    const results = await this.client.results(other.candidates, rtts);
+    await this.client.end(service, other.session);
+    return results;
+  }
+
+  get why(): string {
+    return this.#replica.explain.explainSession(this.session)?.lines.join("\n") ?? "";
+  }
 }
 
 export const RTT = { near: 4, middle: 10, far: 60 };

@@ -19,13 +19,14 @@ export async function findWithholding(
   renderClass: RenderClass,
   capacities: readonly Capacity[],
 ): Promise<Withholding> {
-  const { policy, considered, currentPool } = request;
+  const { policy, considered, currentPool, leftToOthers = new Set() } = request;
   const others = considered.filter(({ pool }) => pool.pool !== currentPool);
   const closed = new Map<string, string>();
   const crowded = new Map<string, string>();
   for (const [pool, reason] of findCrowded(request, others)) {
     (policy.spread?.penaltyMs === undefined ? closed : crowded).set(pool, reason);
   }
+  for (const pool of leftToOthers) closed.set(pool, "left to others that have to leave their pools at this moment");
   const { neighbourReserve } = policy;
   if (neighbourReserve === undefined) return { closed, crowded };
   const { constraints } = policy.rules;
