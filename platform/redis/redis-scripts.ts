@@ -5,6 +5,7 @@ import { Failure } from "#domain/failure.ts";
 import type { Clock } from "../clock.ts";
 import { backoffMs, type RetryPolicy } from "../concurrency/retry.ts";
 import type { Random } from "../random.ts";
+import { redisReasonOf } from "./redis-reasons.ts";
 
 /** Scripts run in microseconds and stand in the way of a person who waits: what takes longer is not there. */
 export const REDIS_CALL_MS_MAX = 500;
@@ -19,7 +20,7 @@ const RECONNECT: RetryPolicy = { attemptsMax: Number.POSITIVE_INFINITY, baseMs: 
 export interface RedisEvents {
   redisUp(): void;
   /** Once for each time that it is lost, and once where it is not there at the start. */
-  redisDown(reason: unknown): void;
+  redisDown(reason: Failure): void;
 }
 
 export interface RedisTarget {
@@ -52,6 +53,7 @@ export class RedisScripts implements Disposable {
   readonly #tools: RedisTools;
   #inFlight = 0;
   #lastError: unknown;
+  #reason = "it has not answered yet";
   #isUp: boolean | undefined;
 
   constructor(target: RedisTarget, tools: RedisTools) {
@@ -87,6 +89,11 @@ export class RedisScripts implements Disposable {
     return this.#isUp === true;
   }
 
+  /** Why it is not up: of the last time that it was dialled. */
+  get reason(): string | undefined {
+    return this.isUp ? undefined : this.#reason;
+  }
+
   /** `host:port`. */
   get host(): string {
     return this.#host;
@@ -98,6 +105,7 @@ export class RedisScripts implements Disposable {
       const message = `${REDIS_CALLS_MAX} calls to Redis at ${this.#host} are in work, which is the limit: try again`;
       throw new Failure("overloaded", message, { retryable: true });
     }
+    if (!this.isUp) throw this.#unavailable(`cannot be used: ${this.#reason}`);
     this.#inFlight += 1;
     try {
       return await this.#withinDeadline(this.#runLoaded(script, keys, words));
@@ -129,7 +137,7 @@ export class RedisScripts implements Disposable {
         reject(this.#unavailable(`gave no answer within ${REDIS_CALL_MS_MAX} ms`)),
       );
       void answer
-        .then(resolve, (error) => reject(this.#unavailable(reasonOf(error), error)))
+        .then(resolve, (error) => reject(this.#unavailable(`cannot be used: ${redisReasonOf(error)}`, error)))
         .finally(() => timer[Symbol.dispose]());
     });
   }
@@ -140,17 +148,16 @@ export class RedisScripts implements Disposable {
 
   #up(): void {
     this.#isUp = true;
+    this.#lastError = undefined;
     this.#tools.events.redisUp();
   }
 
   #down(): void {
+    this.#reason = redisReasonOf(this.#lastError);
+    const failure = this.#unavailable(`cannot be used: ${this.#reason}`, this.#lastError);
+    this.#lastError = undefined;
     if (this.#isUp === false) return;
     this.#isUp = false;
-    this.#tools.events.redisDown(this.#lastError);
-    this.#lastError = undefined;
+    this.#tools.events.redisDown(failure);
   }
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? `cannot be used (${error.message})` : "cannot be used";
 }

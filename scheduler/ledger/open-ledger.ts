@@ -24,7 +24,7 @@ export interface OpenLedgerTools {
   readonly events: LedgerEvents & RedisEvents;
 }
 
-/** Throws `config-invalid` for a file that cannot be read; a Redis that is not there yet is dialled until it is. */
+/** Throws `config-invalid` for an address that is none and for a file that has not what it should; a Redis that is not there yet is dialled until it is. */
 export async function openLedger(
   { ledger: where }: Pick<SchedulerConfig, "ledger">,
   { clock, random, events }: OpenLedgerTools,
@@ -33,14 +33,23 @@ export async function openLedger(
   if (where === undefined)
     return { ledger: new EmbeddedLedger(clock), shared: undefined, standing: () => "ledger in memory" };
   const { url, user, passwordFile, authorityFile, prefix } = where.redis;
+  if (!URL.canParse(url))
+    throw faultOf("url", `${url} is no address, expected redis://host:port or rediss://host:port`);
+  if (authorityFile !== undefined && !url.startsWith("rediss:"))
+    throw faultOf("authorityFile", `it is for rediss:// only, and url is ${url}`);
   const password = (await readOptional("passwordFile", passwordFile))?.trim();
+  if (password === "") throw faultOf("passwordFile", `${passwordFile} is empty, expected one line with the password`);
   const authorityPem = await readOptional("authorityFile", authorityFile);
+  if (authorityPem !== undefined && !authorityPem.includes("-----BEGIN CERTIFICATE-----"))
+    throw faultOf("authorityFile", `${authorityFile} holds no certificate, expected PEM`);
   const redis = stack.use(new RedisScripts({ url, user, password, authorityPem }, { clock, random, events }));
   return {
     ledger: new RedisLedger({ redis, clock, events, prefix }),
     shared: { redis, prefix },
     standing: () =>
-      redis.isUp ? `ledger in Redis at ${redis.host}` : `Redis at ${redis.host} not reached: no session is placed`,
+      redis.reason === undefined
+        ? `ledger in Redis at ${redis.host}`
+        : `Redis at ${redis.host} cannot be used, no session is placed: ${redis.reason}`,
   };
 }
 
@@ -49,7 +58,10 @@ async function readOptional(key: string, path: string | undefined): Promise<stri
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    const message = `ledger.redis.${key}: ${path} cannot be read (${fileReasonOf(error)})`;
-    throw new Failure("config-invalid", message, { cause: error });
+    throw faultOf(key, `${path} cannot be read (${fileReasonOf(error)})`, error);
   }
+}
+
+function faultOf(key: string, fault: string, cause?: unknown): Failure {
+  return new Failure("config-invalid", `ledger.redis.${key}: ${fault}`, { cause });
 }

@@ -1,8 +1,11 @@
 /** A real Redis on loopback, empty and without a disk, which a test may kill and start again. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
 import { connect } from "node:net";
+import { join } from "node:path";
 import { ownLoopback } from "../etcd/loopback.ts";
+import type { TestPair } from "../tls/certificates.ts";
 
 const READY_MS_MAX = 10_000;
 const PORT = 6379;
@@ -14,9 +17,11 @@ export function redisIsMissing(): string | undefined {
 }
 
 export interface RedisServerOptions {
-  /** It runs in it, and leaves nothing there. */
+  /** It runs in it, and leaves nothing there but its certificate. */
   readonly folder: string;
   readonly password?: string;
+  /** Of names or addresses, for TLS and nothing else. */
+  readonly issue?: (names: readonly string[]) => Promise<TestPair>;
   /** Words before the program's own, as `taskset -c 0`. */
   readonly under?: readonly string[];
 }
@@ -38,7 +43,7 @@ export class RedisServer implements AsyncDisposable {
   }
 
   get url(): string {
-    return `redis://${this.host}:${this.port}`;
+    return `${this.#options.issue === undefined ? "redis" : "rediss"}://${this.host}:${this.port}`;
   }
 
   get pid(): number {
@@ -49,7 +54,7 @@ export class RedisServer implements AsyncDisposable {
   async start(): Promise<void> {
     const { folder, password, under = [] } = this.#options;
     const words = [
-      ...["--bind", this.host, "--port", `${this.port}`, "--dir", folder, "--save", "", "--appendonly", "no"],
+      ...["--bind", this.host, "--dir", folder, "--save", "", "--appendonly", "no", ...(await this.#listening())],
       ...(password === undefined ? ["--protected-mode", "no"] : ["--requirepass", password]),
     ];
     const [program = "redis-server", ...first] = [...under, "redis-server"];
@@ -61,6 +66,16 @@ export class RedisServer implements AsyncDisposable {
       signal.throwIfAborted();
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
+  }
+
+  async #listening(): Promise<string[]> {
+    const { folder, issue } = this.#options;
+    if (issue === undefined) return ["--port", `${this.port}`];
+    const { certificatePem, keyPem } = await issue([this.host]);
+    const [certificate, key] = [join(folder, "redis.pem"), join(folder, "redis-key.pem")];
+    await Promise.all([writeFile(certificate, certificatePem), writeFile(key, keyPem)]);
+    const files = ["--tls-cert-file", certificate, "--tls-key-file", key];
+    return ["--port", "0", "--tls-port", `${this.port}`, "--tls-auth-clients", "no", ...files];
   }
 
   async kill(): Promise<void> {

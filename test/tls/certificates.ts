@@ -1,6 +1,7 @@
 /** Certificates of a test's own authority, and a client that trusts it. */
 import "reflect-metadata";
 import { webcrypto } from "node:crypto";
+import { isIP } from "node:net";
 import {
   BasicConstraintsExtension,
   KeyUsageFlags,
@@ -58,7 +59,9 @@ export async function createTestAuthority(nowMs: number): Promise<TestAuthority>
         notAfter: new Date(nowMs + lifetimeMs),
         extensions: [
           new BasicConstraintsExtension(false, undefined, true),
-          new SubjectAlternativeNameExtension(names.map((value) => ({ type: "dns", value }))),
+          new SubjectAlternativeNameExtension(
+            names.map((value) => ({ type: isIP(value) === 0 ? "dns" : "ip", value })),
+          ),
         ],
       });
       const key = await webcrypto.subtle.exportKey("pkcs8", own.privateKey);
