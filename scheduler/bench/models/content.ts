@@ -1,4 +1,13 @@
-/** Model E: which edges hold which objects, each with room for some; lazy greedy beside each edge's own most asked for. */
+/**
+ * Model E: which edges hold which objects, each with room for some; lazy greedy beside each edge's own most asked for.
+ *
+ * "Origin at Ashburn/Washington" is read as the recorded city nearest to Ashburn: Washington, 42 km from it, which is no
+ * planned edge and holds everything. A city's edge is the one with the lowest round trip, from the city to the edge as
+ * in models A and B. So read, local top-k comes to the given share within 30 ms and not to the given mean: 45 % of the
+ * requests are for objects that no edge holds, and the mean is little but their round trip to Washington. The origin at
+ * the nearer of Washington and Baltimore gives both; nothing says that it is in two cities, and the given result of lazy
+ * greedy is that of Washington alone, so those rows have no target.
+ */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { budgetedMs, type ServingCosts } from "#domain/content/copies.ts";
@@ -7,12 +16,14 @@ import { type Random, seededRandom } from "#platform/random.ts";
 import type { Row } from "#test/bench/report.ts";
 import { type Cities, planEdges, readCities } from "./cities.ts";
 import { normal, shuffle } from "./draws.ts";
-import { type Model, type ModelRun, rounded, rowOf, summarise } from "./model.ts";
+import { type Model, type ModelRun, rounded, rowOf, seedsOf, summarise } from "./model.ts";
 
 const OBJECTS = 5000;
 const ZIPF_EXPONENT = 0.9;
 const GLOBAL_RATIO = 0.7;
-const ORIGIN_CITY = "Washington";
+const ORIGIN_CITIES = ["Washington"];
+const OTHER_ORIGIN_CITIES = ["Washington", "Baltimore"];
+const SEEDS = 12;
 const NOISE_SD = 0.5;
 const JUDGED_RATIO = 0.05;
 const STORED_RATIOS = [JUDGED_RATIO, 0.02];
@@ -49,29 +60,32 @@ type Demands = readonly Float64Array[];
 type Plan = readonly (readonly number[])[];
 
 export const contentModel: Model = (run) => {
-  const world = worldOf(run.data);
+  const cities = readCities(run.data);
+  const world = worldOf(cities, ORIGIN_CITIES);
   const stored = run.isSmoke ? STORED_RATIOS.slice(0, 1) : STORED_RATIOS;
-  return stored.flatMap((ratio) => rowsOf(run, world, ratio));
+  return [
+    ...stored.flatMap((ratio) => rowsOf(run, world, ratio)),
+    ...otherOriginRows(run, worldOf(cities, OTHER_ORIGIN_CITIES)),
+  ];
 };
 
-function worldOf(folder: string): World {
-  const cities = readCities(folder);
+function worldOf(cities: Cities, origins: readonly string[]): World {
   const edges = planEdges(cities);
   const { count, rttMs } = cities;
-  const origin = cities.list.findIndex(({ name }) => name === ORIGIN_CITY);
+  const at = origins.map((origin) => cities.list.findIndex(({ name }) => name === origin));
   const own = (city: number, to: number) => (city === to ? 1 : (rttMs[city * count + to] ?? Number.NaN));
   return {
     ...{ cities, edges },
     rttMs: Float64Array.from(edges.flatMap((edge) => cities.list.map((_, city) => own(city, edge)))),
-    originMs: Float64Array.from(cities.list, (_, city) => own(city, origin)),
+    originMs: Float64Array.from(cities.list, (_, city) => Math.min(...at.map((origin) => own(city, origin)))),
   };
 }
 
 function rowsOf(run: ModelRun, world: World, ratio: number): Row[] {
   const slots = Math.round(OBJECTS * ratio);
   const named = (what: string) => `E ${ratio * 100} % stored, ${what}`;
-  const runs = Array.from({ length: run.seeds }, (_, seed) => {
-    const random = seededRandom(seed + 1);
+  const runs = seedsOf(run, SEEDS).map((seed) => {
+    const random = seededRandom(seed);
     return runOnce({ world, demands: drawDemands(world.cities, random), slots, random });
   });
   return [
@@ -83,6 +97,19 @@ function rowsOf(run: ModelRun, world: World, ratio: number): Row[] {
     }),
     ...costRows(named, runs),
   ];
+}
+
+function otherOriginRows(run: ModelRun, world: World): Row[] {
+  const slots = Math.round(OBJECTS * JUDGED_RATIO);
+  const outcomes = seedsOf(run, SEEDS).map((seed) => {
+    const demands = drawDemands(world.cities, seededRandom(seed));
+    const judge = (plan: Plan) => judgePlan(world, { demands, plan, limitMs: LIMIT_MS });
+    const { plan } = planOf(costsOf(world, LIMIT_MS), demands, slots);
+    return { planned: judge(plan), local: judge(keepLocally(world, demands, slots)) };
+  });
+  const named = (what: string) =>
+    `E ${JUDGED_RATIO * 100} % stored, origin in ${OTHER_ORIGIN_CITIES.join(" or ")}, ${what}`;
+  return servedRows(named, (pick) => outcomes.map(pick));
 }
 
 type Run = ReturnType<typeof runOnce>;
