@@ -14,6 +14,7 @@ import { OriginAddresses } from "#platform/origin-addresses.ts";
 import type { Random } from "#platform/random.ts";
 import { openDatabase } from "#platform/sqlite/database.ts";
 import type { SchedulerConfig } from "./config.ts";
+import { BundleGaps } from "./content-plan/bundle-gaps.ts";
 import { ContentDemand } from "./content-plan/content-demand.ts";
 import { createEvents, type SchedulerEvents } from "./events.ts";
 import { createExplainStore } from "./explain/explain-store.ts";
@@ -95,7 +96,8 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
   );
   const sessions = createSessionService({
     ...deciding,
-    ...{ facts: factsOf(fleet), probeTokens: sessionProbes, watch, events: events.session },
+    ...{ facts: factsOf(fleet), bundles: new BundleGaps({ clock, fleet }) },
+    ...{ probeTokens: sessionProbes, watch, events: events.session },
   });
   const demand = new ContentDemand(clock);
   const steering = createSteeringService({

@@ -63,6 +63,7 @@ function loadCandidate(
   frame.priceMs[at] = candidate.priceMs;
   frame.preferenceMs[at] = preferenceMsOf(candidate.labels, rules.preferences);
   frame.geographyMs[at] = candidate.geographyRttMs ?? Number.NaN;
+  frame.bundleMs[at] = candidate.bundleMs;
   frame.slotsTotal[at] = candidate.slotsTotal;
   frame.slotsFree[at] = candidate.slotsFree;
 }

@@ -24,6 +24,8 @@ export interface PoolCandidate {
   readonly slotsFree: number;
   /** From the slow loop; 0 is plain lowest RTT. */
   readonly priceMs: number;
+  /** What waiting for the scene counts where the pool does not hold it yet; 0 where nothing is missing. */
+  readonly bundleMs: number;
 }
 
 export type PlacementRules = Pick<

@@ -88,6 +88,8 @@ t.test("a shortlist decides as its pools given one by one, to the same record", 
       const frame = new DecisionFrame();
       const wanted = { ...policy, onNoFit };
       const view = { table, rules: tableRules(table, wanted, 3) };
+      // A session was decided in it before.
+      frame.bundleMs.fill(5);
       decideForCell(frame, view, cellOf(table, some), { ...ask, currentPool });
       const byCell = recordOf(frame);
       const versions = { priceVersion: 7, policyRevision: 3, currentPool: numbered(currentPool) };

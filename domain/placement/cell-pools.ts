@@ -155,6 +155,8 @@ function loadPool(frame: DecisionFrame, at: number, { table, rules }: PlacementV
   frame.renderEncodeMs[at] = table.renderEncodeMs[pool] ?? 0;
   frame.priceMs[at] = table.priceMs[pool] ?? 0;
   frame.preferenceMs[at] = rules.preferenceMs[pool] ?? 0;
+  // A table is of all apps: what one scene lacks is in no column of it.
+  frame.bundleMs[at] = 0;
   frame.slotsTotal[at] = table.slotsTotal[pool] ?? 0;
   frame.slotsFree[at] = table.slotsFree[pool] ?? 0;
 }

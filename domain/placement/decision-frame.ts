@@ -48,6 +48,8 @@ export class DecisionFrame {
   readonly preferenceMs = new Float64Array(CANDIDATES_MAX);
   /** RTT by geography alone; `NaN` where the client's place is unknown. */
   readonly geographyMs = new Float32Array(CANDIDATES_MAX);
+  /** For bytes of the scene that the pool lacks. */
+  readonly bundleMs = new Float32Array(CANDIDATES_MAX);
   readonly slotsTotal = new Uint32Array(CANDIDATES_MAX);
   readonly slotsFree = new Uint32Array(CANDIDATES_MAX);
 

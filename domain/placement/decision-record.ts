@@ -11,9 +11,9 @@ import { FILTER_RULES } from "./candidate.ts";
 import { decidePlacement } from "./decision.ts";
 import { CANDIDATES_MAX, type DecisionFrame, NOWHERE, OUTCOME_STATES } from "./decision-frame.ts";
 
-const RECORD_VERSION = 1;
+const RECORD_VERSION = 2;
 const HEADER_BYTES = 84;
-const ROW_BYTES = 58;
+const ROW_BYTES = 62;
 export const RECORD_BYTES_MAX = HEADER_BYTES + CANDIDATES_MAX * ROW_BYTES;
 
 /** From `HEADER_BYTES` to `RECORD_BYTES_MAX`. */
@@ -63,6 +63,7 @@ function encodeRow(frame: DecisionFrame, at: number, view: DataView, row: number
   view.setUint16(row + 54, frame.unmet[at] ?? 0, true);
   view.setUint8(row + 56, frame.flags[at] ?? 0);
   view.setUint8(row + 57, frame.codes[at] ?? 0);
+  view.setFloat32(row + 58, frame.bundleMs[at] ?? 0, true);
 }
 
 /** A record of its own. */
@@ -115,6 +116,7 @@ function decodeRow(frame: DecisionFrame, at: number, view: DataView, row: number
   frame.unmet[at] = view.getUint16(row + 54, true);
   frame.flags[at] = view.getUint8(row + 56);
   frame.codes[at] = code;
+  frame.bundleMs[at] = view.getFloat32(row + 58, true);
 }
 
 /** Decides again what the record was made from, whatever it says of the answer; the frame then holds it. Answers where the record ends. */

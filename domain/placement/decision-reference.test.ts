@@ -62,14 +62,14 @@ function plainFixedMs({ renderEncodeMsP95, decodeMs, jitterMs, serialisationMs }
 }
 
 function plainScoreMs(
-  { pool, labels, rttMs, priceMs, slotsTotal, slotsFree }: PoolCandidate,
+  { pool, labels, rttMs, priceMs, bundleMs, slotsTotal, slotsFree }: PoolCandidate,
   { rules, currentPool, priceFactor }: { rules: PlacementRules; currentPool: string | undefined; priceFactor: number },
 ): number {
   const matched = rules.preferences.filter((preference) => meetsRequirement(labels, preference));
   const bonusMs = matched.reduce((sum, preference) => sum + preference.bonusMs, 0);
   const usedRatio = slotsTotal === 0 ? 1 : 1 - slotsFree / slotsTotal;
   const stickinessMs = pool === currentPool ? rules.stickinessMs : 0;
-  return rttMs + priceFactor * priceMs + 2 * usedRatio - bonusMs - stickinessMs;
+  return rttMs + priceFactor * priceMs + 2 * usedRatio - bonusMs - stickinessMs + bundleMs;
 }
 
 function plainWinner(pools: readonly PlainPool[]) {
@@ -99,6 +99,8 @@ const anyPools = fc.uniqueArray(
         rttSource: fc.constantFrom("measured", "history", "geography"),
         geographyRttMs: fc.option(milliseconds, { nil: undefined }),
         priceMs: fc.oneof(fc.constant(0), milliseconds),
+        // A column in single precision.
+        bundleMs: fc.oneof(fc.constant(0), milliseconds.map(Math.fround)),
       }),
     })
     .map(({ name, near, frame, region, total, used, changes }) => {
@@ -196,7 +198,7 @@ function forgetAnswers(view: DataView, offset: number, count: number): void {
   view.setUint8(offset + 3, 0);
   for (const at of [5, 6, 7]) view.setUint8(offset + at, 1);
   for (const at of [68, 76]) view.setFloat64(offset + at, 1, true);
-  for (let row = offset + 84; row < offset + 84 + count * 58; row += 58) {
+  for (let row = offset + 84; row < offset + 84 + count * 62; row += 62) {
     view.setFloat64(row + 32, 1, true);
     view.setUint8(row + 57, 1);
   }

@@ -30,6 +30,7 @@ export function pool(name: string, rttMs: number, changes: Partial<PoolCandidate
     slotsTotal: 10,
     slotsFree: 10,
     priceMs: 0,
+    bundleMs: 0,
     ...changes,
   };
 }

@@ -45,6 +45,15 @@ t.test("prices, preferences and stickiness move the choice", async (t) => {
   t.match(decide(two, { stickinessMs: 3 }, "b").outcome, { pool: "b", marginMs: 1 });
 });
 
+t.test("a scene that has to be waited for moves the choice within the limit, and keeps no pool out", async (t) => {
+  const lacking = pool("a", 4, { bundleMs: 7 });
+  const decision = decide([lacking, pool("b", 6)]);
+  t.match(decision.outcome, { state: "placed", pool: "b", marginMs: 5 });
+  t.match(explain(decision)[1], /score 11\.0 = .* \+ stickiness 0\.0 \+ missing bundle 7\.0$/);
+  t.notMatch(explain(decision)[2], /missing bundle/);
+  t.match(decide([pool("a", 4, { bundleMs: 40 }), pool("b", 60)]).outcome, { state: "placed", pool: "a" });
+});
+
 t.test("what fits nowhere is degraded to spare capacity, queued or rejected, as the policy says", async (t) => {
   const far = [pool("far", 40), pool("near", 4, { slotsFree: 0 })];
   t.match(decide(far).outcome, { state: "degraded", pool: "far" });

@@ -145,7 +145,7 @@ function findCapacityCode(frame: DecisionFrame, at: number): number {
 function scoreMsOf(frame: DecisionFrame, at: number, priceFactor: number): number {
   const stickinessMs = at === frame.currentAt ? 0 - frame.stickinessMs : 0;
   const nearMs = (frame.rttMs[at] ?? 0) + priceFactor * (frame.priceMs[at] ?? 0);
-  return nearMs + fillMsOf(frame, at) + (frame.preferenceMs[at] ?? 0) + stickinessMs;
+  return nearMs + fillMsOf(frame, at) + (frame.preferenceMs[at] ?? 0) + stickinessMs + (frame.bundleMs[at] ?? 0);
 }
 
 function hasRoom(frame: DecisionFrame, at: number, code: number): boolean {

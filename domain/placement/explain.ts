@@ -130,12 +130,14 @@ function explainConstraint(unmet: LabelRequirement | undefined): string {
 }
 
 function explainTerms(frame: DecisionFrame, at: number): string {
+  const bundleMs = frame.bundleMs[at] ?? 0;
   return [
     `rtt ${format(frame.rttMs[at])}`,
     `price ${format(priceFactorOf(frame, at) * (frame.priceMs[at] ?? 0))}`,
     `fill ${format(fillMsOf(frame, at))}`,
     `preference ${format(frame.preferenceMs[at])}`,
     `stickiness ${format(at === frame.currentAt ? 0 - frame.stickinessMs : 0)}`,
+    ...(bundleMs === 0 ? [] : [`missing bundle ${format(bundleMs)}`]),
   ].join(" + ");
 }
 

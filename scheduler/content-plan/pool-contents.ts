@@ -1,4 +1,5 @@
 /** What edges have reported of sites' sizes, of their stores, and of what they hold whole. Pure. */
+import type { SiteStatus } from "#domain/fleet/node.ts";
 import type { FleetPool } from "../facts/fleet.ts";
 
 /** Of the smallest store of a pool's edges: the rest is for what is pulled, and for what goes only when its successor is there. */
@@ -23,6 +24,21 @@ export function storeRooms(pools: readonly FleetPool[]): ReadonlyMap<string, num
       return known.length === 0 ? [] : [[pool, Math.min(...known) * STORE_RATIO_MAX]];
     }),
   );
+}
+
+/**
+ * What has to come before the pool can render from the site: at most all of its release. 0 where an edge has it whole,
+ * where it serves an earlier one until then, and where nothing was reported yet.
+ */
+export function missingBytesIn({ edges }: FleetPool, site: string, releaseBytes: number): number {
+  const reported = edges.flatMap(({ state, sites }) => (state === "dead" || sites === undefined ? [] : [sites]));
+  const statuses = reported.map((sites) => sites.find((status) => status.site === site));
+  const gaps = statuses.map((status) => (status !== undefined && isRenderable(status) ? 0 : releaseBytes));
+  return gaps.length === 0 ? 0 : Math.min(...gaps);
+}
+
+function isRenderable({ activeGeneration, desiredGeneration, objectsMissing }: SiteStatus): boolean {
+  return activeGeneration > 0 && (objectsMissing === 0 || activeGeneration < desiredGeneration);
 }
 
 /** Sites that some edge of the pool serves and has all of. */

@@ -33,6 +33,7 @@ const near: PoolCandidate = {
   slotsTotal: 2,
   slotsFree: 2,
   priceMs: 0,
+  bundleMs: 0,
 };
 
 const pools = new PoolIds();

@@ -90,13 +90,14 @@ export interface ConsideredFacts {
   readonly capacity: Capacity;
   /** From the slow loop; 0 is plain lowest RTT. */
   readonly priceMs: number;
+  readonly bundleMs: number;
   /** Where the client is, for what geography alone would have chosen. */
   readonly client?: Coordinates | undefined;
 }
 
 /** Undefined where no agent of the pool holds the class: there is nothing to measure or choose. */
 export function makeCandidate(facts: ConsideredFacts, parts: FixedParts): PoolCandidate | undefined {
-  const { pool, rtt, answered, capacity, priceMs, client } = facts;
+  const { pool, rtt, answered, capacity, priceMs, bundleMs, client } = facts;
   if (capacity.frameMsP95 === undefined) return undefined;
   const { reachable, cordoned, draining } = standingOf(pool);
   return {
@@ -112,5 +113,6 @@ export function makeCandidate(facts: ConsideredFacts, parts: FixedParts): PoolCa
     slotsTotal: capacity.slotsTotal,
     slotsFree: capacity.slotsFree,
     priceMs,
+    bundleMs,
   };
 }

@@ -166,7 +166,7 @@ function decisionOf(pools: PoolIds, rttByPool: Record<string, number>): Uint8Arr
   const candidates = Object.entries(rttByPool).map(
     ([pool, rttMs]): PoolCandidate => ({
       ...{ pool, rttMs, rttSource: "measured", parts, ...standing },
-      ...{ slotsTotal: 50, slotsFree: 0, priceMs: 0 },
+      ...{ slotsTotal: 50, slotsFree: 0, priceMs: 0, bundleMs: 0 },
     }),
   );
   loadCandidates(frame, { candidates, rules }, pools);

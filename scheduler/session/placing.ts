@@ -51,6 +51,7 @@ export interface PlacingPorts {
   readonly random: Random;
   readonly prices: PriceSource;
   readonly wishes: DemandReports;
+  readonly bundles: { missingMs(pool: string, site: string): number };
 }
 
 export interface ConsideredPool {
@@ -220,8 +221,12 @@ type Decided = SessionDecision & { readonly notes: readonly string[] };
 async function decide(ports: PlacingPorts, request: PlacingRequest): Promise<Decided> {
   const { coordinates: client, currentPool } = request;
   const prices = ports.prices.current();
-  // The slot that a session has already is wanted by nobody else until it leaves.
-  const priceMsOf = (pool: string) => (pool === currentPool ? 0 : (prices.byPool.get(pool) ?? 0));
+  const { site } = request.app.spec.bundle;
+  // The slot that a session has already is wanted by nobody else until it leaves, and nothing is waited for there.
+  const costsOf = (pool: string) =>
+    pool === currentPool
+      ? { priceMs: 0, bundleMs: 0 }
+      : { priceMs: prices.byPool.get(pool) ?? 0, bundleMs: ports.bundles.missingMs(pool, site) };
   const notes: string[] = [];
   const classes: ClassCandidates[] = [];
   for (const renderClass of request.classes) {
@@ -231,12 +236,11 @@ async function decide(ports: PlacingPorts, request: PlacingRequest): Promise<Dec
     const parts = { budgetMs: request.policy.budgetMs, device: request.device, app: request.app.spec, renderClass };
     const candidates = request.considered.flatMap((considered, index) => {
       const capacity = capacities[index];
-      const priceMs = priceMsOf(considered.pool.pool);
-      const facts =
-        capacity === undefined ? undefined : withhold({ ...considered, capacity, priceMs, client }, withheld);
+      const { pool } = considered.pool;
+      const known = { ...considered, client, ...costsOf(pool) };
+      const facts = capacity === undefined ? undefined : withhold({ ...known, capacity }, withheld);
       const candidate = facts === undefined ? undefined : makeCandidate(facts, parts);
-      if (candidate === undefined)
-        notes.push(`${considered.pool.pool}: no agent holds render class ${renderClass.name}`);
+      if (candidate === undefined) notes.push(`${pool}: no agent holds render class ${renderClass.name}`);
       return candidate ?? [];
     });
     classes.push({ renderClass, candidates });

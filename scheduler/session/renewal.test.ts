@@ -44,6 +44,16 @@ t.test(
   },
 );
 
+t.test("where a session runs it waits for no scene: a newer one still to come moves it nowhere", async (t) => {
+  const { client, service, session, results, world } = await start(t);
+  const { pool, placement } = placedIn(await client.place(service, session, results));
+  t.equal(pool, "near");
+  world.missingMs.set("near", 40);
+  t.equal(await client.renew(service, { session, placement, reason: "promotion" }), undefined);
+  const lost = await client.renew(service, { session, placement, reason: "refused" });
+  t.match(placedIn(lost), { pool: "middle" });
+});
+
 t.test("why after a renewal says first what came of it, and of what attempt the session is", async (t) => {
   const { client, service, session, results, world, explain } = await start(t, { near: 4, middle: 40 });
   world.policies = [{ name: "eu", spec: queueing }];

@@ -38,6 +38,20 @@ t.test(
   },
 );
 
+t.test(
+  "a pool that lacks the scene counts as farther by what waiting for it costs, and why names the term",
+  async (t) => {
+    const { client, service, session, results, explain, world } = await start(t, { near: 4, middle: 10 });
+    world.missingMs.set("near", 8);
+    const answer = placedIn(await client.place(service, session, results));
+    t.match(answer, { pool: "middle", budget: { rttLimitMs: 14 } }, "it takes nothing of the budget");
+    const lines = explain.explain(answer.decision)?.lines.join("\n");
+    t.match(lines, /placed: middle, ahead by 2\.0 ms/);
+    t.match(lines, /near: RTT 4\.0 ms .*; score 12\.0 = rtt 4\.0 .* \+ missing bundle 8\.0/);
+    t.notMatch(lines, /middle: .*missing bundle/);
+  },
+);
+
 t.test("the same call again, its answer lost, gives the same placement and takes no second slot", async (t) => {
   const { world, client, service, session, results, ledger } = await start(t);
   const [first, second] = await Promise.all([

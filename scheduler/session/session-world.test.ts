@@ -62,6 +62,8 @@ export class World {
   readonly random = seededRandom(1);
   readonly pools = new Map<string, FakePool>();
   policies: NamedPolicy[] = [];
+  /** What pools lack of the hall's scene, by name. */
+  readonly missingMs = new Map<string, number>();
   readonly counted: string[] = [];
   /** What is known of every client. */
   who: Pick<PolicyClient, "country" | "asn" | "address"> = {};
@@ -148,6 +150,7 @@ export class World {
         findPool: (pool) => this.pools.get(pool)?.facts,
       },
       locate: (address) => ({ groups: this.groups, coordinates: lisbon, address, ...this.who }),
+      bundles: { missingMs: (pool, site) => (site === app.bundle.site ? (this.missingMs.get(pool) ?? 0) : 0) },
       probeTokens: new ProbeTokens({ identity, clock, random }),
       watch: { answered: () => undefined },
     });
