@@ -231,6 +231,7 @@ function portsOf(config: EdgeConfig, parts: EdgeParts) {
     config,
     ...heldOf(parts),
     openObject: (digest: string, offset: number) => openObject(parts, digest, offset),
+    prefetchFile: (file: { readonly site: string; readonly path: string }) => parts.keeper.prefetchFile(file),
     onAgentsChanged: parts.tellChange,
   };
 }

@@ -41,6 +41,8 @@ export interface SessionPorts
   readonly isServed: (site: string) => boolean;
   /** An object of a release that is served here: scenes for agents. */
   readonly openObject: (digest: string, offset: number) => Promise<OpenObject>;
+  /** A file of a published site that a session granted here waits for. */
+  readonly prefetchFile: (file: { readonly site: string; readonly path: string }) => void;
   /** What `agentStatuses` gives has changed: the origin is told. */
   readonly onAgentsChanged: () => void;
 }

@@ -5,11 +5,12 @@ import { buffer } from "node:stream/consumers";
 import t, { type Test } from "tap";
 import { MANIFEST_CONTEXT, type ReleaseSpec } from "#domain/content/release.ts";
 import { Failure } from "#domain/failure.ts";
-import { systemClock } from "#platform/clock.ts";
+import { type Clock, systemClock } from "#platform/clock.ts";
 import { generateSigningKey, type SigningKey, signBytes } from "#platform/identity/signatures.ts";
 import { seededRandom } from "#platform/random.ts";
 import { openDatabase } from "#platform/sqlite/database.ts";
 import { until } from "#test/simulation/until.ts";
+import { VirtualClock } from "#test/simulation/virtual-clock.ts";
 import { testFolder } from "#test/test-folder.ts";
 import type { DesiredSite } from "../desired-state/desired-view.ts";
 import { SiblingBlobs } from "../pool/sibling-blobs.ts";
@@ -73,7 +74,13 @@ class Cloud {
   }
 }
 
-async function openKeeper(t: Test, cloud: Cloud, folder: string, nowMs: () => number = systemClock.nowMs) {
+async function openKeeper(
+  t: Test,
+  cloud: Cloud,
+  folder: string,
+  nowMs: () => number = systemClock.nowMs,
+  clock: Clock = systemClock,
+) {
   const database = openDatabase(`${folder}/releases.sqlite`, {
     migrations: ACTIVE_RELEASES_MIGRATIONS,
     durability: "full",
@@ -82,10 +89,11 @@ async function openKeeper(t: Test, cloud: Cloud, folder: string, nowMs: () => nu
   const blobs = await BlobFolder.open(`${folder}/objects`, 10_000_000);
   const refused: string[] = [];
   const collected: number[] = [];
+  const delayed: string[] = [];
   const events = {
     activated() {},
     releaseRefused: (release: string, { code }: Failure) => void refused.push(`${release} ${code}`),
-    releaseDelayed() {},
+    releaseDelayed: (release: string, { code }: Failure) => void delayed.push(`${release} ${code}`),
     blobsCollected: (bytes: number) => void collected.push(bytes),
     storageFailed: (error: unknown) => t.fail(String(error)),
   };
@@ -101,7 +109,7 @@ async function openKeeper(t: Test, cloud: Cloud, folder: string, nowMs: () => nu
     folder: blobs,
     fetcher,
     publishKeys: () => keys,
-    clock: systemClock,
+    clock,
     nowMs,
     random: seededRandom(1),
     events,
@@ -124,7 +132,7 @@ async function openKeeper(t: Test, cloud: Cloud, folder: string, nowMs: () => nu
   };
   t.teardown(close);
   const served = () => keeper.get("shop")?.generation ?? 0;
-  return { keeper, active, blobs, fetcher, refused, collected, desire, served, close };
+  return { keeper, active, blobs, fetcher, refused, delayed, collected, desire, served, close };
 }
 
 const WRONG: Readonly<Record<string, (cloud: Cloud) => ReleaseSpec>> = {
@@ -204,6 +212,35 @@ t.test("what is not assigned is served once its manifest is verified, its object
   desire(cloud.release(1, "one"));
   t.ok(keeper.isHeld("shop"));
 });
+
+t.test(
+  "a file that a session waits for is fetched at once, assigned or not; after a failure not for a second",
+  async (t) => {
+    const cloud = new Cloud();
+    const clock = new VirtualClock();
+    const kept = await openKeeper(t, cloud, testFolder(t), systemClock.nowMs, clock);
+    const { desire, served, keeper, blobs, fetcher, delayed } = kept;
+    desire(cloud.release(1, "one"), false);
+    await until(() => served() === 1, "served");
+    const scene = { site: "shop", path: "/index.html" };
+    const isAsked = () => fetcher.arriving(digestOf("one")) !== undefined;
+    cloud.blobs.delete(digestOf("one"));
+    keeper.prefetchFile(scene);
+    t.ok(isAsked());
+    await until(() => delayed.length > 0, "it is not there");
+    t.same(delayed, ["shop.1 not-found"]);
+    cloud.blobs.set(digestOf("one"), "one");
+    keeper.prefetchFile(scene);
+    t.notOk(isAsked(), "too soon");
+    await clock.advance(1_000);
+    keeper.prefetchFile({ site: "shop", path: "/none" });
+    keeper.prefetchFile({ site: "none", path: "/index.html" });
+    t.notOk(isAsked(), "it is of no release");
+    keeper.prefetchFile(scene);
+    t.ok(isAsked());
+    await until(() => blobs.has(digestOf("one")), "fetched");
+  },
+);
 
 t.test("who verifies a release itself gets its manifest by digest, from any offset, while it is served", async (t) => {
   const cloud = new Cloud();

@@ -18,6 +18,8 @@ import { decideReleaseStep } from "./release-step.ts";
 
 /** How late an activation time or a retry may be seen. */
 const TICK_MS = 500;
+/** Sessions that begin one after the other ask for the same file: a source that refuses is not asked for each. */
+const FILE_RETRY_MS = 1_000;
 const RETRY = { attemptsMax: 1, baseMs: 500, capMs: 30_000 };
 /** What no retry mends: asked for again only when another release or key comes. */
 const FINAL = new Set(["signature-invalid", "manifest-invalid", "generation-regressed"]);
@@ -49,6 +51,8 @@ interface Pending {
   refusal: Failure | undefined;
   attempts: number;
   retryAtMs: number;
+  /** A single file may be asked for again, after one could not be had. */
+  fileAtMs: number;
   isBusy: boolean;
 }
 
@@ -105,6 +109,24 @@ export class ReleaseKeeper implements Disposable {
     this.#tick();
   }
 
+  /** A session waits for this file: it is fetched at once, of what is served and of what is to come, whether or not the site is assigned. */
+  prefetchFile({ site, path }: { readonly site: string; readonly path: string }): void {
+    const pending = this.#pending.get(site);
+    const { clock, fetcher, events } = this.#options;
+    if (pending === undefined || clock.monotonicMs() < pending.fileAtMs) return;
+    const manifests = [this.get(site)?.manifest, pending.manifest?.parsed];
+    const files = manifests.flatMap((manifest) => {
+      const file = manifest !== undefined && Object.hasOwn(manifest.files, path) ? manifest.files[path] : undefined;
+      return file ?? [];
+    });
+    const needs = files.flatMap(blobsOf).map(({ digest, sizeBytes }) => ({ digest, sizeBytes, site }));
+    fetcher.ensureAll(needs).then(this.#options.onChange, (error: unknown) => {
+      if (!isFailure(error)) throw error;
+      pending.fileAtMs = clock.monotonicMs() + FILE_RETRY_MS;
+      events.releaseDelayed(releaseName(site, pending.site.release?.generation ?? 0), error);
+    });
+  }
+
   /** What was refused for its key is tried again: other keys are trusted now. */
   reconsider(): void {
     for (const pending of this.#pending.values()) pending.refusal = undefined;
@@ -145,7 +167,7 @@ export class ReleaseKeeper implements Disposable {
       known.site = site;
       return;
     }
-    const fresh = { manifest: undefined, refusal: undefined, attempts: 0, retryAtMs: 0, isBusy: false };
+    const fresh = { manifest: undefined, refusal: undefined, attempts: 0, retryAtMs: 0, fileAtMs: 0, isBusy: false };
     this.#pending.set(site.name, { site, ...fresh });
   }
 

@@ -84,6 +84,7 @@ export class World {
   readonly set: PoolSet;
   metrics = createMetrics("edge-node");
   readonly reports: { kind: string; value: object }[] = [];
+  readonly prefetched: string[] = [];
   /** What the disk says to a report. */
   reportFailure: Failure | undefined;
   isCutOff = false;
@@ -244,8 +245,7 @@ export class World {
           ...{ authorities: [this.authority.certificate], tokenKeys, epoch: 1 },
           ...{ streamKeys: new Map(), publishKeys: new Map() },
         },
-        expiresAtMs: clock.nowMs() + 86_400_000,
-        serial: "01",
+        ...{ expiresAtMs: clock.nowMs() + 86_400_000, serial: "01" },
         pair: () => pair,
         clientTls: (serverName) => ({ authoritiesPem, own: pair, serverName }),
         serverTls: (clientCertificate) => ({ ...pair, authoritiesPem, clientCertificate }),
@@ -259,8 +259,7 @@ export class World {
         return sites.get(hostTable(sites.values(), "near-1.edge.test").siteOf(host) ?? "");
       },
       isRevoked: (subject: RevocationSpec["subject"]) => isRevoked(set.resources, subject),
-      isCutOff: () => this.isCutOff,
-      isServed: (site) => site === "served",
+      ...{ isCutOff: () => this.isCutOff, isServed: (site) => site === "served" },
       note: ({ kind, value }) => void reports.push({ kind, value }),
       reports: {
         push: async ({ kind, value }) => {
@@ -268,6 +267,7 @@ export class World {
           reports.push({ kind, value });
         },
       },
+      prefetchFile: ({ site, path }) => void this.prefetched.push(`${site}${path}`),
       openObject: async (digest, offset) => {
         if (digest !== "a".repeat(64)) throw new Failure("not-found", "no such object");
         const bytes = Buffer.from("a scene of some bytes").subarray(offset);

@@ -10,6 +10,7 @@ import type {
 import { Failure } from "#domain/failure.ts";
 import type { ProvenKey } from "#platform/identity/dpop.ts";
 import type { ReportQueue } from "../reports/report-queue.ts";
+import type { SessionPorts } from "../session-port.ts";
 import { type DirectPorts, DirectSessions } from "./direct-admission.ts";
 import { type SessionGrant, signTicket, verifyPlacement, verifyShownTicket, verifyTicket } from "./grants.ts";
 import { type PlacedSession, type PlacePorts, placeSession } from "./place-session.ts";
@@ -24,6 +25,7 @@ const REPORT_MS_MIN = 4_000;
 
 export interface SessionCallPorts extends DirectPorts, PlacePorts {
   readonly reports: Pick<ReportQueue, "push">;
+  readonly prefetchFile: SessionPorts["prefetchFile"];
   readonly onAgentsChanged: () => void;
 }
 
@@ -60,10 +62,17 @@ export class SessionCalls {
     const { grant } = admission;
     return this.#turns.run(grant.session, async () => {
       this.#checkAttempt(grant);
+      this.#prefetchScene(grant.app);
       const { transport, offerSdp = "" } = body;
       const placed = await placeSession(this.#ports, { ...admission, transport, offerSdp });
       return this.#answer(admission, placed);
     });
+  }
+
+  /** Agents have it from here: where it is missing, those that were refused for it find it when they come again. */
+  #prefetchScene(app: string): void {
+    const resource = this.#ports.resources().get(`RenderApp/${app}`);
+    if (resource?.kind === "RenderApp") this.#ports.prefetchFile(resource.spec.bundle);
   }
 
   async renewTicket(

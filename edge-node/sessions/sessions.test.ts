@@ -44,6 +44,15 @@ t.test("a placement and a proof get a lease, with a ticket for this pool and key
   t.notOk("answerSdp" in byWebSocket.body);
 });
 
+t.test("a session that is granted has its scene fetched, also where no agent takes it for want of that", async (t) => {
+  const world = await World.open(t);
+  const client = await openClient(world);
+  t.equal((await world.connect(client, { placement: "none" })).status, 401);
+  t.same(world.prefetched, [], "what is not granted asks for nothing");
+  t.equal((await world.connect(client, { placement: await world.placement(client) })).status, 503);
+  t.same(world.prefetched, ["scenes/hall.json"]);
+});
+
 t.test("two connects of one attempt, at once, give one lease of one agent", async (t) => {
   const world = await World.open(t);
   const agents = [await FakeAgent.start(t, world, "gpu-1"), await FakeAgent.start(t, world, "gpu-2")];
