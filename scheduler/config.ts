@@ -13,6 +13,10 @@ const TRUSTED_PROXIES_MAX = 64;
 /** Slower than this a crowd has come and gone (DESIGN section 8). */
 const PRICING_TURN_SECONDS_MAX = 10;
 
+const DECISION_LOG_BYTES_DEFAULT = 1024 ** 3;
+/** A quarter is content's, and a log has room for several segments. */
+const DECISION_LOG_BYTES_MIN = 32 * 1024 ** 2;
+
 const originListeners = {
   enrolment: address("127.0.0.1:7402", "the origin's enrolment listener"),
   nodeRpc: address("127.0.0.1:7401", "the origin's node listener"),
@@ -114,6 +118,18 @@ export const schedulerConfigSchema = Type.Object(
         { ...closed, description: "where promises are kept, if not in this process" },
       ),
     ),
+    decisionLogBytesMax: Type.Integer({
+      minimum: DECISION_LOG_BYTES_MIN,
+      maximum: Number.MAX_SAFE_INTEGER,
+      default: DECISION_LOG_BYTES_DEFAULT,
+      description: "decisions of the last day, in dataDir/decisions: the oldest go first, a quarter is for content's",
+    }),
+    steeringLoggedRatio: Type.Number({
+      minimum: 0,
+      maximum: 1,
+      default: 0.01,
+      description: "share of the decisions on content that is logged; those of sessions are all logged",
+    }),
     logLevel: Type.Enum([...LOG_LEVELS], { default: "info" }),
   },
   closed,

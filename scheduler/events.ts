@@ -8,6 +8,7 @@ import type { RttExchangeEvents } from "./latency/rtt-exchange.ts";
 import type { LedgerEvents } from "./ledger/redis-ledger.ts";
 import { NO_PRICES, type Prices } from "./pricing/price-source.ts";
 import { PRICE_MODES, type PricingEvents } from "./pricing/slow-loop.ts";
+import type { SegmentLogEvents } from "./decision-log/segment-log.ts";
 import type { StateChange } from "./reconcile/node-watch.ts";
 import type { SessionEvents } from "./session/session-service.ts";
 import type { SteeringEvents } from "./steering/steering-service.ts";
@@ -29,6 +30,7 @@ export function createEvents(logger: Logger, metrics: Metrics) {
     api: apiEvents(metrics),
     ledger: ledgerEvents(logger, metrics),
     rtt: rttEvents(logger, metrics),
+    decisionLog: decisionLogEvents(metrics, logger),
     listening(addresses: Readonly<Record<string, string>>) {
       logger.info({ addresses }, "scheduler listening");
     },
@@ -202,6 +204,28 @@ function pricingEvents(metrics: Metrics, logger: Logger): PricingEvents {
       logger.warn({ lead }, "the rule without prices does better, sessions are placed without");
     },
     pricesRegained: (lead) => logger.info({ lead }, "prices do as well as the rule without them, and are used again"),
+  };
+}
+
+function decisionLogEvents(metrics: Metrics, logger: Logger): SegmentLogEvents {
+  const logged = metrics.counter("decisions_logged_total", "Decisions written to the log");
+  const lost = metrics.counter("decisions_log_lost_total", "Decisions that the log does not have", ["reason"]);
+  const bytes = metrics.gauge("decision_log_bytes", "Size of the log of decisions");
+  const dropped = metrics.counter("decision_log_dropped_bytes_total", "Bytes of old decisions dropped", ["reason"]);
+  const torn = metrics.counter("decision_log_torn_bytes_total", "Bytes cut off at start, that were not written whole");
+  return {
+    logged: (decisions) => logged.inc(decisions),
+    lost: (decisions, reason) => lost.inc({ reason }, decisions),
+    failed: (failure) => logger.error({ err: failure }, "decisions cannot be logged, they are made all the same"),
+    mended: () => logger.info("decisions are logged again"),
+    dropped: (count, reason) => dropped.inc({ reason }, count),
+    sized: (count) => bytes.set(count),
+    tornAtStart(file, count) {
+      torn.inc(count);
+      logger.warn({ file, bytes: count }, "the log of decisions had an end that was not written whole, it is cut off");
+    },
+    damagedAtStart: (file, offset, reason) =>
+      logger.error({ file, offset, reason }, "the log of decisions is damaged, what can be read of it is kept"),
   };
 }
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Enrolment } from "#contracts/generated/perigee/v1/enrolment_pb.js";
 import { Failure } from "#domain/failure.ts";
 import { parseNetwork } from "#domain/ip-networks.ts";
+import { PoolIds } from "#domain/placement/pool-ids.ts";
 import type { Clock } from "#platform/clock.ts";
 import { createGrpcClient } from "#platform/grpc/client.ts";
 import { authorityKeysOf } from "#platform/identity/certificates.ts";
@@ -16,6 +17,7 @@ import { openDatabase } from "#platform/sqlite/database.ts";
 import type { SchedulerConfig } from "./config.ts";
 import { BundleGaps } from "./content-plan/bundle-gaps.ts";
 import { ContentDemand } from "./content-plan/content-demand.ts";
+import { DecisionLog } from "./decision-log/decision-log.ts";
 import { createEvents, type SchedulerEvents } from "./events.ts";
 import { createExplainStore } from "./explain/explain-store.ts";
 import { DESIRED_SET_MIGRATIONS, DesiredSet } from "./facts/desired-set.ts";
@@ -74,7 +76,15 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
   fleet.setDesired(set.resources);
   const opened = await openLedger(config, { clock, random, events: events.ledger }, stack);
   const { ledger, standing: ledgerStanding } = opened;
-  const explain = createExplainStore();
+  const pools = new PoolIds();
+  const log = stack.use(
+    await DecisionLog.open({
+      ...{ folder: join(config.dataDir, "decisions"), bytesMax: config.decisionLogBytesMax },
+      ...{ steeringRatio: config.steeringLoggedRatio, poolName: (id) => pools.nameOf(id) },
+      ...{ clock, events: events.decisionLog },
+    }),
+  );
+  const explain = createExplainStore({ pools, log });
   const incarnation = random.uuid();
   const rttMap = openRttMap(opened, { clock, events: events.rtt, incarnation }, stack);
   const pricing = openPricing(config, { clock, ledger, rttMap, explain, facts: fleet, events: events.pricing }, stack);

@@ -11,9 +11,11 @@ import { FILTER_RULES } from "./candidate.ts";
 import { decidePlacement } from "./decision.ts";
 import { CANDIDATES_MAX, type DecisionFrame, NOWHERE, OUTCOME_STATES } from "./decision-frame.ts";
 
-const RECORD_VERSION = 2;
+/** Grows with every change of the bytes or of what the core makes of them. */
+export const RECORD_VERSION = 2;
 const HEADER_BYTES = 84;
 const ROW_BYTES = 62;
+const AT_POOL = 52;
 export const RECORD_BYTES_MAX = HEADER_BYTES + CANDIDATES_MAX * ROW_BYTES;
 
 /** From `HEADER_BYTES` to `RECORD_BYTES_MAX`. */
@@ -59,7 +61,7 @@ function encodeRow(frame: DecisionFrame, at: number, view: DataView, row: number
   view.setFloat32(row + 40, frame.geographyMs[at] ?? 0, true);
   view.setUint32(row + 44, frame.slotsTotal[at] ?? 0, true);
   view.setUint32(row + 48, frame.slotsFree[at] ?? 0, true);
-  view.setUint16(row + 52, frame.pools[at] ?? 0, true);
+  view.setUint16(row + AT_POOL, frame.pools[at] ?? 0, true);
   view.setUint16(row + 54, frame.unmet[at] ?? 0, true);
   view.setUint8(row + 56, frame.flags[at] ?? 0);
   view.setUint8(row + 57, frame.codes[at] ?? 0);
@@ -71,6 +73,12 @@ export function recordOf(frame: DecisionFrame): Uint8Array {
   const record = new Uint8Array(recordBytesOf(frame.count));
   encodeDecision(frame, new DataView(record.buffer), 0);
   return record;
+}
+
+/** Each pool's id in a record, in its order. */
+export function visitPools(view: DataView, offset: number, visit: (pool: number) => void): void {
+  const end = offset + recordBytesOf(view.getUint8(offset + 1));
+  for (let row = offset + HEADER_BYTES; row < end; row += ROW_BYTES) visit(view.getUint16(row + AT_POOL, true));
 }
 
 /** Fills the frame with what was asked and what was answered, and answers where the record ends. Only of bytes that `encodeDecision` wrote. */
@@ -112,7 +120,7 @@ function decodeRow(frame: DecisionFrame, at: number, view: DataView, row: number
   frame.geographyMs[at] = view.getFloat32(row + 40, true);
   frame.slotsTotal[at] = view.getUint32(row + 44, true);
   frame.slotsFree[at] = view.getUint32(row + 48, true);
-  frame.pools[at] = view.getUint16(row + 52, true);
+  frame.pools[at] = view.getUint16(row + AT_POOL, true);
   frame.unmet[at] = view.getUint16(row + 54, true);
   frame.flags[at] = view.getUint8(row + 56);
   frame.codes[at] = code;

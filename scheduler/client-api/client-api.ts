@@ -6,7 +6,7 @@ import { NAME_PATTERN } from "#domain/ids.ts";
 import { SOFTWARE_VERSION } from "#domain/version.ts";
 import { type ApiServer, createApiServer } from "#platform/http/api-server.ts";
 import type { Logger } from "#platform/logging.ts";
-import type { ExplainedDecision, ExplainStore } from "../explain/explain-store.ts";
+import { type ExplainedDecision, type ExplainStore, explained } from "../explain/explain-store.ts";
 import type { DesiredView } from "../facts/desired-view.ts";
 import type { SessionService } from "../session/session-service.ts";
 import type { SteeringService } from "../steering/steering-service.ts";
@@ -95,7 +95,7 @@ function addWhyRoutes(server: ApiServer, { access, explain, steering }: ClientAp
     async (request) => {
       await authoriseOperator(access, request.headers, "read");
       const { decision } = request.params;
-      return known(explain.explain(decision), `decision ${decision}`);
+      return known(explained(await explain.find(decision)), `decision ${decision}`);
     },
   );
   const query = Type.Object(
@@ -105,7 +105,9 @@ function addWhyRoutes(server: ApiServer, { access, explain, steering }: ClientAp
   server.get("/v1/why", { schema: { querystring: query, response } }, async (request) => {
     await authoriseOperator(access, request.headers, "read");
     const { session, site, client } = request.query;
-    if (session !== undefined) return known(explain.explainSession(session), `a decision on session ${session}`);
+    if (session !== undefined) {
+      return known(explained(await explain.findSession(session)), `a decision on session ${session}`);
+    }
     if (site !== undefined && client !== undefined) {
       return known(explain.explain(steering.explain(site, client)), `the decision on ${site}`);
     }
@@ -113,7 +115,7 @@ function addWhyRoutes(server: ApiServer, { access, explain, steering }: ClientAp
   });
 }
 
-function known(explained: ExplainedDecision | undefined, what: string): { decision: string; lines: string[] } {
-  if (explained !== undefined) return { decision: explained.decision, lines: [...explained.lines] };
+function known(found: ExplainedDecision | undefined, what: string): { decision: string; lines: string[] } {
+  if (found !== undefined) return { decision: found.decision, lines: [...found.lines] };
   throw new Failure("not-found", `${what} is not known here, or forgotten by now`);
 }

@@ -66,8 +66,8 @@ function sessionRecord(id: string, session = "s-1", notes: string[] = []): Sessi
 }
 
 t.test("a session's decision says candidates, first failing rule, terms, the winner and the notes", async (t) => {
-  const store = createExplainStore(undefined, pools);
-  store.record(sessionRecord("d-1", "s-1", ["answer of far-1 not believed"]));
+  const store = createExplainStore({ pools });
+  store.recordSession(sessionRecord("d-1", "s-1", ["answer of far-1 not believed"]));
   t.same(store.explain("d-1")?.lines, [
     "decision d-1 at 2023-11-14T22:13:20.000Z: session s-1, attempt 1, app hall, tier strict, new",
     "for prefix:192.0.2.0/24; policy eu",
@@ -92,7 +92,7 @@ t.test("the outcome of the whole decision comes first, and the classes tried do 
     record: decide([far], { ...rules, onNoFit }),
   });
   const linesOf = (outcome: RecordedOutcome, steps: SessionDecisionRecord["steps"]) =>
-    explainDecision({ ...sessionRecord("d-1"), outcome, steps }, pools)
+    explainDecision({ ...sessionRecord("d-1"), outcome, steps }, (id) => pools.nameOf(id))
       .slice(2)
       .filter((line) => !/^(limit of )?far: /.test(line));
   const degraded = { state: "degraded", pool: "far", renderClass: "small", marginMs: 3 } as const;
@@ -122,18 +122,18 @@ t.test("the outcome of the whole decision comes first, and the classes tried do 
 });
 
 t.test("of the times that a session is kept the last one is, and its placement beside it", async (t) => {
-  const store = createExplainStore(undefined, pools);
+  const store = createExplainStore({ pools });
   const outcome = { state: "kept", because: "best", pool: "near", marginMs: undefined } as const;
-  store.record(sessionRecord("d-1"));
-  store.record({ ...sessionRecord("d-2"), outcome });
-  store.record({ ...sessionRecord("d-3"), outcome });
+  store.recordSession(sessionRecord("d-1"));
+  store.recordSession({ ...sessionRecord("d-2"), outcome });
+  store.recordSession({ ...sessionRecord("d-3"), outcome });
   t.equal(store.explainSession("s-1")?.decision, "d-3");
   t.equal(store.explain("d-2"), undefined);
   t.equal(store.explain("d-1")?.decision, "d-1");
 });
 
 t.test("a content decision says by how much the winner is ahead and what the others lack", async (t) => {
-  const store = createExplainStore(undefined, pools);
+  const store = createExplainStore({ pools });
   const record: ContentDecisionRecord = {
     kind: "content",
     id: "d-2",
@@ -154,7 +154,9 @@ t.test("a content decision says by how much the winner is ahead and what the oth
       },
     ],
   };
-  store.record(record);
+  const rules = { constraints: [], preferences: [], stickinessMs: 2, residency: [] };
+  const request = { candidates: [], rules, lastNode: undefined, tieKey: "" };
+  store.recordContent(record, { request, decision: { ranked: [], considered: record.candidates } });
   t.same(store.explain("d-2")?.lines.slice(1), [
     "for cell:47,8; no policy, defaults",
     "steered: near-1, ahead by 55.0 ms",
@@ -165,11 +167,11 @@ t.test("a content decision says by how much the winner is ahead and what the oth
 });
 
 t.test("the last decision of a session is found by it; beyond the limit the oldest is forgotten", async (t) => {
-  const store = createExplainStore(2, pools);
-  store.record(sessionRecord("d-1"));
-  store.record(sessionRecord("d-2"));
+  const store = createExplainStore({ entriesMax: 2, pools });
+  store.recordSession(sessionRecord("d-1"));
+  store.recordSession(sessionRecord("d-2"));
   t.equal(store.explainSession("s-1")?.decision, "d-2");
-  store.record(sessionRecord("d-3", "s-2"));
+  store.recordSession(sessionRecord("d-3", "s-2"));
   t.equal(store.explain("d-1"), undefined);
   t.equal(store.explainSession("s-2")?.decision, "d-3");
   t.equal(store.explainSession("s-9"), undefined);

@@ -1,8 +1,11 @@
-/** Keeps the last decisions, bounded, and prints each for a person: outcome, winner and by how much, candidates, first failing rule, terms. */
+/** Keeps the last decisions, bounded, in memory before the log on disk, and prints each for a person: outcome, winner and by how much, candidates, first failing rule, terms. */
+import type { Coordinates } from "#domain/geography.ts";
 import { explainBest, explainLimits, explainMargin, explainPlacement } from "#domain/placement/explain.ts";
 import { PoolIds } from "#domain/placement/pool-ids.ts";
 import type { LabelRequirement } from "#domain/policy/placement-policy.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
+import type { AskedSteering } from "../decision-log/content-codec.ts";
+import type { FoundDecision } from "../decision-log/segment-reader.ts";
 import type { DecisionStep } from "../placement/session-decision.ts";
 
 /** Of sessions and of content each, some kilobytes each; the oldest is forgotten. */
@@ -53,6 +56,8 @@ export interface SessionDecisionRecord extends Recorded {
   readonly app: string;
   readonly tier: string;
   readonly because: string;
+  /** Undefined where the client's place is unknown. */
+  readonly coordinates?: Coordinates | undefined;
   readonly outcome: RecordedOutcome;
   /** One for each render class that was tried, in that order; the last one decided. */
   readonly steps: readonly DecisionStep[];
@@ -84,55 +89,77 @@ export interface ExplainedDecision {
   readonly lines: readonly string[];
 }
 
+/** Where decisions are kept for longer than memory has room for them. */
+export interface DecisionKeeper {
+  appendSession(record: SessionDecisionRecord): void;
+  appendContent(record: ContentDecisionRecord, asked: AskedSteering): void;
+  find(decision: string): Promise<FoundDecision | undefined>;
+  findSession(session: string): Promise<FoundDecision | undefined>;
+}
+
 export interface ExplainStore {
   /** By which the records name pools. */
   readonly pools: PoolIds;
-  record(record: DecisionRecord): void;
-  /** Undefined where it is unknown or forgotten. */
+  recordSession(record: SessionDecisionRecord): void;
+  recordContent(record: ContentDecisionRecord, asked: AskedSteering): void;
+  /** From memory. Undefined where it is unknown or forgotten. */
   explain(decision: string): ExplainedDecision | undefined;
-  /** The last decision of a session. */
+  /** From memory: the last decision of a session. */
   explainSession(session: string): ExplainedDecision | undefined;
+  /** From memory or the log. */
+  find(decision: string): Promise<FoundDecision | undefined>;
+  findSession(session: string): Promise<FoundDecision | undefined>;
 }
 
-export function createExplainStore(entriesMax: number = DECISIONS_MAX, pools = new PoolIds()): ExplainStore {
+export interface ExplainStoreOptions {
+  readonly entriesMax?: number;
+  readonly pools?: PoolIds;
+  readonly log?: DecisionKeeper;
+}
+
+export function createExplainStore(options: ExplainStoreOptions = {}): ExplainStore {
+  const { entriesMax = DECISIONS_MAX, pools = new PoolIds(), log } = options;
+  const sessions = new BoundedMap<string, SessionDecisionRecord>({ entriesMax });
   // Apart, for content is steered a thousand times as often.
-  const records = {
-    session: new BoundedMap<string, DecisionRecord>({ entriesMax }),
-    content: new BoundedMap<string, DecisionRecord>({ entriesMax }),
-  };
+  const contents = new BoundedMap<string, ContentDecisionRecord>({ entriesMax });
   const lastBySession = new BoundedMap<string, string>({ entriesMax });
-  const explain = (decision: string): ExplainedDecision | undefined => {
-    const record = records.session.peek(decision) ?? records.content.peek(decision);
-    return record === undefined ? undefined : { decision, lines: explainDecision(record, pools) };
+  const poolName = (id: number): string => pools.nameOf(id);
+  const recall = (decision: string): FoundDecision | undefined => {
+    const record = sessions.peek(decision) ?? contents.peek(decision);
+    return record === undefined ? undefined : { record, poolName };
   };
+  const recallSession = (session: string): FoundDecision | undefined => recall(lastBySession.peek(session) ?? "");
   return {
     pools,
-    record(record) {
-      if (record.kind === "session") {
-        // A session that runs is kept again and again: only the last time is worth its room.
-        const before = records.session.peek(lastBySession.peek(record.session) ?? "");
-        if (isKept(before) && isKept(record)) records.session.delete(before.id);
-        lastBySession.set(record.session, record.id);
-      }
-      records[record.kind].set(record.id, record);
+    recordSession(record) {
+      log?.appendSession(record);
+      // A session that runs is kept again and again: only the last time is worth its room in memory.
+      const before = sessions.peek(lastBySession.peek(record.session) ?? "");
+      if (before?.outcome.state === "kept" && record.outcome.state === "kept") sessions.delete(before.id);
+      lastBySession.set(record.session, record.id);
+      sessions.set(record.id, record);
     },
-    explain,
-    explainSession(session) {
-      const decision = lastBySession.peek(session);
-      return decision === undefined ? undefined : explain(decision);
+    recordContent(record, asked) {
+      log?.appendContent(record, asked);
+      contents.set(record.id, record);
     },
+    explain: (decision) => explained(recall(decision)),
+    explainSession: (session) => explained(recallSession(session)),
+    find: async (decision) => recall(decision) ?? (await log?.find(decision)),
+    findSession: async (session) => recallSession(session) ?? (await log?.findSession(session)),
   };
 }
 
-function isKept(record: DecisionRecord | undefined): record is SessionDecisionRecord {
-  return record?.kind === "session" && record.outcome.state === "kept";
+export function explained(found: FoundDecision | undefined): ExplainedDecision | undefined {
+  if (found === undefined) return undefined;
+  return { decision: found.record.id, lines: explainDecision(found.record, found.poolName) };
 }
 
 /** Pure. */
-export function explainDecision(record: DecisionRecord, pools: PoolIds): string[] {
+export function explainDecision(record: DecisionRecord, poolName: (id: number) => string): string[] {
   const policy = record.policy === undefined ? "no policy, defaults" : `policy ${record.policy}`;
   const at = new Date(record.atMs).toISOString();
-  const lines = record.kind === "session" ? explainSession(record, pools) : explainContent(record.candidates);
+  const lines = record.kind === "session" ? explainSession(record, poolName) : explainContent(record.candidates);
   return [`decision ${record.id} at ${at}: ${subjectOf(record)}`, `for ${record.client}; ${policy}`, ...lines].concat(
     record.notes.map((note) => `note: ${note}`),
   );
@@ -143,8 +170,11 @@ function subjectOf(record: DecisionRecord): string {
   return `session ${record.session}, attempt ${record.attempt}, app ${record.app}, tier ${record.tier}, ${record.because}`;
 }
 
-function explainSession({ outcome, steps, constraints }: SessionDecisionRecord, pools: PoolIds): string[] {
-  const words = { poolName: (id: number) => pools.nameOf(id), constraints };
+function explainSession(
+  { outcome, steps, constraints }: SessionDecisionRecord,
+  poolName: (id: number) => string,
+): string[] {
+  const words = { poolName, constraints };
   const blocks = steps.flatMap(({ renderClass, mayExceedLimit, record }) => [
     `render class ${renderClass}${mayExceedLimit ? ", beyond the limit where slots are spare" : ""}`,
     ...explainPlacement(record, words),

@@ -266,13 +266,23 @@ function slotQuery(pool: string, renderClass: RenderClass, { considered }: Placi
 
 function explain(
   { explain, clock, random }: PlacingPorts,
-  { session, attempt, app, tier, because, client, policy }: PlacingRequest,
+  { session, attempt, app, tier, because, client, coordinates, policy }: PlacingRequest,
   explained: Pick<SessionDecisionRecord, "outcome" | "steps" | "notes">,
 ): string {
   const id = `d-${Buffer.from(random.bytes(DECISION_ID_BYTES)).toString("base64url")}`;
   const { constraints } = policy.rules;
-  const what = { session, attempt, app: app.name, tier, because, client, policy: policy.name, constraints };
-  explain.record({ kind: "session", id, atMs: clock.nowMs(), ...what, ...explained });
+  const what = {
+    session,
+    attempt,
+    app: app.name,
+    tier,
+    because,
+    client,
+    coordinates,
+    policy: policy.name,
+    constraints,
+  };
+  explain.recordSession({ kind: "session", id, atMs: clock.nowMs(), ...what, ...explained });
   return id;
 }
 

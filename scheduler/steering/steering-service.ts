@@ -23,6 +23,7 @@ import {
   type RankedEdge,
   rankedEdgeOf,
   type SteeringDecision,
+  type SteeringRequest,
   type SteeringRules,
 } from "./content-decision.ts";
 import { rankByHash } from "./rendezvous.ts";
@@ -67,6 +68,7 @@ export interface SteeringPorts {
 }
 
 interface Decided extends SteeringDecision {
+  readonly request: SteeringRequest;
   readonly seen: readonly { readonly pool: string; readonly rttMs: number }[];
   readonly group: string;
   readonly policy: string | undefined;
@@ -199,11 +201,12 @@ function decide(ports: SteeringPorts, site: string, { client, own }: Asker): Dec
     isPlaced || source !== "geography" ? [{ pool, rttMs }] : [],
   );
   const { lastNode } = own;
-  const decided = decideSteering({ candidates, rules, lastNode, tieKey: `${site}\0${group}` });
+  const request = { candidates, rules, lastNode, tieKey: `${site}\0${group}` };
+  const decided = decideSteering(request);
   const pools = considered.map(({ pool }) => pool);
   const notes = listUnjudged(policy, pools);
   if (notes.length > 0) ports.events.expressionsFailed(notes);
-  return { ...decided, group, seen, policy: policy.name, notes };
+  return { ...decided, request, group, seen, policy: policy.name, notes };
 }
 
 /** Open ones first, in the order of the hash: an edge more or less in a pool moves few clients. */
@@ -226,9 +229,10 @@ function findSiteFault(view: DesiredView, { pool, sites }: FleetEdge, site: stri
 }
 
 function record({ explain, clock, random }: SteeringPorts, site: string, decided: Decided): string {
-  const { group, policy, notes, considered: candidates } = decided;
+  const { group, policy, notes, considered: candidates, request } = decided;
   const id = `d-${Buffer.from(random.bytes(DECISION_ID_BYTES)).toString("base64url")}`;
-  explain.record({ kind: "content", id, atMs: clock.nowMs(), client: group, policy, notes, site, candidates });
+  const what = { client: group, policy, notes, site, candidates };
+  explain.recordContent({ kind: "content", id, atMs: clock.nowMs(), ...what }, { request, decision: decided });
   return id;
 }
 

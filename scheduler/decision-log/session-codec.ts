@@ -1,0 +1,108 @@
+/** A session's decision as the body of an entry: what finds it and what a replay needs come first. Pure. */
+import Type from "typebox";
+import { Value } from "typebox/value";
+import { assert } from "#domain/assert.ts";
+import type { LabelRequirement } from "#domain/policy/placement-policy.ts";
+import type { SessionDecisionRecord } from "../explain/explain-store.ts";
+import type { DecisionStep } from "../placement/session-decision.ts";
+import { ByteReader, type ByteWriter } from "./bytes.ts";
+import type { Entry } from "./entries.ts";
+import { readOutcome, type WordOf, type WordWriter, writeOutcome } from "./outcome-codec.ts";
+
+export function writeSession(out: ByteWriter, record: SessionDecisionRecord, words: WordWriter): void {
+  const { session, steps, attempt, app, tier, because, policy, constraints, client, coordinates, notes } = record;
+  out.text(session);
+  out.uint8(steps.length);
+  for (const { renderClass, mayExceedLimit, record: packed } of steps) {
+    out.uint32(words.wordOf(renderClass));
+    out.uint8(mayExceedLimit ? 1 : 0);
+    out.uint32(packed.byteLength);
+    out.append(packed);
+  }
+  out.uint32(attempt);
+  for (const word of [app, tier, because]) out.uint32(words.wordOf(word));
+  out.uint32(policy === undefined ? 0 : words.wordOf(policy));
+  out.uint32(words.wordOf(JSON.stringify(constraints)));
+  writeOutcome(out, record.outcome, words);
+  out.text(client);
+  out.double(coordinates?.latitude ?? Number.NaN);
+  out.double(coordinates?.longitude ?? Number.NaN);
+  out.uint16(notes.length);
+  for (const note of notes) out.text(note);
+}
+
+/** A step of which the record still lies in its segment. */
+export interface LoggedStep {
+  /** Word. */
+  readonly renderClass: number;
+  readonly mayExceedLimit: boolean;
+  readonly recordAt: number;
+  readonly recordEnd: number;
+}
+
+/** Reads as far as a replay needs it. */
+export function readSteps(reader: ByteReader): LoggedStep[] {
+  return Array.from({ length: reader.uint8() }, () => {
+    const renderClass = reader.uint32();
+    const mayExceedLimit = reader.uint8() === 1;
+    const bytes = reader.uint32();
+    const recordAt = reader.skip(bytes);
+    return { renderClass, mayExceedLimit, recordAt, recordEnd: recordAt + bytes };
+  });
+}
+
+/** Whether the entry is of the session of that name, in UTF-8. */
+export function isOfSession(bytes: Buffer, { bodyAt, bodyEnd }: Entry, session: Uint8Array): boolean {
+  const at = new ByteReader(bytes, bodyAt, bodyEnd);
+  const length = at.uint32();
+  const from = at.skip(length);
+  return length === session.byteLength && bytes.compare(session, 0, length, from, from + length) === 0;
+}
+
+export function readSession(
+  bytes: Buffer,
+  { bodyAt, bodyEnd, atMs }: Entry,
+  { id, wordOf }: { readonly id: string; readonly wordOf: WordOf },
+): SessionDecisionRecord {
+  const reader = new ByteReader(bytes, bodyAt, bodyEnd);
+  const session = reader.text();
+  const steps = readSteps(reader).map(({ renderClass, mayExceedLimit, recordAt, recordEnd }): DecisionStep => {
+    return { renderClass: wordOf(renderClass), mayExceedLimit, record: bytes.subarray(recordAt, recordEnd) };
+  });
+  const attempt = reader.uint32();
+  const app = wordOf(reader.uint32());
+  const tier = wordOf(reader.uint32());
+  const because = wordOf(reader.uint32());
+  const policy = reader.uint32();
+  const constraints = parseConstraints(wordOf(reader.uint32()));
+  const outcome = readOutcome(reader, wordOf);
+  const client = reader.text();
+  const latitude = reader.double();
+  const longitude = reader.double();
+  const notes = Array.from({ length: reader.uint16() }, () => reader.text());
+  return {
+    ...{ kind: "session", id, atMs, session, attempt, app, tier, because, outcome, steps, client, notes, constraints },
+    policy: policy === 0 ? undefined : wordOf(policy),
+    coordinates: Number.isNaN(latitude) ? undefined : { latitude, longitude },
+  };
+}
+
+const constraintsSchema = Type.Array(
+  Type.Object({
+    label: Type.String(),
+    operator: Type.Union([
+      Type.Literal("In"),
+      Type.Literal("NotIn"),
+      Type.Literal("Exists"),
+      Type.Literal("DoesNotExist"),
+    ]),
+    values: Type.Optional(Type.Array(Type.String())),
+  }),
+);
+
+/** None where the segment has lost them. */
+function parseConstraints(text: string): readonly LabelRequirement[] {
+  const value: unknown = text === "" ? [] : JSON.parse(text);
+  assert(Value.Check(constraintsSchema, value), "constraints are read as they were written");
+  return value.map(({ values, ...rest }) => (values === undefined ? rest : { ...rest, values }));
+}
