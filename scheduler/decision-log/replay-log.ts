@@ -8,8 +8,8 @@ import { decideSteering } from "../steering/content-decision.ts";
 import { ByteReader } from "./bytes.ts";
 import { replaysContent } from "./content-codec.ts";
 import type { Entry } from "./entries.ts";
-import { idOfEntry, readDecision, type SegmentNames, visitDecisions } from "./segment-reader.ts";
-import { readSteps } from "./session-codec.ts";
+import { idOfEntry, type SegmentNames, visitDecisions } from "./segment-reader.ts";
+import { readOutcomeAfterSteps, readSteps } from "./session-codec.ts";
 
 /** Named in the result; more are counted. */
 export const MISMATCHES_SHOWN_MAX = 20;
@@ -86,14 +86,12 @@ export class LogReplay {
       }
       if (!(this.#frame.bestAchievableMs >= best)) best = this.#frame.bestAchievableMs;
     }
-    return this.#findOutcomeFault(bytes, entry, names, best);
+    return steps.length === 0 ? undefined : this.#findOutcomeFault(reader, names, best);
   }
 
   /** Whether what the session was told is what the last step found. */
-  #findOutcomeFault(bytes: Buffer, entry: Entry, names: SegmentNames, best: number): string | undefined {
-    const record = readDecision(bytes, entry, names);
-    if (record.kind === "content" || record.steps.length === 0) return undefined;
-    const { outcome } = record;
+  #findOutcomeFault(reader: ByteReader, names: SegmentNames, best: number): string | undefined {
+    const outcome = readOutcomeAfterSteps(reader, names.wordOf);
     const { chosenAt, pools, marginMs } = this.#frame;
     const chosen = chosenAt === NOWHERE ? undefined : names.poolName(pools[chosenAt] ?? 0);
     const told = "better" in outcome ? outcome.better : "marginMs" in outcome ? outcome.pool : undefined;

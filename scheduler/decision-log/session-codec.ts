@@ -3,11 +3,14 @@ import Type from "typebox";
 import { Value } from "typebox/value";
 import { assert } from "#domain/assert.ts";
 import type { LabelRequirement } from "#domain/policy/placement-policy.ts";
-import type { SessionDecisionRecord } from "../explain/explain-store.ts";
+import type { RecordedOutcome, SessionDecisionRecord } from "../explain/explain-store.ts";
 import type { DecisionStep } from "../placement/session-decision.ts";
 import { ByteReader, type ByteWriter } from "./bytes.ts";
 import type { Entry } from "./entries.ts";
 import { readOutcome, type WordOf, type WordWriter, writeOutcome } from "./outcome-codec.ts";
+
+/** Attempt, and five words. */
+const BEFORE_OUTCOME_BYTES = 24;
 
 export function writeSession(out: ByteWriter, record: SessionDecisionRecord, words: WordWriter): void {
   const { session, steps, attempt, app, tier, because, policy, constraints, client, coordinates, notes } = record;
@@ -49,6 +52,12 @@ export function readSteps(reader: ByteReader): LoggedStep[] {
     const recordAt = reader.skip(bytes);
     return { renderClass, mayExceedLimit, recordAt, recordEnd: recordAt + bytes };
   });
+}
+
+/** Where `readSteps` has ended. */
+export function readOutcomeAfterSteps(reader: ByteReader, wordOf: WordOf): RecordedOutcome {
+  reader.skip(BEFORE_OUTCOME_BYTES);
+  return readOutcome(reader, wordOf);
 }
 
 /** Whether the entry is of the session of that name, in UTF-8. */

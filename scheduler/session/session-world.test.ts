@@ -20,7 +20,7 @@ import { signToken, type TokenSigner, verifyToken } from "#platform/identity/tok
 import { seededRandom, systemRandom } from "#platform/random.ts";
 import { type ClientKey, createClientKey } from "../../client/session/key.ts";
 import { VirtualClock } from "../../test/simulation/virtual-clock.ts";
-import { createExplainStore } from "../explain/explain-store.ts";
+import { createExplainStore, type ExplainStore } from "../explain/explain-store.ts";
 import { EmbeddedLedger } from "../ledger/embedded-ledger.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { EdgeFacts, PoolFacts } from "../placement/pool-facts.ts";
@@ -54,6 +54,12 @@ interface FakePool {
   readonly facts: PoolFacts;
   readonly slots: { total: number; free: number };
   readonly sessions: string[];
+}
+
+interface ReplicaChoices {
+  readonly wishes?: DemandReports;
+  readonly prices?: PriceSource;
+  readonly explain?: ExplainStore;
 }
 
 /** A fleet whose edges hold real certificates, on a clock that stands still. */
@@ -124,12 +130,11 @@ export class World {
   async replica(
     name = "s1",
     ledger: Ledger = new EmbeddedLedger(this.clock),
-    { wishes, prices }: { wishes: DemandReports; prices: PriceSource } = { wishes: UNCOUNTED, prices: WITHOUT_PRICES },
+    { wishes = UNCOUNTED, prices = WITHOUT_PRICES, explain = createExplainStore() }: ReplicaChoices = {},
   ) {
     const signer = await this.signer({ role: "scheduler", pool: "-", name });
     const identity = { signer: () => signer, trust: this.trust };
     const { clock, random } = this;
-    const explain = createExplainStore();
     const events: SessionEvents = {
       created: () => this.counted.push("created"),
       answered: (operation, _app, answer) => this.counted.push(`${operation} ${answer.state}`),
