@@ -88,6 +88,8 @@ t.test("--help says what there is, each command has an example, and both exit wi
     "operator-token",
     "usage",
     "why",
+    "why-not",
+    "simulate",
   ]) {
     const help = await run([command, "--help"]);
     t.equal(help.code, EXIT.ok, command);
@@ -101,6 +103,7 @@ t.test("a wrong flag, command or kind is a usage error that says what was expect
   t.match(await run(["get", "websites"]), { code: EXIT.usage, notes: /there is no kind "websites"; kinds are Site/ });
   t.match(await run(["get", "sites"]), { code: EXIT.notAllowed, notes: /no token: give --token-file/ });
   t.match(await run(["why"], { PERIGEE_TOKEN: "x" }), { code: EXIT.usage, notes: /give a decision's id/ });
+  t.match(await run(["why-not", "near"], { PERIGEE_TOKEN: "x" }), { code: EXIT.usage, notes: /give --session ID or/ });
 });
 
 t.test("apply names file and line of every fault and sends nothing", async (t) => {

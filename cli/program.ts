@@ -30,6 +30,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   "sign-url": async () => (await import("./commands/signing.ts")).addSignUrl,
   usage: async () => (await import("./commands/usage.ts")).addUsage,
   why: async () => (await import("./commands/why.ts")).addWhy,
+  "why-not": async () => (await import("./commands/why-not.ts")).addWhyNot,
   simulate: async () => (await import("./commands/simulate.ts")).addSimulate,
   edge: async () => (await import("./commands/edge.ts")).addEdge,
   dev: async () => (await import("./commands/dev.ts")).addDev,

@@ -14,7 +14,7 @@ export interface RecordWords {
 
 export function explainPlacement(record: Uint8Array, words: RecordWords): string[] {
   const frame = frameOf(record);
-  return [explainFound(frame, words), ...positionsOf(frame).map((at) => explainPool(frame, at, words))];
+  return [explainFound(frame, words), ...positionsOf(frame).map((at) => describePool(frame, at, words))];
 }
 
 /** By id, the pools of a record that could have been chosen within the limit, the best first. */
@@ -46,6 +46,18 @@ export function explainCounterfactuals(record: Uint8Array, words: RecordWords): 
     `nearest by geography: ${explainOther(frame, frame.nearestAt, words)}`,
     `lowest RTT with capacity: ${explainOther(frame, frame.greedyAt, words)}`,
   ];
+}
+
+/** What it was decided by. */
+export function explainVersions(record: Uint8Array): string {
+  const { policyRevision, priceVersion } = frameOf(record);
+  return `by revision ${policyRevision} of the policy and version ${priceVersion} of the prices`;
+}
+
+/** Of the candidates whose distance is known; minus infinity where none is. */
+export function farthestByGeographyMs(record: Uint8Array): number {
+  const { geographyMs, count } = frameOf(record);
+  return Math.max(...geographyMs.subarray(0, count).filter((ms) => !Number.isNaN(ms)));
 }
 
 function frameOf(record: Uint8Array): DecisionFrame {
@@ -92,17 +104,19 @@ function explainOther(frame: DecisionFrame, at: number, words: RecordWords): str
   return `${nameOf(frame, at, words)} at RTT ${format(frame.rttMs[at])} ms${fails}${same}`;
 }
 
-function explainPool(frame: DecisionFrame, at: number, words: RecordWords): string {
+/** One candidate in a line. */
+export function describePool(frame: DecisionFrame, at: number, words: RecordWords): string {
   const source = RTT_SOURCES[(frame.flags[at] ?? 0) >> SOURCE_SHIFT];
   const rtt = `RTT ${format(frame.rttMs[at])} ms (${source}), limit ${format(rttLimitMsOf(frame, at))} ms`;
   const rule = ruleOf(frame, at);
-  const rejected = rule === undefined ? "" : `; fails ${rule}: ${explainRule(rule, frame, at, words)}`;
+  const rejected = rule === undefined ? "" : `; fails ${rule}: ${describeRule(rule, frame, at, words)}`;
   const scoreMs = frame.scoresMs[at] ?? Number.NaN;
   const scored = Number.isNaN(scoreMs) ? "" : `; score ${format(scoreMs)} = ${explainTerms(frame, at)}`;
   return `${nameOf(frame, at, words)}: ${rtt}${rejected}${scored}`;
 }
 
-function explainRule(rule: FilterRule, frame: DecisionFrame, at: number, { constraints }: RecordWords): string {
+/** With the values by which the pool fails it. */
+export function describeRule(rule: FilterRule, frame: DecisionFrame, at: number, { constraints }: RecordWords): string {
   const free = `${frame.slotsFree[at]} of ${frame.slotsTotal[at]} slots free`;
   switch (rule) {
     case "unreachable":
@@ -130,15 +144,22 @@ function explainConstraint(unmet: LabelRequirement | undefined): string {
 }
 
 function explainTerms(frame: DecisionFrame, at: number): string {
+  return termsOf(frame, at)
+    .map(({ term, ms }) => `${term} ${format(ms)}`)
+    .join(" + ");
+}
+
+/** Their sum is the score. */
+export function termsOf(frame: DecisionFrame, at: number): readonly { readonly term: string; readonly ms: number }[] {
   const bundleMs = frame.bundleMs[at] ?? 0;
   return [
-    `rtt ${format(frame.rttMs[at])}`,
-    `price ${format(priceFactorOf(frame, at) * (frame.priceMs[at] ?? 0))}`,
-    `fill ${format(fillMsOf(frame, at))}`,
-    `preference ${format(frame.preferenceMs[at])}`,
-    `stickiness ${format(at === frame.currentAt ? 0 - frame.stickinessMs : 0)}`,
-    ...(bundleMs === 0 ? [] : [`missing bundle ${format(bundleMs)}`]),
-  ].join(" + ");
+    { term: "rtt", ms: frame.rttMs[at] ?? 0 },
+    { term: "price", ms: priceFactorOf(frame, at) * (frame.priceMs[at] ?? 0) },
+    { term: "fill", ms: fillMsOf(frame, at) },
+    { term: "preference", ms: frame.preferenceMs[at] ?? 0 },
+    { term: "stickiness", ms: at === frame.currentAt ? 0 - frame.stickinessMs : 0 },
+    ...(bundleMs === 0 ? [] : [{ term: "missing bundle", ms: bundleMs }]),
+  ];
 }
 
 function ruleOf(frame: DecisionFrame, at: number): FilterRule | undefined {

@@ -18,7 +18,7 @@ import { locateClient } from "../geo/client-groups.ts";
 import { NO_GEOIP } from "../geo/geoip.ts";
 import { parseNetworksTable } from "../geo/networks-table.ts";
 import { ProbeTokens } from "../session/probe-tokens.ts";
-import { Client, World } from "../session/session-world.test.ts";
+import { Client, placedIn, World } from "../session/session-world.test.ts";
 import { ClientMemory } from "../steering/client-memory.ts";
 import { createSteeringService } from "../steering/steering-service.ts";
 import { createClientApi } from "./client-api.ts";
@@ -131,6 +131,7 @@ async function start(t: Test, { trustedProxies = [] }: { readonly trustedProxies
   };
   return {
     world,
+    replica,
     ask,
     token,
     steer,
@@ -286,6 +287,35 @@ t.test("a cordoned edge gets nobody, and why says so; only operators may ask", a
   t.ok(counted.includes("refused token-invalid") && counted.includes("refused permission-denied"));
 });
 
+t.test("why a session is not in a pool is told to operators; an unknown pool or session is told so", async (t) => {
+  const { ask, token, steer, world, replica } = await start(t);
+  const client = await Client.create(world);
+  const created = await client.create(replica.service);
+  const results = await client.results(created.candidates, { near: 4, middle: 10, far: 60 });
+  const { decision } = placedIn(await client.place(replica.service, created.session, results));
+  const headers = { authorization: `Bearer ${await token("operator", { sub: "me", scopes: ["read"] })}` };
+  const whyNot = (path: string) => ask(`/v1/why-not/${path}`, { headers });
+  const far = {
+    pool: "far",
+    decision,
+    verdict: "filtered",
+    rule: "over-limit",
+    changes: [/an RTT lower by/, /lower by/],
+  };
+  t.match(JSON.parse((await whyNot(`far?session=${created.session}`)).text), far);
+  t.match(JSON.parse((await whyNot(`far?decision=${decision}`)).text), far);
+  t.match(JSON.parse((await whyNot(`middle?decision=${decision}`)).text), { verdict: "outscored", pool: "middle" });
+  t.match(JSON.parse((await whyNot(`elsewhere?session=${created.session}`)).text), {
+    ...{ code: "not-found", detail: "there is no NodePool elsewhere: perigee get nodepools lists them" },
+  });
+  t.equal(codeOf(await whyNot("far?session=s-none")), "not-found");
+  t.equal(codeOf(await whyNot("far?decision=d-none")), "not-found");
+  t.equal(codeOf(await whyNot("far")), "argument-invalid");
+  t.match((await whyNot(`far?session=s-other&decision=${decision}`)).text, /is on session s-.*, and not on s-other/);
+  t.match((await whyNot(`far?decision=${(await steer()).decision}`)).text, /is on content, which perigee why explains/);
+  t.equal(codeOf(await ask(`/v1/why-not/far?session=${created.session}`)), "token-invalid");
+});
+
 t.test("content goes by the policy that the client's network matches; what could not be judged is said", async (t) => {
   const { steer, world, policies, counted, ask, token } = await start(t);
   const spec: WrittenPlacementPolicy = {
@@ -427,6 +457,7 @@ t.test("the API describes itself", async (t) => {
     "/v1/sessions",
     "/v1/sessions/{session}/renew",
     "/v1/why/{decision}",
+    "/v1/why-not/{pool}",
   ]) {
     t.ok(described.paths[path], path);
   }

@@ -1,19 +1,20 @@
 /** The client API: steering, measurements, sessions and `why` over HTTP; other hosts are sites, whose users are sent on. */
 import Type from "typebox";
 import { measurementsAnswerSchema, measurementsSchema, steerAnswerSchema } from "#contracts/operator-api/sessions.ts";
-import { Failure, type FailureCode } from "#domain/failure.ts";
+import type { FailureCode } from "#domain/failure.ts";
 import { NAME_PATTERN } from "#domain/ids.ts";
 import { SOFTWARE_VERSION } from "#domain/version.ts";
 import { type ApiServer, createApiServer } from "#platform/http/api-server.ts";
 import type { Logger } from "#platform/logging.ts";
-import { type ExplainedDecision, type ExplainStore, explained } from "../explain/explain-store.ts";
+import type { ExplainStore } from "../explain/explain-store.ts";
 import type { DesiredView } from "../facts/desired-view.ts";
 import type { SessionService } from "../session/session-service.ts";
 import type { SteeringService } from "../steering/steering-service.ts";
-import { type AccessPorts, authoriseOperator } from "./access.ts";
+import type { AccessPorts } from "./access.ts";
 import { allowPages } from "./cors.ts";
 import { addSessionRoutes } from "./session-routes.ts";
 import { findSiteOfHost, pathAndQueryOf } from "./site-hosts.ts";
+import { addWhyRoutes } from "./why-routes.ts";
 
 export interface ClientApiParts {
   readonly access: AccessPorts;
@@ -33,8 +34,6 @@ export interface ClientApiParts {
 
 const closed = { additionalProperties: false };
 const site = Type.String({ pattern: NAME_PATTERN });
-const text = Type.String({ minLength: 1, maxLength: 128 });
-const explainedSchema = Type.Object({ decision: Type.String(), lines: Type.Array(Type.String()) }, closed);
 
 export async function createClientApi(parts: ClientApiParts): Promise<ApiServer> {
   const server = await createApiServer({
@@ -85,37 +84,4 @@ function addSteeringRoutes(server: ApiServer, { steering }: ClientApiParts): voi
       return { accepted, notes: [...notes] };
     },
   );
-}
-
-function addWhyRoutes(server: ApiServer, { access, explain, steering }: ClientApiParts): void {
-  const response = { 200: explainedSchema };
-  server.get(
-    "/v1/why/:decision",
-    { schema: { params: Type.Object({ decision: text }, closed), response } },
-    async (request) => {
-      await authoriseOperator(access, request.headers, "read");
-      const { decision } = request.params;
-      return known(explained(await explain.find(decision)), `decision ${decision}`);
-    },
-  );
-  const query = Type.Object(
-    { session: Type.Optional(text), site: Type.Optional(site), client: Type.Optional(text) },
-    closed,
-  );
-  server.get("/v1/why", { schema: { querystring: query, response } }, async (request) => {
-    await authoriseOperator(access, request.headers, "read");
-    const { session, site, client } = request.query;
-    if (session !== undefined) {
-      return known(explained(await explain.findSession(session)), `a decision on session ${session}`);
-    }
-    if (site !== undefined && client !== undefined) {
-      return known(explain.explain(steering.explain(site, client)), `the decision on ${site}`);
-    }
-    throw new Failure("argument-invalid", "give `session`, or `site` and `client`");
-  });
-}
-
-function known(found: ExplainedDecision | undefined, what: string): { decision: string; lines: string[] } {
-  if (found !== undefined) return { decision: found.decision, lines: [...found.lines] };
-  throw new Failure("not-found", `${what} is not known here, or forgotten by now`);
 }

@@ -80,6 +80,9 @@ t.test("a session's decision says candidates, first failing rule, terms, the win
     "limit of far: 18.0 = budget 30.0 - render+encode 8.0 - decode 3.0 - jitter 1.0 - serialisation 0.0",
     "limit of near: 18.0 = budget 30.0 - render+encode 8.0 - decode 3.0 - jitter 1.0 - serialisation 0.0",
     "limit of old: 18.0 = budget 30.0 - render+encode 8.0 - decode 3.0 - jitter 1.0 - serialisation 0.0",
+    "otherwise, nearest by geography: none",
+    "otherwise, lowest RTT with capacity: near at RTT 4.0 ms, which is what was chosen",
+    "by revision 0 of the policy and version 0 of the prices",
     "note: answer of far-1 not believed",
   ]);
 });
@@ -94,7 +97,7 @@ t.test("the outcome of the whole decision comes first, and the classes tried do 
   const linesOf = (outcome: RecordedOutcome, steps: SessionDecisionRecord["steps"]) =>
     explainDecision({ ...sessionRecord("d-1"), outcome, steps }, (id) => pools.nameOf(id))
       .slice(2)
-      .filter((line) => !/^(limit of )?far: /.test(line));
+      .filter((line) => !/^(limit of )?far: |^otherwise, |^by revision/.test(line));
   const degraded = { state: "degraded", pool: "far", renderClass: "small", marginMs: 3 } as const;
   t.same(linesOf(degraded, [tried("large", "queue"), tried("small", "queue"), tried("small", "degrade")]), [
     "degraded: far, ahead by 3.0 ms; render class small",

@@ -1,6 +1,13 @@
 /** Keeps the last decisions, bounded, in memory before the log on disk, and prints each for a person: outcome, winner and by how much, candidates, first failing rule, terms. */
 import type { Coordinates } from "#domain/geography.ts";
-import { explainBest, explainLimits, explainMargin, explainPlacement } from "#domain/placement/explain.ts";
+import {
+  explainBest,
+  explainCounterfactuals,
+  explainLimits,
+  explainMargin,
+  explainPlacement,
+  explainVersions,
+} from "#domain/placement/explain.ts";
 import { PoolIds } from "#domain/placement/pool-ids.ts";
 import type { LabelRequirement } from "#domain/policy/placement-policy.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
@@ -165,7 +172,7 @@ export function explainDecision(record: DecisionRecord, poolName: (id: number) =
   );
 }
 
-function subjectOf(record: DecisionRecord): string {
+export function subjectOf(record: DecisionRecord): string {
   if (record.kind === "content") return `content of site ${record.site}`;
   return `session ${record.session}, attempt ${record.attempt}, app ${record.app}, tier ${record.tier}, ${record.because}`;
 }
@@ -180,11 +187,15 @@ function explainSession(
     ...explainPlacement(record, words),
     ...explainLimits(record, words),
   ]);
+  const last = steps.at(-1)?.record;
+  if (last !== undefined) {
+    blocks.push(...explainCounterfactuals(last, words).map((line) => `otherwise, ${line}`), explainVersions(last));
+  }
   const isHeldNowhere = steps.length === 0 && outcome.state === "rejected";
   return [isHeldNowhere ? "rejected: no pool holds a render class of the app" : explainOutcome(outcome), ...blocks];
 }
 
-function explainOutcome(outcome: RecordedOutcome): string {
+export function explainOutcome(outcome: RecordedOutcome): string {
   if (outcome.state === "kept") {
     const kept = `kept where it is: ${outcome.pool}`;
     if (outcome.because === "held-back") return `${kept}; ${outcome.better} is better, ${outcome.reason}`;
