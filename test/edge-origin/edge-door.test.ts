@@ -1,26 +1,16 @@
 /** A real origin, an edge as a process of its own, and an agent that joined through it: sessions with and without the cloud. */
-import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import t, { type Test } from "tap";
+import t from "tap";
 import { createClientKey } from "#client/session/key.ts";
 import { createSessionApi } from "#client/session/session-api.ts";
-import { Enrolment } from "#contracts/generated/perigee/v1/enrolment_pb.js";
-import { SiteControl, SiteEnrolment } from "#contracts/generated/perigee/v1/site_pb.js";
 import { type PlacementClaims, TOKEN_TYPES } from "#contracts/tokens/claims.ts";
-import { FakeAgent } from "#edge-node/sessions/door-world.test.ts";
 import { systemClock } from "#platform/clock.ts";
-import { createGrpcClient } from "#platform/grpc/client.ts";
 import { thumbprintOf } from "#platform/identity/dpop.ts";
-import { type EnrolmentCalls, type NodeIdentity, openNodeIdentity } from "#platform/identity/node-identity.ts";
-import { serverNameOf } from "#platform/identity/peer.ts";
 import { signToken } from "#platform/identity/tokens.ts";
-import { createLogger } from "#platform/logging.ts";
-import { systemRandom } from "#platform/random.ts";
 import { until } from "#test/simulation/until.ts";
 import { testFolder } from "#test/test-folder.ts";
 import {
   api,
-  type Cloud,
   document,
   type EdgeProcess,
   get,
@@ -31,62 +21,14 @@ import {
   startCloud,
   untilAnswer,
 } from "./edge-and-origin.ts";
+import { dial, joinAs } from "./joined-agents.ts";
 
 const SESSION = "s-12345678";
-const MS_MAX = 30_000;
 const hall = document("RenderApp", "hall", {
   bundle: { site: "shop", path: "/hall.json" },
   needs: { gpuShareRatio: 0.5, encoderSessions: 1, memoryBytes: 1, egressBitsPerSecond: 14_400_000 },
   classes: [{ name: "small", eyeWidthPixels: 96, eyeHeightPixels: 96, frameRateHz: 72 }],
 });
-
-type Connect = Parameters<typeof openNodeIdentity>[0]["connect"];
-const connectOrigin: Connect = (address, tls) => createGrpcClient(Enrolment, { address, tls });
-const connectSite: Connect = (address, tls): EnrolmentCalls => createGrpcClient(SiteEnrolment, { address, tls });
-
-async function joinAs(
-  t: Test,
-  cloud: Cloud,
-  folder: string,
-  who: { role: "agent" | "scheduler"; name: string; through: EdgeProcess | undefined },
-): Promise<NodeIdentity> {
-  const { role, name, through } = who;
-  const pool = role === "agent" ? { pool: "near" } : {};
-  const token: { token: string; pin: string } = JSON.parse(
-    await api(cloud, "POST", "/v1/join-tokens", { role, name, ...pool }),
-  );
-  mkdirSync(folder, { recursive: true });
-  const tokenFile = join(folder, `${name}.token`);
-  writeFileSync(tokenFile, token.token);
-  const identity = await openNodeIdentity({
-    ...{ folder: join(folder, name), role, name, join: { tokenFile, pin: token.pin } },
-    enrolment: [through?.siteEnrolment ?? cloud.origin.addresses.enrolment],
-    connect: through === undefined ? connectOrigin : connectSite,
-    ...{ clock: systemClock, random: systemRandom, signal: systemClock.deadline(MS_MAX) },
-    logger: createLogger({ program: role, level: "silent" }),
-  });
-  t.teardown(() => identity[Symbol.asyncDispose]());
-  return identity;
-}
-
-/** Dials until it is let in: the edge hears of a node that has just joined a moment later. */
-async function dial(t: Test, edge: EdgeProcess, identity: NodeIdentity, sessions: readonly string[] = []) {
-  const tls = identity.clientTls(serverNameOf({ role: "edge", name: "near-1" }));
-  const limit = systemClock.deadline(MS_MAX);
-  while (!limit.aborted) {
-    const client = createGrpcClient(SiteControl, { address: edge.site, tls });
-    const agent = new FakeAgent(identity.peer.name, {});
-    for (const session of sessions) agent.sessions.set(session, 1);
-    agent.run(client);
-    await until(() => agent.hasEnded || agent.batches.length > 0, "welcomed or refused");
-    t.teardown(() => {
-      agent.kill();
-      client[Symbol.dispose]();
-    });
-    if (!agent.hasEnded) return agent;
-  }
-  throw new Error("the agent is not let in");
-}
 
 async function openClient(edge: EdgeProcess, appToken: string) {
   const { nowMs, monotonicMs, deadline, sleep } = systemClock;
