@@ -95,7 +95,7 @@ export function replaysContent(
   const logged = parse(bytes, entry);
   const candidates = logged.candidates.map(({ labels, rttMs, source, siteFault, isUnanswered, ...standing }) => {
     // What the core does not look at.
-    const unread = { contentUrl: "", hostname: "", sites: undefined };
+    const unread = { contentUrl: "", hostname: "", sites: undefined, storeBytesMax: undefined };
     return { edge: { ...standing, ...unread }, labels, rtt: { rttMs, source }, siteFault, isUnanswered };
   });
   const { constraints, preferences, stickinessMs, residency } = logged.rules;

@@ -239,7 +239,7 @@ const request: SteeringRequest = {
         pool: node.slice(0, -2),
         hostname: `${node}.test`,
         contentUrl: `http://${node}.test`,
-        sites: undefined,
+        ...{ sites: undefined, storeBytesMax: undefined },
       },
       ...{ state: "connected", isHeard: index === 0, cordoned: false, draining: false },
     },

@@ -26,7 +26,7 @@ export function candidate(pool: string, rttMs: number, changes: Partial<PoolCand
   return {
     ...{ pool, rttMs, labels: {}, reachable: true, cordoned: false, draining: false, rttSource: "measured" },
     parts: { budgetMs: 30, renderEncodeMsP95: 8, decodeMs: 3, jitterMs: 1, serialisationMs: 0 },
-    ...{ slotsTotal: 10, slotsFree: 10, priceMs: 0 },
+    ...{ slotsTotal: 10, slotsFree: 10, priceMs: 0, bundleMs: 0 },
     ...changes,
   };
 }
