@@ -6,11 +6,8 @@
 import { fixedMs } from "../latency/budget.ts";
 import { FILTER_RULES } from "./candidate.ts";
 import { CORDONED, type DecisionFrame, DRAINING, NOWHERE, type OutcomeState, REACHABLE } from "./decision-frame.ts";
+import { SPARE_FREE_RATIO, SPARE_PRICE_FACTOR } from "./two-step.ts";
 
-/** A session that fits nowhere takes only capacity that nobody contends for (DESIGN section 8). */
-const SPARE_FREE_RATIO = 0.05;
-/** Keeps such a session off priced pools more strongly than one that fits. */
-const SPARE_PRICE_FACTOR = 3;
 /** Between two pools as near, the emptier one: a full pool counts as this much farther. */
 const FILL_MS_MAX = 2;
 

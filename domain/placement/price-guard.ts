@@ -4,6 +4,7 @@
  */
 import { assert } from "../assert.ts";
 import type { PriceProblem, PriceSolution } from "./prices.ts";
+import { chooseTwoStep, NO_ENTRY } from "./two-step.ts";
 
 /** Below this predicted use of the fullest pool there is nothing to ration. */
 const UTILISATION_MIN = 0.7;
@@ -151,10 +152,13 @@ export class PriceTrial {
 
 class Contender {
   readonly #occupied: Float64Array;
+  /** Filled in for the pools of who arrives. */
+  readonly #free: Float64Array;
   withinRatio = 1;
 
   constructor(pools: number) {
     this.#occupied = new Float64Array(pools);
+    this.#free = new Float64Array(pools);
   }
 
   thin(kept: number): void {
@@ -166,15 +170,15 @@ class Contender {
     { firstOf, pools, rttMs, capacity }: PriceProblem,
     { cell, priceMs }: { readonly cell: number; readonly priceMs: Float64Array | undefined },
   ): void {
-    let best = -1;
-    let least = Number.POSITIVE_INFINITY;
-    for (let pair = firstOf[cell] ?? 0; pair < (firstOf[cell + 1] ?? 0); pair += 1) {
-      const pool = pools[pair] ?? 0;
-      if ((this.#occupied[pool] ?? 0) + 1 > (capacity[pool] ?? 0)) continue;
-      const cost = (rttMs[pair] ?? 0) + (priceMs?.[pool] ?? 0);
-      if (cost < least) [best, least] = [pool, cost];
+    const row = { pools, rttMs, from: firstOf[cell] ?? 0, to: firstOf[cell + 1] ?? 0 };
+    for (let entry = row.from; entry < row.to; entry += 1) {
+      const pool = pools[entry] ?? 0;
+      this.#free[pool] = (capacity[pool] ?? 0) - (this.#occupied[pool] ?? 0);
     }
-    if (best >= 0) this.#occupied[best] = (this.#occupied[best] ?? 0) + 1;
-    this.withinRatio += ((best >= 0 ? 1 : 0) - this.withinRatio) / TRIAL_ARRIVALS;
+    const chosen = chooseTwoStep(row, Number.POSITIVE_INFINITY, { free: this.#free, capacity, priceMs });
+    const isWithin = chosen !== NO_ENTRY;
+    const pool = pools[chosen] ?? 0;
+    if (isWithin) this.#occupied[pool] = (this.#occupied[pool] ?? 0) + 1;
+    this.withinRatio += ((isWithin ? 1 : 0) - this.withinRatio) / TRIAL_ARRIVALS;
   }
 }

@@ -62,13 +62,12 @@ function runLearning({ cities, edges, field, rates, limitMs, seed }: LearningRun
   }
   const pricing: Pricing = startPricing(field, { rates, seed: seed + 1000, limitMs, believedMs });
   const prices = pricing.priceMs;
-  const believed = new BelievedField(field, believedMs);
+  const believed = twoStep(fieldOf(believedMs, field.pools, field.capacity), { limitMs, priceMs: prices });
   const rule = (cell: number, free: Int32Array): number => {
     for (const pool of worthProbing(field, { cell, isKnown, believedMs, priceMs: prices() })) {
       learn(cell * field.pools + pool);
-      believed.forget(cell);
     }
-    return twoStep(believed.of(cell), { limitMs, priceMs: prices })(cell, free);
+    return believed(cell, free);
   };
   return runChurn({ field, rates, seed, limitMs, rule, onTurn: pricing.onTurn }).within;
 }
@@ -82,29 +81,4 @@ function worthProbing(
   for (let pool = 0; pool < pools; pool += 1) if (of.isKnown[of.cell * pools + pool] === 0) unknown.push(pool);
   const scoreOf = (pool: number) => (of.believedMs[of.cell * pools + pool] ?? 0) + (of.priceMs[pool] ?? 0);
   return unknown.sort((a, b) => scoreOf(a) - scoreOf(b)).slice(0, PROBES);
-}
-
-/** Sorted anew for a cell of which something was learnt. */
-class BelievedField {
-  readonly #field: Field;
-  readonly #isStale: Uint8Array;
-
-  constructor(field: Field, believedMs: Float64Array) {
-    this.#field = fieldOf(believedMs, field.pools, field.capacity);
-    this.#isStale = new Uint8Array(field.cells);
-  }
-
-  forget(cell: number): void {
-    this.#isStale[cell] = 1;
-  }
-
-  of(cell: number): Field {
-    const { pools, rttMs, nearest } = this.#field;
-    if (this.#isStale[cell] === 1) {
-      const row = rttMs.subarray(cell * pools, (cell + 1) * pools);
-      nearest.subarray(cell * pools, (cell + 1) * pools).sort((a, b) => (row[a] ?? 0) - (row[b] ?? 0));
-      this.#isStale[cell] = 0;
-    }
-    return this.#field;
-  }
 }

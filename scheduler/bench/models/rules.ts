@@ -1,4 +1,5 @@
 /** The rules that sessions are placed by in the models: ours, and those it is measured beside. */
+import { chooseTwoStep, NO_ENTRY } from "#domain/placement/two-step.ts";
 
 /** Round trips from cells to pools, and what is free now. */
 export interface Field {
@@ -6,6 +7,8 @@ export interface Field {
   readonly pools: number;
   /** Row-major by cell. */
   readonly rttMs: Float64Array;
+  /** Of each entry of `rttMs`. */
+  readonly poolOf: Uint16Array;
   /** For each cell the pools by rising round trip, row-major. */
   readonly nearest: Uint16Array;
   readonly capacity: Int32Array;
@@ -13,10 +16,6 @@ export interface Field {
 
 /** A pool for a session of the cell; -1: told no. */
 export type Rule = (cell: number, free: Int32Array) => number;
-
-/** More than this has to be free where a session goes that fits nowhere. */
-const SPARE_FREE_RATIO = 0.05;
-const SPARE_PRICE_FACTOR = 3;
 
 export function fieldOf(rttMs: Float64Array, pools: number, capacity: Int32Array): Field {
   const cells = rttMs.length / pools;
@@ -29,7 +28,7 @@ export function fieldOf(rttMs: Float64Array, pools: number, capacity: Int32Array
       cell * pools,
     );
   }
-  return { cells, pools, rttMs, nearest, capacity };
+  return { cells, pools, rttMs, poolOf: Uint16Array.from(rttMs, (_, entry) => entry % pools), nearest, capacity };
 }
 
 /** The lowest round trip that has room. */
@@ -52,28 +51,14 @@ export interface TwoStepOptions {
 }
 
 export function twoStep(field: Field, { limitMs, priceMs, isRejecting = false }: TwoStepOptions): Rule {
-  const { pools, rttMs, nearest, capacity } = field;
+  const { pools, rttMs, poolOf, capacity } = field;
   return (cell, free) => {
-    const prices = priceMs();
-    const end = (cell + 1) * pools;
-    let index = cell * pools;
-    let best = -1;
-    let least = Number.POSITIVE_INFINITY;
-    for (; index < end; index += 1) {
-      const pool = nearest[index] ?? 0;
-      const rtt = rttMs[cell * pools + pool] ?? Number.POSITIVE_INFINITY;
-      if (rtt > limitMs) break;
-      const score = rtt + (prices[pool] ?? 0);
-      if ((free[pool] ?? 0) > 0 && score < least) [best, least] = [pool, score];
-    }
-    if (best >= 0 || isRejecting) return best;
-    for (; index < end; index += 1) {
-      const pool = nearest[index] ?? 0;
-      const score = (rttMs[cell * pools + pool] ?? 0) + SPARE_PRICE_FACTOR * (prices[pool] ?? 0);
-      const isSpare = (free[pool] ?? 0) > SPARE_FREE_RATIO * (capacity[pool] ?? 0);
-      if (isSpare && score < least) [best, least] = [pool, score];
-    }
-    return best >= 0 ? best : emptiest(free);
+    const row = { pools: poolOf, rttMs, from: cell * pools, to: (cell + 1) * pools };
+    const entry = chooseTwoStep(row, limitMs, { free, capacity, priceMs: priceMs() });
+    const isWithin = entry !== NO_ENTRY && (rttMs[entry] ?? 0) <= limitMs;
+    if (isWithin) return poolOf[entry] ?? 0;
+    if (isRejecting) return -1;
+    return entry === NO_ENTRY ? emptiest(free) : (poolOf[entry] ?? 0);
   };
 }
 

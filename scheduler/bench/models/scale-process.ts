@@ -1,5 +1,6 @@
 /** Model G in a process of its own, whose memory is measured: one question comes, one answer goes. */
 import { DemandForecast } from "#domain/placement/demand-forecast.ts";
+import { chooseTwoStep, NO_ENTRY } from "#domain/placement/two-step.ts";
 import { PriceSolver } from "../../pricing/price-solver.ts";
 import { maxFlow } from "./max-flow.ts";
 import { CANDIDATES, makeScaleWorld, type ScaleWorld, scaleProblem } from "./scale-world.ts";
@@ -22,8 +23,6 @@ export interface ScaleAnswer {
 }
 
 const SOLVES = 10;
-const SPARE_FREE_RATIO = 0.05;
-const SPARE_PRICE_FACTOR = 3;
 /** The session's stay is longer than the run: what came does not age. */
 const NEVER_AGES = 1e9;
 
@@ -77,40 +76,15 @@ async function runPriced({ ...of }: ScaleWorld, limitMs: number) {
       cpuMs.push(solved.cpuMs);
     }
     arrivals[cell] = (arrivals[cell] ?? 0) + 1;
-    const pair = choose(of, { cell, free, limitMs, prices: prices ?? new Float64Array() });
-    if (pair < 0) continue;
+    const row = { pools: of.pools, rttMs: of.rttMs, from: cell * CANDIDATES, to: (cell + 1) * CANDIDATES };
+    const pair = chooseTwoStep(row, limitMs, { free, capacity: of.capacity, priceMs: prices });
+    if (pair === NO_ENTRY) continue;
     const pool = of.pools[pair] ?? 0;
     free[pool] = (free[pool] ?? 0) - 1;
     if ((of.rttMs[pair] ?? 0) <= limitMs) within += 1;
   }
   const [coldMs = 0, ...warm] = cpuMs;
   return { ours: (100 * within) / of.sessions.length, coldMs, warmMsMax: Math.max(...warm) };
-}
-
-interface Choice {
-  readonly cell: number;
-  readonly free: Int32Array;
-  readonly limitMs: number;
-  readonly prices: Float64Array;
-}
-
-function choose({ pools, rttMs, capacity }: ScaleWorld, { cell, free, limitMs, prices }: Choice): number {
-  let best = -1;
-  let least = Number.POSITIVE_INFINITY;
-  const end = (cell + 1) * CANDIDATES;
-  let pair = cell * CANDIDATES;
-  for (; pair < end && (rttMs[pair] ?? 0) <= limitMs; pair += 1) {
-    const pool = pools[pair] ?? 0;
-    const score = (rttMs[pair] ?? 0) + (prices[pool] ?? 0);
-    if ((free[pool] ?? 0) > 0 && score < least) [best, least] = [pair, score];
-  }
-  if (best >= 0) return best;
-  for (; pair < end; pair += 1) {
-    const pool = pools[pair] ?? 0;
-    const score = (rttMs[pair] ?? 0) + SPARE_PRICE_FACTOR * (prices[pool] ?? 0);
-    if ((free[pool] ?? 0) > SPARE_FREE_RATIO * (capacity[pool] ?? 0) && score < least) [best, least] = [pair, score];
-  }
-  return best;
 }
 
 function boundOf(of: ScaleWorld, limitMs: number): number {
