@@ -46,7 +46,7 @@ function makeCandidates(random: Random): PoolCandidate[] {
       ...{ reachable: index < 6 || random.ratio() < 0.5, cordoned: random.ratio() < 0.05, draining: false },
       ...{ rttMs: 40 * random.ratio(), rttSource: "measured", geographyRttMs: 40 * random.ratio() },
       parts: { budgetMs: 50, renderEncodeMsP95: 7 + 2 * random.ratio(), decodeMs: 3, jitterMs: 1, serialisationMs: 1 },
-      ...{ slotsTotal, slotsFree: random.integer(slotsTotal), priceMs: 6 * random.ratio() },
+      ...{ slotsTotal, slotsFree: random.integer(slotsTotal), priceMs: 6 * random.ratio(), bundleMs: 0 },
     };
   });
 }
