@@ -7,7 +7,7 @@ import { meetsRequirement } from "#domain/placement/labels.ts";
 import { planShortlist, type ShortlistClient } from "#domain/placement/shortlist.ts";
 import type { LabelRequirement } from "#domain/policy/placement-policy.ts";
 import type { Capacity } from "../ledger/ledger.ts";
-import { type PoolFacts, standingOf } from "./pool-facts.ts";
+import { type PoolFacts, standingOf, takesSessions } from "./pool-facts.ts";
 
 /** Where nothing is known of a client's place: too far for any tier, so that it is told so and not promised what may not be. */
 const RTT_MS_UNKNOWN = 100;
@@ -56,9 +56,7 @@ export function planProbes<P extends PoolFacts>(
 }
 
 export function isOpenFor(pool: PoolFacts, constraints: readonly LabelRequirement[]): boolean {
-  const { reachable, cordoned, draining } = standingOf(pool);
-  const isPermitted = constraints.every((requirement) => meetsRequirement(pool.labels, requirement));
-  return reachable && !cordoned && !draining && isPermitted;
+  return takesSessions(pool) && constraints.every((requirement) => meetsRequirement(pool.labels, requirement));
 }
 
 /** What to expect of a pool that this client has not measured. */

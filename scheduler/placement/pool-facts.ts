@@ -43,6 +43,12 @@ export function standingOf({ edges }: PoolFacts): PoolStanding {
   };
 }
 
+/** New ones. */
+export function takesSessions(pool: PoolFacts): boolean {
+  const { reachable, cordoned, draining } = standingOf(pool);
+  return reachable && !cordoned && !draining;
+}
+
 /** Edges that a client may be sent to, those with their link up first. */
 export function listOpenEdges({ edges }: PoolFacts): readonly EdgeFacts[] {
   const open = edges.filter(({ state, cordoned, draining }) => state !== "dead" && !cordoned && !draining);

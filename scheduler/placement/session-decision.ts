@@ -1,6 +1,7 @@
 /** Decides pool and render class of a session: the preferred class where it fits, a later one before being too far. Pure. */
 import type { PlacementRules, PoolCandidate } from "#domain/placement/candidate.ts";
 import { loadCandidates } from "#domain/placement/candidate-loading.ts";
+import { planClassTries } from "#domain/placement/class-tries.ts";
 import { decidePlacement, rttLimitMsOf } from "#domain/placement/decision.ts";
 import { DecisionFrame } from "#domain/placement/decision-frame.ts";
 import { recordOf } from "#domain/placement/decision-record.ts";
@@ -55,25 +56,15 @@ export interface SessionDecision {
 /** Of all decisions: each is made, and its record taken, before anything else runs. */
 const frame = new DecisionFrame();
 
-/**
- * A class that no pool holds is passed over. Only a policy that degrades goes on to a later class, and only when all
- * are too far to uncontested capacity beyond the limit, with the least demanding class first.
- */
+/** A class that no pool holds is passed over. */
 export function decideSession({ classes, pools, ...request }: SessionDecisionRequest): SessionDecision {
   const { rules } = request;
   const held = classes.filter(({ candidates }) => candidates.length > 0);
-  const mayDegrade = rules.onNoFit === "degrade";
-  const tried = mayDegrade ? held : held.slice(0, 1);
-  const withinLimit: PlacementRules = mayDegrade ? { ...rules, onNoFit: "queue" } : rules;
-  const plan = [
-    ...tried.map((entry) => ({ entry, rules: withinLimit, mayExceedLimit: false })),
-    ...(mayDegrade ? tried.toReversed().map((entry) => ({ entry, rules, mayExceedLimit: true })) : []),
-  ];
   const steps: DecisionStep[] = [];
   const best: number[] = [];
-  for (const { entry, rules, mayExceedLimit } of plan) {
+  for (const { renderClass: entry, onNoFit, mayExceedLimit } of planClassTries(held, rules.onNoFit)) {
     const { renderClass, candidates } = entry;
-    const ordered = loadCandidates(frame, { ...request, candidates, rules }, pools);
+    const ordered = loadCandidates(frame, { ...request, candidates, rules: { ...rules, onNoFit } }, pools);
     decidePlacement(frame);
     steps.push({ renderClass: renderClass.name, mayExceedLimit, record: recordOf(frame) });
     const candidate = ordered[frame.chosenAt];

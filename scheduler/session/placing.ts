@@ -10,6 +10,7 @@ import { Failure } from "#domain/failure.ts";
 import type { Coordinates } from "#domain/geography.ts";
 import type { DeviceTimes } from "#domain/latency/budget.ts";
 import { listFitting } from "#domain/placement/explain.ts";
+import { crowded, rulesWithSpread } from "#domain/placement/policy-limits.ts";
 import type { AppliedPolicy } from "#domain/placement/policy-selection.ts";
 import type { Fit } from "#domain/placement/stampede.ts";
 import type { Tier } from "#domain/policy/placement-policy.ts";
@@ -20,7 +21,6 @@ import type { Random } from "#platform/random.ts";
 import type { ExplainStore, RecordedOutcome, SessionDecisionRecord } from "../explain/explain-store.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { type ConsideredFacts, makeCandidate, type RttFact } from "../placement/candidates.ts";
-import { crowded, rulesWithSpread } from "../placement/policy-limits.ts";
 import { listOpenEdges, type PoolFacts } from "../placement/pool-facts.ts";
 import {
   type ClassCandidates,

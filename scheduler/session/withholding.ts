@@ -1,8 +1,8 @@
 /** Which of the pools that a session could go to are withheld from it by what its policy keeps free, and by its spread. */
+import { crowdedPlaces, neighbourRefusal, neighboursOf } from "#domain/placement/policy-limits.ts";
 import type { RenderClass } from "#domain/session/render-app.ts";
 import type { Capacity, Ledger } from "../ledger/ledger.ts";
-import { crowdedPlaces, neighbourRefusal, neighboursOf } from "../placement/policy-limits.ts";
-import type { PoolFacts } from "../placement/pool-facts.ts";
+import { type PoolFacts, takesSessions } from "../placement/pool-facts.ts";
 import type { ConsideredPool, PlacingRequest } from "./placing.ts";
 
 export interface Withholding {
@@ -32,7 +32,7 @@ export async function findWithholding(
   const { constraints } = policy.rules;
   for (const { pool } of others) {
     const own = capacities[considered.findIndex((candidate) => candidate.pool === pool)];
-    const neighbours = neighboursOf(pool, request.fleet ?? [], { ...neighbourReserve, constraints });
+    const neighbours = neighboursOf(pool, request.fleet ?? [], { ...neighbourReserve, constraints, takesSessions });
     if (own === undefined || neighbours.length === 0) continue;
     const queries = neighbours.map((neighbour) => queryOf(neighbour, renderClass));
     const reason = neighbourRefusal(own, await ledger.capacities(queries));

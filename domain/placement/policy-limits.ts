@@ -1,25 +1,42 @@
 /** What a policy keeps free beside a pool's own reserve, and how an app's sessions are spread: by pool, before a decision. Pure. */
-import { distanceKm } from "#domain/geography.ts";
-import { meetsRequirement, POOL_LABEL, REGION_LABEL } from "#domain/placement/labels.ts";
-import type { AppliedPolicy } from "#domain/placement/policy-selection.ts";
-import type { LabelRequirement, Spread } from "#domain/policy/placement-policy.ts";
-import type { Capacity } from "../ledger/ledger.ts";
-import { type PoolFacts, standingOf } from "./pool-facts.ts";
+import { type Coordinates, distanceKm } from "../geography.ts";
+import type { LabelRequirement, Spread } from "../policy/placement-policy.ts";
+import { type Labels, meetsRequirement, POOL_LABEL, REGION_LABEL } from "./labels.ts";
+import type { AppliedPolicy } from "./policy-selection.ts";
 
 /** A pool that has its share has this label, and the decision a preference against it. */
 const CROWDED_LABEL = "(beyond its share of the app's sessions)";
 
+export interface PlacedPool {
+  readonly pool: string;
+  readonly labels: Labels;
+  readonly coordinates: Coordinates;
+  /** Sessions of an app that run there; undefined where nobody counts. */
+  readonly countSessions?: (app: string) => number;
+}
+
+/** Of one render class. */
+export interface PoolSlots {
+  readonly isOpen: boolean;
+  readonly slotsTotal: number;
+  readonly slotsFree: number;
+}
+
 /** The pools whose free slots count together: a pool with those near it that the policy permits and that take sessions. */
-export function neighboursOf(
-  pool: PoolFacts,
-  pools: readonly PoolFacts[],
-  { withinKm, constraints }: { readonly withinKm: number; readonly constraints: readonly LabelRequirement[] },
-): readonly PoolFacts[] {
+export function neighboursOf<P extends PlacedPool>(
+  pool: PlacedPool,
+  pools: readonly P[],
+  of: {
+    readonly withinKm: number;
+    readonly constraints: readonly LabelRequirement[];
+    readonly takesSessions: (pool: P) => boolean;
+  },
+): readonly P[] {
   return pools.filter((other) => {
-    if (other.pool === pool.pool || distanceKm(pool.coordinates, other.coordinates) > withinKm) return false;
-    const { reachable, cordoned, draining } = standingOf(other);
-    const isPermitted = constraints.every((requirement) => meetsRequirement(other.labels, requirement));
-    return reachable && !cordoned && !draining && isPermitted;
+    if (other.pool === pool.pool || distanceKm(pool.coordinates, other.coordinates) > of.withinKm) return false;
+    return (
+      of.takesSessions(other) && of.constraints.every((requirement) => meetsRequirement(other.labels, requirement))
+    );
   });
 }
 
@@ -27,7 +44,7 @@ export function neighboursOf(
  * With one session more, the pool and its neighbours must still have as many slots free as the largest of them has in
  * all: then any one of them may fail, and the others take in all of its sessions. A pool without neighbours keeps nothing.
  */
-export function neighbourRefusal(own: Capacity, neighbours: readonly Capacity[]): string | undefined {
+export function neighbourRefusal(own: PoolSlots, neighbours: readonly PoolSlots[]): string | undefined {
   const open = neighbours.filter(({ isOpen, slotsTotal }) => isOpen && slotsTotal > 0);
   if (open.length === 0 || own.slotsFree < 1) return undefined;
   const metro = [own, ...open];
@@ -44,10 +61,10 @@ export function neighbourRefusal(own: Capacity, neighbours: readonly Capacity[])
 export function crowdedPlaces(
   { over, shareMax }: Spread,
   app: string,
-  pools: readonly PoolFacts[],
-): (pool: PoolFacts) => string | undefined {
+  pools: readonly PlacedPool[],
+): (pool: PlacedPool) => string | undefined {
   const counts = new Map<string | undefined, number>();
-  const placeOf = ({ pool, labels }: PoolFacts) => labels[over === "pool" ? POOL_LABEL : REGION_LABEL] ?? pool;
+  const placeOf = ({ pool, labels }: PlacedPool) => labels[over === "pool" ? POOL_LABEL : REGION_LABEL] ?? pool;
   for (const pool of pools) {
     const place = placeOf(pool);
     counts.set(place, (counts.get(place) ?? 0) + (pool.countSessions?.(app) ?? 0));
@@ -69,7 +86,7 @@ export function rulesWithSpread({ rules, spread }: AppliedPolicy): AppliedPolicy
   return { ...rules, preferences: [...rules.preferences, against] };
 }
 
-export function crowded(pool: PoolFacts): PoolFacts {
+export function crowded<P extends PlacedPool>(pool: P): P {
   return { ...pool, labels: { ...pool.labels, [CROWDED_LABEL]: "true" } };
 }
 

@@ -1,25 +1,15 @@
 import fc from "fast-check";
 import t from "tap";
-import { crowdedPlaces, neighbourRefusal, neighboursOf } from "./policy-limits.ts";
-import type { EdgeFacts, PoolFacts } from "./pool-facts.ts";
+import { crowdedPlaces, neighbourRefusal, neighboursOf, type PlacedPool } from "./policy-limits.ts";
 
-const edge: EdgeFacts = {
-  node: "e",
-  contentUrl: "http://e.test",
-  state: "connected",
-  cordoned: false,
-  draining: false,
-};
-const pool = (name: string, longitude: number, changes: Partial<PoolFacts> = {}): PoolFacts => ({
+const pool = (name: string, longitude: number, changes: Partial<PlacedPool> = {}): PlacedPool => ({
   pool: name,
   labels: {},
   coordinates: { latitude: 0, longitude },
-  edges: [edge],
-  excludedAgents: new Set(),
   ...changes,
 });
 const capacity = (slotsTotal: number, slotsFree: number, isOpen = true) => ({
-  ...{ isOpen, slotsTotal, slotsFree, frameMsP95: 8 },
+  ...{ isOpen, slotsTotal, slotsFree },
 });
 
 t.test("neighbours are within the distance, permitted, and take sessions", async (t) => {
@@ -28,12 +18,12 @@ t.test("neighbours are within the distance, permitted, and take sessions", async
     own,
     pool("near", 0.5),
     pool("far", 2),
-    pool("cordoned", 0.1, { edges: [{ ...edge, cordoned: true }] }),
-    pool("dead", 0.1, { edges: [{ ...edge, state: "dead" }] }),
+    pool("cordoned", 0.1),
     pool("forbidden", 0.1, { labels: { owner: "else" } }),
   ];
   const constraints = [{ label: "owner", operator: "DoesNotExist" }] as const;
-  const names = neighboursOf(own, pools, { withinKm: 100, constraints }).map(({ pool }) => pool);
+  const takesSessions = ({ pool }: PlacedPool) => pool !== "cordoned";
+  const names = neighboursOf(own, pools, { withinKm: 100, constraints, takesSessions }).map(({ pool }) => pool);
   t.same(names, ["near"]);
 });
 
