@@ -1,21 +1,9 @@
 /** `perigee apply`: sends resource files to the origin, all or none, and prints what changed. */
-import { readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
 import type { Command } from "commander";
-import { type ParsedInput, parseResourceInput } from "#contracts/operator-api/resources/parse.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
-import type { Fault } from "#domain/schema-faults.ts";
-import { expressionFaults } from "#platform/cel/expressions.ts";
-import { systemClock } from "#platform/clock.ts";
-import { parseSourceDocuments, type SourceDocument } from "#platform/yaml/documents.ts";
 import { fieldOf, printValue, renderTable, resultOption, textOf } from "../output.ts";
-import { readTextFile, unreadable } from "../text-file.ts";
+import { readResourceFiles, type SourcedDocument } from "../resource-files.ts";
 import { type Api, apiOf, type CommandSession } from "./session.ts";
-
-interface SourcedDocument {
-  readonly file: string;
-  readonly document: SourceDocument;
-}
 
 export function addApply(program: Command, session: CommandSession): void {
   program
@@ -44,8 +32,7 @@ export interface AppliedFiles {
 
 /** Applies all documents of the files or none. Throws with file and line of every fault. */
 export async function applyFiles(api: () => Api, files: readonly string[], dryRun: boolean): Promise<AppliedFiles> {
-  const documents = files.flatMap(filesOf).flatMap(readDocuments);
-  checkDocuments(documents);
+  const documents = readResourceFiles(files);
   const body = { documents: documents.map(({ document }) => document.value) };
   const request = { method: "POST", path: `/v1/apply?dryRun=${dryRun}`, body } as const;
   const result = await api()
@@ -55,40 +42,6 @@ export async function applyFiles(api: () => Api, files: readonly string[], dryRu
     });
   const warnings = fieldOf(result, "warnings");
   return { result, warnings: Array.isArray(warnings) ? placedLines(warnings, documents, "warning: ") : [] };
-}
-
-function faultsOf(parsed: ParsedInput): readonly Fault[] {
-  if (parsed.kind === "invalid") return parsed.faults;
-  return parsed.input.kind === "PlacementPolicy" ? expressionFaults(parsed.input.spec) : [];
-}
-
-function filesOf(path: string): string[] {
-  try {
-    if (!statSync(path).isDirectory()) return [path];
-    return readdirSync(path)
-      .filter((name) => /\.(ya?ml|json)$/.test(name))
-      .sort()
-      .map((name) => join(path, name));
-  } catch (cause) {
-    throw unreadable(path, cause);
-  }
-}
-
-function readDocuments(file: string): SourcedDocument[] {
-  return parseSourceDocuments(readTextFile(file), file).map((document) => ({ file, document }));
-}
-
-/** Finds here what the origin would refuse, to name file and line of each fault. */
-function checkDocuments(documents: readonly SourcedDocument[]): void {
-  if (documents.length === 0) throw new Failure("argument-invalid", "the files hold no resources");
-  const lines = documents.flatMap(({ file, document }) => {
-    const parsed = parseResourceInput(document.value, { nowMs: systemClock.nowMs() });
-    return faultsOf(parsed)
-      .map(({ pointer, message }) => ({ line: document.lineOf(pointer), message }))
-      .sort((a, b) => a.line - b.line)
-      .map(({ line, message }) => `${file}:${line}: ${message}`);
-  });
-  if (lines.length > 0) throw new Failure("argument-invalid", lines.join("\n"));
 }
 
 /** The origin numbers documents; a person knows files and lines. */

@@ -1,21 +1,189 @@
-/** `perigee simulate`: what the core decides of a scheduler's log. */
+/** `perigee simulate`: what a policy, a failure, more GPUs or more load would do to a day's sessions; and a log decided again. */
 import { type Command, Option } from "commander";
-import type { CommandSession } from "./session.ts";
+import { Failure } from "#domain/failure.ts";
+import { compareDays } from "#domain/simulation/compare-days.ts";
+import type { Day, DayPool } from "#domain/simulation/day.ts";
+import { parseAddedGpus, withGpus, withoutPools } from "#domain/simulation/fleet-change.ts";
+import { type FleetPools, SLOTS_LABEL } from "#domain/simulation/fleet-pools.ts";
+import { makeSyntheticDay } from "#domain/simulation/synthetic-day.ts";
+import { compileWorld } from "#platform/cel/worlds.ts";
+import { seededRandom } from "#platform/random.ts";
+import { printValue } from "../output.ts";
+import { readResourceFiles } from "../resource-files.ts";
+import { amendFleet, fetchFleet, poolsOf, readFleetFiles, type StatedFleet } from "../simulation/fleet.ts";
+import { parseLoad, parseSeed, parseSlotsPerGpu, SEED_DEFAULT } from "../simulation/options.ts";
+import { reportDocument, reportLines } from "../simulation/report.ts";
+import { apiOf, type CommandSession } from "./session.ts";
+
+/** Each takes some microseconds; of a larger fleet an arrival stands for several sessions. */
+const SIMULATED_ARRIVALS_MAX = 1_000_000;
 
 interface SimulateOptions {
-  readonly log: string;
+  readonly kill: readonly string[];
+  readonly add: readonly string[];
+  readonly load: string;
+  readonly slotsPerGpu?: string;
+  readonly seed: string;
+  readonly fleet?: readonly string[];
+  readonly log?: string;
   readonly output: "text" | "json";
 }
 
 export function addSimulate(program: Command, session: CommandSession): void {
   program
     .command("simulate")
-    .description("decide again every decision of a scheduler's log, and compare it with the logged one bit for bit")
-    .requiredOption("--log <folder>", "the log of decisions: decisions in the scheduler's dataDir")
+    .description("what changed policies or pools, a failed pool, more GPUs or more load would do to a day's sessions")
+    .argument("[files...]", "PlacementPolicy and NodePool resources as they would be applied")
+    .option("--kill <pool>", "a pool that is gone; may be given again", collect, [])
+    .option(
+      "--add <gpus>",
+      "COUNTxMODEL@PLACE: a pool, a large city or LATITUDE,LONGITUDE; may be given again",
+      collect,
+      [],
+    )
+    .option("--slots-per-gpu <number>", "sessions that an added GPU holds; as the fleet's own where not given")
+    .option("--load <factor>", "times the sessions of the day", "1")
+    .option("--seed <number>", "of the synthetic day", SEED_DEFAULT)
+    .option(
+      "--fleet <path>",
+      "files or folders of the fleet's resources, instead of the origin's; may be given again",
+      collect,
+    )
+    .option("--log <folder>", "decide every decision of a scheduler's log again instead, and compare it bit for bit")
     .addOption(new Option("-o, --output <format>", "how to print").choices(["text", "json"]).default("text"))
-    .addHelpText("after", "\nExample:\n  perigee simulate --log scheduler-data/decisions")
-    .action(async ({ log, output }: SimulateOptions) => {
-      const { replayLogFolder } = await import("./replay-log.ts");
-      replayLogFolder(session.output, log, output);
+    .addHelpText(
+      "after",
+      "\nExamples:\n  perigee simulate eu.yaml\n  perigee simulate --kill frankfurt-a --load 1.5\n  perigee simulate --fleet resources/ --add 40xL40S@berlin\n  perigee simulate --log scheduler-data/decisions",
+    )
+    .action(async (files: string[], options: SimulateOptions, command: Command) => {
+      if (options.log !== undefined) {
+        const { replayLogFolder } = await import("./replay-log.ts");
+        replayLogFolder(session.output, options.log, options.output);
+        return;
+      }
+      const change = parseChange(files, options);
+      const seed = parseSeed(options.seed);
+      const fleet = await findFleet(options.fleet, command, session);
+      const { day, comparison, notes } = simulateChange(fleet, change, seed);
+      if (options.output === "json") printValue(session.output, "json", reportDocument(comparison, day.source, notes));
+      else for (const line of [day.source, "", ...reportLines(comparison, notes)]) session.output.line(line);
     });
+}
+
+/** Of an option that may be given again: one that took all that follows would take the files too. */
+export function collect(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value];
+}
+
+export function findFleet(
+  files: readonly string[] | undefined,
+  command: Command,
+  session: CommandSession,
+): Promise<StatedFleet> {
+  return files === undefined ? fetchFleet(apiOf(command, session)) : Promise.resolve(readFleetFiles(files));
+}
+
+interface FleetChange {
+  readonly documents: ReturnType<typeof readResourceFiles>;
+  readonly kill: readonly string[];
+  readonly add: readonly ReturnType<typeof parseAddedGpus>[];
+  readonly slotsPerGpu: number | undefined;
+  readonly load: number;
+}
+
+function parseChange(files: readonly string[], options: SimulateOptions): FleetChange {
+  return {
+    documents: files.length === 0 ? [] : readResourceFiles(files),
+    kill: options.kill,
+    add: options.add.map(parseAddedGpus),
+    slotsPerGpu: parseSlotsPerGpu(options.slotsPerGpu),
+    load: parseLoad(options.load),
+  };
+}
+
+function simulateChange(fleet: StatedFleet, change: FleetChange, seed: number) {
+  const amended = amendFleet(
+    fleet,
+    change.documents.map(({ input }) => input),
+  );
+  const [base, changed] = [poolsOf(fleet), poolsOf(amended)];
+  const added = change.add.reduce<readonly DayPool[]>(
+    (pools, gpus) => withGpus(pools, gpus, change.slotsPerGpu),
+    changed.pools,
+  );
+  const pools = withoutPools(added, change.kill);
+  const before = compileWorld(base.pools, fleet.policies);
+  const after = compileWorld(pools, amended.policies, change.load);
+  const policies = [...before.policies, ...after.policies];
+  const day = makeDay(base, { apps: amended.apps, policies, arrivalsMax: SIMULATED_ARRIVALS_MAX }, seed);
+  const comparison = compareDays(day, before, after);
+  return {
+    day,
+    comparison,
+    notes: [...notesOfFleet(base), ...notesOfChange(fleet, amended, change, { before: base.pools, after: pools })],
+  };
+}
+
+/** Throws `argument-invalid` where nobody could be placed. */
+export function makeDay(
+  { pools }: FleetPools,
+  parts: Omit<Parameters<typeof makeSyntheticDay>[0], "pools">,
+  seed: number,
+): Day {
+  if (parts.apps.length === 0) {
+    throw new Failure("argument-invalid", "the fleet has no RenderApp: without one there are no sessions to place");
+  }
+  const names = new Set(parts.apps.flatMap(({ spec }) => spec.classes.map(({ name }) => name)));
+  const isHeld = pools.some(({ classes }) =>
+    classes.some(({ renderClass, slots }) => names.has(renderClass) && slots > 0),
+  );
+  if (!isHeld) {
+    const message = `no pool has a slot of a class of the apps: agents have reported none, and no pool has the label ${SLOTS_LABEL}`;
+    throw new Failure("argument-invalid", message);
+  }
+  return makeSyntheticDay({ pools, ...parts }, seededRandom(seed));
+}
+
+/** What the fleet does not say, and what is made of it. */
+export function notesOfFleet({ silentAgents, emptyPools }: FleetPools): readonly string[] {
+  const notes = [
+    "fill bytes are 0: content is not in the day",
+    "moves are those at the busiest time, were the change made then",
+  ];
+  if (emptyPools.length > 0) notes.push(`no slots are known of ${shortList(emptyPools)}`);
+  if (silentAgents.length > 0) notes.push(`agents that have not reported count as nothing: ${shortList(silentAgents)}`);
+  return notes;
+}
+
+const NAMES_SHOWN = 5;
+
+function shortList(names: readonly string[]): string {
+  const more = names.length - NAMES_SHOWN;
+  return `${names.slice(0, NAMES_SHOWN).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+}
+
+function notesOfChange(
+  fleet: StatedFleet,
+  amended: StatedFleet,
+  { documents, load }: FleetChange,
+  pools: { readonly before: readonly DayPool[]; readonly after: readonly DayPool[] },
+): readonly string[] {
+  const notes: string[] = [];
+  const known = new Set(pools.before.map(({ name }) => name));
+  for (const { name, region, labels } of pools.after) {
+    if (known.has(name)) continue;
+    const said = Object.entries(labels).map(([label, value]) => `${label}=${value}`);
+    notes.push(`pool ${name} is new, in region ${region}, with labels ${said.join(", ") || "none"}`);
+  }
+  if (load !== 1) notes.push(`after has ${load} times the sessions of before`);
+  const others = documents.filter(
+    ({ input: { kind } }) => !["PlacementPolicy", "NodePool", "RenderApp"].includes(kind),
+  );
+  const [first] = others;
+  if (first !== undefined)
+    notes.push(`${first.input.kind} ${first.input.metadata.name} and its like have no part in it`);
+  const budgets = ({ policies }: StatedFleet) =>
+    JSON.stringify(policies.flatMap(({ spec }) => Object.entries(spec.latencyBudgetMs)).sort());
+  if (budgets(fleet) !== budgets(amended)) notes.push("latency budgets differ: each is judged by its own limit");
+  return notes;
 }

@@ -1,0 +1,57 @@
+/** Reads the resources that files hold, and finds every fault of them with file and line. */
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { type ParsedInput, parseResourceInput, type ResourceInput } from "#contracts/operator-api/resources/parse.ts";
+import { Failure } from "#domain/failure.ts";
+import type { Fault } from "#domain/schema-faults.ts";
+import { expressionFaults } from "#platform/cel/expressions.ts";
+import { systemClock } from "#platform/clock.ts";
+import { parseSourceDocuments, type SourceDocument } from "#platform/yaml/documents.ts";
+import { readTextFile, unreadable } from "./text-file.ts";
+
+export interface SourcedDocument {
+  readonly file: string;
+  readonly document: SourceDocument;
+  readonly input: ResourceInput;
+}
+
+/** Of files, and of folders of them. Throws `argument-invalid` with what the origin would refuse. */
+export function readResourceFiles(paths: readonly string[]): readonly SourcedDocument[] {
+  return checkDocuments(paths.flatMap(filesOf).flatMap(readDocuments));
+}
+
+function faultsOf(parsed: ParsedInput): readonly Fault[] {
+  if (parsed.kind === "invalid") return parsed.faults;
+  return parsed.input.kind === "PlacementPolicy" ? expressionFaults(parsed.input.spec) : [];
+}
+
+function filesOf(path: string): string[] {
+  try {
+    if (!statSync(path).isDirectory()) return [path];
+    return readdirSync(path)
+      .filter((name) => /\.(ya?ml|json)$/.test(name))
+      .sort()
+      .map((name) => join(path, name));
+  } catch (cause) {
+    throw unreadable(path, cause);
+  }
+}
+
+function readDocuments(file: string): Omit<SourcedDocument, "input">[] {
+  return parseSourceDocuments(readTextFile(file), file).map((document) => ({ file, document }));
+}
+
+function checkDocuments(documents: readonly Omit<SourcedDocument, "input">[]): readonly SourcedDocument[] {
+  if (documents.length === 0) throw new Failure("argument-invalid", "the files hold no resources");
+  const sourced: SourcedDocument[] = [];
+  const lines = documents.flatMap(({ file, document }) => {
+    const parsed = parseResourceInput(document.value, { nowMs: systemClock.nowMs() });
+    if (parsed.kind === "valid") sourced.push({ file, document, input: parsed.input });
+    return faultsOf(parsed)
+      .map(({ pointer, message }) => ({ line: document.lineOf(pointer), message }))
+      .sort((a, b) => a.line - b.line)
+      .map(({ line, message }) => `${file}:${line}: ${message}`);
+  });
+  if (lines.length > 0) throw new Failure("argument-invalid", lines.join("\n"));
+  return sourced;
+}

@@ -1,0 +1,150 @@
+import { createServer } from "node:http";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { closeServer, listen } from "#platform/http/listening.ts";
+import { testFolder } from "#test/test-folder.ts";
+import { EXIT } from "./exit-codes.ts";
+import { runCommandLine } from "./program.ts";
+
+async function run(...words: readonly string[]) {
+  const out: string[] = [];
+  const notes: string[] = [];
+  const code = await runCommandLine(words, {
+    output: { line: (text) => out.push(text), note: (text) => notes.push(text) },
+    environment: { variables: { HOME: "/nowhere", PERIGEE_TOKEN: "x" }, folder: "/nowhere" },
+    signal: new AbortController().signal,
+    killSignal: new AbortController().signal,
+  });
+  return { code, out: out.join("\n"), notes: notes.join("\n") };
+}
+
+const pool = (name: string, region: string, longitude: number, slots: number) => `apiVersion: perigee.dev/v1
+kind: NodePool
+metadata: { name: ${name}, labels: { gpu: l40s, perigee.dev/slots: "${slots}", perigee.dev/gpus: "4" } }
+spec: { region: ${region}, coordinates: { latitude: 50, longitude: ${longitude} } }
+---
+`;
+const app = `apiVersion: perigee.dev/v1
+kind: RenderApp
+metadata: { name: hall }
+spec:
+  bundle: { site: scenes, path: /hall.json }
+  classes: [{ name: hd, eyeWidthPixels: 1024, eyeHeightPixels: 1024, frameRateHz: 72 }]
+`;
+const policy = (region: string, onNoFit = "reject") => `apiVersion: perigee.dev/v1
+kind: PlacementPolicy
+metadata: { name: eu }
+spec:
+  apps: [hall]
+  onNoFit: ${onNoFit}
+  constraints: [{ label: perigee.dev/region, operator: In, values: [${region}] }]
+`;
+const FLEET = `${pool("frankfurt", "eu-central", 8.7, 20)}${pool("paris", "eu-west", 2.4, 20)}${app}`;
+
+function filesOf(t: Test) {
+  const folder = testFolder(t, {
+    "fleet.yaml": FLEET,
+    "west.yaml": policy("eu-west"),
+    "bad.yaml": policy("eu-west", "perhaps"),
+    "empty.yaml": `${pool("a", "eu", 8, 0)}${app}`,
+  });
+  return (name: string) => join(folder, name);
+}
+
+t.test("simulate says what a policy would do: to regions and tiers, in round trips, and to whom most", async (t) => {
+  const file = filesOf(t);
+  const fleet = ["simulate", "--fleet", file("fleet.yaml")];
+  const told = await run(...fleet, file("west.yaml"));
+  t.equal(told.code, EXIT.ok, told.notes);
+  t.match(told.out, /^a synthetic day: \d+ places within 1500 km of a pool/);
+  t.match(told.out, /within their limit +\d+\.\d % +\d+\.\d % +-\d+\.\d\nmean RTT/);
+  t.match(told.out, /refused +0 +(\d+) +\+\1\n/);
+  t.match(told.out, /eu-central +strict +\d+ /);
+  t.match(told.out, /WHO LOSES MOST .*\n\w.* \d+\.\d ms/);
+  t.match(told.out, /note: fill bytes are 0: content is not in the day/);
+  t.equal((await run(...fleet, file("west.yaml"))).out, told.out, "the same seed, the same words");
+  const other = await run(...fleet, file("west.yaml"), "--seed", "2");
+  t.not(other.out, told.out);
+});
+
+t.test("simulate without a change has no delta; for a program it is JSON", async (t) => {
+  const file = filesOf(t);
+  const { code, out } = await run("simulate", "--fleet", file("fleet.yaml"), "--json");
+  t.equal(code, EXIT.ok);
+  const { before, after, ...rest } = JSON.parse(out);
+  t.same(after, before);
+  t.match(rest, { moves: 0, lost: 0, losers: [] });
+  t.ok(before.sessions > 100 && before.shareWithinLimit > 0.5);
+  t.equal(before.groups.length, rest.source.match(/(\d+) places/)?.[1] | 0);
+});
+
+t.test("simulate takes pools away, adds GPUs, and raises the load", async (t) => {
+  const file = filesOf(t);
+  const fleet = ["simulate", "--fleet", file("fleet.yaml"), "--json"];
+  const killed = JSON.parse((await run(...fleet, "--kill", "paris")).out);
+  t.same(
+    killed.after.pools.map(({ pool }: { pool: string }) => pool),
+    ["frankfurt"],
+  );
+  t.ok(killed.moves > 0);
+  const grown = JSON.parse((await run(...fleet, "--add", "4xL40S@london", "--load", "1.5")).out);
+  t.same(
+    grown.after.pools.map(({ pool }: { pool: string }) => pool),
+    ["frankfurt", "new-london", "paris"],
+  );
+  t.ok(Math.abs(grown.after.sessions / grown.before.sessions - 1.5) < 0.1);
+  t.match(grown.notes.join("\n"), /new-london is new, in region eu-west, with labels gpu=l40s/);
+});
+
+t.test("what simulate cannot make sense of is told by name, bound, file and line", async (t) => {
+  const file = filesOf(t);
+  const fleet = ["simulate", "--fleet", file("fleet.yaml")];
+  const usage = (notes: RegExp) => ({ code: EXIT.usage, notes });
+  t.match(await run(...fleet, "--kill", "pariss"), {
+    code: EXIT.notFound,
+    notes: /no pool pariss: did you mean paris\?/,
+  });
+  t.match(await run(...fleet, "--load", "11"), usage(/--load must be 0\.1 to 10, got "11"/));
+  t.match(await run(...fleet, "--load", "1e1"), usage(/--load must be 0\.1 to 10/));
+  t.match(await run(...fleet, "--seed", "-1"), usage(/--seed must be a whole number/));
+  t.match(await run(...fleet, "--add", "4@paris"), usage(/--add must be COUNTxMODEL@PLACE/));
+  t.match(await run(...fleet, file("bad.yaml")), usage(/bad\.yaml:6: spec\.onNoFit/));
+  t.match(await run("simulate", "--fleet", file("empty.yaml")), usage(/no pool has a slot of a class of the apps/));
+  t.match(await run("simulate", "--fleet", file("west.yaml")), usage(/the fleet has no RenderApp/));
+});
+
+t.test("simulate asks the origin for the fleet, with what agents report of themselves", async (t) => {
+  const slots = (total: number) => [{ renderClass: "hd", total, free: total, frameMsP95: 10 }];
+  const metadata = (name: string) => ({ name, labels: {}, generation: 1, resourceVersion: 1, createdAtMs: 0 });
+  const resource = (kind: string, name: string, spec: object) => ({
+    ...{ apiVersion: "perigee.dev/v1", kind, metadata: metadata(name), spec, status: {} },
+  });
+  const place = { region: "eu", coordinates: { latitude: 50, longitude: 8 } };
+  const hd = { name: "hd", eyeWidthPixels: 64, eyeHeightPixels: 64, frameRateHz: 72 };
+  const agents = [{ agent: "gpu-1", slots: slots(7) }];
+  const node = (name: string, role: string, status: object) => ({
+    ...resource("Node", name, { role, pool: "near", cordoned: false, draining: false }),
+    status,
+  });
+  const items: Record<string, readonly object[]> = {
+    "/v1/resources/NodePool": [resource("NodePool", "near", place)],
+    "/v1/resources/RenderApp": [resource("RenderApp", "hall", { bundle: { site: "s", path: "/b" }, classes: [hd] })],
+    "/v1/resources/PlacementPolicy": [],
+    "/v1/nodes": [
+      node("edge-1", "edge", { liveness: "connected", status: { agents } }),
+      node("edge-2", "edge", { liveness: "connected", status: { agents } }),
+      ...[node("gpu-1", "agent", {}), node("gpu-2", "agent", {})],
+    ],
+  };
+  const server = createServer((request, response) => {
+    response.setHeader("content-type", "application/json").end(JSON.stringify({ items: items[request.url ?? ""] }));
+  });
+  const { port } = await listen(server, { host: "127.0.0.1", port: 0 });
+  t.teardown(() => closeServer(server));
+  const { code, out, notes } = await run("--origin", `http://127.0.0.1:${port}`, "simulate", "--json");
+  t.equal(code, EXIT.ok, notes);
+  const { before, notes: said } = JSON.parse(out);
+  t.match(said.join("\n"), /agents that have not reported count as nothing: gpu-2/);
+  const used = before.pools[0].slotHours / 24;
+  t.ok(used > 2 && used < 7, `${used} of 7 slots on average, not of the 14 that two edges tell of`);
+});

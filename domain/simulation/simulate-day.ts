@@ -1,0 +1,204 @@
+/**
+ * Replays a day over a fleet and its policies with the core that schedulers decide by. Pure: the same day and world give
+ * the same summary.
+ *
+ * Each arrival selects its policy, then a class, a pool and a slot, as a session does; it leaves when its time is over.
+ * A session that is told to wait is counted and does not come back. O(arrivals · (shortlist + log running)), and
+ * O(pools · neighbours) more for an arrival whose policy has a reserve or a spread.
+ */
+import { decideForCell } from "../placement/cell-pools.ts";
+import { rttLimitMsOf } from "../placement/decision.ts";
+import { DecisionFrame, NOWHERE, REACHABLE } from "../placement/decision-frame.ts";
+import { judgeLabels, type PoolSubject } from "../placement/labels.ts";
+import { PoolIds } from "../placement/pool-ids.ts";
+import type { Expression, NamedPolicy } from "../policy/policy-match.ts";
+import { Asks, type GroupAsk, type SimulatedTry } from "./asks.ts";
+import { type Day, type DayPool, repeatsOf } from "./day.ts";
+import { Departures } from "./departures.ts";
+import { Occupancy } from "./occupancy.ts";
+import { type Arrived, type DaySummary, Tally } from "./tally.ts";
+import { Withheld } from "./withheld.ts";
+
+export interface World {
+  readonly pools: readonly DayPool[];
+  readonly policies: readonly NamedPolicy[];
+  /** Of the policies, over pools, compiled. */
+  readonly expressions: ReadonlyMap<string, Expression<PoolSubject>>;
+  /** By pool; 0 where not given. */
+  readonly priceMs?: ReadonlyMap<string, number>;
+  /** Times the day's arrivals; 1 where not given. */
+  readonly load?: number;
+}
+
+export function simulateDay(day: Day, world: World): DaySummary {
+  const run = new DayRun(day, world);
+  run.runUntil(Number.POSITIVE_INFINITY);
+  return run.summarise();
+}
+
+/** Where a session runs. */
+export interface RunningSession extends Arrived {
+  readonly pool: string;
+  readonly classAt: number;
+}
+
+interface Slot extends Arrived {
+  readonly poolAt: number;
+  readonly classAt: number;
+}
+
+export class DayRun {
+  readonly #day: Day;
+  readonly #load: number;
+  /** Visits are so many times longer than sessions are. */
+  readonly #stretch: number;
+  readonly #pools: readonly DayPool[];
+  readonly #occupancy: Occupancy;
+  readonly #withheld: Withheld;
+  readonly #asks: Asks;
+  readonly #tally: Tally;
+  readonly #frame = new DecisionFrame();
+  readonly #departures = new Departures();
+  /** By the number that departures know a session by. */
+  readonly #running: (Slot | undefined)[] = [];
+  readonly #freeIds: number[] = [];
+  /** In the order of the tables: a pool's id is its place. */
+  readonly #names: readonly string[];
+  readonly #placeOf: ReadonlyMap<string, number>;
+  #next = 0;
+
+  constructor(day: Day, { pools, policies, expressions, priceMs, load = 1 }: World) {
+    this.#day = day;
+    this.#load = load;
+    this.#stretch = day.sessionsPerArrival / day.slotsPerArrival;
+    const classes = [...new Set(day.apps.flatMap(({ spec }) => spec.classes.map(({ name }) => name)))];
+    this.#pools = pools.toSorted((a, b) => (a.name < b.name ? -1 : 1)).map((pool) => judged(pool, expressions));
+    this.#names = this.#pools.map(({ name }) => name);
+    this.#placeOf = new Map(this.#names.map((name, at) => [name, at]));
+    this.#occupancy = new Occupancy(this.#pools, {
+      ...{ classes, ids: new PoolIds(), slotsPerArrival: day.slotsPerArrival },
+      priceMsOf: (pool) => priceMs?.get(pool) ?? 0,
+    });
+    this.#withheld = new Withheld(this.#pools);
+    this.#asks = new Asks(day, { policies, classes, occupancy: this.#occupancy });
+    this.#tally = new Tally(day, this.#pools.length);
+  }
+
+  /** Of those that come before the time. */
+  runUntil(untilSeconds: number): void {
+    const { atSeconds, durationSeconds, group, app, tier, count } = this.#day.arrivals;
+    for (; this.#next < count; this.#next += 1) {
+      const at = atSeconds[this.#next] ?? 0;
+      if (at >= untilSeconds) break;
+      this.#leaveUntil(at);
+      const arrived = { group: group[this.#next] ?? 0, app: app[this.#next] ?? 0, tier: tier[this.#next] ?? 0 };
+      const seconds = durationSeconds[this.#next] ?? 0;
+      for (let left = repeatsOf(this.#next, this.#load); left > 0; left -= 1) this.#arrive(arrived, at, seconds);
+    }
+    if (Number.isFinite(untilSeconds)) this.#leaveUntil(untilSeconds);
+  }
+
+  /** Those that run now, in an order that the day alone decides. */
+  listRunning(): readonly RunningSession[] {
+    return this.#running.flatMap((slot) => {
+      if (slot === undefined) return [];
+      const { group, app, tier, classAt } = slot;
+      return { group, app, tier, classAt, pool: this.#names[slot.poolAt] ?? "" };
+    });
+  }
+
+  /** Whether the session may go on where it is: the pool is there, and the policy that applies permits it. */
+  mayStay({ group, app, tier, pool }: RunningSession): boolean {
+    const poolAt = this.#placeOf.get(pool);
+    const [first] = this.#asks.find(group, app, tier).tries;
+    if (poolAt === undefined || first === undefined) return false;
+    const isReachable = ((first.view.table.flags[poolAt] ?? 0) & REACHABLE) !== 0;
+    return isReachable && first.view.rules.unmet[poolAt] === 0;
+  }
+
+  /** Takes a slot without a decision: what runs already. False where its pool is gone. */
+  hold({ classAt, pool, app }: RunningSession): boolean {
+    const poolAt = this.#placeOf.get(pool);
+    if (poolAt === undefined) return false;
+    this.#take(poolAt, classAt, this.#day.apps[app]?.name ?? "");
+    return true;
+  }
+
+  /** Whether a session that lost its pool gets a slot, which it then holds for good. It may take what is kept free for failures. */
+  replace({ group, app, tier }: Arrived): boolean {
+    const ask = this.#asks.find(group, app, tier);
+    for (const attempt of ask.tries) {
+      const { view } = attempt;
+      const rules = { ...view.rules, capacityReserveRatio: 0 };
+      decideForCell(this.#frame, { table: view.table, rules }, ask.cell, attempt.ask);
+      if (this.#frame.chosenAt === NOWHERE) continue;
+      this.#take(this.#frame.pools[this.#frame.chosenAt] ?? 0, attempt.classAt, ask.app);
+      return true;
+    }
+    return false;
+  }
+
+  summarise(): DaySummary {
+    return this.#tally.summarise(
+      this.#names,
+      this.#pools.map(({ slotHourCost }) => slotHourCost),
+    );
+  }
+
+  #arrive(arrived: Arrived, atSeconds: number, durationSeconds: number): void {
+    const ask = this.#asks.find(arrived.group, arrived.app, arrived.tier);
+    const isCounted = atSeconds >= 0;
+    const policy = ask.policy.name ?? "";
+    let mayWait = false;
+    for (const attempt of ask.tries) {
+      this.#decide(ask, attempt);
+      const { chosenAt, state } = this.#frame;
+      mayWait ||= state === "queued";
+      if (chosenAt === NOWHERE) continue;
+      const poolAt = this.#frame.pools[chosenAt] ?? 0;
+      const seconds = Math.min(durationSeconds, this.#stretch * ask.policy.sessionSecondsMax);
+      this.#take(poolAt, attempt.classAt, ask.app);
+      this.#remember({ ...arrived, poolAt, classAt: attempt.classAt }, atSeconds + seconds);
+      if (!isCounted) return;
+      const rttMs = this.#frame.rttMs[chosenAt] ?? 0;
+      const isWithinLimit = rttMs <= rttLimitMsOf(this.#frame, chosenAt);
+      const isDegraded = attempt.isLaterClass || state === "degraded";
+      this.#tally.placed(arrived, { pool: poolAt, rttMs, isWithinLimit, isDegraded, seconds }, policy);
+      return;
+    }
+    if (isCounted) this.#tally.turnedAway(arrived, mayWait ? "queued" : "refused", policy);
+  }
+
+  #decide({ policy, app, cell }: GroupAsk, { view, ask }: SimulatedTry): void {
+    decideForCell(this.#frame, this.#withheld.apply(view, app, policy), cell, ask);
+  }
+
+  #take(poolAt: number, classAt: number, app: string): void {
+    this.#occupancy.change(classAt, poolAt, 1);
+    this.#withheld.change(app, poolAt, 1);
+  }
+
+  #remember(slot: Slot, untilSeconds: number): void {
+    const id = this.#freeIds.pop() ?? this.#running.length;
+    this.#running[id] = slot;
+    this.#departures.add(untilSeconds, id);
+  }
+
+  #leaveUntil(atSeconds: number): void {
+    while (this.#departures.nextSeconds <= atSeconds) {
+      const id = this.#departures.take();
+      const slot = this.#running[id];
+      this.#running[id] = undefined;
+      this.#freeIds.push(id);
+      if (slot === undefined) continue;
+      this.#occupancy.change(slot.classAt, slot.poolAt, -1);
+      this.#withheld.change(this.#day.apps[slot.app]?.name ?? "", slot.poolAt, -1);
+    }
+  }
+}
+
+/** Expressions are labels to a decision. */
+function judged(pool: DayPool, expressions: World["expressions"]): DayPool {
+  const { name, labels, region, coordinates } = pool;
+  return { ...pool, labels: judgeLabels({ metadata: { name, labels }, spec: { region, coordinates } }, expressions) };
+}
