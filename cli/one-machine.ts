@@ -59,7 +59,7 @@ function operatorOf(origin: string, tokenFile: string): Operator {
     throw new Failure("upstream-malformed", `${origin}${path} answered something else than it should`);
   };
   return {
-    apply: async (files) => void (await applyFiles(() => api, files, false)),
+    apply: async (files) => void (await applyFiles(() => api, files, { dryRun: false, force: false })),
     publish: (folder, site) => publishFolder(api, folder, site, SILENT),
     createJoinToken: (request) => post("/v1/join-tokens", request, joinTokenResultSchema),
     createAppToken: (request) => post("/v1/app-tokens", request, tokenResultSchema),

@@ -15,6 +15,7 @@ export const FAILURE_CODES = [
   "epoch-regressed",
   "generation-regressed",
   "gpu-unavailable",
+  "guard-rails-broken",
   "join-token-expired",
   "join-token-name",
   "join-token-unknown",

@@ -17,6 +17,10 @@ export function createEvents(logger: Logger, metrics: Metrics) {
   const twice = metrics.counter("identity_twice_total", "Two processes connected with one identity");
   const putOff = metrics.counter("links_put_off_total", "Nodes told to connect later, because many did at once");
   const behind = metrics.counter("log_behind_total", "Nodes that connected with a later state of the log");
+  const forced = metrics.counter(
+    "guard_rails_forced_total",
+    "Changes of policies applied although guard-rails were broken",
+  );
   const collected = metrics.counter("collected_bytes_total", "Bytes of blobs collected");
   return {
     enrolled(identity: PeerIdentity) {
@@ -41,6 +45,10 @@ export function createEvents(logger: Logger, metrics: Metrics) {
       else logger.error({ err: error }, "call failed by a bug");
     },
     apiRefused: (code: string) => apiRefused.inc({ code }),
+    guardRailsForced(subject: string, broken: readonly string[]) {
+      forced.inc();
+      logger.warn({ subject, broken }, "a policy was applied although it breaks guard-rails");
+    },
     certificateIssued(expiresAtMs: number) {
       expiry.set(expiresAtMs / 1000);
       logger.info({ expiresAtMs }, "own certificate issued");

@@ -35,6 +35,7 @@ import { schedulerSyncService } from "./node-rpc/scheduler-sync.ts";
 import { ObservedNodes } from "./observed/observed-nodes.ts";
 import { authorise, issueToken } from "./operator-api/authorisation.ts";
 import { createOperatorApi, fleetFacts, type OperatorApiParts } from "./operator-api/operator-api.ts";
+import { createPolicyTrial } from "./policy-trial/policy-trial.ts";
 import { openRecords } from "./records/records.ts";
 import { createRolloutEvents } from "./rollout/events.ts";
 import { RolloutDriver } from "./rollout/rollout-driver.ts";
@@ -118,7 +119,8 @@ async function openParts(config: OriginConfig, tools: OriginTools, stack: AsyncD
   const signing = { publishKey: keys.publish, tokenKey: keys.token };
   const stores = { keys, log, records, joinTokens, blobs };
   const peerAddresses = new PeerAddresses(log, clock);
-  const serving = { observed, distribution, rollout, members, certificate, peerAddresses };
+  const trial = createPolicyTrial();
+  const serving = { observed, distribution, rollout, members, certificate, peerAddresses, trial };
   return { clock, random, logger, ...signing, ...stores, ...serving, metrics, events };
 }
 

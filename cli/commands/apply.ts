@@ -11,16 +11,31 @@ export function addApply(program: Command, session: CommandSession): void {
     .description("apply resources from YAML or JSON files, all or none")
     .requiredOption("-f, --file <path...>", "files, or folders of .yaml, .yml and .json files")
     .option("--dry-run", "say what would change, and change nothing")
+    .option("--force", "apply policies although a simulation says that they break their guard-rails")
     .addOption(resultOption())
     .addHelpText("after", "\nExamples:\n  perigee apply -f policies/eu.yaml\n  perigee apply -f resources/ --dry-run")
-    .action(async (options: { file: string[]; dryRun?: boolean; output: string }, command: Command) => {
+    .action(async (options: ApplyFlags, command: Command) => {
       const dryRun = options.dryRun === true;
-      const answer = await applyFiles(() => apiOf(command, session), options.file, dryRun);
+      const answer = await applyFiles(() => apiOf(command, session), options.file, {
+        dryRun,
+        force: options.force === true,
+      });
       if (options.output === "json") printValue(session.output, "json", answer.result);
       else session.output.line(renderResults(answer.result));
       for (const line of answer.warnings) session.output.note(line);
       if (dryRun) session.output.note("dry run: nothing was changed");
     });
+}
+
+interface ApplyFlags {
+  readonly file: string[];
+  readonly dryRun?: boolean;
+  readonly force?: boolean;
+  readonly output: string;
+}
+
+export function applyPath(dryRun: boolean, force: boolean): string {
+  return `/v1/apply?dryRun=${dryRun}${force ? "&force=true" : ""}`;
 }
 
 export interface AppliedFiles {
@@ -31,10 +46,14 @@ export interface AppliedFiles {
 }
 
 /** Applies all documents of the files or none. Throws with file and line of every fault. */
-export async function applyFiles(api: () => Api, files: readonly string[], dryRun: boolean): Promise<AppliedFiles> {
+export async function applyFiles(
+  api: () => Api,
+  files: readonly string[],
+  { dryRun, force }: { readonly dryRun: boolean; readonly force: boolean },
+): Promise<AppliedFiles> {
   const documents = readResourceFiles(files);
   const body = { documents: documents.map(({ document }) => document.value) };
-  const request = { method: "POST", path: `/v1/apply?dryRun=${dryRun}`, body } as const;
+  const request = { method: "POST", path: applyPath(dryRun, force), body } as const;
   const result = await api()
     .origin(request)
     .catch((error: unknown) => {

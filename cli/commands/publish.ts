@@ -84,6 +84,12 @@ async function releaseFolder(folder: string, target: Target): Promise<Published>
   return { release: await api.origin(request), site, files: files.length, uploaded };
 }
 
+interface RollbackOptions {
+  readonly to: string;
+  readonly force?: boolean;
+  readonly output: string;
+}
+
 export function addRollback(program: Command, session: CommandSession): void {
   program
     .command("rollback")
@@ -93,37 +99,34 @@ export function addRollback(program: Command, session: CommandSession): void {
     .argument("<site>", "a site; or the kind of a policy, before its name")
     .argument("[name]", "of the policy")
     .requiredOption("--to <generation>", "the generation whose content to serve; the revision of the policy")
+    .option("--force", "a policy's, although a simulation says that it breaks guard-rails")
     .addOption(resultOption())
     .addHelpText("after", "\nExamples:\n  perigee rollback shop --to 3\n  perigee rollback placementpolicy eu --to 41")
-    .action(
-      async (site: string, name: string | undefined, options: { to: string; output: string }, command: Command) => {
-        if (name !== undefined) {
-          const applied = await rollBackPolicy(apiOf(command, session), site, name, options.to);
-          if (options.output === "json") return printValue(session.output, "json", applied);
-          const [result] = itemsOf({ items: fieldOf(applied, "results") });
-          const now = `revision ${textOf(fieldOf(result, "resourceVersion"))}`;
-          const isSame = fieldOf(result, "action") === "unchanged";
-          return session.output.line(
-            isSame
-              ? `${name}: already as at revision ${options.to}`
-              : `${name}: ${now} says what revision ${options.to} said`,
-          );
-        }
-        const toGeneration = Number(options.to);
-        if (!Number.isSafeInteger(toGeneration) || toGeneration < 1) {
-          throw new Failure(
-            "argument-invalid",
-            `--to must be a generation (1, 2, …), got ${JSON.stringify(options.to)}`,
-          );
-        }
-        const path = `/v1/sites/${parseName(site, "the site")}/rollback`;
-        const answer = await apiOf(command, session).origin({ method: "POST", path, body: { toGeneration } });
-        if (options.output === "json") return printValue(session.output, "json", answer);
-        session.output.line(
-          `${site}: generation ${textOf(fieldOf(answer, "generation"))} has the content of ${toGeneration}`,
+    .action(async (site: string, name: string | undefined, options: RollbackOptions, command: Command) => {
+      if (name !== undefined) {
+        const rollback = { kind: site, name, revision: options.to, force: options.force === true };
+        const applied = await rollBackPolicy(apiOf(command, session), rollback);
+        if (options.output === "json") return printValue(session.output, "json", applied);
+        const [result] = itemsOf({ items: fieldOf(applied, "results") });
+        const now = `revision ${textOf(fieldOf(result, "resourceVersion"))}`;
+        const isSame = fieldOf(result, "action") === "unchanged";
+        return session.output.line(
+          isSame
+            ? `${name}: already as at revision ${options.to}`
+            : `${name}: ${now} says what revision ${options.to} said`,
         );
-      },
-    );
+      }
+      const toGeneration = Number(options.to);
+      if (!Number.isSafeInteger(toGeneration) || toGeneration < 1) {
+        throw new Failure("argument-invalid", `--to must be a generation (1, 2, …), got ${JSON.stringify(options.to)}`);
+      }
+      const path = `/v1/sites/${parseName(site, "the site")}/rollback`;
+      const answer = await apiOf(command, session).origin({ method: "POST", path, body: { toGeneration } });
+      if (options.output === "json") return printValue(session.output, "json", answer);
+      session.output.line(
+        `${site}: generation ${textOf(fieldOf(answer, "generation"))} has the content of ${toGeneration}`,
+      );
+    });
 }
 
 async function askMissing({ api, site }: Target, blobs: readonly { readonly digest: string }[]): Promise<Set<string>> {

@@ -5,6 +5,7 @@ import { describePointer, valueAt } from "#domain/schema-faults.ts";
 import { changedPointers } from "../../origin/operator-api/changed-pointers.ts";
 import { parseKind } from "../kinds.ts";
 import { fieldOf, itemsOf, printValue, renderTable, resultOption, textOf } from "../output.ts";
+import { applyPath } from "./apply.ts";
 import { type Api, apiOf, type CommandSession } from "./session.ts";
 
 export function addRevisions(program: Command, session: CommandSession): void {
@@ -44,8 +45,19 @@ export function addDiff(program: Command, session: CommandSession): void {
     });
 }
 
+export interface PolicyRollback {
+  readonly kind: string;
+  readonly name: string;
+  readonly revision: string;
+  /** Although it breaks guard-rails. */
+  readonly force: boolean;
+}
+
 /** Writes the spec and labels of a revision again, if nobody has written since they were compared with. */
-export async function rollBackPolicy(api: Api, kindText: string, name: string, revision: string): Promise<unknown> {
+export async function rollBackPolicy(
+  api: Api,
+  { kind: kindText, name, revision, force }: PolicyRollback,
+): Promise<unknown> {
   const kind = parseKind(kindText);
   const before = await readRevision(api, pathOf(kindText, name), revision);
   const listed = itemsOf(await api.origin({ method: "GET", path: `${pathOf(kindText, name)}/revisions` }));
@@ -53,7 +65,7 @@ export async function rollBackPolicy(api: Api, kindText: string, name: string, r
   const resourceVersion = fieldOf(newest, "deleted") === true ? 0 : Number(fieldOf(newest, "revision"));
   const metadata = { name, labels: fieldOf(before, "metadata", "labels") ?? {}, resourceVersion };
   const document = { apiVersion: fieldOf(before, "apiVersion"), kind, metadata, spec: fieldOf(before, "spec") };
-  return await api.origin({ method: "POST", path: "/v1/apply?dryRun=false", body: { documents: [document] } });
+  return await api.origin({ method: "POST", path: applyPath(false, force), body: { documents: [document] } });
 }
 
 function pathOf(kindText: string, name: string): string {

@@ -8,17 +8,28 @@ import type { Fault } from "#domain/schema-faults.ts";
 import { expressionFaults } from "#platform/cel/expressions.ts";
 import type { ResourceLog } from "../log/resource-log.ts";
 import { findResource, listResources, planWrite } from "../log/resources.ts";
+import type { RailCheck, RailWarnings } from "../policy-trial/guard-rails.ts";
 import { changedPointers } from "./changed-pointers.ts";
 import { hostnameFaults, type NamedSite } from "./hostname-faults.ts";
 import { policyWarnings } from "./policy-warnings.ts";
 
 type DocumentFault = Fault & { readonly document: number };
 
-/** Throws `resource-invalid` with `faults`, or `resource-conflict`. */
+export interface ApplyOptions {
+  readonly dryRun: boolean;
+  readonly nowMs: number;
+  /** What a simulation says of the changed policies' guard-rails; undefined where nobody can say. */
+  readonly checkRails?: (inputs: readonly ResourceInput[]) => Promise<RailCheck>;
+  /** Applies although guard-rails are broken, which is then told to `onForced`. */
+  readonly force?: boolean;
+  readonly onForced?: (breaches: RailWarnings) => void;
+}
+
+/** Throws `resource-invalid` or `guard-rails-broken` with `faults`, or `resource-conflict`. */
 export async function applyDocuments(
   log: ResourceLog,
   documents: readonly unknown[],
-  options: { readonly dryRun: boolean; readonly nowMs: number },
+  options: ApplyOptions,
 ): Promise<ApplyResult> {
   const inputs = parseDocuments(log, documents, options.nowMs);
   const plans = inputs.map((input) => ({
@@ -26,13 +37,14 @@ export async function applyDocuments(
     before: findResource(log, input.kind, input.metadata.name),
     plan: planWrite(log, input, options.nowMs),
   }));
+  const railWarnings = await judgeRails(inputs, options);
   const writes = plans.flatMap(({ plan }) => plan.write ?? []);
   const rows = options.dryRun || writes.length === 0 ? [] : await log.write(writes);
   const versions = new Map(rows.map((row) => [`${row.kind}/${row.name}`, row.revision]));
   return {
     revision: log.revision(),
     dryRun: options.dryRun,
-    warnings: policyWarnings(log, inputs),
+    warnings: [...policyWarnings(log, inputs), ...railWarnings],
     results: plans.map(({ input, before, plan }) => ({
       kind: input.kind,
       name: input.metadata.name,
@@ -44,6 +56,18 @@ export async function applyDocuments(
       ),
     })),
   };
+}
+
+/** Answers what was not judged, and what was forced. */
+async function judgeRails(inputs: readonly ResourceInput[], options: ApplyOptions): Promise<RailWarnings> {
+  const { breaches, warnings } = (await options.checkRails?.(inputs)) ?? { breaches: [], warnings: [] };
+  if (breaches.length === 0) return warnings;
+  if (options.force !== true) {
+    const message = breaches.map((breach) => `document ${breach.document}: ${breach.message}`).join("\n");
+    throw new Failure("guard-rails-broken", message, { detail: { faults: breaches } });
+  }
+  if (!options.dryRun) options.onForced?.(breaches);
+  return [...warnings, ...breaches.map((breach) => ({ ...breach, message: `forced: ${breach.message}` }))];
 }
 
 function parseDocuments(log: ResourceLog, documents: readonly unknown[], nowMs: number): readonly ResourceInput[] {

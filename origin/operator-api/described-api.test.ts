@@ -15,6 +15,7 @@ import { loadOriginKeys } from "../keys/origin-keys.ts";
 import { openSqliteLog } from "../log/sqlite-log.ts";
 import { Distribution } from "../node-rpc/distribution.ts";
 import { ObservedNodes } from "../observed/observed-nodes.ts";
+import { createPolicyTrial } from "../policy-trial/policy-trial.ts";
 import { openRecords } from "../records/records.ts";
 import { createRolloutEvents } from "../rollout/events.ts";
 import { RolloutDriver } from "../rollout/rollout-driver.ts";
@@ -49,7 +50,8 @@ async function openApi(t: Test) {
     ...desk,
     ...{ keys, joinTokens, publishKey: keys.publish, blobs: await openFileBlobStore(`${folder}/blobs`) },
     ...{ observed, records, rollout, logger },
-    events: { apiRefused: () => undefined },
+    trial: createPolicyTrial(),
+    events: { apiRefused: () => undefined, guardRailsForced: () => undefined },
   });
   t.teardown(async () => {
     rollout[Symbol.dispose]();

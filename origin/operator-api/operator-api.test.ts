@@ -17,6 +17,7 @@ import { getResource, writeResource } from "../log/resources.ts";
 import { openSqliteLog } from "../log/sqlite-log.ts";
 import { Distribution } from "../node-rpc/distribution.ts";
 import { ObservedNodes } from "../observed/observed-nodes.ts";
+import { createPolicyTrial } from "../policy-trial/policy-trial.ts";
 import { openRecords } from "../records/records.ts";
 import { createRolloutEvents } from "../rollout/events.ts";
 import { RolloutDriver } from "../rollout/rollout-driver.ts";
@@ -48,7 +49,11 @@ async function openApi(t: Test) {
   const logger = createLogger({ program: "origin", level: "silent" });
   const desk = { ...tools, log, tokenKey: keys.token };
   const refusals: string[] = [];
-  const events = { apiRefused: (code: string) => void refusals.push(code) };
+  const forced: unknown[] = [];
+  const events = {
+    apiRefused: (code: string) => void refusals.push(code),
+    guardRailsForced: (subject: string, broken: readonly string[]) => void forced.push({ subject, broken }),
+  };
   const publishing = { blobs, publishKey: keys.publish };
   const observed = new ObservedNodes();
   const rollout = new RolloutDriver({
@@ -57,7 +62,8 @@ async function openApi(t: Test) {
     events: createRolloutEvents(logger, createMetrics("origin")),
   });
   const records = openRecords(":memory:");
-  const parts = { ...desk, ...publishing, keys, joinTokens, records, observed, rollout, logger, events };
+  const trial = createPolicyTrial();
+  const parts = { ...desk, ...publishing, keys, joinTokens, records, observed, rollout, logger, events, trial };
   const server = await createOperatorApi(parts);
   t.teardown(async () => {
     rollout[Symbol.dispose]();
@@ -70,7 +76,7 @@ async function openApi(t: Test) {
     const { token } = await issueToken(desk, "operator", { sub: "test", scopes }, 3600);
     return { authorization: `Bearer ${token}` };
   };
-  return { ...parts, refusals, server, bearer, admin: await bearer("admin") };
+  return { ...parts, refusals, forced, server, bearer, admin: await bearer("admin") };
 }
 
 t.test("a request needs a token with the scope", async (t) => {
@@ -399,4 +405,75 @@ t.test("faults of expressions are refused with the others; what is only suspicio
   ]);
   t.same((await apply({ apps: ["hall"], constraints: [{ expression: "pool.region == 'eu'" }] })).warnings, []);
   t.equal(log.revision(), 0);
+});
+
+t.test(
+  "a change that breaks a policy's guard-rails is refused with the numbers, forced it passes and is told",
+  async (t) => {
+    const { server, admin: headers, log, forced } = await openApi(t);
+    const at = (name: string, region: string, longitude: number) => ({
+      ...pool,
+      metadata: { name, labels: { "perigee.dev/slots": "40" } },
+      spec: { region, coordinates: { latitude: 50, longitude } },
+    });
+    const hd = { name: "hd", eyeWidthPixels: 1024, eyeHeightPixels: 1024, frameRateHz: 72 };
+    const bundle = { site: "scenes", path: "/hall.json" };
+    const app = { ...pool, kind: "RenderApp", metadata: { name: "hall" }, spec: { bundle, classes: [hd] } };
+    const guardRails = { shareWithinLimitMayFallByPoints: 5, refusalsMayRiseByPoints: 5 };
+    const policy = (spec: object) => ({
+      ...{ apiVersion: "perigee.dev/v1", kind: "PlacementPolicy", metadata: { name: "eu" } },
+      spec: { apps: ["hall"], onNoFit: "reject", guardRails, ...spec },
+    });
+    const apply = async (documents: readonly object[], query = "") => {
+      const answer = await server.inject({ method: "POST", url: `/v1/apply${query}`, headers, payload: { documents } });
+      return { status: answer.statusCode, ...answer.json() };
+    };
+    const alone = await apply([policy({})]);
+    t.match(alone.warnings, [{ document: 0, message: /not judged: no pool has a slot/ }]);
+    t.match(await apply([at("near", "eu-central", 8), at("far", "eu-west", 2), app]), { status: 200 });
+    const cut = policy({ constraints: [{ label: "perigee.dev/region", operator: "In", values: ["eu-west"] }] });
+    const before = log.revision();
+    const refused = await apply([cut]);
+    t.match(refused, { status: 422, code: "guard-rails-broken" });
+    t.match(refused.faults, [
+      {
+        ...{ document: 0, pointer: "/spec/guardRails/shareWithinLimitMayFallByPoints" },
+        message:
+          /^guard-rail of eu: \d+\.\d % of \d+ sessions would be within their limit, \d+\.\d % are: \d+\.\d points less; shareWithinLimitMayFallByPoints is 5$/,
+      },
+      { pointer: "/spec/guardRails/refusalsMayRiseByPoints", message: /would be refused or told to wait/ },
+    ]);
+    t.match(await apply([cut], "?dryRun=true"), { code: "guard-rails-broken" }, "a dry run says so too");
+    const unrailed = { ...cut, spec: { ...cut.spec, guardRails: undefined } };
+    t.match(
+      await apply([unrailed]),
+      { code: "guard-rails-broken" },
+      "nor does it go without the rails that are stored",
+    );
+    t.equal(log.revision(), before);
+    t.same((await apply([policy({ stickinessMs: 5 })])).warnings, [], "what keeps within them passes");
+    const elsewhere = { ...policy({ match: { tenants: ["acme"] } }), metadata: { name: "idle" } };
+    const unasked = await apply([{ ...elsewhere, spec: { ...elsewhere.spec, apps: ["else"] } }]);
+    t.match(unasked.warnings, [{ message: /guard-rails of idle are not judged: it applies to no session/ }]);
+    t.same(forced, []);
+    const passed = await apply([cut], "?force=true");
+    t.match(passed, { status: 200, warnings: [{ message: /^forced: guard-rail of eu/ }, { message: /^forced/ }] });
+    t.match(forced, [{ subject: "test", broken: [/points less/, /points more/] }]);
+  },
+);
+
+t.test("guard-rails wait for agents that are yet to report", async (t) => {
+  const { server, admin: headers, log } = await openApi(t);
+  const apply = async (spec: object, query = "") => {
+    const document = { apiVersion: "perigee.dev/v1", kind: "PlacementPolicy", metadata: { name: "eu" }, spec };
+    const payload = { documents: [document] };
+    return (await server.inject({ method: "POST", url: `/v1/apply${query}`, headers, payload })).json();
+  };
+  await server.inject({ method: "POST", url: "/v1/apply", headers, payload: { documents: [pool] } });
+  const node = { role: "agent", pool: "near", cordoned: false, draining: false } as const;
+  writeResource(log, { kind: "Node", metadata: { name: "gpu-1", labels: {} }, spec: node }, 1);
+  const spec = { apps: ["hall"], guardRails: { movesMax: 0 } };
+  t.match(await apply(spec), { code: "unavailable", detail: /none of 1 agents has reported/ });
+  t.match(await apply(spec, "?force=true"), { warnings: [{ message: /cannot be judged/ }] });
+  t.match(await apply({ apps: ["hall"] }), { code: "unavailable" }, "the rails that are stored hold as well");
 });

@@ -50,6 +50,8 @@ import { findResource, getResource, listResources } from "../log/resources.ts";
 import { tombstoneWrites } from "../log/tombstones.ts";
 import type { ObservedNodes } from "../observed/observed-nodes.ts";
 import { type FleetFacts, nodeStatus, resourceStatus } from "../observed/resource-status.ts";
+import { checkGuardRails } from "../policy-trial/guard-rails.ts";
+import type { PolicyTrial } from "../policy-trial/policy-trial.ts";
 import { type PublishingParts, publishRelease, rollbackRelease } from "../publishing/publish.ts";
 import { deleteSite } from "../publishing/releases.ts";
 import type { RolloutDriver } from "../rollout/rollout-driver.ts";
@@ -72,7 +74,12 @@ export interface OperatorApiParts extends PublishingParts, TokenDesk, UsageRoute
   readonly observed: ObservedNodes;
   readonly logger: Logger;
   readonly rollout: Pick<RolloutDriver, "report" | "letOut">;
-  readonly events: { apiRefused(code: string): void };
+  readonly trial: PolicyTrial;
+  readonly events: {
+    apiRefused(code: string): void;
+    /** By whom, and what was broken. */
+    guardRailsForced(subject: string, broken: readonly string[]): void;
+  };
 }
 
 const closed = { additionalProperties: false };
@@ -108,23 +115,34 @@ export async function createOperatorApi(parts: OperatorApiParts): Promise<ApiSer
 
 function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
   const { log, clock, observed } = parts;
-  const dryRunQuery = Type.Object({ dryRun: Type.Boolean({ default: false }) }, closed);
+  const applyQuery = Type.Object(
+    { dryRun: Type.Boolean({ default: false }), force: Type.Boolean({ default: false }) },
+    closed,
+  );
   server.post(
     "/v1/apply",
     {
       schema: {
         summary: "apply documents, all or none",
         body: applyRequestSchema,
-        querystring: dryRunQuery,
+        querystring: applyQuery,
         response: { 200: applyResultSchema },
       },
       bodyLimit: APPLY_BODY_BYTES_MAX,
       config: describedAs({ body: describedApply }),
     },
     async (request) => {
-      await authorise(parts, request.headers.authorization, "apply");
-      const { dryRun } = request.query;
-      const applied = await applyDocuments(log, request.body.documents, { dryRun, nowMs: clock.nowMs() });
+      const { sub } = await authorise(parts, request.headers.authorization, "apply");
+      const { dryRun, force } = request.query;
+      const applied = await applyDocuments(log, request.body.documents, {
+        ...{ dryRun, force, nowMs: clock.nowMs() },
+        checkRails: (inputs) => checkGuardRails(parts, inputs, { force }),
+        onForced: (breaches) =>
+          parts.events.guardRailsForced(
+            sub,
+            breaches.map(({ message }) => message),
+          ),
+      });
       parts.records.policies.follow(log, clock.nowMs());
       return applied;
     },

@@ -16,6 +16,7 @@ export const HTTP_STATUS_BY_CODE: Readonly<Record<FailureCode, number>> = {
   "epoch-regressed": 409,
   "generation-regressed": 409,
   "gpu-unavailable": 503,
+  "guard-rails-broken": 422,
   "join-token-expired": 403,
   "join-token-name": 403,
   "join-token-unknown": 403,

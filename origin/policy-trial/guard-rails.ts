@@ -1,0 +1,135 @@
+/** Refuses changes of policies that break their guard-rails, by a simulated day over the fleet as it is. */
+import type { ApplyResult } from "#contracts/operator-api/operator.ts";
+import type { ResourceInput } from "#contracts/operator-api/resources/parse.ts";
+import { Failure } from "#domain/failure.ts";
+import type { Resource } from "#domain/resource.ts";
+import type { DayApp } from "#domain/simulation/day.ts";
+import { fleetPools, type StatedPool } from "#domain/simulation/fleet-pools.ts";
+import { type JudgedPolicy, judgeRails } from "#domain/simulation/guard-rails.ts";
+import type { WrittenPolicy } from "#platform/cel/worlds.ts";
+import type { ResourceLog } from "../log/resource-log.ts";
+import { listResources } from "../log/resources.ts";
+import type { ObservedNodes } from "../observed/observed-nodes.ts";
+import type { PolicyTrial } from "./policy-trial.ts";
+
+export interface RailParts {
+  readonly log: ResourceLog;
+  readonly observed: ObservedNodes;
+  readonly trial: PolicyTrial;
+}
+
+export type RailWarnings = ApplyResult["warnings"];
+
+export interface RailCheck {
+  /** What could not be judged. */
+  readonly warnings: RailWarnings;
+  /** What would be refused, each with the document that it is of; the message has the numbers. */
+  readonly breaches: RailWarnings;
+}
+
+const NOTHING: RailCheck = { warnings: [], breaches: [] };
+
+/**
+ * Nothing is simulated where no policy that has guard-rails is changed. Throws `unavailable` while agents are yet to
+ * report, unless `force`.
+ */
+export async function checkGuardRails(
+  parts: RailParts,
+  inputs: readonly ResourceInput[],
+  { force }: { readonly force: boolean },
+): Promise<RailCheck> {
+  const stored = listResources(parts.log, "PlacementPolicy");
+  const judged = inputs.flatMap((input, document) => {
+    const policy = input.kind === "PlacementPolicy" ? judgedPolicy(input, stored) : undefined;
+    return policy === undefined ? [] : [{ document, policy }];
+  });
+  if (judged.length === 0) return NOTHING;
+  const warn = (message: string): RailCheck => ({
+    ...NOTHING,
+    warnings: judged.map(({ document }) => ({ document, pointer: "/spec/guardRails", message })),
+  });
+  const { fleet, question } = statedChange(parts, inputs, stored);
+  if (fleet.silentAgents.length > 0 && fleet.emptyPools.length === fleet.pools.length) {
+    const message = `guard-rails cannot be judged: none of ${fleet.silentAgents.length} agents has reported since the origin was started`;
+    if (force) return warn(message);
+    throw new Failure("unavailable", `${message}. Try again in some seconds, or force it`, { retryable: true });
+  }
+  const classes = new Set(question.apps.flatMap(({ spec }) => spec.classes.map(({ name }) => name)));
+  const isHeld = fleet.pools.some((pool) =>
+    pool.classes.some(({ renderClass, slots }) => slots > 0 && classes.has(renderClass)),
+  );
+  if (!isHeld) return warn("guard-rails are not judged: no pool has a slot of a class of any RenderApp");
+  const comparison = await parts.trial(question);
+  const verdicts = judged.map(({ document, policy }) => ({ document, policy, ...judgeRails(comparison, policy) }));
+  return {
+    breaches: verdicts.flatMap(({ document, policy, breaches }) =>
+      breaches.map(({ rail, message }) => ({
+        ...{ document, pointer: `/spec/guardRails/${rail}`, message: `guard-rail of ${policy.name}: ${message}` },
+      })),
+    ),
+    warnings: verdicts.flatMap(({ document, notes }) =>
+      notes.map((message) => ({ document, pointer: "/spec/guardRails", message })),
+    ),
+  };
+}
+
+type PolicyInput = Extract<ResourceInput, { kind: "PlacementPolicy" }>;
+
+/** Undefined where it has no guard-rails, or says what is stored already. */
+function judgedPolicy(
+  { metadata, spec }: PolicyInput,
+  stored: readonly Resource<"PlacementPolicy">[],
+): JudgedPolicy | undefined {
+  const before = stored.find((policy) => policy.metadata.name === metadata.name)?.spec;
+  const rails = [before?.guardRails, spec.guardRails].flatMap((each) => each ?? []);
+  if (rails.length === 0 || JSON.stringify(before) === JSON.stringify(spec)) return undefined;
+  return { name: metadata.name, apps: [...new Set([...(before?.apps ?? []), ...spec.apps])], rails };
+}
+
+function statedChange(
+  { log, observed }: RailParts,
+  inputs: readonly ResourceInput[],
+  stored: readonly Resource<"PlacementPolicy">[],
+) {
+  const writtenPools = inputs.flatMap((input) => (input.kind === "NodePool" ? [input] : []));
+  const writtenApps = inputs.flatMap((input) => (input.kind === "RenderApp" ? [input] : []));
+  const written = inputs.flatMap((input) => (input.kind === "PlacementPolicy" ? [input] : []));
+  const apps = afterwards(listResources(log, "RenderApp").map(appOf), writtenApps.map(appOf), ({ name }) => name);
+  const nodes = listResources(log, "Node").map(({ metadata, spec }) => ({
+    ...{ name: metadata.name, ...spec },
+    isDead: observed.find(metadata.name)?.state?.state === "dead",
+  }));
+  const reported = observed.list().flatMap(({ status }) => status?.agents ?? []);
+  const agents = [...new Map(reported.map((agent) => [agent.agent, agent])).values()];
+  const poolsBefore: readonly StatedPool[] = listResources(log, "NodePool");
+  const poolsAfter = afterwards(poolsBefore, writtenPools, ({ metadata }) => metadata.name);
+  const fleetOf = (pools: readonly StatedPool[]) => fleetPools({ pools, nodes, agents, apps });
+  const after = fleetOf(poolsAfter);
+  // The pools as they will be on both sides: what is judged is the policy.
+  const policies = stored.map(policyOf);
+  const question = {
+    apps,
+    before: { pools: after.pools, policies },
+    after: { pools: after.pools, policies: afterwards(policies, written.map(policyOf), ({ name }) => name) },
+  };
+  return { fleet: after, question };
+}
+
+function appOf({
+  metadata,
+  spec,
+}: Pick<Resource<"RenderApp">, "spec"> & { readonly metadata: { readonly name: string } }): DayApp {
+  return { name: metadata.name, spec };
+}
+
+function policyOf(
+  of: Pick<Resource<"PlacementPolicy">, "spec"> & { readonly metadata: { readonly name: string } },
+): WrittenPolicy {
+  return { name: of.metadata.name, spec: of.spec };
+}
+
+/** What is stored and not written, with what is. */
+function afterwards<T>(stored: readonly T[], written: readonly T[], nameOf: (item: T) => string): readonly T[] {
+  const names = new Set(written.map(nameOf));
+  return [...stored.filter((item) => !names.has(nameOf(item))), ...written];
+}
