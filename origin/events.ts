@@ -12,15 +12,10 @@ export function createEvents(logger: Logger, metrics: Metrics) {
   const delivered = metrics.counter("delivered_bytes_total", "Bytes of blobs delivered to edges");
   const refused = metrics.counter("delivery_refusals_total", "Blob requests refused by reason", ["code"]);
   const failed = metrics.counter("calls_failed_total", "Calls of nodes that ended with a failure, by code", ["code"]);
-  const apiRefused = metrics.counter("api_refusals_total", "Operator requests refused, by code", ["code"]);
   const expiry = metrics.gauge("certificate_expires_timestamp_seconds", "When the origin's own certificate expires");
   const twice = metrics.counter("identity_twice_total", "Two processes connected with one identity");
   const putOff = metrics.counter("links_put_off_total", "Nodes told to connect later, because many did at once");
   const behind = metrics.counter("log_behind_total", "Nodes that connected with a later state of the log");
-  const forced = metrics.counter(
-    "guard_rails_forced_total",
-    "Changes of policies applied although guard-rails were broken",
-  );
   const collected = metrics.counter("collected_bytes_total", "Bytes of blobs collected");
   return {
     enrolled(identity: PeerIdentity) {
@@ -44,11 +39,7 @@ export function createEvents(logger: Logger, metrics: Metrics) {
       if (isFailure(error)) logger.debug({ err: error }, "call failed");
       else logger.error({ err: error }, "call failed by a bug");
     },
-    apiRefused: (code: string) => apiRefused.inc({ code }),
-    guardRailsForced(subject: string, broken: readonly string[]) {
-      forced.inc();
-      logger.warn({ subject, broken }, "a policy was applied although it breaks guard-rails");
-    },
+    ...createApiEvents(logger, metrics),
     certificateIssued(expiresAtMs: number) {
       expiry.set(expiresAtMs / 1000);
       logger.info({ expiresAtMs }, "own certificate issued");
@@ -79,6 +70,21 @@ export function createEvents(logger: Logger, metrics: Metrics) {
     },
     listening(addresses: Readonly<Record<string, string>>) {
       logger.info({ addresses }, "origin listening");
+    },
+  };
+}
+
+function createApiEvents(logger: Logger, metrics: Metrics) {
+  const refused = metrics.counter("api_refusals_total", "Operator requests refused, by code", ["code"]);
+  const forced = metrics.counter(
+    "guard_rails_forced_total",
+    "Changes of policies applied although guard-rails were broken",
+  );
+  return {
+    apiRefused: (code: string) => refused.inc({ code }),
+    guardRailsForced(subject: string, broken: readonly string[]) {
+      forced.inc();
+      logger.warn({ subject, broken }, "a policy was applied although it breaks guard-rails");
     },
   };
 }

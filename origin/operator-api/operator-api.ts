@@ -102,6 +102,7 @@ export async function createOperatorApi(parts: OperatorApiParts): Promise<ApiSer
   });
   server.server.requestTimeout = UPLOAD_MS_MAX;
   server.addContentTypeParser("application/octet-stream", (_request, payload, done) => done(null, payload));
+  addApplyRoute(server, parts);
   addResourceRoutes(server, parts);
   addRolloutRoutes(server, parts);
   addBlobRoutes(server, parts);
@@ -113,8 +114,8 @@ export async function createOperatorApi(parts: OperatorApiParts): Promise<ApiSer
   return server;
 }
 
-function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
-  const { log, clock, observed } = parts;
+function addApplyRoute(server: ApiServer, parts: OperatorApiParts): void {
+  const { log, clock } = parts;
   const applyQuery = Type.Object(
     { dryRun: Type.Boolean({ default: false }), force: Type.Boolean({ default: false }) },
     closed,
@@ -147,6 +148,10 @@ function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
       return applied;
     },
   );
+}
+
+function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
+  const { log, clock, observed } = parts;
   const listed = { summary: "all of a kind, with what is observed", response: { 200: resourceListSchema } };
   const listSchemas = {
     schema: { ...listed, params: kindParams },
