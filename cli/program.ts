@@ -31,6 +31,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   usage: async () => (await import("./commands/usage.ts")).addUsage,
   why: async () => (await import("./commands/why.ts")).addWhy,
   "why-not": async () => (await import("./commands/why-not.ts")).addWhyNot,
+  "plan-capacity": async () => (await import("./commands/plan-capacity.ts")).addPlanCapacity,
   simulate: async () => (await import("./commands/simulate.ts")).addSimulate,
   edge: async () => (await import("./commands/edge.ts")).addEdge,
   dev: async () => (await import("./commands/dev.ts")).addDev,

@@ -113,6 +113,29 @@ t.test("what simulate cannot make sense of is told by name, bound, file and line
   t.match(await run("simulate", "--fleet", file("west.yaml")), usage(/the fleet has no RenderApp/));
 });
 
+t.test("plan-capacity ranks places by hours within the limit, and says what it takes for granted", async (t) => {
+  const file = filesOf(t);
+  const plan = ["plan-capacity", "--fleet", file("fleet.yaml"), "--gpus", "4"];
+  const told = await run(...plan);
+  t.equal(told.code, EXIT.ok, told.notes);
+  t.match(told.out, /now: \d+ hours of sessions within their limit a day, \d+\.\d % of sessions/);
+  t.match(told.out, /HOURS GAINED A DAY.*\n1 +\w+ +new +\d+\.\d +\d+\.\d %/);
+  t.match(told.out, /assumed: who comes, and when, does not change/);
+  const { gains, hoursNow } = JSON.parse((await run(...plan, "--json")).out);
+  t.equal(gains.length, 10);
+  const hours = gains.map(({ hoursGained }: { hoursGained: number }) => hoursGained);
+  t.same(
+    hours,
+    [...hours].sort((a, b) => b - a),
+  );
+  const [first] = gains;
+  const simulated = await run("simulate", "--fleet", file("fleet.yaml"), "--add", `4xl40s@${first.place}`, "--json");
+  const { after, before } = JSON.parse(simulated.out);
+  t.equal(before.hoursWithinLimit, hoursNow);
+  t.equal(after.hoursWithinLimit - before.hoursWithinLimit, first.hoursGained, "simulate says the same");
+  t.match(await run(...plan, "--gpus", "0"), { code: EXIT.usage, notes: /--gpus must be 1 to 10000/ });
+});
+
 t.test("simulate asks the origin for the fleet, with what agents report of themselves", async (t) => {
   const slots = (total: number) => [{ renderClass: "hd", total, free: total, frameMsP95: 10 }];
   const metadata = (name: string) => ({ name, labels: {}, generation: 1, resourceVersion: 1, createdAtMs: 0 });

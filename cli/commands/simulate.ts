@@ -13,7 +13,7 @@ import { readResourceFiles } from "../resource-files.ts";
 import { amendFleet, fetchFleet, poolsOf, readFleetFiles, type StatedFleet } from "../simulation/fleet.ts";
 import { parseLoad, parseSeed, parseSlotsPerGpu, SEED_DEFAULT } from "../simulation/options.ts";
 import { reportDocument, reportLines } from "../simulation/report.ts";
-import { apiOf, type CommandSession } from "./session.ts";
+import { type Api, apiOf, type CommandSession } from "./session.ts";
 
 /** Each takes some microseconds; of a larger fleet an arrival stands for several sessions. */
 const SIMULATED_ARRIVALS_MAX = 1_000_000;
@@ -63,7 +63,7 @@ export function addSimulate(program: Command, session: CommandSession): void {
       }
       const change = parseChange(files, options);
       const seed = parseSeed(options.seed);
-      const fleet = await findFleet(options.fleet, command, session);
+      const fleet = await findFleet(options.fleet, () => apiOf(command, session));
       const { day, comparison, notes } = simulateChange(fleet, change, seed);
       if (options.output === "json") printValue(session.output, "json", reportDocument(comparison, day.source, notes));
       else for (const line of [day.source, "", ...reportLines(comparison, notes)]) session.output.line(line);
@@ -75,12 +75,8 @@ export function collect(value: string, before: readonly string[] | undefined): r
   return [...(before ?? []), value];
 }
 
-export function findFleet(
-  files: readonly string[] | undefined,
-  command: Command,
-  session: CommandSession,
-): Promise<StatedFleet> {
-  return files === undefined ? fetchFleet(apiOf(command, session)) : Promise.resolve(readFleetFiles(files));
+export async function findFleet(files: readonly string[] | undefined, api: () => Api): Promise<StatedFleet> {
+  return files === undefined ? await fetchFleet(api()) : readFleetFiles(files);
 }
 
 interface FleetChange {

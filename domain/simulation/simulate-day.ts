@@ -198,7 +198,7 @@ export class DayRun {
 }
 
 /** Expressions are labels to a decision. */
-function judged(pool: DayPool, expressions: World["expressions"]): DayPool {
+export function judged(pool: DayPool, expressions: World["expressions"]): DayPool {
   const { name, labels, region, coordinates } = pool;
   return { ...pool, labels: judgeLabels({ metadata: { name, labels }, spec: { region, coordinates } }, expressions) };
 }

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import t from "tap";
 import { seededRandom } from "#platform/random.ts";
 import type { WrittenPlacementPolicy } from "../policy/placement-policy.ts";
+import { planCapacity } from "./capacity-plan.ts";
 import { compareDays, shareOf } from "./compare-days.ts";
 import { type Day, type DayApp, type DayPool, repeatsOf } from "./day.ts";
 import { DayRun, simulateDay, type World } from "./simulate-day.ts";
@@ -214,4 +215,22 @@ t.test("an arrival may stand for many sessions: what it comes to stays near", as
   const scaled = simulateDay(day, worldOf(pools));
   t.ok(Math.abs(shareOf([scaled]) - shareOf([whole])) < 0.03, `${shareOf([scaled])}, ${shareOf([whole])}`);
   t.ok(Math.abs(scaled.sessions / whole.sessions - 1) < 0.01, `${scaled.sessions}, ${whole.sessions}`);
+});
+
+t.test("the next GPUs go where nobody is within the limit, and nowhere that the policy forbids", async (t) => {
+  const pools = poolsOf([40]).map((pool) => ({ ...pool, labels: { ...pool.labels, gpu: "l40s" }, gpus: 4 }));
+  const day = dayOf(pools);
+  const added = { gpus: 4, model: "l40s", slotsPerGpu: undefined };
+  const plan = planCapacity(day, worldOf(pools), added);
+  const [first] = plan.gains;
+  const near = plan.gains.find(({ place }) => place === "frankfurt");
+  t.ok(first?.isNew === true && first.hoursGained > 0 && first.shareAfter > plan.shareNow);
+  t.ok(near === undefined || near.hoursGained < (first?.hoursGained ?? 0));
+  t.ok(plan.placesLookedAt > plan.gains.length);
+  const elsewhere = [{ label: "perigee.dev/pool", operator: "In", values: ["none"] }] as const;
+  const forbidden = planCapacity(day, worldOf(pools, { constraints: elsewhere, onNoFit: "reject" }), added);
+  t.same(
+    [forbidden.hoursNow, ...forbidden.gains.map(({ hoursGained, shadowValueMs }) => hoursGained + shadowValueMs)],
+    [...Array.from({ length: 1 + forbidden.gains.length }, () => 0)],
+  );
 });

@@ -1,0 +1,72 @@
+/** `perigee plan-capacity`: where more GPUs bring most hours of sessions within their limit. */
+import type { Command } from "commander";
+import { type CapacityPlan, planCapacity } from "#domain/simulation/capacity-plan.ts";
+import { compileWorld } from "#platform/cel/worlds.ts";
+import { printValue, renderTable } from "../output.ts";
+import { poolsOf } from "../simulation/fleet.ts";
+import { parseSeed, parseSlotsPerGpu, parseWhole, SEED_DEFAULT } from "../simulation/options.ts";
+import { count, percent } from "../simulation/report.ts";
+import { apiOf, type CommandSession } from "./session.ts";
+import { collect, findFleet, makeDay, notesOfFleet } from "./simulate.ts";
+
+/** Each place that is simulated is a day of its own. */
+const PLANNED_ARRIVALS_MAX = 100_000;
+const GPUS_MAX = 10_000;
+const PLACES_SHOWN = 10;
+
+interface PlanOptions {
+  readonly gpus: string;
+  readonly model?: string;
+  readonly slotsPerGpu?: string;
+  readonly seed: string;
+  readonly fleet?: readonly string[];
+  readonly json?: boolean;
+}
+
+export function addPlanCapacity(program: Command, session: CommandSession): void {
+  program
+    .command("plan-capacity")
+    .description("where the next GPUs, at a pool or in a large city, bring most hours of sessions within their limit")
+    .option("--gpus <number>", "that are added at one place", "8")
+    .option("--model <name>", "of the GPUs of a new pool; as the first pool's label gpu where not given")
+    .option("--slots-per-gpu <number>", "sessions that an added GPU holds; as the fleet's own where not given")
+    .option("--seed <number>", "of the synthetic day", SEED_DEFAULT)
+    .option("--fleet <path>", "files or folders of the fleet's resources, instead of the origin's", collect)
+    .option("--json", "for programs")
+    .addHelpText("after", "\nExample:\n  perigee plan-capacity --gpus 8 --model l40s")
+    .action(async (options: PlanOptions, command: Command) => {
+      const gpus = parseWhole("--gpus", options.gpus, { from: 1, to: GPUS_MAX });
+      const slotsPerGpu = parseSlotsPerGpu(options.slotsPerGpu);
+      const seed = parseSeed(options.seed);
+      const stated = await findFleet(options.fleet, () => apiOf(command, session));
+      const fleet = poolsOf(stated);
+      const model = options.model ?? fleet.pools.flatMap(({ labels }) => labels["gpu"] ?? [])[0] ?? "gpu";
+      const world = compileWorld(fleet.pools, stated.policies);
+      const parts = { apps: stated.apps, policies: world.policies, arrivalsMax: PLANNED_ARRIVALS_MAX };
+      const day = makeDay(fleet, parts, seed);
+      const plan = planCapacity(day, world, { gpus, model, slotsPerGpu });
+      const assumptions = [...assumptionsOf(plan, gpus, model), ...notesOfFleet(fleet).slice(2)];
+      const gains = plan.gains.slice(0, PLACES_SHOWN);
+      if (options.json === true) {
+        return printValue(session.output, "json", { source: day.source, ...plan, gains, assumptions });
+      }
+      const rows = gains.map(({ place, isNew, hoursGained, shareAfter, shadowValueMs }, at) => [
+        ...[String(at + 1), place, isNew ? "new" : "pool", hoursGained.toFixed(1), percent(shareAfter)],
+        (shadowValueMs / 1000).toFixed(1),
+      ]);
+      const heads = ["", "PLACE", "", "HOURS GAINED A DAY", "WITHIN LIMIT THEN", "SECONDS SAVED BY PRICES"];
+      const now = `${count(plan.hoursNow)} hours of sessions within their limit a day, ${percent(plan.shareNow)} of sessions`;
+      for (const line of [day.source, "", `now: ${now}`, "", renderTable(heads, rows), ""]) session.output.line(line);
+      for (const assumption of assumptions) session.output.line(`assumed: ${assumption}`);
+    });
+}
+
+function assumptionsOf({ placesLookedAt, gains }: CapacityPlan, gpus: number, model: string): readonly string[] {
+  return [
+    `${gpus} GPUs more at one place: a pool gets its own kind, a new place ${model}`,
+    "a new pool has its nearest neighbour's region, labels and cost, and takes sessions as soon as it is there",
+    "who comes, and when, does not change with what there is",
+    `of ${placesLookedAt} places the ${gains.length} that prices at the busiest time value most were simulated for a day each, and are ranked by that`,
+    "prices are not asked by sessions: the simulated days place by distance alone",
+  ];
+}
