@@ -39,6 +39,20 @@ t.test("a pool that fits is shown term by term beside the one chosen, and by how
   });
 });
 
+t.test(
+  "a term that only the chosen pool has is shown too: the differences add up to what it is behind by",
+  async (t) => {
+    const why = ask([pool("near", 4, { bundleMs: 3 }), pool("other", 9)], "other");
+    t.match(why, { kind: "not-chosen", beside: { behindMs: 2 } });
+    const terms = why.kind === "not-chosen" ? (why.beside?.terms ?? []) : [];
+    t.match(terms.at(-1), { term: "missing bundle", ms: 0, chosenMs: 3 });
+    t.equal(
+      terms.reduce((sum, { ms, chosenMs }) => sum + ms - chosenMs, 0),
+      2,
+    );
+  },
+);
+
 t.test("of a pool that fails a rule the first one is said with its values, and what all of them take", async (t) => {
   const near = pool("near", 4);
   const eu = { labels: { region: "eu" } };

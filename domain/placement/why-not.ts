@@ -56,8 +56,12 @@ function compareWithChosen(frame: DecisionFrame, at: number, words: RecordWords)
   const { chosenAt, scoresMs, pools } = frame;
   const behindMs = (scoresMs[at] ?? Number.NaN) - (scoresMs[chosenAt] ?? Number.NaN);
   if (chosenAt === NOWHERE || Number.isNaN(behindMs)) return undefined;
-  const chosen = termsOf(frame, chosenAt);
-  const terms = termsOf(frame, at).map(({ term, ms }, index) => ({ term, ms, chosenMs: chosen[index]?.ms ?? 0 }));
+  const own = new Map(termsOf(frame, at).map(({ term, ms }) => [term, ms]));
+  const chosen = new Map(termsOf(frame, chosenAt).map(({ term, ms }) => [term, ms]));
+  // One that only one of them has counts nothing for the other.
+  const terms = [...new Set([...own.keys(), ...chosen.keys()])].map((term) => {
+    return { term, ms: own.get(term) ?? 0, chosenMs: chosen.get(term) ?? 0 };
+  });
   return { pool: words.poolName(pools[chosenAt] ?? 0), behindMs, terms };
 }
 

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import t from "tap";
+import { visitPools } from "#domain/placement/decision-record.ts";
 import { PoolIds } from "#domain/placement/pool-ids.ts";
 import type { DecisionRecord, SessionDecisionRecord } from "../explain/explain-store.ts";
 import { ByteWriter } from "./bytes.ts";
@@ -30,9 +31,10 @@ function readAll(bytes: Buffer) {
 }
 
 function poolsOf(record: Uint8Array, poolName: (id: number) => string): string[] {
-  const count = record[1] ?? 0;
+  const names: string[] = [];
   const view = new DataView(record.buffer, record.byteOffset, record.byteLength);
-  return Array.from({ length: count }, (_, at) => poolName(view.getUint16(84 + 58 * at + 52, true)));
+  visitPools(view, 0, (pool) => names.push(poolName(pool)));
+  return names;
 }
 
 t.test("whatever is decided is read from its segment alone as it was", async (t) => {
