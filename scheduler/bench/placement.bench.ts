@@ -30,6 +30,7 @@ const MODELS: Readonly<Record<string, () => Promise<Model>>> = {
   "never-worse": async () => (await import("./models/never-worse.ts")).neverWorse,
   C: async () => (await import("./models/model-c.ts")).modelC,
   G: async () => (await import("./models/model-g.ts")).modelG,
+  pricing: async () => (await import("./models/pricing-turn.ts")).pricingTurn,
   decisions: async () => (await import("./models/decisions.ts")).decisions,
   A: async () => (await import("./models/selection.ts")).runSelection,
   D: async () => (await import("./models/changing.ts")).runChanging,

@@ -12,6 +12,7 @@ import { VirtualClock } from "../../test/simulation/virtual-clock.ts";
 import type { SlotQuery } from "../ledger/ledger.ts";
 import type { PoolFacts } from "../placement/pool-facts.ts";
 import { DemandCounter } from "./demand-counter.ts";
+import { PriceSolver } from "./price-solver.ts";
 import { PRICES_AGE_MS_MAX, PublishedPrices } from "./price-source.ts";
 import { PricingLoop, type PricingPorts } from "./slow-loop.ts";
 
@@ -83,6 +84,18 @@ t.test("a pool that more want than it holds has a price, and one with room has n
   await clock.advance(TURN_MS);
   t.ok(published.current().version >= version);
   t.match(told, ["applied", /applied|damped/]);
+});
+
+t.test("prices are solved by the thread as they are here", async (t) => {
+  await using solver = new PriceSolver();
+  const [inThread, here] = [start(t, { solver }), start(t)];
+  for (const { come, loop } of [inThread, here]) {
+    come("between", 40);
+    come("beyond", 140);
+    await loop.turn();
+  }
+  t.ok(here.published.current().byPool.has("near"));
+  t.same(inThread.published.current(), here.published.current());
 });
 
 t.test("below 70 % of what is predicted nothing has a price, and nothing is solved", async (t) => {
