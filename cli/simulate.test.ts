@@ -69,7 +69,7 @@ t.test("simulate says what a policy would do: to regions and tiers, in round tri
 
 t.test("simulate without a change has no delta; for a program it is JSON", async (t) => {
   const file = filesOf(t);
-  const { code, out } = await run("simulate", "--fleet", file("fleet.yaml"), "--json");
+  const { code, out } = await run("simulate", "--fleet", file("fleet.yaml"), "-o", "json");
   t.equal(code, EXIT.ok);
   const { before, after, ...rest } = JSON.parse(out);
   t.same(after, before);
@@ -80,7 +80,7 @@ t.test("simulate without a change has no delta; for a program it is JSON", async
 
 t.test("simulate takes pools away, adds GPUs, and raises the load", async (t) => {
   const file = filesOf(t);
-  const fleet = ["simulate", "--fleet", file("fleet.yaml"), "--json"];
+  const fleet = ["simulate", "--fleet", file("fleet.yaml"), "-o", "json"];
   const killed = JSON.parse((await run(...fleet, "--kill", "paris")).out);
   t.same(
     killed.after.pools.map(({ pool }: { pool: string }) => pool),
@@ -121,7 +121,7 @@ t.test("plan-capacity ranks places by hours within the limit, and says what it t
   t.match(told.out, /now: \d+ hours of sessions within their limit a day, \d+\.\d % of sessions/);
   t.match(told.out, /HOURS GAINED A DAY.*\n1 +\w+ +new +\d+\.\d +\d+\.\d %/);
   t.match(told.out, /assumed: who comes, and when, does not change/);
-  const { gains, hoursNow } = JSON.parse((await run(...plan, "--json")).out);
+  const { gains, hoursNow } = JSON.parse((await run(...plan, "-o", "json")).out);
   t.equal(gains.length, 10);
   const hours = gains.map(({ hoursGained }: { hoursGained: number }) => hoursGained);
   t.same(
@@ -129,7 +129,15 @@ t.test("plan-capacity ranks places by hours within the limit, and says what it t
     [...hours].sort((a, b) => b - a),
   );
   const [first] = gains;
-  const simulated = await run("simulate", "--fleet", file("fleet.yaml"), "--add", `4xl40s@${first.place}`, "--json");
+  const simulated = await run(
+    "simulate",
+    "--fleet",
+    file("fleet.yaml"),
+    "--add",
+    `4xl40s@${first.place}`,
+    "-o",
+    "json",
+  );
   const { after, before } = JSON.parse(simulated.out);
   t.equal(before.hoursWithinLimit, hoursNow);
   t.equal(after.hoursWithinLimit - before.hoursWithinLimit, first.hoursGained, "simulate says the same");
@@ -164,7 +172,7 @@ t.test("simulate asks the origin for the fleet, with what agents report of thems
   });
   const { port } = await listen(server, { host: "127.0.0.1", port: 0 });
   t.teardown(() => closeServer(server));
-  const { code, out, notes } = await run("--origin", `http://127.0.0.1:${port}`, "simulate", "--json");
+  const { code, out, notes } = await run("--origin", `http://127.0.0.1:${port}`, "simulate", "-o", "json");
   t.equal(code, EXIT.ok, notes);
   const { before, notes: said } = JSON.parse(out);
   t.match(said.join("\n"), /agents that have not reported count as nothing: gpu-2/);

@@ -1,5 +1,5 @@
 /** `perigee plan-capacity`: where more GPUs bring most hours of sessions within their limit. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { type CapacityPlan, planCapacity } from "#domain/simulation/capacity-plan.ts";
 import { compileWorld } from "#platform/cel/worlds.ts";
 import { printValue, renderTable } from "../output.ts";
@@ -20,7 +20,7 @@ interface PlanOptions {
   readonly slotsPerGpu?: string;
   readonly seed: string;
   readonly fleet?: readonly string[];
-  readonly json?: boolean;
+  readonly output: "text" | "json";
 }
 
 export function addPlanCapacity(program: Command, session: CommandSession): void {
@@ -32,7 +32,7 @@ export function addPlanCapacity(program: Command, session: CommandSession): void
     .option("--slots-per-gpu <number>", "sessions that an added GPU holds; as the fleet's own where not given")
     .option("--seed <number>", "of the synthetic day", SEED_DEFAULT)
     .option("--fleet <path>", "files or folders of the fleet's resources, instead of the origin's", collect)
-    .option("--json", "for programs")
+    .addOption(new Option("-o, --output <format>", "how to print").choices(["text", "json"]).default("text"))
     .addHelpText("after", "\nExample:\n  perigee plan-capacity --gpus 8 --model l40s")
     .action(async (options: PlanOptions, command: Command) => {
       const gpus = parseWhole("--gpus", options.gpus, { from: 1, to: GPUS_MAX });
@@ -47,7 +47,7 @@ export function addPlanCapacity(program: Command, session: CommandSession): void
       const plan = planCapacity(day, world, { gpus, model, slotsPerGpu });
       const assumptions = [...assumptionsOf(plan, gpus, model), ...notesOfFleet(fleet).slice(2)];
       const gains = plan.gains.slice(0, PLACES_SHOWN);
-      if (options.json === true) {
+      if (options.output === "json") {
         return printValue(session.output, "json", { source: day.source, ...plan, gains, assumptions });
       }
       const rows = gains.map(({ place, isNew, hoursGained, shareAfter, shadowValueMs }, at) => [

@@ -87,7 +87,7 @@ function decided(pools: readonly DayPool[], policies: Policies, tier: number): s
       if (slots === undefined) return [];
       const fixed = { budgetMs: policy.budgetMs, device: deviceTimes({}), app: app.spec, renderClass: held };
       return {
-        ...{ pool: name, labels, reachable: true, cordoned, draining: false, priceMs: 0 },
+        ...{ pool: name, labels, reachable: true, cordoned, draining: false, priceMs: 0, bundleMs: 0 },
         ...{ rttMs: Math.fround(estimateRttMs(client, coordinates)), rttSource: "geography" as const },
         ...{ parts: budgetPartsOf(fixed, slots.renderEncodeMsP95), slotsTotal: slots.slots, slotsFree: slots.slots },
       };

@@ -71,7 +71,7 @@ t.test("a policy is simulated, refused by its guard-rails, forced, and rolled ba
   t.match(await apply("fleet.yaml"), { code: EXIT.ok });
   const first = await apply("both.yaml");
   t.match(first, { code: EXIT.ok, notes: "" });
-  const simulated = await run("simulate", join(folder, "west.yaml"), "--json");
+  const simulated = await run("simulate", join(folder, "west.yaml"), "-o", "json");
   t.equal(simulated.code, EXIT.ok, simulated.notes);
   const { before, after } = JSON.parse(simulated.out);
   t.ok(after.shareWithinLimit < before.shareWithinLimit - 0.05, "the policy leaves half of the fleet");
