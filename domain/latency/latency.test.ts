@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import t from "tap";
 import { deriveRttLimitMs, fixedMs } from "./budget.ts";
-import { estimateRttMs, RttMap } from "./rtt-map.ts";
+import { RttMap } from "./rtt-map.ts";
 
 const GROUPS = ["prefix:192.0.2.0/24", "cell:47,8", "country:CH"];
 
@@ -15,8 +15,16 @@ t.test("at the RTT limit the remote path takes the whole budget", async (t) => {
 t.test("a farther pool is estimated slower", async (t) => {
   const bern = { latitude: 46.9, longitude: 7.4 };
   const paris = { latitude: 48.9, longitude: 2.4 };
-  t.equal(estimateRttMs(bern, bern), 3);
-  t.ok(estimateRttMs(bern, paris) > 8 && estimateRttMs(bern, paris) < 12);
+  const map = new RttMap({ groupsMax: 100, ageMsMax: 1000 });
+  const estimate = (groups: readonly string[], pool = paris) => map.estimateByDistance(groups, { client: bern, pool });
+  t.equal(estimate(GROUPS, bern).rttMs, 3);
+  t.ok(estimate(GROUPS).rttMs > 8 && estimate(GROUPS).rttMs < 12);
+  const sample = { pool: "paris", rttMs: 14, atMs: 0, source: "probe", ends: { client: bern, pool: paris } } as const;
+  for (let count = 0; count < 500; count += 1) map.record(GROUPS, sample);
+  t.ok(estimate(["prefix:other", "country:CH"]).rttMs > 13.5, "as others of the country measured");
+  t.ok(estimate(["prefix:other", "country:CH"]).rttMs < 14);
+  t.ok(estimate(GROUPS).errorMs < 0.2 * 14, `${estimate(GROUPS).errorMs}`);
+  t.equal(map.find(["prefix:other"], "paris", 0), undefined, "an estimate is nothing that was measured");
 });
 
 t.test("a group without samples falls back on its cell, then its country", async (t) => {

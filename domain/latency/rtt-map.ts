@@ -1,15 +1,13 @@
-/** What round trips of each client group to each pool have been, bounded, with coarser groups to fall back on. Pure: time is an argument. */
+/**
+ * What round trips of each client group to each pool have been, bounded, with coarser groups to fall back on, and last of
+ * all what distance says. Pure: time is an argument.
+ */
 
 import { assert } from "../assert.ts";
 import { type Coordinates, distanceKm } from "../geography.ts";
+import { type DistanceEstimate, DistanceModel } from "./distance-model.ts";
 import { RttDigest } from "./rtt-digest.ts";
 
-/** Light in fibre covers 100 km there and back in 1 ms. */
-const FIBRE_KM_PER_RTT_MS = 100;
-/** Paths are longer than the great circle; the usual detour of terrestrial fibre. */
-const DETOUR_RATIO = 1.5;
-/** The access network's share, however near the pool is. */
-const ACCESS_RTT_MS = 3;
 /** Gain of the smoothed RTT (RFC 6298 section 2). */
 const SMOOTHING_GAIN = 1 / 8;
 /** Weight of less than so many probes says nothing of a group: the next coarser one is asked. */
@@ -31,11 +29,13 @@ export interface RttSample {
   readonly source: RttSource;
   /** How far who brought it is believed, above 0 to 1 (`ProbeTrust`). */
   readonly trustRatio?: number;
+  /** Where both ends are; undefined where nothing is known of one. */
+  readonly ends?: PathEnds | undefined;
 }
 
-/** RTT to expect from distance alone. */
-export function estimateRttMs(client: Coordinates, pool: Coordinates): number {
-  return ACCESS_RTT_MS + (distanceKm(client, pool) * DETOUR_RATIO) / FIBRE_KM_PER_RTT_MS;
+export interface PathEnds {
+  readonly client: Coordinates;
+  readonly pool: Coordinates;
 }
 
 export interface RttSummary {
@@ -69,6 +69,7 @@ export class RttMap {
   readonly #options: RttMapOptions;
   /** In the order in which they were last heard of. */
   readonly #groups = new Map<string, Map<string, Entry>>();
+  readonly #distance = new DistanceModel();
 
   constructor(options: RttMapOptions) {
     assert(options.groupsMax > 0, "an RTT map holds at least one group");
@@ -81,10 +82,11 @@ export class RttMap {
 
   /** `groups` from the finest to the coarsest (prefix, network and cell, cell, country): a sample counts for each. */
   record(groups: readonly string[], sample: RttSample): void {
-    const { rttMs, atMs, source, trustRatio = 1 } = sample;
+    const { rttMs, atMs, source, trustRatio = 1, ends } = sample;
     assert(Number.isFinite(rttMs) && rttMs >= 0, "an RTT is a number of milliseconds from 0");
     assert(trustRatio > 0 && trustRatio <= 1, "trust is above 0, to 1");
     const weight = SOURCE_WEIGHTS[source] * trustRatio;
+    if (ends !== undefined) this.#distance.learn(groups.at(-1), { km: kmOf(ends), rttMs, weight });
     for (const group of groups) {
       const pools = touch(this.#groups, group, () => new Map<string, Entry>(), this.#options.groupsMax);
       addSample(
@@ -103,6 +105,11 @@ export class RttMap {
     return undefined;
   }
 
+  /** The last resort, where `find` knows nothing: what distance alone says, by what the coarsest group measured elsewhere. */
+  estimateByDistance(groups: readonly string[], ends: PathEnds): DistanceEstimate {
+    return this.#distance.estimate(groups.at(-1), kmOf(ends));
+  }
+
   /** The pools with the lowest median, nearest first: half of a group's weight has to lie to bring one to the front. */
   listNearest(groups: readonly string[], nowMs: number, countMax: number): RttSummary[] {
     const names = new Set(groups.flatMap((group) => [...(this.#groups.get(group)?.keys() ?? [])]));
@@ -114,6 +121,10 @@ export class RttMap {
   #isBelieved(entry: Entry, nowMs: number): boolean {
     return entry.evidence >= EVIDENCE_MIN && nowMs - entry.lastAtMs <= this.#options.ageMsMax;
   }
+}
+
+function kmOf({ client, pool }: PathEnds): number {
+  return distanceKm(client, pool);
 }
 
 /** The value of the key, now the youngest; a fresh one where there is none, in place of the oldest if need be. */

@@ -59,6 +59,7 @@ function loadCandidate(
   frame.flags[at] = flags | (RTT_SOURCES.indexOf(rttSource) << SOURCE_SHIFT);
   frame.unmet[at] = firstUnmet(candidate.labels, rules.constraints);
   frame.rttMs[at] = candidate.rttMs;
+  frame.rttErrorMs[at] = candidate.rttErrorMs ?? Number.NaN;
   frame.renderEncodeMs[at] = candidate.parts.renderEncodeMsP95;
   frame.priceMs[at] = candidate.priceMs;
   frame.preferenceMs[at] = preferenceMsOf(candidate.labels, rules.preferences);

@@ -3,6 +3,7 @@ import type { BudgetParts } from "../latency/budget.ts";
 import type { PlacementPolicySpec } from "../policy/placement-policy.ts";
 import type { Labels } from "./labels.ts";
 
+/** `geography`: nobody of the client's groups has measured it, and its distance says what to expect. */
 export const RTT_SOURCES = ["measured", "history", "geography"] as const;
 export type RttSource = (typeof RTT_SOURCES)[number];
 
@@ -15,6 +16,8 @@ export interface PoolCandidate {
   readonly draining: boolean;
   readonly rttMs: number;
   readonly rttSource: RttSource;
+  /** What an estimate by distance may be off by; undefined of what is measured, and where the client's place is unknown. */
+  readonly rttErrorMs?: number | undefined;
   /** What geography alone says; undefined where the client's place is unknown. Decides nothing. */
   readonly geographyRttMs?: number | undefined;
   /** All of one decision have the same but for `renderEncodeMsP95`. */

@@ -142,6 +142,7 @@ function loadBlock(frame: DecisionFrame, view: PlacementView, cell: CellPools, a
     if (pool === ask.currentPool) frame.currentAt = at;
     frame.rttMs[at] = cell[row + 1] ?? 0;
     frame.geographyMs[at] = cell[row + 2] ?? 0;
+    frame.rttErrorMs[at] = Number.NaN;
     loadPool(frame, at, view, pool);
     frame.flags[at] = (view.table.flags[pool] ?? 0) | ((cell[row] ?? 0) >>> 16);
     at += 1;

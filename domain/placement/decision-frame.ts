@@ -42,6 +42,8 @@ export class DecisionFrame {
   /** The first constraint of the policy that the pool's labels do not meet, from 1; 0 where they meet all. */
   readonly unmet = new Uint16Array(CANDIDATES_MAX);
   readonly rttMs = new Float64Array(CANDIDATES_MAX);
+  /** What the RTT may be off by where distance alone says it; `NaN` elsewhere. */
+  readonly rttErrorMs = new Float32Array(CANDIDATES_MAX);
   readonly renderEncodeMs = new Float64Array(CANDIDATES_MAX);
   readonly priceMs = new Float64Array(CANDIDATES_MAX);
   /** To be added: a bonus is negative. */

@@ -14,7 +14,7 @@ import { CANDIDATES_MAX, type DecisionFrame, NOWHERE, OUTCOME_STATES } from "./d
 /** Grows with every change of the bytes or of what the core makes of them. */
 export const RECORD_VERSION = 2;
 const HEADER_BYTES = 84;
-const ROW_BYTES = 62;
+const ROW_BYTES = 66;
 const AT_POOL = 52;
 export const RECORD_BYTES_MAX = HEADER_BYTES + CANDIDATES_MAX * ROW_BYTES;
 
@@ -66,6 +66,7 @@ function encodeRow(frame: DecisionFrame, at: number, view: DataView, row: number
   view.setUint8(row + 56, frame.flags[at] ?? 0);
   view.setUint8(row + 57, frame.codes[at] ?? 0);
   view.setFloat32(row + 58, frame.bundleMs[at] ?? 0, true);
+  view.setFloat32(row + 62, frame.rttErrorMs[at] ?? Number.NaN, true);
 }
 
 /** A record of its own. */
@@ -125,6 +126,7 @@ function decodeRow(frame: DecisionFrame, at: number, view: DataView, row: number
   frame.flags[at] = view.getUint8(row + 56);
   frame.codes[at] = code;
   frame.bundleMs[at] = view.getFloat32(row + 58, true);
+  frame.rttErrorMs[at] = view.getFloat32(row + 62, true);
 }
 
 /** Decides again what the record was made from, whatever it says of the answer; the frame then holds it. Answers where the record ends. */

@@ -98,6 +98,7 @@ const anyPools = fc.uniqueArray(
         draining: fc.constantFrom(false, false, true),
         rttSource: fc.constantFrom("measured", "history", "geography"),
         geographyRttMs: fc.option(milliseconds, { nil: undefined }),
+        rttErrorMs: fc.option(milliseconds, { nil: undefined }),
         priceMs: fc.oneof(fc.constant(0), milliseconds),
         // A column in single precision.
         bundleMs: fc.oneof(fc.constant(0), milliseconds.map(Math.fround)),

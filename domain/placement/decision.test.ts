@@ -17,6 +17,18 @@ t.test("the lowest RTT within the limit wins, and by how much is said", async (t
   ]);
 });
 
+t.test("what an estimate by distance may be off by is said, and where it is assumed", async (t) => {
+  const estimated = { rttSource: "geography", geographyRttMs: 9 } as const;
+  const decision = decide([
+    pool("a", 11, { ...estimated, rttErrorMs: 4.4 }),
+    pool("b", 12, estimated),
+    pool("c", 100, { rttSource: "geography" }),
+    pool("d", 4, { rttSource: "history", geographyRttMs: 9 }),
+  ]);
+  const sources = explain(decision).flatMap((line) => line.match(/^\w: RTT [\d.]+ ms \((.+?)\)/)?.slice(1) ?? []);
+  t.same(sources, ["distance model, ± 4.4 ms", "distance model", "assumed: the client's place is unknown", "history"]);
+});
+
 t.test("the first failing rule of a rejected pool is kept", async (t) => {
   const constraints = [{ label: "region", operator: "In", values: ["eu"] }] as const;
   const eu = { region: "eu" };

@@ -1,6 +1,6 @@
 /** A placement decision's record as lines of text for a person: what it found, of which a session's outcome is made, and each pool. Pure. */
 import type { LabelRequirement } from "../policy/placement-policy.ts";
-import { FILTER_RULES, type FilterRule, RTT_SOURCES } from "./candidate.ts";
+import { FILTER_RULES, type FilterRule, RTT_SOURCES, type RttSource } from "./candidate.ts";
 import { fillMsOf, priceFactorOf, rttLimitMsOf } from "./decision.ts";
 import { DecisionFrame, NOWHERE, SOURCE_SHIFT } from "./decision-frame.ts";
 import { decodeDecision } from "./decision-record.ts";
@@ -106,13 +106,31 @@ function explainOther(frame: DecisionFrame, at: number, words: RecordWords): str
 
 /** One candidate in a line. */
 export function describePool(frame: DecisionFrame, at: number, words: RecordWords): string {
-  const source = RTT_SOURCES[(frame.flags[at] ?? 0) >> SOURCE_SHIFT];
+  const source = explainSource({
+    source: RTT_SOURCES[(frame.flags[at] ?? 0) >> SOURCE_SHIFT] ?? "geography",
+    errorMs: definedOf(frame.rttErrorMs[at] ?? Number.NaN),
+    isPlaceKnown: !Number.isNaN(frame.geographyMs[at]),
+  });
   const rtt = `RTT ${format(frame.rttMs[at])} ms (${source}), limit ${format(rttLimitMsOf(frame, at))} ms`;
   const rule = ruleOf(frame, at);
   const rejected = rule === undefined ? "" : `; fails ${rule}: ${describeRule(rule, frame, at, words)}`;
   const scoreMs = frame.scoresMs[at] ?? Number.NaN;
   const scored = Number.isNaN(scoreMs) ? "" : `; score ${format(scoreMs)} = ${explainTerms(frame, at)}`;
   return `${nameOf(frame, at, words)}: ${rtt}${rejected}${scored}`;
+}
+
+export interface RttOrigin {
+  readonly source: RttSource;
+  /** Undefined where nobody says. */
+  readonly errorMs: number | undefined;
+  readonly isPlaceKnown: boolean;
+}
+
+/** What a round trip is known from. */
+export function explainSource({ source, errorMs, isPlaceKnown }: RttOrigin): string {
+  if (source !== "geography") return source;
+  if (!isPlaceKnown) return "assumed: the client's place is unknown";
+  return errorMs === undefined ? "distance model" : `distance model, ± ${format(errorMs)} ms`;
 }
 
 /** With the values by which the pool fails it. */

@@ -1,6 +1,6 @@
 /** Picks the pools worth probing: near by history, then near by geography. Pure. */
 import type { Coordinates } from "../geography.ts";
-import { estimateRttMs, type RttMap } from "../latency/rtt-map.ts";
+import type { RttMap } from "../latency/rtt-map.ts";
 
 /** Half by history, half by geography: six probes fit in 150 ms. */
 const NEAR_BY_HISTORY_MAX = 3;
@@ -38,12 +38,15 @@ export function planShortlist(
     .slice(0, NEAR_BY_HISTORY_MAX)
     .map(({ pool, rttMsP50 }) => ({ pool, rttMs: rttMsP50, source: "history" as const }));
   const listed = new Set(known.map(({ pool }) => pool));
-  const { coordinates } = client;
+  const { groups, coordinates } = client;
   const byGeography = pools
     .filter(({ pool }) => !listed.has(pool))
     .map((place) => ({
       pool: place.pool,
-      rttMs: coordinates === undefined ? undefined : estimateRttMs(coordinates, place.coordinates),
+      rttMs:
+        coordinates === undefined
+          ? undefined
+          : history.map.estimateByDistance(groups, { client: coordinates, pool: place.coordinates }).rttMs,
       source: "geography" as const,
     }));
   byGeography.sort((a, b) => (a.rttMs ?? 0) - (b.rttMs ?? 0) || (a.pool < b.pool ? -1 : 1));

@@ -1,6 +1,6 @@
 /** What sessions of each client group, app and tier ask of a decision: found once and not for each arrival. Pure. */
 import { budgetPartsOf, deviceTimes } from "../latency/budget.ts";
-import { estimateRttMs } from "../latency/rtt-map.ts";
+import { fibreRttMsBetween } from "../latency/distance-model.ts";
 import {
   type CellPools,
   type CellRtt,
@@ -126,7 +126,7 @@ export class Asks {
 /** Geography where nothing was measured. */
 function rttOf({ coordinates, rttMs }: ClientGroup, { names, coordinates: places }: PoolTable): CellRtt {
   const knownOf = (pool: number) => rttMs?.get(names[pool] ?? "");
-  const geographyMsOf = (pool: number) => estimateRttMs(coordinates, places[pool] ?? coordinates);
+  const geographyMsOf = (pool: number) => fibreRttMsBetween(coordinates, places[pool] ?? coordinates);
   return {
     geographyMsOf,
     rttMsOf: (pool) => knownOf(pool) ?? geographyMsOf(pool),

@@ -7,7 +7,7 @@
  */
 import { distanceKm } from "../geography.ts";
 import { fixedMs } from "../latency/budget.ts";
-import { estimateRttMs } from "../latency/rtt-map.ts";
+import { fibreRttMsBetween } from "../latency/distance-model.ts";
 import { PoolIds } from "../placement/pool-ids.ts";
 import { type PriceProblem, solvePrices } from "../placement/prices.ts";
 import { TIERS } from "../policy/placement-policy.ts";
@@ -133,7 +133,7 @@ function cellsOf(day: Day, pools: readonly DayPool[], asks: Asks): readonly Cell
   for (const [at, { place, first }] of open.entries()) {
     const { table, rules } = first.view;
     for (let pool = 0; pool < table.count; pool += 1) {
-      const rttMs = estimateRttMs(place.coordinates, table.coordinates[pool] ?? place.coordinates);
+      const rttMs = fibreRttMsBetween(place.coordinates, table.coordinates[pool] ?? place.coordinates);
       const limitMs = first.ask.budgetMs - fixedMs(first.ask, table.renderEncodeMs[pool] ?? 0);
       const isOpen = rules.unmet[pool] === 0 && (table.slotsTotal[pool] ?? 0) > 0;
       if (isOpen && rttMs <= limitMs) pairs.push({ pool, rttMs });
@@ -182,7 +182,7 @@ function runningAtBusiest({ arrivals, apps, busiestSeconds, slotsPerArrival }: D
 /** What the added slots save when those who gain most take them. */
 function savedMsOf({ at, likePool, slots }: Place["grown"], cells: readonly Cell[]): number {
   const gains = cells.flatMap(({ coordinates, demand, leftMs, renderEncodeMs, permitted, costMs }) => {
-    const rttMs = estimateRttMs(coordinates, at.coordinates);
+    const rttMs = fibreRttMsBetween(coordinates, at.coordinates);
     const isWithin = permitted.has(likePool) && rttMs <= leftMs - renderEncodeMs;
     return isWithin && rttMs < costMs ? [{ demand, gainMs: costMs - rttMs }] : [];
   });

@@ -191,7 +191,12 @@ t.test("what a client measured beats history, which beats geography", async (t) 
   const neighbour = await steer("127.0.0.3");
   t.same(poolsOf(neighbour), ["far", "middle", "near"], "the group's history");
   t.match(neighbour.edges[0], { source: "history", rttMs: 20 });
-  t.same(counted, ["steered geography", "measured 3", "steered measured", "steered history"]);
+  world.setPool("new", { coordinates: lisbon });
+  const { edges } = await steer("127.0.0.3");
+  const unmeasured = edges.find(({ pool }) => pool === "new");
+  t.equal(unmeasured?.source, "geography");
+  t.ok((unmeasured?.rttMs ?? 0) > 3.1, `${unmeasured?.rttMs} ms: its distance costs what others' cost`);
+  t.same(counted, ["steered geography", "measured 3", "steered measured", "steered history", "steered geography"]);
 });
 
 t.test(

@@ -2,7 +2,7 @@
 import { budgetedMs, type ServingCosts } from "#domain/content/copies.ts";
 import { ContentPlanner } from "#domain/content/planner.ts";
 import type { Coordinates } from "#domain/geography.ts";
-import { estimateRttMs } from "#domain/latency/rtt-map.ts";
+import { fibreRttMsBetween } from "#domain/latency/distance-model.ts";
 import { rankByHash } from "../steering/rendezvous.ts";
 
 /** Fewer clients say nothing: a site stays where it is, and one that is nowhere goes where the hash says. */
@@ -120,7 +120,7 @@ function* choose(
 /** The clients whose nearest pool is the same are a group, at that pool's place. */
 function costsOf(pools: readonly PlannedPool[], demand: KnownDemand): ServingCosts {
   const rttMs = pools.flatMap((to) =>
-    pools.map((home) => demand.rttMs(home.pool, to.pool) ?? estimateRttMs(home.coordinates, to.coordinates)),
+    pools.map((home) => demand.rttMs(home.pool, to.pool) ?? fibreRttMsBetween(home.coordinates, to.coordinates)),
   );
   const budgeted = (ms: number) => budgetedMs(ms, { limitMs: LIMIT_MS, overLimitMs: OVER_LIMIT_MS });
   return {

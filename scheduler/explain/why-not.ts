@@ -1,6 +1,6 @@
 /** Puts together why a session is not in a pool, from the record of its decision and what is known of the pool now. Pure. */
 import type { Coordinates } from "#domain/geography.ts";
-import { estimateRttMs } from "#domain/latency/rtt-map.ts";
+import { fibreRttMsBetween } from "#domain/latency/distance-model.ts";
 import { farthestByGeographyMs } from "#domain/placement/explain.ts";
 import { explainWhyNot, type WhyNot } from "#domain/placement/why-not.ts";
 import type { FoundDecision } from "../decision-log/segment-reader.ts";
@@ -71,7 +71,7 @@ function explainAbsence({ steps, coordinates }: SessionDecisionRecord, pool: Ask
     "up to six pools that may take the session, three by history and the others by geography, and as many that may not";
   const considered = `considered are ${rule}`;
   if (coordinates === undefined || pool.coordinates === undefined) return [considered];
-  const ownMs = estimateRttMs(coordinates, pool.coordinates);
+  const ownMs = fibreRttMsBetween(coordinates, pool.coordinates);
   const farthestMs = Math.max(...steps.map(({ record }) => farthestByGeographyMs(record)));
   const where = `by geography it is ${format(ownMs)} ms away`;
   if (!Number.isFinite(farthestMs)) return [considered, where];

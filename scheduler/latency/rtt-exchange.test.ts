@@ -1,6 +1,7 @@
 /** Two replicas' round trips through a real Redis. */
 import { Redis } from "ioredis";
 import t from "tap";
+import { fibreRttMsBetween } from "#domain/latency/distance-model.ts";
 import { systemClock } from "#platform/clock.ts";
 import { systemRandom } from "#platform/random.ts";
 import { RedisScripts } from "#platform/redis/redis-scripts.ts";
@@ -16,6 +17,7 @@ import {
 } from "./rtt-exchange.ts";
 
 const GROUPS = ["prefix:192.0.2.0/24", "cell:52:13", "country:DE"];
+const ENDS = { client: { latitude: 52.5, longitude: 13.4 }, pool: { latitude: 50.1, longitude: 8.7 } };
 const AGE_MS_MAX = 86_400_000;
 const reason = redisIsMissing();
 
@@ -39,7 +41,7 @@ function replica({ redis }: Pick<RttExchangePorts, "redis">, key: string, clock 
   };
   const exchange = new RttExchange(map, { redis, clock, events, incarnation: systemRandom.uuid(), key });
   const measure = (rttMs: number, { pool = "near", ageMs = 0 } = {}) =>
-    map.record(GROUPS, { pool, rttMs, atMs: clock.nowMs() - ageMs, source: "session" });
+    map.record(GROUPS, { pool, rttMs, atMs: clock.nowMs() - ageMs, source: "session", ends: ENDS });
   const find = (pool = "near") => map.find(GROUPS, pool, clock.nowMs());
   return { map, exchange, counted, measure, find, clock, turn: () => exchange.turn() };
 }
@@ -71,6 +73,12 @@ function testSharing(world: World): void {
     await one.turn();
     t.equal(two.find()?.smoothedRttMs, 12);
     t.equal(two.find()?.sampleCount, 2);
+    t.same(two.map.estimateByDistance(GROUPS, ENDS), one.map.estimateByDistance(GROUPS, ENDS));
+    t.not(
+      two.map.estimateByDistance(GROUPS, ENDS).rttMs,
+      fibreRttMsBetween(ENDS.client, ENDS.pool),
+      "learnt by distance",
+    );
     t.equal(one.find()?.sampleCount, 2, "its own came back and was left");
     await two.turn();
     t.equal(two.find()?.sampleCount, 2, "what was read is not read again");
@@ -106,7 +114,14 @@ function testSharing(world: World): void {
     await world.admin.del("again");
     // As after a restart of Redis on a clock that is a minute behind.
     const id = `${Number(last?.[0].split("-")[0]) - 60_000}-0`;
-    await world.admin.xadd("again", id, "by", "x", "samples", JSON.stringify([[GROUPS, "far", 15, 0, "session", 1]]));
+    await world.admin.xadd(
+      "again",
+      id,
+      "by",
+      "x",
+      "samples",
+      JSON.stringify([[GROUPS, "far", 15, 0, "session", 1, []]]),
+    );
     await two.turn();
     await two.turn();
     t.equal(two.find("far")?.smoothedRttMs, 15);
@@ -142,7 +157,7 @@ function testBounds(world: World): void {
   t.test("what is no turn of ours is left out, and the next one read", async (t) => {
     const one = replica(world, "foreign");
     const two = replica(world, "foreign");
-    const foreign = ["{", "[]x", '[["g"]]', JSON.stringify([[GROUPS, "near", -1, 0, "session", 1]])];
+    const foreign = ["{", "[]x", '[["g"]]', JSON.stringify([[GROUPS, "near", -1, 0, "session", 1, []]])];
     for (const text of foreign) await world.admin.xadd("foreign", "*", "by", "x", "samples", text);
     one.measure(12);
     await one.turn();

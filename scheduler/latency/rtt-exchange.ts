@@ -1,8 +1,8 @@
 /** Round trips that one replica measured, told to the others through a stream in Redis: a replica that has just started reads what is kept there. */
-import Type from "typebox";
+import Type, { type Static } from "typebox";
 import { Value } from "typebox/value";
 import { isFailure } from "#domain/failure.ts";
-import { RttMap, type RttMapOptions, type RttSample } from "#domain/latency/rtt-map.ts";
+import { type PathEnds, RttMap, type RttMapOptions, type RttSample } from "#domain/latency/rtt-map.ts";
 import type { Clock } from "#platform/clock.ts";
 import { type RedisScripts, redisScript } from "#platform/redis/redis-scripts.ts";
 
@@ -35,7 +35,9 @@ const Answer = Type.Tuple([
   Type.Array(Type.Tuple([Type.String({ pattern: "^\\d+-\\d+$" }), Type.String(), Type.String()])),
 ]);
 
-/** Groups, pool, RTT in ms, age in ms when it was told, source, trust. */
+const degrees = Type.Number({ minimum: -180, maximum: 180 });
+
+/** Groups, pool, RTT in ms, age in ms when it was told, source, trust, and where client and pool are (latitude, longitude, each) or nothing. */
 const Told = Type.Array(
   Type.Tuple([
     Type.Array(Type.String({ maxLength: 256 }), { maxItems: 8 }),
@@ -44,6 +46,7 @@ const Told = Type.Array(
     Type.Number({ minimum: 0 }),
     Type.Union([Type.Literal("session"), Type.Literal("probe"), Type.Literal("resolver")]),
     Type.Number({ exclusiveMinimum: 0, maximum: 1 }),
+    Type.Union([Type.Tuple([]), Type.Tuple([degrees, degrees, degrees, degrees])]),
   ]),
   { maxItems: RTT_SAMPLES_PER_TURN_MAX },
 );
@@ -147,13 +150,14 @@ export class RttExchange {
     if (samples.length === 0) return "";
     const nowMs = this.#ports.clock.nowMs();
     return JSON.stringify(
-      samples.map(({ groups, pool, rttMs, atMs, source, trustRatio = 1 }) => [
+      samples.map(({ groups, pool, rttMs, atMs, source, trustRatio = 1, ends }) => [
         groups,
         pool,
         rttMs,
         Math.max(0, nowMs - atMs),
         source,
         trustRatio,
+        packEnds(ends),
       ]),
     );
   }
@@ -167,14 +171,26 @@ export class RttExchange {
     }
     const oldestMs = clock.nowMs() - this.#map.ageMsMax;
     let learned = 0;
-    for (const [groups, pool, rttMs, ageMs, source, trustRatio] of told) {
+    for (const [groups, pool, rttMs, ageMs, source, trustRatio, places] of told) {
       const atMs = toldAtMs - ageMs;
       if (atMs < oldestMs) continue;
-      this.#map.learn({ groups, pool, rttMs, atMs, source, trustRatio });
+      this.#map.learn({ groups, pool, rttMs, atMs, source, trustRatio, ends: parseEnds(places) });
       learned += 1;
     }
     events.learned(learned);
   }
+}
+
+function packEnds(ends: PathEnds | undefined): Static<typeof Told>[number][6] {
+  if (ends === undefined) return [];
+  const { client, pool } = ends;
+  return [client.latitude, client.longitude, pool.latitude, pool.longitude];
+}
+
+function parseEnds(places: Static<typeof Told>[number][6]): PathEnds | undefined {
+  if (places.length === 0) return undefined;
+  const [clientLatitude, clientLongitude, latitude, longitude] = places;
+  return { client: { latitude: clientLatitude, longitude: clientLongitude }, pool: { latitude, longitude } };
 }
 
 function parseTold(text: string) {

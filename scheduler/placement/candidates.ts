@@ -1,7 +1,8 @@
 /** Makes the candidates of a session's decision from facts: pools worth probing, round trips, and the budget's parts. Pure. */
-import type { Coordinates } from "#domain/geography.ts";
+import { type Coordinates, distanceKm } from "#domain/geography.ts";
 import { budgetPartsOf, type FixedParts } from "#domain/latency/budget.ts";
-import { estimateRttMs, type RttMap } from "#domain/latency/rtt-map.ts";
+import { fibreRttMs } from "#domain/latency/distance-model.ts";
+import type { PathEnds, RttMap } from "#domain/latency/rtt-map.ts";
 import type { PoolCandidate } from "#domain/placement/candidate.ts";
 import { meetsRequirement } from "#domain/placement/labels.ts";
 import { planShortlist, type ShortlistClient } from "#domain/placement/shortlist.ts";
@@ -15,6 +16,8 @@ const RTT_MS_UNKNOWN = 100;
 export interface RttFact {
   readonly rttMs: number;
   readonly source: PoolCandidate["rttSource"];
+  /** What an estimate by distance may be off by; undefined of what is measured, and where the client's place is unknown. */
+  readonly errorMs?: number;
 }
 
 export interface RttHistory {
@@ -62,22 +65,29 @@ export function isOpenFor(pool: PoolFacts, constraints: readonly LabelRequiremen
 /** What to expect of a pool that this client has not measured. */
 export function estimateRtt(client: ShortlistClient, pool: PoolFacts, { map, nowMs }: RttHistory): RttFact {
   const known = map.find(client.groups, pool.pool, nowMs);
-  return known === undefined ? estimateByGeography(client, pool) : { rttMs: known.rttMsP95, source: "history" };
+  return known === undefined ? estimateByDistance(client, pool, map) : { rttMs: known.rttMsP95, source: "history" };
 }
 
 /** The same for content, where the usual round trip counts and not the worst: half a group would have to lie to move it. */
 export function estimateContentRtt(client: ShortlistClient, pool: PoolFacts, { map, nowMs }: RttHistory): RttFact {
   const known = map.find(client.groups, pool.pool, nowMs);
-  return known === undefined ? estimateByGeography(client, pool) : { rttMs: known.rttMsP50, source: "history" };
+  return known === undefined ? estimateByDistance(client, pool, map) : { rttMs: known.rttMsP50, source: "history" };
 }
 
-function estimateByGeography({ coordinates }: ShortlistClient, pool: PoolFacts): RttFact {
-  return { rttMs: geographyRttMsOf(coordinates, pool) ?? RTT_MS_UNKNOWN, source: "geography" };
+function estimateByDistance(client: ShortlistClient, pool: PoolFacts, map: RttMap): RttFact {
+  const ends = endsOf(client, pool);
+  if (ends === undefined) return { rttMs: RTT_MS_UNKNOWN, source: "geography" };
+  return { ...map.estimateByDistance(client.groups, ends), source: "geography" };
+}
+
+/** Where a round trip's ends are; undefined where the client's place is unknown, or the pool is gone. */
+export function endsOf({ coordinates }: ShortlistClient, pool: PoolFacts | undefined): PathEnds | undefined {
+  return coordinates === undefined || pool === undefined ? undefined : { client: coordinates, pool: pool.coordinates };
 }
 
 /** Undefined where the client's place is unknown. */
 function geographyRttMsOf(client: Coordinates | undefined, pool: PoolFacts): number | undefined {
-  return client === undefined ? undefined : estimateRttMs(client, pool.coordinates);
+  return client === undefined ? undefined : fibreRttMs(distanceKm(client, pool.coordinates));
 }
 
 export interface ConsideredFacts {
@@ -106,6 +116,7 @@ export function makeCandidate(facts: ConsideredFacts, parts: FixedParts): PoolCa
     draining,
     rttMs: rtt.rttMs,
     rttSource: rtt.source,
+    rttErrorMs: rtt.errorMs,
     geographyRttMs: geographyRttMsOf(client, pool),
     parts: budgetPartsOf(parts, capacity.frameMsP95),
     slotsTotal: capacity.slotsTotal,

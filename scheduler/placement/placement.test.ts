@@ -8,7 +8,7 @@ import { PoolIds } from "#domain/placement/pool-ids.ts";
 import type { PlacementPolicySpec } from "#domain/policy/placement-policy.ts";
 import type { NamedPolicy } from "#domain/policy/policy-match.ts";
 import type { RenderAppSpec } from "#domain/session/render-app.ts";
-import { estimateRtt, makeCandidate, planProbes } from "./candidates.ts";
+import { endsOf, estimateRtt, makeCandidate, planProbes } from "./candidates.ts";
 import { type EdgeFacts, listOpenEdges, type PoolFacts, standingOf } from "./pool-facts.ts";
 import { decideSession } from "./session-decision.ts";
 
@@ -97,14 +97,26 @@ t.test("only pools that may take the app are probed; the others are kept for the
   );
 });
 
-t.test("a round trip comes from history, then geography, then the worst is assumed", async (t) => {
-  const map = new RttMap({ groupsMax: 10, ageMsMax: 1000 });
-  for (const rttMs of [7, 8, 9]) map.record(client.groups, { pool: "known", rttMs, atMs: 0, source: "probe" });
-  const history = { map, nowMs: 0 };
-  t.same(estimateRtt(client, pool("known"), history), { rttMs: 9, source: "history" });
-  t.same(estimateRtt(client, pool("new"), history), { rttMs: 3, source: "geography" });
-  t.same(estimateRtt({ groups: [], coordinates: undefined }, pool("new"), history).rttMs, 100);
-});
+t.test(
+  "a round trip comes from history, then from distance as others measured it, then the worst is assumed",
+  async (t) => {
+    const map = new RttMap({ groupsMax: 10, ageMsMax: 1000 });
+    for (const rttMs of [7, 8, 9]) map.record(client.groups, { pool: "known", rttMs, atMs: 0, source: "probe" });
+    const history = { map, nowMs: 0 };
+    t.same(estimateRtt(client, pool("known"), history), { rttMs: 9, source: "history" });
+    t.match(estimateRtt(client, pool("new"), history), { rttMs: 3, errorMs: 0.4 * 3, source: "geography" });
+    t.same(estimateRtt({ groups: [], coordinates: undefined }, pool("new"), history), {
+      rttMs: 100,
+      source: "geography",
+    });
+    const ends = endsOf(client, pool("known"));
+    for (let count = 0; count < 100; count += 1) {
+      map.record(client.groups, { pool: "known", rttMs: 7, atMs: 0, source: "probe", ends });
+    }
+    const learnt = estimateRtt(client, pool("new"), history);
+    t.ok(learnt.rttMs > 5 && learnt.rttMs < 7, `${learnt.rttMs} ms, as its clients measured of pools as far`);
+  },
+);
 
 t.test("the limit is what the budget's parts leave; a pool without the class is no candidate", async (t) => {
   const capacity = { isOpen: true, slotsTotal: 2, slotsFree: 1, frameMsP95: 12 };

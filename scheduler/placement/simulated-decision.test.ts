@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import t from "tap";
 import { budgetPartsOf, deviceTimes } from "#domain/latency/budget.ts";
-import { estimateRttMs } from "#domain/latency/rtt-map.ts";
+import { fibreRttMsBetween } from "#domain/latency/distance-model.ts";
 import { selectPolicy } from "#domain/placement/policy-selection.ts";
 import { PoolIds } from "#domain/placement/pool-ids.ts";
 import { NO_FIT_ACTIONS, TIERS, type WrittenPlacementPolicy } from "#domain/policy/placement-policy.ts";
@@ -88,7 +88,7 @@ function decided(pools: readonly DayPool[], policies: Policies, tier: number): s
       const fixed = { budgetMs: policy.budgetMs, device: deviceTimes({}), app: app.spec, renderClass: held };
       return {
         ...{ pool: name, labels, reachable: true, cordoned, draining: false, priceMs: 0, bundleMs: 0 },
-        ...{ rttMs: Math.fround(estimateRttMs(client, coordinates)), rttSource: "geography" as const },
+        ...{ rttMs: Math.fround(fibreRttMsBetween(client, coordinates)), rttSource: "geography" as const },
         ...{ parts: budgetPartsOf(fixed, slots.renderEncodeMsP95), slotsTotal: slots.slots, slotsFree: slots.slots },
       };
     }),

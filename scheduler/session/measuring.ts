@@ -4,6 +4,7 @@ import { Failure, isFailure } from "#domain/failure.ts";
 import type { RttMap } from "#domain/latency/rtt-map.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { Ledger } from "../ledger/ledger.ts";
+import { endsOf } from "../placement/candidates.ts";
 import type { PoolFacts } from "../placement/pool-facts.ts";
 import type { Measurement, ProbeTokens } from "./probe-tokens.ts";
 import type { SessionRecord } from "./session-table.ts";
@@ -61,7 +62,7 @@ function checkEdge({ facts }: MeasuringPorts, { node, pool }: Measurement): void
 
 /** The session's record with what was measured; of two values for a pool the worse. */
 export async function learnFrom(
-  { rttMap, ledger, clock, watch }: MeasuringPorts,
+  { rttMap, ledger, clock, watch, facts }: MeasuringPorts,
   record: SessionRecord,
   measurements: readonly Measurement[],
 ): Promise<SessionRecord> {
@@ -72,8 +73,10 @@ export async function learnFrom(
     fresh.set(pool, Math.max(rttMsP95, fresh.get(pool) ?? 0));
     // A repeated call teaches nothing twice, and what another replica asked for is recorded there.
     if (issued === undefined || record.measured.get(pool) === rttMsP95) continue;
+    const ends = endsOf(record.client, facts.findPool(pool));
+    const sample = { pool, atMs: clock.nowMs(), source: "probe", ends } as const;
     for (const rttMs of samplesMs.slice(0, SAMPLES_RECORDED_MAX)) {
-      rttMap.record(record.client.groups, { pool, rttMs, atMs: clock.nowMs(), source: "probe" });
+      rttMap.record(record.client.groups, { ...sample, rttMs });
     }
   }
   return { ...record, measured: new Map([...record.measured, ...fresh]) };

@@ -92,11 +92,15 @@ t.test("answers that prove nothing are refused by name and counted; one good ans
     t.equal(failure.code, code, what);
   }
   t.equal(rttMap.groupCount, 0, "nothing was learnt");
+  const here = { latitude: 0, longitude: 0 };
+  const accessMs = () => rttMap.estimateByDistance([], { client: here, pool: here }).rttMs;
+  t.equal(accessMs(), 3, "nor of distance");
   t.equal(world.counted.filter((event) => event.startsWith("place refused")).length, bad.length);
   const answer = placedIn(
     await client.place(service, session, [{ answer: bad[0]?.[1] ?? "", rttMs: [1] }, ...results]),
   );
   t.equal(answer.pool, "near");
+  t.not(accessMs(), 3, "what is believed teaches what distance costs");
 });
 
 t.test("a lying client gains no round trip below 0 and no other node's", async (t) => {

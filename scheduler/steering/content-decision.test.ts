@@ -57,6 +57,19 @@ t.test("the lowest round trip comes first; the first failing rule of the others 
   }
 });
 
+t.test("what a round trip is known from is on record, with what distance may be off by", async (t) => {
+  const rtts: readonly EdgeCandidate["rtt"][] = [
+    { rttMs: 4, source: "measured" },
+    { rttMs: 11, source: "geography", errorMs: 4.4 },
+    { rttMs: 100, source: "geography" },
+  ];
+  const { considered } = decide(rtts.map((rtt) => candidate(`n${rtt.rttMs}`, 0, { rtt })));
+  t.strictSame(
+    considered.map(({ name, rttSource }) => `${name}: ${rttSource}`),
+    ["n100 (n100): assumed: the client's place is unknown", "n11 (n11): distance model, ± 4.4 ms", "n4 (n4): measured"],
+  );
+});
+
 t.test("preferences and where the client was last move the choice; silence undoes it", async (t) => {
   const two = [candidate("a", 10), candidate("b", 11)];
   t.same(nodesOf(decide(two)), ["a", "b"]);

@@ -1,5 +1,6 @@
 /** Decides which edges serve a site's content to a client: filter, score, rank, and the record that explains it. Pure. */
 import type { SteerAnswer } from "#contracts/operator-api/sessions.ts";
+import { explainSource } from "#domain/placement/explain.ts";
 import { type Labels, meetsRequirement } from "#domain/placement/labels.ts";
 import { siteUrlOf } from "#domain/placement/steering-table.ts";
 import type { PlacementPolicySpec } from "#domain/policy/placement-policy.ts";
@@ -73,7 +74,7 @@ export function decideSteering(request: SteeringRequest): SteeringDecision {
   const considered = scored.map(({ candidate: { edge, rtt }, rejection, terms }) => ({
     name: `${edge.node} (${edge.pool})`,
     rttMs: rtt.rttMs,
-    rttSource: rtt.source,
+    rttSource: explainSource({ ...rtt, errorMs: rtt.errorMs, isPlaceKnown: rtt.errorMs !== undefined }),
     rejection,
     terms,
   }));

@@ -12,7 +12,7 @@ import type { DesiredView } from "../facts/desired-view.ts";
 import type { FleetEdge, FleetPool } from "../facts/fleet.ts";
 import type { LocatedClient } from "../geo/client-groups.ts";
 import type { Ledger } from "../ledger/ledger.ts";
-import { estimateContentRtt, planProbes, type RttFact } from "../placement/candidates.ts";
+import { endsOf, estimateContentRtt, planProbes, type RttFact } from "../placement/candidates.ts";
 import { believeProbes } from "../session/measuring.ts";
 import type { Measurement, ProbeTokens } from "../session/probe-tokens.ts";
 import type { ClientMemory } from "./client-memory.ts";
@@ -262,27 +262,27 @@ async function measure(ports: SteeringPorts, results: readonly ProbeResult[], ad
     throw new Failure("token-invalid", `the answer of ${node} is to a session's probe: bring it there`);
   });
   if (measurements.length === 0 && firstFailure !== undefined) throw firstFailure;
-  const { groups } = ports.locate(address);
+  const client = ports.locate(address);
   const answers = measurements.map(({ node, pool, samplesMs }) => ({ node, pool, rttMs: medianOf(samplesMs) }));
-  for (const measurement of measurements) await learn(ports, measurement, { groups, address });
-  for (const node of memory.answered(address, answers)) watch.failed(node, groups[0] ?? address);
+  for (const measurement of measurements) await learn(ports, measurement, { client, address });
+  for (const node of memory.answered(address, answers)) watch.failed(node, client.groups[0] ?? address);
   events.measured(measurements.length);
   return { accepted: measurements.length, notes };
 }
 
 /** What the client says counts in full for itself; for its group it is few samples among many. */
 async function learn(
-  { memory, rttMap, ledger, watch, clock }: SteeringPorts,
+  { memory, rttMap, ledger, watch, clock, fleet }: SteeringPorts,
   { node, pool, samplesMs, freeSlots, ageMs, issued }: Measurement,
-  { groups, address }: { readonly groups: readonly string[]; readonly address: string },
+  { client, address }: { readonly client: LocatedClient; readonly address: string },
 ): Promise<void> {
   watch.answered(node);
   await ledger.probed({ pool, freeSlots, ageMs });
   // What another replica asked for is recorded there.
   if (issued === undefined) return;
   const taken = memory.takeSamples(address, pool, samplesMs.length);
-  for (const rttMs of samplesMs.slice(0, taken))
-    rttMap.record(groups, { pool, rttMs, atMs: clock.nowMs(), source: "probe" });
+  const sample = { pool, atMs: clock.nowMs(), source: "probe", ends: endsOf(client, fleet.findPool(pool)) } as const;
+  for (const rttMs of samplesMs.slice(0, taken)) rttMap.record(client.groups, { ...sample, rttMs });
 }
 
 function medianOf(samplesMs: readonly number[]): number {

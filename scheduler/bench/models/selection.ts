@@ -5,6 +5,7 @@ import { type PoolPlace, planShortlist } from "#domain/placement/shortlist.ts";
 import { type Random, seededRandom } from "#platform/random.ts";
 import type { Row } from "#test/bench/report.ts";
 import { type Cities, readCities } from "./cities.ts";
+import { scoreDistance } from "./distance.ts";
 import { normal, shuffle, uniform } from "./draws.ts";
 import { type ModelRun, rowOf } from "./model.ts";
 
@@ -39,7 +40,7 @@ interface Split {
 export function runSelection(run: ModelRun): Row[] {
   const cities = readCities(run.data);
   const splits = Array.from({ length: run.isSmoke ? 1 : SPLITS }, (_, seed) => scoreSplit(cities, seed + 1));
-  return LIMITS_MS.flatMap((limitMs) => rowsOf(splits, limitMs));
+  return [...LIMITS_MS.flatMap((limitMs) => rowsOf(splits, limitMs)), scoreDistance(cities, splits.length)];
 }
 
 function rowsOf(splits: readonly SplitScores[], limitMs: LimitMs): Row[] {
