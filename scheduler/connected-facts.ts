@@ -101,7 +101,7 @@ function receiverOf(
 }
 
 /** A status counts as a report of slots only while its link is up, and not as the link comes up: that one is old. */
-function takeObserved({ fleet, watch, ledger }: SchedulerParts, observed: ObservedNode): void {
+function takeObserved({ fleet, watch, ledger, sessions }: SchedulerParts, observed: ObservedNode): void {
   const { node, linkUp, status } = observed;
   const before = fleet.findObserved(node);
   const isRepeated = before?.linkUp === false && linkUp;
@@ -110,6 +110,7 @@ function takeObserved({ fleet, watch, ledger }: SchedulerParts, observed: Observ
   const pool = fleet.view.nodes.get(node)?.spec;
   if (pool?.role !== "edge" || !linkUp || isRepeated || status === undefined) return;
   void ledger.report({ pool: pool.pool, node, agents: status.agents });
+  sessions.observe({ pool: pool.pool, agents: status.agents });
 }
 
 function readinessOf({ set, fleet, ledgerStanding }: SchedulerParts, { isUp, hasLease }: Standing): Readiness {

@@ -3,6 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Enrolment } from "#contracts/generated/perigee/v1/enrolment_pb.js";
 import { Failure } from "#domain/failure.ts";
+import { ProbeTrust } from "#domain/latency/probe-trust.ts";
 import { parseNetwork } from "#domain/ip-networks.ts";
 import { PoolIds } from "#domain/placement/pool-ids.ts";
 import type { Clock } from "#platform/clock.ts";
@@ -34,6 +35,9 @@ import { ProbeTokens } from "./session/probe-tokens.ts";
 import { createSessionService } from "./session/session-service.ts";
 import { ClientMemory } from "./steering/client-memory.ts";
 import { createSteeringService } from "./steering/steering-service.ts";
+
+/** Networks whose probes were no good; who is forgotten is believed again. */
+const CLIENTS_DISTRUSTED_MAX = 20_000;
 
 export interface SchedulerTools {
   readonly clock: Clock;
@@ -89,7 +93,8 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
   const rttMap = openRttMap(opened, { clock, events: events.rtt, incarnation }, stack);
   const pricing = openPricing(config, { clock, ledger, rttMap, explain, facts: fleet, events: events.pricing }, stack);
   const { wishes, prices } = pricing;
-  const deciding = { clock, random, identity, ledger, explain, rttMap, locate, wishes, prices };
+  const probeTrust = new ProbeTrust(CLIENTS_DISTRUSTED_MAX);
+  const deciding = { clock, random, identity, ledger, explain, rttMap, probeTrust, locate, wishes, prices };
   // Apart: whoever may steer may not push the probes of sessions out of memory.
   const sessionProbes = new ProbeTokens(deciding);
   const contentProbes = new ProbeTokens(deciding);

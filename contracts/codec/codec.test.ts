@@ -96,6 +96,7 @@ const status: fc.Arbitrary<NodeStatus> = fc.record(
             startedAtMs: whole,
             remotePathMsP50: milliseconds,
             remotePathMsP95: milliseconds,
+            rttMs: milliseconds,
           }),
         ),
       }),

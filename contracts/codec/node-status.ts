@@ -96,7 +96,7 @@ export function fromAgentStatus(message: AgentStatusMessage): AgentStatus {
 }
 
 function fromSessionStatus(message: SessionStatusMessage): SessionStatus {
-  const { session, attempt, app, renderClass, remotePathMsP50, remotePathMsP95 } = message;
+  const { session, attempt, app, renderClass, remotePathMsP50, remotePathMsP95, rttMs } = message;
   return {
     session,
     attempt,
@@ -105,5 +105,6 @@ function fromSessionStatus(message: SessionStatusMessage): SessionStatus {
     startedAtMs: fromUint64(message.startedAtMs, "startedAtMs"),
     remotePathMsP50,
     remotePathMsP95,
+    rttMs,
   };
 }

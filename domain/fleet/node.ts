@@ -89,4 +89,6 @@ export interface SessionStatus {
   /** Remote-path latency as the client reported it last; 0 while it has not. */
   readonly remotePathMsP50: number;
   readonly remotePathMsP95: number;
+  /** Smoothed, of its connection, as the agent measures it: no client can make it shorter. 0 where nothing is known. */
+  readonly rttMs: number;
 }

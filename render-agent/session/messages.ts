@@ -52,5 +52,6 @@ export type FromSession =
   | { readonly kind: "ready" }
   | { readonly kind: "measured"; readonly framesMs: readonly number[] }
   | { readonly kind: "answer"; readonly request: number; readonly outcome: OfferOutcome }
-  | { readonly kind: "statistics"; readonly statistics: FrameStatistics }
+  /** The smoothed RTT of the client's connection; 0 while nothing is known. */
+  | { readonly kind: "statistics"; readonly statistics: FrameStatistics; readonly rttMs: number }
   | { readonly kind: "ended"; readonly reason: string };

@@ -2,6 +2,7 @@
 import { Socket } from "node:net";
 import { isFailure } from "#domain/failure.ts";
 import { systemClock } from "#platform/clock.ts";
+import { systemRandom } from "#platform/random.ts";
 import { checkX264 } from "../encoder/x264-encoder.ts";
 import { type Gpu, openGpu } from "../renderer/gpu.ts";
 import type { FromSession, ToSession } from "./messages.ts";
@@ -55,14 +56,20 @@ async function start(): Promise<void> {
     () => end("gpu-lost"),
   );
   const warmth = await warmUp(gpu, systemClock);
-  worker = new SessionWorker({ clock: systemClock, gpu, warmth, onOver: (reason) => void end(reason) });
+  worker = new SessionWorker({
+    clock: systemClock,
+    random: systemRandom,
+    gpu,
+    warmth,
+    onOver: (reason) => void end(reason),
+  });
   await tell({ kind: "warm", adapterName: gpu.adapterName, isSoftware: gpu.software });
   systemClock.every(TICK_MS, tick);
 }
 
 async function tick(): Promise<void> {
   const none = { framesRendered: 0, renderMsP95: 0, encodeMsP95: 0 };
-  await tell({ kind: "statistics", statistics: worker?.tick() ?? none });
+  await tell({ kind: "statistics", statistics: worker?.tick() ?? none, rttMs: worker?.measureRtt() ?? 0 });
 }
 
 async function obey(message: ToSession, handle: unknown): Promise<void> {

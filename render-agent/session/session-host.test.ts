@@ -23,7 +23,7 @@ class SimulatedProcess implements SessionProcess {
   readonly die: (reason: string) => void;
   /** Resolves at once unless a test holds it. */
   setup: Promise<void> = Promise.resolve();
-  tellStatistics: (statistics: FrameStatistics) => void = () => undefined;
+  tellStatistics: (statistics: FrameStatistics, rttMs: number) => void = () => undefined;
   port = -1;
 
   constructor() {
@@ -52,7 +52,7 @@ class SimulatedProcess implements SessionProcess {
 
   hand(): void {}
 
-  onStatistics(listener: (statistics: FrameStatistics) => void): void {
+  onStatistics(listener: (statistics: FrameStatistics, rttMs: number) => void): void {
     this.tellStatistics = listener;
   }
 
@@ -222,8 +222,10 @@ t.test("while it takes no new sessions, those it has are answered", async (t) =>
 t.test("frame times of the last second are those of sessions that drew", async (t) => {
   const { ask, host, processes } = openHost(t);
   await ask();
-  processes[0]?.tellStatistics({ framesRendered: 30, renderMsP95: 7, encodeMsP95: 2 });
+  t.match(host.statuses(), [{ rttMs: 0 }]);
+  processes[0]?.tellStatistics({ framesRendered: 30, renderMsP95: 7, encodeMsP95: 2 }, 11);
   t.match(host.running(), [{ renderClass: "tiny", frameMsP95: 9 }]);
-  processes[0]?.tellStatistics({ framesRendered: 0, renderMsP95: 0, encodeMsP95: 0 });
+  processes[0]?.tellStatistics({ framesRendered: 0, renderMsP95: 0, encodeMsP95: 0 }, 12.4);
   t.match(host.running(), [{ frameMsP95: 9 }]);
+  t.match(host.statuses(), [{ rttMs: 12 }], "the round trip counts all the same");
 });

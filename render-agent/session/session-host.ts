@@ -78,6 +78,7 @@ interface Running {
   wasAnswered: boolean;
   /** Render and encode of the last second; 0 while nothing was drawn. */
   frameMsP95: number;
+  rttMs: number;
 }
 
 export interface RunningClass {
@@ -148,7 +149,8 @@ export class SessionHost implements AsyncDisposable {
 
   statuses(): readonly SessionStatus[] {
     return this.#ports.leases.all().map(({ session, attempt, app, renderClass, startedAtMs }) => {
-      return { session, attempt, app, renderClass, startedAtMs, remotePathMsP50: 0, remotePathMsP95: 0 };
+      const rttMs = this.#running.get(session)?.rttMs ?? 0;
+      return { session, attempt, app, renderClass, startedAtMs, remotePathMsP50: 0, remotePathMsP95: 0, rttMs };
     });
   }
 
@@ -205,7 +207,7 @@ export class SessionHost implements AsyncDisposable {
       reject(new Failure("unavailable", `the session ended: ${reason}`, { retryable: true }));
       this.#over(lease.session, reason);
     });
-    this.#running.set(lease.session, { hosted, started, gone, end, wasAnswered: false, frameMsP95: 0 });
+    this.#running.set(lease.session, { hosted, started, gone, end, wasAnswered: false, frameMsP95: 0, rttMs: 0 });
     this.#ports.onChange();
   }
 
@@ -223,9 +225,11 @@ export class SessionHost implements AsyncDisposable {
       const { stop } = process;
       if (ending.aborted) stop(String(ending.reason));
       ending.addEventListener("abort", () => stop(String(ending.reason)), { once: true });
-      process.onStatistics(({ framesRendered, renderMsP95, encodeMsP95 }) => {
+      process.onStatistics(({ framesRendered, renderMsP95, encodeMsP95 }, rttMs) => {
         const running = this.#running.get(lease.session);
-        if (running !== undefined && framesRendered > 0) running.frameMsP95 = renderMsP95 + encodeMsP95;
+        if (running === undefined) return;
+        running.rttMs = wholeRttMs(rttMs);
+        if (framesRendered > 0) running.frameMsP95 = renderMsP95 + encodeMsP95;
       });
       const { renderClass, sceneFile, detail } = hosted;
       const setup = process.setUp({ renderClass, sceneFile, detail, media: mediaOf(lease.slot) });
@@ -248,6 +252,11 @@ export class SessionHost implements AsyncDisposable {
     onEnded({ lease: leases.apply(session, "process-gone"), reason, wasAnswered });
     onChange();
   }
+}
+
+/** Whole milliseconds: a status that says the same is not sent again. 0 stays 0, for what is not known. */
+function wholeRttMs(rttMs: number): number {
+  return rttMs === 0 ? 0 : Math.max(1, Math.round(rttMs));
 }
 
 /** Rejects with the signal's reason when that comes first. */

@@ -30,7 +30,7 @@ export interface SessionProcess {
   /** The socket is the process's from now on. */
   hand(socket: Socket, upgrade: HandedUpgrade): void;
   /** Every second. */
-  onStatistics(listener: (statistics: FrameStatistics) => void): void;
+  onStatistics(listener: (statistics: FrameStatistics, rttMs: number) => void): void;
   /** Idempotent; the first reason stands. */
   stop(reason: string): void;
   /** Resolves once, when the process is gone, with the reason it gave or its exit. */
@@ -95,7 +95,7 @@ function processOf(
     hand: (socket, upgrade) => send({ kind: "upgrade", upgrade }, socket),
     onStatistics(listener) {
       listeners.add((message) => {
-        if (message.kind === "statistics") listener(message.statistics);
+        if (message.kind === "statistics") listener(message.statistics, message.rttMs);
       });
     },
   };

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import type { Socket } from "node:net";
 import type { PoseMessage } from "#contracts/media/pose.ts";
 import type { Clock } from "#platform/clock.ts";
+import type { Random } from "#platform/random.ts";
 import { openX264Encoder } from "../encoder/x264-encoder.ts";
 import type { Gpu } from "../renderer/gpu.ts";
 import { parseScene, type Scene } from "../renderer/scene.ts";
@@ -54,6 +55,7 @@ const WARM_UP_SCENE: Scene = {
 
 export interface WorkerOptions {
   readonly clock: Clock;
+  readonly random: Random;
   readonly gpu: Gpu;
   /** Of `warmUp`. */
   readonly warmth: Disposable;
@@ -125,7 +127,7 @@ export class SessionWorker {
   async acceptUpgrade(socket: Socket, upgrade: HandedUpgrade): Promise<void> {
     this.#ready();
     const owner = Symbol("WebSocket");
-    this.#use(owner, await acceptUpgrade(socket, upgrade, this.#events(owner)));
+    this.#use(owner, await acceptUpgrade(socket, upgrade, this.#events(owner), this.#options));
   }
 
   /** Once a second: tells the client how its frames went, and ends the session of one that is gone. */
@@ -134,6 +136,11 @@ export class SessionWorker {
     const statistics = this.#current?.pipeline.takeStatistics();
     if (statistics !== undefined && !this.#isOver) this.#transport?.sendControl({ type: "statistics", ...statistics });
     return statistics;
+  }
+
+  /** As measured so far; 0 while nothing is known. Asked once a second. */
+  measureRtt(): number {
+    return this.#transport?.measureRtt() ?? 0;
   }
 
   /** From now on a client is awaited, for so long. */

@@ -8,6 +8,7 @@ import { seededRandom } from "#platform/random.ts";
 import { patiently } from "#test/render-agent/patience.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
 import { advertised, withoutCandidates } from "./sdp.ts";
+import type { Transport, TransportEvents } from "./transport.ts";
 import { acceptUpgrade } from "./websocket.ts";
 import { openWebSocketDoor } from "./websocket-door.ts";
 
@@ -57,7 +58,7 @@ t.test("what breaks the protocol is dropped, and what comes right is taken", asy
   const { door } = await openDoor(t);
   const seen = { poses: 0, control: [] as string[], invalid: 0, closed: [] as string[] };
   const url = door.issue((socket, upgrade) => {
-    void acceptUpgrade(socket, upgrade, {
+    const events: TransportEvents = {
       onPose: () => {
         seen.poses += 1;
       },
@@ -66,7 +67,8 @@ t.test("what breaks the protocol is dropped, and what comes right is taken", asy
       onInvalid: () => {
         seen.invalid += 1;
       },
-    });
+    };
+    void acceptUpgrade(socket, upgrade, events, { clock: new VirtualClock(), random: seededRandom(2) });
   });
   const client = new WebSocket(url);
   await once(client, "open");
@@ -83,6 +85,35 @@ t.test("what breaks the protocol is dropped, and what comes right is taken", asy
   t.match(seen, { control: ["keyframe-request"], invalid: 2 });
   client.send(Buffer.alloc(5_000));
   await patiently(() => seen.closed.length === 1, "too large ends it");
+});
+
+t.test("a connection's round trip is by pings; no pong sent ahead makes it shorter", async (t) => {
+  const { door, clock } = await openDoor(t);
+  const opened = Promise.withResolvers<Transport>();
+  const nothing = (): void => undefined;
+  const url = door.issue((socket, upgrade) => {
+    const events = { onPose: nothing, onControl: nothing, onClosed: nothing, onInvalid: nothing };
+    acceptUpgrade(socket, upgrade, events, { clock, random: seededRandom(2) }).then(opened.resolve, opened.reject);
+  });
+  const client = new WebSocket(url, { autoPong: false });
+  const pings: Buffer[] = [];
+  client.on("ping", (content) => pings.push(content));
+  await once(client, "open");
+  const transport = await opened.promise;
+  t.equal(transport.measureRtt(), 0, "nothing is known at first");
+  await patiently(() => pings.length === 1, "the ping");
+  client.pong(Buffer.alloc(8));
+  await clock.advance(40);
+  t.equal(transport.measureRtt(), 0, "another's answer is none");
+  client.pong(pings[0]);
+  await patiently(() => transport.measureRtt() > 0, "the answer");
+  t.equal(transport.measureRtt(), 40);
+  await patiently(() => pings.length === 2, "the second ping");
+  await clock.advance(120);
+  client.pong(pings[1]);
+  await patiently(() => transport.measureRtt() !== 40, "the second answer");
+  t.equal(transport.measureRtt(), 50, "an eighth of the way");
+  client.terminate();
 });
 
 t.test("bytes that are no HTTP do not stop the door", async (t) => {

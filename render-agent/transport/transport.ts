@@ -19,6 +19,8 @@ export interface Transport {
   /** False when the frame was dropped: the connection is not open or too much waits. */
   sendFrame(frameNumber: number, bytes: Uint8Array<ArrayBuffer>): boolean;
   sendControl(message: ControlMessage): void;
+  /** The smoothed RTT so far, 0 while nothing is known; asked now and then, it goes on measuring. */
+  measureRtt(): number;
   /** Idempotent. */
   close(): void;
 }

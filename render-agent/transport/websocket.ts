@@ -5,6 +5,7 @@ import { WebSocketServer } from "ws";
 import { CONTROL_BYTES_MAX, encodeControl } from "#contracts/media/control.ts";
 import type { HandedUpgrade } from "../session/messages.ts";
 import { BUFFERED_BYTES_MAX, type Transport, type TransportEvents, takeControl, takePose } from "./transport.ts";
+import { type PingTools, WebSocketPings } from "./websocket-pings.ts";
 
 /** RFC 6455 section 7.4.1. */
 const NORMAL_CLOSURE = 1000;
@@ -13,7 +14,12 @@ const NORMAL_CLOSURE = 1000;
 const server = new WebSocketServer({ noServer: true, maxPayload: CONTROL_BYTES_MAX, perMessageDeflate: false });
 
 /** Resolves once the handshake is answered; never where the client's request was none: `ws` has refused it then. */
-export function acceptUpgrade(socket: Socket, upgrade: HandedUpgrade, events: TransportEvents): Promise<Transport> {
+export function acceptUpgrade(
+  socket: Socket,
+  upgrade: HandedUpgrade,
+  events: TransportEvents,
+  tools: PingTools,
+): Promise<Transport> {
   const request = new IncomingMessage(socket);
   request.method = "GET";
   request.url = upgrade.url;
@@ -32,6 +38,7 @@ export function acceptUpgrade(socket: Socket, upgrade: HandedUpgrade, events: Tr
         else takeControl(String(content), events);
       });
       client.once("close", (code) => ended(`connection closed with ${code}`));
+      const pings = new WebSocketPings(client, tools);
       // Whatever went wrong, `close` follows.
       client.on("error", () => events.onInvalid());
       resolve({
@@ -43,6 +50,7 @@ export function acceptUpgrade(socket: Socket, upgrade: HandedUpgrade, events: Tr
         sendControl(message) {
           if (client.readyState === client.OPEN) client.send(encodeControl(message));
         },
+        measureRtt: () => pings.measureRtt(),
         close() {
           isClosed = true;
           client.close(NORMAL_CLOSURE);

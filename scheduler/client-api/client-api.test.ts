@@ -4,6 +4,7 @@ import { text } from "node:stream/consumers";
 import t, { type Test } from "tap";
 import type { ProbeTarget, SteerAnswer } from "#contracts/operator-api/sessions.ts";
 import { TOKEN_TYPES } from "#contracts/tokens/claims.ts";
+import { ProbeTrust } from "#domain/latency/probe-trust.ts";
 import { RttMap } from "#domain/latency/rtt-map.ts";
 import type { WrittenPlacementPolicy } from "#domain/policy/placement-policy.ts";
 import type { NamedPolicy } from "#domain/policy/policy-match.ts";
@@ -68,6 +69,7 @@ async function steeringOf(world: World, counted: string[], witnessed: string[]) 
   const steering = createSteeringService({
     ...{ clock, random, ledger: replica.ledger, explain: replica.explain },
     rttMap: new RttMap({ groupsMax: 100, ageMsMax: 3_600_000 }),
+    probeTrust: new ProbeTrust(100),
     fleet: { view, findPool, listPools: () => [...world.pools.keys()].flatMap((name) => findPool(name) ?? []) },
     locate: (address) => locateClient({ networks, geoip: NO_GEOIP }, address),
     memory: new ClientMemory(clock),

@@ -71,7 +71,7 @@ t.test(
       ...{ agent: "a", incarnation: "1", ready: true, reasons: [], slots: [] },
       sessions: sessions.map((session) => ({
         ...{ session, attempt: 1, app: "hall", renderClass: "small" },
-        ...{ startedAtMs: 0, remotePathMsP50: 0, remotePathMsP95: 0 },
+        ...{ startedAtMs: 0, remotePathMsP50: 0, remotePathMsP95: 0, rttMs: 0 },
       })),
     });
     const has = (session: string) => fleet.findPool("near")?.hasSession?.(session);

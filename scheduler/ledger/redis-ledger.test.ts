@@ -45,7 +45,7 @@ const small = { pool: "near", renderClass: "small", excludedAgents: new Set<stri
 const wish = (session: string, attempt = 1) => ({ ...small, session, attempt, app: "hall", appSessionsMax: 100 });
 
 function report(free: number, sessions: readonly string[] = []): EdgeReport {
-  const measured = { startedAtMs: 0, remotePathMsP50: 0, remotePathMsP95: 0 };
+  const measured = { startedAtMs: 0, remotePathMsP50: 0, remotePathMsP95: 0, rttMs: 0 };
   const running = sessions.map((session) => ({ session, attempt: 1, app: "hall", renderClass: "small", ...measured }));
   const slots = [{ renderClass: "small", total: 2, free, frameMsP95: 8 }];
   const agent = { agent: "a", incarnation: "1", ready: true, reasons: [], slots, sessions: running };

@@ -68,7 +68,7 @@ export function estimateRtt(client: ShortlistClient, pool: PoolFacts, { map, now
   return known === undefined ? estimateByDistance(client, pool, map) : { rttMs: known.rttMsP95, source: "history" };
 }
 
-/** The same for content, where the usual round trip counts and not the worst: half a group would have to lie to move it. */
+/** The same where the usual round trip counts and not the worst, as for content: half a group would have to lie to move it. */
 export function estimateContentRtt(client: ShortlistClient, pool: PoolFacts, { map, nowMs }: RttHistory): RttFact {
   const known = map.find(client.groups, pool.pool, nowMs);
   return known === undefined ? estimateByDistance(client, pool, map) : { rttMs: known.rttMsP50, source: "history" };

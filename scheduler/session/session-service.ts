@@ -11,7 +11,9 @@ import type {
 } from "#contracts/operator-api/sessions.ts";
 import type { AppClaims, PlacementClaims } from "#contracts/tokens/claims.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
+import type { AgentStatus } from "#domain/fleet/node.ts";
 import { deviceTimes } from "#domain/latency/budget.ts";
+import type { ProbeTrust } from "#domain/latency/probe-trust.ts";
 import type { RttMap } from "#domain/latency/rtt-map.ts";
 import { type AppliedPolicy, listUnjudged, selectPolicy } from "#domain/placement/policy-selection.ts";
 import type { NamedPolicy } from "#domain/policy/policy-match.ts";
@@ -23,6 +25,7 @@ import type { LocatedClient } from "../geo/client-groups.ts";
 import { isOpenFor, type RttHistory } from "../placement/candidates.ts";
 import type { PoolFacts } from "../placement/pool-facts.ts";
 import { chooseProbes, findHolders, issueProbes } from "./creating.ts";
+import { takeRunning } from "./in-session.ts";
 import { believeProbes, learnFrom } from "./measuring.ts";
 import { SessionMoves } from "./moving.ts";
 import {
@@ -80,6 +83,7 @@ export interface SessionPorts extends PlacingPorts {
   readonly facts: SessionFacts;
   locate(address: string): LocatedClient;
   readonly rttMap: RttMap;
+  readonly probeTrust: ProbeTrust;
   readonly probeTokens: ProbeTokens;
   readonly watch: { answered(node: string): void };
   readonly events: SessionEvents;
@@ -101,6 +105,8 @@ export interface SessionService {
     call: SessionCall & { readonly clientAddress: string },
     body: Static<typeof renewSessionSchema>,
   ): Promise<PlacementAnswer | undefined>;
+  /** What agents of a pool say of the sessions that they run. */
+  observe(running: { readonly pool: string; readonly agents: readonly AgentStatus[] }): void;
   /** A session that is not known has ended. */
   end(call: SessionCall, body: Static<typeof endSessionSchema>): Promise<void>;
 }
@@ -119,6 +125,7 @@ export function createSessionService(ports: SessionPorts): SessionService {
     create: (claims, body, clientAddress) => counted("create", () => flows.create(claims, body, clientAddress)),
     place: (call, body) => counted("place", () => flows.place(call, body)),
     renew: (call, body) => counted("renew", () => flows.renew(call, body)),
+    observe: (running) => flows.observe(running),
     end: (call, body) => counted("end", () => flows.end(call, body)),
   };
 }
@@ -266,6 +273,10 @@ class SessionFlows {
   #placeInTurn(request: PlacingRequest): Promise<PlacingResult> {
     const place = () => placeSession(this.#ports, request);
     return request.policy.neighbourReserve === undefined ? place() : this.#turns.run(place);
+  }
+
+  observe(running: Parameters<SessionService["observe"]>[0]): void {
+    takeRunning(this.#ports, this.#table, running);
   }
 
   async end({ session, url }: SessionCall, body: Static<typeof endSessionSchema>): Promise<void> {

@@ -7,6 +7,7 @@ import type { Tier } from "#domain/policy/placement-policy.ts";
 import type { Clock } from "#platform/clock.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
 import type { LocatedClient } from "../geo/client-groups.ts";
+import type { InSessionRtt } from "./in-session.ts";
 
 /** Probing and asking again while queued; after this the client begins anew. */
 export const SESSION_PENDING_MS = 60_000;
@@ -40,6 +41,8 @@ export interface SessionRecord {
   readonly passedOverPools: readonly string[];
   /** RTT p95 by pool, as this client measured it. */
   readonly measured: ReadonlyMap<string, number>;
+  /** What its connection has shown; undefined before it runs, or is heard of. */
+  readonly inSession?: InSessionRtt | undefined;
   /** Of the last placement; 0 before the first. */
   readonly attempt: number;
   readonly issued: IssuedPlacement | undefined;

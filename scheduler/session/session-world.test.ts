@@ -4,6 +4,7 @@ import type { CreateSession, PlacementAnswer, ProbeTarget } from "#contracts/ope
 import { type ProbeAnswerClaims, parseClaims, TOKEN_TYPES } from "#contracts/tokens/claims.ts";
 import { type Failure, isFailure } from "#domain/failure.ts";
 import type { AgentStatus } from "#domain/fleet/node.ts";
+import { ProbeTrust } from "#domain/latency/probe-trust.ts";
 import { RttMap } from "#domain/latency/rtt-map.ts";
 import type { PlacementPolicySpec } from "#domain/policy/placement-policy.ts";
 import type { NamedPolicy, PolicyClient } from "#domain/policy/policy-match.ts";
@@ -146,8 +147,9 @@ export class World {
       expressionsFailed: (notes) => this.counted.push(...notes),
     };
     const rttMap = new RttMap({ groupsMax: 100, ageMsMax: 3_600_000 });
+    const probeTrust = new ProbeTrust(100);
     const service = createSessionService({
-      ...{ ledger, explain, events, identity, clock, random, rttMap, wishes, prices },
+      ...{ ledger, explain, events, identity, clock, random, rttMap, probeTrust, wishes, prices },
       facts: {
         findApp: (name) => (name === "hall" ? app : undefined),
         listPolicies: () => this.policies,
@@ -159,13 +161,13 @@ export class World {
       probeTokens: new ProbeTokens({ identity, clock, random }),
       watch: { answered: () => undefined },
     });
-    const replica = { service, ledger, explain, rttMap };
+    const replica = { service, ledger, explain, rttMap, probeTrust };
     await this.report(replica);
     return replica;
   }
 
   async report({ ledger }: { ledger: Ledger }): Promise<void> {
-    const measured = { startedAtMs: 0, remotePathMsP50: 0, remotePathMsP95: 0 };
+    const measured = { startedAtMs: 0, remotePathMsP50: 0, remotePathMsP95: 0, rttMs: 0 };
     for (const [pool, { slots, sessions }] of this.pools) {
       const status: AgentStatus = {
         ...{ agent: `${pool}-a`, incarnation: "1", ready: true, reasons: [] },

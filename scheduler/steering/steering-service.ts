@@ -1,6 +1,7 @@
 /** Steers content: locates the client, decides, records why, and gives probe tokens; takes what clients measured. */
 import type { ProbeResult, SteerAnswer } from "#contracts/operator-api/sessions.ts";
 import { Failure } from "#domain/failure.ts";
+import type { ProbeTrust } from "#domain/latency/probe-trust.ts";
 import type { RttMap } from "#domain/latency/rtt-map.ts";
 import { listUnjudged, selectSitePolicy } from "#domain/placement/policy-selection.ts";
 import { siteUrlOf } from "#domain/placement/steering-table.ts";
@@ -57,6 +58,7 @@ export interface SteeringPorts {
   /** What the content plan goes by: a client of a site, and the pools near to it whether or not they hold the site. */
   readonly demand: { asked(site: string, seen: readonly { readonly pool: string; readonly rttMs: number }[]): void };
   readonly rttMap: RttMap;
+  readonly probeTrust: ProbeTrust;
   readonly ledger: Ledger;
   readonly probeTokens: ProbeTokens;
   readonly explain: ExplainStore;
@@ -272,7 +274,7 @@ async function measure(ports: SteeringPorts, results: readonly ProbeResult[], ad
 
 /** What the client says counts in full for itself; for its group it is few samples among many. */
 async function learn(
-  { memory, rttMap, ledger, watch, clock, fleet }: SteeringPorts,
+  { memory, rttMap, probeTrust, ledger, watch, clock, fleet }: SteeringPorts,
   { node, pool, samplesMs, freeSlots, ageMs, issued }: Measurement,
   { client, address }: { readonly client: LocatedClient; readonly address: string },
 ): Promise<void> {
@@ -281,7 +283,9 @@ async function learn(
   // What another replica asked for is recorded there.
   if (issued === undefined) return;
   const taken = memory.takeSamples(address, pool, samplesMs.length);
-  const sample = { pool, atMs: clock.nowMs(), source: "probe", ends: endsOf(client, fleet.findPool(pool)) } as const;
+  const trustRatio = probeTrust.ratioOf(client.groups[0] ?? address);
+  const ends = endsOf(client, fleet.findPool(pool));
+  const sample = { pool, atMs: clock.nowMs(), source: "probe", trustRatio, ends } as const;
   for (const rttMs of samplesMs.slice(0, taken)) rttMap.record(client.groups, { ...sample, rttMs });
 }
 

@@ -66,7 +66,7 @@ class Agents {
     const known = this.#told.get(edge);
     const isOld = known === undefined || nowMs - known.atMs > TOLD_MS_MAX;
     const { leases } = isOld ? this.tell(edge, nowMs) : known;
-    const measured = { startedAtMs: 0, remotePathMsP50: 0, remotePathMsP95: 0 };
+    const measured = { startedAtMs: 0, remotePathMsP50: 0, remotePathMsP95: 0, rttMs: 0 };
     return {
       ...{ agent: "a", incarnation: "1", ready: true, reasons: [] },
       slots: [{ renderClass: "small", total: SLOTS, free: SLOTS - leases.length, frameMsP95: 8 }],

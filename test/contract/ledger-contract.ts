@@ -21,7 +21,7 @@ export interface LedgerAdapter {
 }
 
 function running(session: string, attempt = 1): SessionStatus {
-  const measured = { startedAtMs: 0, remotePathMsP50: 0, remotePathMsP95: 0 };
+  const measured = { startedAtMs: 0, remotePathMsP50: 0, remotePathMsP95: 0, rttMs: 0 };
   return { session, attempt, app: "hall", renderClass: "small", ...measured };
 }
 

@@ -61,7 +61,7 @@ export class PoolAgents {
   /** As this edge knows it: up to one interval old. */
   report(edge: number, nowMs: number): EdgeReport {
     const { leases } = this.tell(edge, nowMs);
-    const measured = { startedAtMs: 0, remotePathMsP50: 0, remotePathMsP95: 0 };
+    const measured = { startedAtMs: 0, remotePathMsP50: 0, remotePathMsP95: 0, rttMs: 0 };
     const sessions = leases.map(([session, attempt]) => ({
       ...{ session, attempt, app: "hall", renderClass: "small", ...measured },
     }));

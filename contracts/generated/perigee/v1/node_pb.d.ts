@@ -423,6 +423,13 @@ export declare type SessionStatus = Message<"perigee.v1.SessionStatus"> & {
    * @generated from field: double remote_path_ms_p95 = 7;
    */
   remotePathMsP95: number;
+
+  /**
+   * Of its connection, measured by the agent; 0 where nothing is known.
+   *
+   * @generated from field: double rtt_ms = 8;
+   */
+  rttMs: number;
 };
 
 /**
