@@ -200,11 +200,17 @@ t.test("a metro's reserve and a spread are kept as by the scheduler", async (t) 
   };
   t.equal(mostAtOnce({}), 12);
   t.equal(mostAtOnce({ capacityReserve: { largestNeighbour: true, withinKm: 50 } }), 8);
-  const spread = simulateDay(day, worldOf(metro, { spread: { over: "pool", shareMax: 0.5 }, onNoFit: "queue" }));
-  const plain = simulateDay(day, worldOf(metro, { onNoFit: "queue" }));
-  const shareOfLargest = ({ pools }: DaySummary) => Math.max(...pools.map(({ slotHours }) => slotHours));
-  t.ok(shareOfLargest(spread) <= shareOfLargest(plain));
-  t.ok(spread.queued >= plain.queued);
+  const wide = metro.map((pool) => ({ ...pool, classes: pool.classes.map((held) => ({ ...held, slots: 12 })) }));
+  const largestShare = (changes: Partial<WrittenPlacementPolicy>) => {
+    const { pools } = simulateDay(day, worldOf(wide, { onNoFit: "queue", ...changes }));
+    const hours = pools.map(({ slotHours }) => slotHours);
+    return Math.max(...hours) / hours.reduce((sum, each) => sum + each, 0);
+  };
+  const near = [{ label: "perigee.dev/region", operator: "In", values: ["eu-west"], bonusMs: 20 }] as const;
+  t.ok(largestShare({ preferences: near }) > 0.9, "all prefer one pool");
+  t.ok(largestShare({ preferences: near, spread: { over: "pool", shareMax: 0.5 } }) < 0.6);
+  t.ok(largestShare({ preferences: near, spread: { over: "pool", shareMax: 0.5, penaltyMs: 30 } }) < 0.6);
+  t.ok(largestShare({ preferences: near, spread: { over: "pool", shareMax: 0.5, penaltyMs: 5 } }) > 0.9);
 });
 
 t.test("an arrival may stand for many sessions: what it comes to stays near", async (t) => {
