@@ -67,6 +67,6 @@ function assumptionsOf({ placesLookedAt, gains }: CapacityPlan, gpus: number, mo
     "a new pool has its nearest neighbour's region, labels and cost, and takes sessions as soon as it is there",
     "who comes, and when, does not change with what there is",
     `of ${placesLookedAt} places the ${gains.length} that prices at the busiest time value most were simulated for a day each, and are ranked by that`,
-    "prices are not asked by sessions: the simulated days place by distance alone",
+    "the simulated days place by distance, with prices of zero",
   ];
 }

@@ -1,4 +1,4 @@
-/** `perigee simulate`: what a policy, a failure, more GPUs or more load would do to a day's sessions; and a log decided again. */
+/** `perigee simulate`: what a policy, a failure, more GPUs or more load would do to a day's sessions; or a log decided again. */
 import { type Command, Option } from "commander";
 import { Failure } from "#domain/failure.ts";
 import { compareDays } from "#domain/simulation/compare-days.ts";
@@ -17,6 +17,8 @@ import { type Api, apiOf, type CommandSession } from "./session.ts";
 
 /** Each takes some microseconds; of a larger fleet an arrival stands for several sessions. */
 const SIMULATED_ARRIVALS_MAX = 1_000_000;
+
+const LOAD_DEFAULT = "1";
 
 interface SimulateOptions {
   readonly kill: readonly string[];
@@ -42,25 +44,24 @@ export function addSimulate(program: Command, session: CommandSession): void {
       [],
     )
     .option("--slots-per-gpu <number>", "sessions that an added GPU holds; as the fleet's own where not given")
-    .option("--load <factor>", "times the sessions of the day", "1")
+    .option("--load <factor>", "times the sessions of the day", LOAD_DEFAULT)
     .option("--seed <number>", "of the synthetic day", SEED_DEFAULT)
     .option(
       "--fleet <path>",
       "files or folders of the fleet's resources, instead of the origin's; may be given again",
       collect,
     )
-    .option("--log <folder>", "decide every decision of a scheduler's log again instead, and compare it bit for bit")
+    .option(
+      "--log <folder>",
+      "decide a scheduler's log again instead, and compare it bit for bit: decisions in its dataDir",
+    )
     .addOption(new Option("-o, --output <format>", "how to print").choices(["text", "json"]).default("text"))
     .addHelpText(
       "after",
       "\nExamples:\n  perigee simulate eu.yaml\n  perigee simulate --kill frankfurt-a --load 1.5\n  perigee simulate --fleet resources/ --add 40xL40S@berlin\n  perigee simulate --log scheduler-data/decisions",
     )
     .action(async (files: string[], options: SimulateOptions, command: Command) => {
-      if (options.log !== undefined) {
-        const { replayLogFolder } = await import("./replay-log.ts");
-        replayLogFolder(session.output, options.log, options.output);
-        return;
-      }
+      if (options.log !== undefined) return await replayLog(session, files, { ...options, log: options.log });
       const change = parseChange(files, options);
       const seed = parseSeed(options.seed);
       const fleet = await findFleet(options.fleet, () => apiOf(command, session));
@@ -68,6 +69,22 @@ export function addSimulate(program: Command, session: CommandSession): void {
       if (options.output === "json") printValue(session.output, "json", reportDocument(comparison, day.source, notes));
       else for (const line of [day.source, "", ...reportLines(comparison, notes)]) session.output.line(line);
     });
+}
+
+/** The log holds what each decision was made from: there is nothing to change. */
+async function replayLog(
+  session: CommandSession,
+  files: readonly string[],
+  { log, output, kill, add, load, fleet }: SimulateOptions & { readonly log: string },
+): Promise<void> {
+  if (files.length + kill.length + add.length > 0 || load !== LOAD_DEFAULT || fleet !== undefined) {
+    throw new Failure(
+      "argument-invalid",
+      "--log is decided again as it was: give no files, --kill, --add, --load or --fleet",
+    );
+  }
+  const { replayLogFolder } = await import("./replay-log.ts");
+  replayLogFolder(session.output, log, output);
 }
 
 /** Of an option that may be given again: one that took all that follows would take the files too. */
