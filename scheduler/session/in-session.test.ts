@@ -9,7 +9,7 @@ const TRUTH = { near: 40, middle: 10, far: 60 };
 type Started = Awaited<ReturnType<typeof startWorld>>;
 
 function running(session: string, rttMs: number, attempt = 1): AgentStatus[] {
-  const status = { app: "hall", renderClass: "small", startedAtMs: 0, remotePathMsP50: 0, remotePathMsP95: 0, rttMs: 0 };
+  const status = { app: "hall", renderClass: "small", startedAtMs: 0, remotePathMsP50: 0, remotePathMsP95: 0 };
   const agent = { agent: "a", incarnation: "1", ready: true, reasons: [], slots: [] };
   return [{ ...agent, sessions: [{ session, attempt, rttMs, ...status }] }];
 }
