@@ -268,5 +268,6 @@ async function recover(t: Test, world: World, client: ViewingClient): Promise<vo
     seen += 1;
     if (seen === 1) await explain(t, world, client, dwells, "kept where it has just moved");
   }
+  if (seen < 2) t.comment(`last:\n${await whyOf(world, client)}`);
   t.equal(seen, 2, "held back by having moved");
 }
