@@ -1,5 +1,5 @@
-/** docs/limits.md names every limit that the code has, and no limit that it does not have. */
-import { readFileSync } from "node:fs";
+/** docs/limits.md and docs/limits/ name every limit that the code has, and none that it does not have. */
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { readFiles } from "./source-files.ts";
@@ -20,7 +20,8 @@ t.test("every constant that is a limit is documented, and every documented one i
     )
     .filter(({ name }) => !FACTS.has(name));
   t.ok(limits.length >= LIMITS_MIN, `${limits.length} limits read`);
-  const text = readFileSync(join(ROOT, "docs", "limits.md"), "utf8");
+  const pages = ["limits.md", ...readdirSync(join(ROOT, "docs", "limits")).map((page) => join("limits", page))];
+  const text = pages.map((page) => readFileSync(join(ROOT, "docs", page), "utf8")).join("\n");
   const documented = new Set([...text.matchAll(/`([A-Z0-9_]+_MAX)`/g)].map(([, name = ""]) => name));
   t.same(
     limits.filter(({ name }) => !documented.has(name)).map(({ path, name }) => `${name} (${path})`),

@@ -6,12 +6,12 @@ import type { PoolAgents } from "./agents.ts";
 import type { Answer } from "./replica-messages.ts";
 import type { Replica } from "./replicas.ts";
 
-const TRIES_MAX = 4;
+const TRIES = 4;
 /** In fast milliseconds. */
-const CONNECT_MS_MAX = 8_000;
-const STAY_MS_MAX = 10_000;
+const CONNECT_WITHIN_MS = 8_000;
+const STAY_UP_TO_MS = 10_000;
 /** Before the placement is not taken any more. */
-const LAST_MOMENT_MS_MAX = 1_500;
+const LAST_MOMENT_MS = 1_500;
 
 export interface Counts {
   asked: number;
@@ -115,7 +115,7 @@ export class Clients {
 
   #answered(wish: Wish, { outcome, exp = 0 }: Answer): void {
     if (outcome === "reserved") this.#placed(wish, exp);
-    else if (wish.tries < TRIES_MAX && !wish.session.isEnded && ["unavailable", "died", "superseded"].includes(outcome))
+    else if (wish.tries < TRIES && !wish.session.isEnded && ["unavailable", "died", "superseded"].includes(outcome))
       this.#again(wish, outcome);
     else if (wish.running !== undefined) this.#leaveLater(wish.running, wish.session);
   }
@@ -143,7 +143,7 @@ export class Clients {
     // Who was refused asks for another place, and comes here after all.
     if (kind === 19) this.#askNext(wish.session, wish.running);
     const lastMs = (exp + CLOCK_SKEW_SECONDS) * 1_000;
-    const atMs = kind < 7 ? lastMs - random.ratio() * LAST_MOMENT_MS_MAX : nowMs() + random.ratio() * CONNECT_MS_MAX;
+    const atMs = kind < 7 ? lastMs - random.ratio() * LAST_MOMENT_MS : nowMs() + random.ratio() * CONNECT_WITHIN_MS;
     later(atMs, () => this.#connect(wish, exp));
   }
 
@@ -163,7 +163,7 @@ export class Clients {
 
   #leaveLater(pool: PoolAgents, session: Session): void {
     const { random, nowMs, later, replicas } = this.#world;
-    later(nowMs() + random.ratio() * STAY_MS_MAX, () => {
+    later(nowMs() + random.ratio() * STAY_UP_TO_MS, () => {
       pool.end(session.name);
       const replica = replicas[random.integer(replicas.length)];
       if (replica?.isReady !== true || random.integer(5) !== 0) return;

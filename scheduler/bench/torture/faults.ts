@@ -5,8 +5,8 @@ import type { Random } from "#platform/random.ts";
 import type { RedisServer } from "#test/redis/redis-server.ts";
 import type { Replica } from "./replicas.ts";
 
-const CALM_MS_MAX = 400;
-const FAULT_MS_MAX = 300;
+const CALM_UP_TO_MS = 400;
+const FAULT_UP_TO_MS = 300;
 
 export const FAULTS = ["kill", "half-open", "cut", "slow", "pause"] as const;
 export type FaultCounts = Record<(typeof FAULTS)[number], number>;
@@ -20,10 +20,10 @@ export async function breakThings(
   const done: FaultCounts = { kill: 0, "half-open": 0, cut: 0, slow: 0, pause: 0 };
   const admin = new Redis(server.url);
   for (let turn = 0; !stop.aborted; turn += 1) {
-    await systemClock.sleep(random.integer(CALM_MS_MAX));
+    await systemClock.sleep(random.integer(CALM_UP_TO_MS));
     const replica = replicas[random.integer(replicas.length)];
     const fault = FAULTS[turn % FAULTS.length] ?? "kill";
-    const ms = 1 + random.integer(FAULT_MS_MAX);
+    const ms = 1 + random.integer(FAULT_UP_TO_MS);
     done[fault] += 1;
     // Scripts of all replicas stand still, and run late.
     if (fault === "pause") await admin.call("CLIENT", "PAUSE", ms, "ALL");

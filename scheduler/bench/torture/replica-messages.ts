@@ -3,7 +3,7 @@ import type { EdgeReport } from "../../ledger/ledger.ts";
 import type { Scale } from "./scaled-time.ts";
 
 /** A report that took longer to its replica, in fast milliseconds, is as one of a link that is dead. */
-export const TRANSIT_MS_MAX = 2_500;
+export const TRANSIT_WITHIN_MS = 2_500;
 
 /** The first message to a replica. */
 export interface ReplicaSetting {

@@ -5,7 +5,7 @@ import { systemRandom } from "#platform/random.ts";
 import { RedisScripts } from "#platform/redis/redis-scripts.ts";
 import { ledgerScripts } from "../../ledger/ledger-scripts.ts";
 import { RedisLedger } from "../../ledger/redis-ledger.ts";
-import { type Answer, type Order, type ReplicaSetting, TRANSIT_MS_MAX } from "./replica-messages.ts";
+import { type Answer, type Order, type ReplicaSetting, TRANSIT_WITHIN_MS } from "./replica-messages.ts";
 import { fastClock, fastLua, fastMs, type Scale } from "./scaled-time.ts";
 
 const events = { redisUp: () => undefined, redisDown: () => undefined, failed: () => undefined };
@@ -29,7 +29,7 @@ class Replica {
     try {
       if (order.kind === "reserve") return await this.#reserve(order);
       if (order.kind === "release") await this.#ledger.release(order.session);
-      else if (fastMs(this.#scale) - order.sentAtMs > TRANSIT_MS_MAX) return { id, outcome: "late" };
+      else if (fastMs(this.#scale) - order.sentAtMs > TRANSIT_WITHIN_MS) return { id, outcome: "late" };
       else await this.#ledger.report(order.report);
       return { id, outcome: "done" };
     } catch (error) {

@@ -10,7 +10,7 @@ import type { Answer, Order, ReplicaSetting } from "./replica-messages.ts";
 import type { Scale } from "./scaled-time.ts";
 
 /** Of a replica's own clock, ahead or behind. */
-const CLOCK_OFFSET_MS_MAX = 5_000;
+const CLOCK_OFFSET_MS = 5_000;
 
 type OrderBody = Order extends infer One ? (One extends Order ? Omit<One, "id"> : never) : never;
 
@@ -92,7 +92,7 @@ export class Replica {
     const setting: ReplicaSetting = {
       url: `redis://127.0.0.1:${this.link.address.port}`,
       scale: this.#scale,
-      offsetMs: Math.round((2 * this.#random.ratio() - 1) * CLOCK_OFFSET_MS_MAX),
+      offsetMs: Math.round((2 * this.#random.ratio() - 1) * CLOCK_OFFSET_MS),
     };
     const child = fork(join(import.meta.dirname, "replica-process.ts"));
     child.send(setting);
