@@ -199,7 +199,7 @@ function forgetAnswers(view: DataView, offset: number, count: number): void {
   view.setUint8(offset + 3, 0);
   for (const at of [5, 6, 7]) view.setUint8(offset + at, 1);
   for (const at of [68, 76]) view.setFloat64(offset + at, 1, true);
-  for (let row = offset + 84; row < offset + 84 + count * 62; row += 62) {
+  for (let row = offset + 84; row < offset + 84 + count * 66; row += 66) {
     view.setFloat64(row + 32, 1, true);
     view.setUint8(row + 57, 1);
   }
