@@ -27,7 +27,9 @@ function decidePlainly(candidates: readonly PoolCandidate[], rules: PlacementRul
   if (rules.onNoFit === "degrade") {
     const spare = fitting.map((pool): PlainPool => {
       const { candidate, rule } = pool;
-      const isSpare = candidate.slotsFree > Math.max(0.05, rules.capacityReserveRatio) * candidate.slotsTotal;
+      const isCurrent = candidate.pool === currentPool;
+      const isSpare =
+        isCurrent || candidate.slotsFree > Math.max(0.05, rules.capacityReserveRatio) * candidate.slotsTotal;
       if (rule !== "over-limit" || !isSpare) return pool;
       return { ...pool, scoreMs: plainScoreMs(candidate, { rules, currentPool, priceFactor: 3 }) };
     });

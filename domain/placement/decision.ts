@@ -86,7 +86,9 @@ function chooseSpare(frame: DecisionFrame): void {
   let best = Number.POSITIVE_INFINITY;
   let second = Number.POSITIVE_INFINITY;
   for (let at = 0; at < count; at += 1) {
-    if (codes[at] !== OVER_LIMIT || !((slotsFree[at] ?? 0) > freeRatioMin * (slotsTotal[at] ?? 0))) continue;
+    if (codes[at] !== OVER_LIMIT) continue;
+    // Where it runs it has a slot.
+    if (at !== frame.currentAt && !((slotsFree[at] ?? 0) > freeRatioMin * (slotsTotal[at] ?? 0))) continue;
     const score = scoreMsOf(frame, at, SPARE_PRICE_FACTOR);
     scoresMs[at] = score;
     if (score < best) {

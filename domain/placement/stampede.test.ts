@@ -17,11 +17,11 @@ t.test("who has a choice leaves the only pool of another, whoever comes first", 
   t.same(shareFits([flexible])[0]?.pool, "a", "alone it has the best");
 });
 
-t.test("classes of one pool are places of their own, and a slot that has gone since counts no more", async (t) => {
-  const given = shareFits([[fit("a", 1)], [fit("a", 1, "large")], [fit("a", 1)], []]);
+t.test("a slot given to one class is none of another's, and one that has gone since counts no more", async (t) => {
+  const given = shareFits([[fit("a", 2)], [fit("a", 1, "large"), fit("b", 1, "large")], [fit("a", 2)], []]);
   t.same(
-    given.map((one) => one?.renderClass),
-    ["small", "large", undefined, undefined],
+    given.map((one) => one && `${one.pool} ${one.renderClass}`),
+    ["a small", "b large", undefined, undefined],
   );
   t.same(shareFits([[fit("a", 2)], [fit("a", 1)]]).filter((one) => one !== undefined).length, 1);
   t.same(shareFits([]), []);

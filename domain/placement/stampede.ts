@@ -1,7 +1,7 @@
 /** Shares the free slots among sessions that lose their pools together: as many as can be are placed within their limits. Pure. */
 import { planBatch } from "./batch.ts";
 
-/** A pool and render class that would take a session within its limit now. */
+/** A pool and render class that would take a session within its limit now; a promise of the ledger counts for all classes. */
 export interface Fit {
   readonly pool: string;
   readonly renderClass: string;
@@ -32,6 +32,7 @@ export function shareFits(fits: readonly (readonly Fit[])[]): readonly (Fit | un
   return fits.map((own, session) => own.find((_, at) => (placed[(firstOf[session] ?? 0) + at] ?? 0) > 0));
 }
 
-function keyOf({ pool, renderClass }: Fit): string {
-  return `${pool} ${renderClass}`;
+/** A promise takes a slot of the pool, of whatever class: where classes have differently many, the fewest count. */
+function keyOf({ pool }: Fit): string {
+  return pool;
 }

@@ -41,6 +41,7 @@ const contentSchema = Type.Object({
   candidates: Type.Array(
     Type.Object({
       ...{ node: text, pool: text, labels, siteFault: maybe, rttMs: milliseconds },
+      errorMs: Type.Optional(milliseconds),
       state: Type.Enum(["connected", "cut-off", "dead"]),
       source: Type.Enum([...RTT_SOURCES]),
       ...{ isHeard: Type.Boolean(), cordoned: Type.Boolean(), draining: Type.Boolean(), isUnanswered: Type.Boolean() },
@@ -63,7 +64,7 @@ export function contentBody(record: ContentDecisionRecord, { request, decision }
   const candidates = request.candidates.map(({ edge, labels, rtt, siteFault, isUnanswered }) => {
     const { node, pool, state, isHeard, cordoned, draining } = edge;
     const standing = { node, pool, state, isHeard, cordoned, draining };
-    return { ...standing, labels, siteFault, isUnanswered, rttMs: rtt.rttMs, source: rtt.source };
+    return { ...standing, labels, siteFault, isUnanswered, rttMs: rtt.rttMs, source: rtt.source, errorMs: rtt.errorMs };
   });
   const rules = { constraints, preferences, stickinessMs, residency };
   const ranked = decision.ranked.map(({ edge }) => edge.node);
@@ -93,11 +94,14 @@ export function replaysContent(
   decide: (request: SteeringRequest) => SteeringDecision,
 ): boolean {
   const logged = parse(bytes, entry);
-  const candidates = logged.candidates.map(({ labels, rttMs, source, siteFault, isUnanswered, ...standing }) => {
-    // What the core does not look at.
-    const unread = { contentUrl: "", hostname: "", sites: undefined, storeBytesMax: undefined };
-    return { edge: { ...standing, ...unread }, labels, rtt: { rttMs, source }, siteFault, isUnanswered };
-  });
+  const candidates = logged.candidates.map(
+    ({ labels, rttMs, source, errorMs, siteFault, isUnanswered, ...standing }) => {
+      // What the core does not look at.
+      const unread = { contentUrl: "", hostname: "", sites: undefined, storeBytesMax: undefined };
+      const rtt = { rttMs, source, ...(errorMs === undefined ? {} : { errorMs }) };
+      return { edge: { ...standing, ...unread }, labels, rtt, siteFault, isUnanswered };
+    },
+  );
   const { constraints, preferences, stickinessMs, residency } = logged.rules;
   const rules = {
     constraints: constraints.map(withValues),

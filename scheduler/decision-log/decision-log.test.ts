@@ -244,7 +244,7 @@ const request: SteeringRequest = {
       ...{ state: "connected", isHeard: index === 0, cordoned: false, draining: false },
     },
     ...{ labels: { region: "eu" }, siteFault: undefined, isUnanswered: false },
-    rtt: { rttMs: 4.1 + 13.7 * index, source: "history" },
+    rtt: index === 0 ? { rttMs: 4.1, source: "history" } : { rttMs: 17.8, source: "geography", errorMs: 2.5 },
   })),
   rules: {
     constraints: [{ label: "region", operator: "Exists" }],

@@ -93,6 +93,7 @@ t.test("more cells than the most are counted without a place, and silent ones ma
     groups.find(({ client }) => client === undefined)?.alive;
   t.equal(place(counter.takeTurn().groups), 101, "there is room for it");
   await clock.advance(GROUP_SILENT_MS_MAX + 1);
+  counter.attempted(attempt("next", { client: at(-1), isNew: false }));
   for (let cell = 1000; cell < DEMAND_GROUPS_MAX + 100; cell += 1) counter.ended(`s${cell}`);
   t.equal(counter.takeTurn().groups.length, 2, "those without a place, and the one that still runs");
 });
@@ -131,4 +132,18 @@ t.test("a session that runs already is counted and no arrival, and its move chan
   t.equal(Math.max(...arrivals), 0);
   t.same(decisions, [], "what a move is decided by is no arrival to try");
   t.same([counter.countAt("near"), counter.countAt("far")], [0, 1]);
+});
+
+t.test("a session that was placed and is not heard of for an hour is counted no more", async (t) => {
+  const clock = new VirtualClock();
+  const counter = new DemandCounter(clock);
+  counter.attempted(attempt("gone"));
+  counter.attempted(attempt("renews"));
+  await clock.advance(GROUP_SILENT_MS_MAX);
+  counter.attempted(attempt("renews", { isNew: false }));
+  counter.takeTurn();
+  t.equal(counter.alive, 2);
+  await clock.advance(1);
+  t.equal(counter.takeTurn().ended, 1);
+  t.same([counter.alive, counter.countAt("near")], [1, 1]);
 });

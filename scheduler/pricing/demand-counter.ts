@@ -147,6 +147,11 @@ export class DemandCounter implements DemandReports {
       if (nowMs - (this.#sessions.get(session)?.atMs ?? 0) <= WAITING_MS_MAX) break;
       this.#drop(session);
     }
+    // Renewals count anew: who is not heard of any more has gone, whether or not anybody looked in its pool.
+    for (const [session, { atMs }] of this.#sessions) {
+      if (nowMs - atMs <= GROUP_SILENT_MS_MAX) break;
+      this.ended(session);
+    }
     this.#forgetGroups(nowMs);
     const turn = { arrivals: this.#arrivals, decisions: this.#decisions, ended: this.#ended };
     this.#arrivals = new Float64Array(DEMAND_GROUPS_MAX);

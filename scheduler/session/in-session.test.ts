@@ -92,3 +92,42 @@ t.test("one lie is judged once, one session counts once a minute, and only its n
   t.equal(samples(), 5);
   t.equal(probeTrust.ratioOf("prefix:192.0.2.0/24"), 0.5);
 });
+
+t.test("what is reported while a session is renewed is judged once, and stays", async (t) => {
+  const { world, replica, client, session, results, probeTrust } = await start(t, TRUTH);
+  const { placement } = placedIn(await client.place(replica.service, session, results));
+  const ask = replica.ledger.capacities.bind(replica.ledger);
+  let isFirst = true;
+  replica.ledger.capacities = async (queries) => {
+    if (isFirst) replica.service.observe({ pool: "middle", agents: running(session, 40) });
+    isFirst = false;
+    return ask(queries);
+  };
+  await client.renew(replica.service, { session, placement, reason: "promotion" });
+  t.equal(probeTrust.ratioOf("prefix:192.0.2.0/24"), 0.5);
+  replica.service.observe({ pool: "middle", agents: running(session, 40) });
+  t.equal(probeTrust.ratioOf("prefix:192.0.2.0/24"), 0.5, "not for a second time");
+  t.equal(replica.rttMap.find(GROUPS, "middle", world.clock.nowMs())?.sampleCount, 4);
+});
+
+t.test("a replica that did not move the session hears of it where it is now", async (t) => {
+  const started = await start(t, TRUTH);
+  const { world, replica, client, session, results } = started;
+  const other = await world.replica("s2", replica.ledger);
+  const first = placedIn(await client.place(replica.service, session, results));
+  await client.renew(other.service, { session, placement: first.placement, reason: "promotion" });
+  for (const rttMs of [10, 80]) {
+    for (const { service } of [replica, other]) service.observe({ pool: "middle", agents: running(session, rttMs) });
+  }
+  const away = async () => {
+    const shown = { session, placement: first.placement, reason: "promotion" } as const;
+    return client.renew(replica.service, shown, await probesSaying(started, client, { near: 4, middle: 80 }));
+  };
+  t.match(await away(), { state: "queued" });
+  await world.clock.advance(1_500);
+  const moved = placedIn(await away());
+  t.equal(moved.pool, "near");
+  await client.renew(other.service, { session, placement: moved.placement, reason: "promotion" });
+  other.service.observe({ pool: "near", agents: running(session, 6, 2) });
+  t.equal(other.rttMap.find(GROUPS, "near", world.clock.nowMs())?.sampleCount, 1, "of its newest placement");
+});

@@ -46,6 +46,32 @@ t.test("a pool beyond the limit is left at once, that is when a second reading h
   t.match(session.why, /placed: middle[\s\S]*rule: hard break, near at RTT 14\.5 ms is beyond its limit of 14\.0 ms/);
 });
 
+t.test("a session beyond its limit stays where nothing free is nearer, though its own pool is full", async (t) => {
+  const { world, replica } = await open(1);
+  Object.assign(world.pools.get("middle")?.slots ?? {}, { free: 0 });
+  const session = await Running.begin(world, replica, { near: 4, middle: 10, far: 120 });
+  Object.assign(world.pools.get("near")?.slots ?? {}, { free: 0 });
+  await world.report(replica);
+  await breakAway(world, [session], { near: 14.5, middle: 10, far: 120 });
+  t.equal(session.pool, "near");
+});
+
+t.test("a move that was promised nothing does not count against the next try", async (t) => {
+  const { world, replica } = await open(4);
+  world.policies = [{ name: "eu", spec: { ...queueing, stability: { movesPerMinuteMax: 1, sustainedSeconds: 1 } } }];
+  const session = await Running.begin(world, replica, { near: 4, middle: 5 });
+  const reserve = replica.ledger.reserve.bind(replica.ledger);
+  const lost: string[] = [];
+  replica.ledger.reserve = async (request) => (lost.push(request.pool) === 1 ? "superseded" : reserve(request));
+  for (let reading = 0; reading < 3; reading += 1) {
+    await world.clock.advance(2_000);
+    await world.report(replica);
+    await session.renew({ near: 13, middle: 5 });
+  }
+  t.same(lost, ["middle", "middle"]);
+  t.equal(session.pool, "middle");
+});
+
 t.test("a burst that holds up one probe moves nobody", async (t) => {
   const { world, replica } = await open(4);
   const session = await Running.begin(world, replica, { near: 4, middle: 10 });

@@ -124,6 +124,12 @@ export async function placeSession(ports: PlacingPorts, asked: PlacingRequest): 
     const decided = await decide(ports, request);
     const { outcome } = decided;
     const all = [...notes, ...decided.notes];
+    // What was left to others counts again before the session is refused or goes beyond its limit.
+    const isBeyond = !("candidate" in outcome) || decided.steps.at(-1)?.mayExceedLimit === true;
+    if (isBeyond && request.leftToOthers !== undefined) {
+      request = { ...request, leftToOthers: undefined };
+      continue;
+    }
     const hold = findHoldOf(outcome, request);
     const recorded = recordedOutcome(outcome, request, hold);
     const explained = { outcome: recorded, steps: decided.steps, notes: all };
@@ -148,7 +154,7 @@ export async function placeSession(ports: PlacingPorts, asked: PlacingRequest): 
     }
     if (reserved === "over-cap") throw overCap(request.app.name, request.appSessionsMax);
     notes.push(`${pool}: chosen, but by then ${reserved}`);
-    request = { ...request, leftToOthers: undefined };
+    request = { ...request, leftToOthers: undefined, findHold: undefined };
     // A call whose answer was lost has promised it a slot elsewhere, which stands: the next attempt is for another.
     if (reserved === "superseded") request = { ...request, attempt: request.attempt + 1 };
   }

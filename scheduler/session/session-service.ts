@@ -206,7 +206,7 @@ class SessionFlows {
     this.#table.update(measured);
     const request = this.#firstRequest(measured, this.#findApp(record.app));
     const result = await this.#placeInTurn({ ...request, notes: [...believed.notes, ...request.notes] });
-    const answer = this.#conclude(measured, result, record.attempt);
+    const answer = this.#conclude(await this.#afterPlacing(session), result, record.attempt);
     if (answer !== undefined) events.answered("place", record.app, answer);
     return answer;
   }
@@ -239,7 +239,9 @@ class SessionFlows {
     const { events, facts } = this.#ports;
     const { shown } = renewal;
     const app = this.#findApp(shown.app);
-    const record = this.#table.find(shown.session) ?? this.#adopt(shown, clientAddress);
+    const known = this.#table.find(shown.session) ?? this.#adopt(shown, clientAddress);
+    // Another replica may have moved it meanwhile.
+    const record = known.attempt < shown.attempt ? { ...known, attempt: shown.attempt, inSession: undefined } : known;
     if (record.thumbprint !== shown.cnf.jkt) {
       throw new Failure("token-invalid", `the placement shown binds session ${shown.session} to another key`);
     }
@@ -256,12 +258,22 @@ class SessionFlows {
     const notes = [...believed.notes, move.note, ...plan.notes, ...this.#failures(move.plan)];
     const request: PlacingRequest = { ...this.#firstRequest(measured, app), ...move.plan, notes, findHold };
     const result = await this.#placeRenewed(shown.pool, move.plan.standing, request);
-    const moved = { ...measured, moves: this.#moves.conclude(move, result) };
+    const latest = await this.#afterPlacing(shown.session);
+    const moved = { ...latest, moves: this.#moves.conclude(move, result) };
     this.#table.update(moved);
     const answer = this.#conclude(moved, result, shown.attempt);
     if (answer === undefined) events.kept(shown.app);
     if (answer !== undefined) events.answered("renew", shown.app, answer);
     return answer;
+  }
+
+  /** The session as reports have left it while it was placed; throws `not-found` where it ended meanwhile, and frees its slot. */
+  async #afterPlacing(session: string): Promise<SessionRecord> {
+    const latest = this.#table.find(session);
+    if (latest !== undefined) return latest;
+    this.#ports.wishes.ended(session);
+    await this.#ports.ledger.release(session);
+    throw new Failure("not-found", `session ${session} has ended: create another`);
   }
 
   #placeRenewed(from: string, standing: RenewalPlan["standing"], request: PlacingRequest): Promise<PlacingResult> {

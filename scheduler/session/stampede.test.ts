@@ -71,6 +71,59 @@ t.test("what is left over goes where its policy lets it, after those that were g
   t.same(states, [...Array(3).fill("degraded"), ...Array(4).fill("placed")]);
 });
 
+/** Three sessions that lose `near` together, the last of which waits for others. */
+async function loseTogether() {
+  const world = await World.create();
+  for (const [pool, free] of Object.entries({ near: 4, middle: 3, far: 4 })) {
+    Object.assign(world.pools.get(pool)?.slots ?? {}, { total: free, free });
+  }
+  const replica = await world.replica();
+  const sessions: Running[] = [];
+  while (sessions.length < 3) sessions.push(await Running.begin(world, replica, { near: 3, middle: 5, far: 8 }));
+  world.setPool("near", {}, { state: "dead" });
+  await world.report(replica);
+  const calls = countCalls(replica.ledger);
+  const answers = sessions.map((session) =>
+    session.renew({}, "pool-lost").then(
+      (answer) => answer?.state,
+      (error) => error.code,
+    ),
+  );
+  // Each looks who holds the app; the two that nobody knew to be many have decided as well.
+  while (calls() < 5) await new Promise(setImmediate);
+  await new Promise(setImmediate);
+  return { world, replica, sessions, answers };
+}
+
+t.test("who was given a slot that is gone by then goes where others were let, and is not refused", async (t) => {
+  const { world, replica, sessions, answers } = await loseTogether();
+  const { ledger } = replica;
+  const ask = ledger.capacities.bind(ledger);
+  const stranger = { pool: "middle", renderClass: "small", excludedAgents: new Set<string>(), session: "new" };
+  let asked = 0;
+  ledger.capacities = async (queries) => {
+    const capacities = await ask(queries);
+    asked += 1;
+    if (asked === 1) await ledger.reserve({ ...stranger, attempt: 1, app: "hall", appSessionsMax: 100 });
+    return capacities;
+  };
+  await world.clock.advance(HURRIED_MS / 2);
+  t.same(await Promise.all(answers), ["placed", "placed", "placed"]);
+  t.same(
+    sessions.map(({ pool }) => pool),
+    ["middle", "middle", "far"],
+  );
+});
+
+t.test("a session that ends while it waits for the others leaves nothing promised", async (t) => {
+  const { world, replica, sessions, answers } = await loseTogether();
+  const last = sessions[2];
+  await last?.client.end(replica.service, last.session);
+  await world.clock.advance(HURRIED_MS / 2);
+  t.same(await Promise.all(answers), ["placed", "placed", "not-found"]);
+  t.equal(await replica.ledger.countSessions("hall"), 2);
+});
+
 t.test("a session that leaves alone, or again and again, waits for nobody", async (t) => {
   const world = await World.create();
   const replica = await world.replica();
