@@ -25,6 +25,7 @@ import { closeServer, listen } from "#platform/http/listening.ts";
 import { openNodeIdentity } from "#platform/identity/node-identity.ts";
 import { createLogger } from "#platform/logging.ts";
 import { systemRandom } from "#platform/random.ts";
+import { ownLoopback } from "../etcd/loopback.ts";
 
 const LOCAL = "127.0.0.1:0";
 const MARK_KEPT_MS = 3_600_000;
@@ -54,7 +55,9 @@ export interface Cloud extends OperatorApi {
 
 /** `again`: the origin of an earlier start, at its old addresses. `more`: of its configuration. */
 export async function startCloud(t: Test, dataDir: string, again?: Cloud, more: object = {}): Promise<Cloud> {
-  const local = { operatorApi: LOCAL, nodeRpc: LOCAL, enrolment: LOCAL, delivery: LOCAL, admin: LOCAL };
+  // Where it comes back to, no outgoing connection has taken its ports meanwhile.
+  const own = `${ownLoopback()}:0`;
+  const local = { operatorApi: own, nodeRpc: own, enrolment: own, delivery: own, admin: own };
   const text = JSON.stringify({ dataDir, listen: again?.listen ?? local, logLevel: "silent", ...more });
   const printed: string[] = [];
   const origin = await startOrigin(loadConfig(originConfigSchema, { text }), {
