@@ -30,8 +30,8 @@ export interface RailCheck {
 const NOTHING: RailCheck = { warnings: [], breaches: [] };
 
 /**
- * Nothing is simulated where no policy that has guard-rails is changed. Throws `unavailable` while agents are yet to
- * report, unless `force`.
+ * Nothing is simulated where no policy is changed that has guard-rails, or an app of one that has. Throws `unavailable`
+ * while agents are yet to report, unless `force`.
  */
 export async function checkGuardRails(
   parts: RailParts,
@@ -39,10 +39,7 @@ export async function checkGuardRails(
   { force }: { readonly force: boolean },
 ): Promise<RailCheck> {
   const stored = listResources(parts.log, "PlacementPolicy");
-  const judged = inputs.flatMap((input, document) => {
-    const policy = input.kind === "PlacementPolicy" ? judgedPolicy(input, stored) : undefined;
-    return policy === undefined ? [] : [{ document, policy }];
-  });
+  const judged = listJudged(inputs, stored);
   if (judged.length === 0) return NOTHING;
   const warn = (message: string): RailCheck => ({
     ...NOTHING,
@@ -75,15 +72,42 @@ export async function checkGuardRails(
 
 type PolicyInput = Extract<ResourceInput, { kind: "PlacementPolicy" }>;
 
-/** Undefined where it has no guard-rails, or says what is stored already. */
-function judgedPolicy(
-  { metadata, spec }: PolicyInput,
+interface Judged {
+  /** The document that the refusal is told of. */
+  readonly document: number;
+  readonly policy: JudgedPolicy;
+}
+
+/**
+ * Each policy with guard-rails that is changed, or has an app of one that is: which policy applies hangs on all of an
+ * app's, and a new one before it would take its sessions.
+ */
+function listJudged(
+  inputs: readonly ResourceInput[],
   stored: readonly Resource<"PlacementPolicy">[],
-): JudgedPolicy | undefined {
-  const before = stored.find((policy) => policy.metadata.name === metadata.name)?.spec;
-  const rails = [before?.guardRails, spec.guardRails].flatMap((each) => each ?? []);
-  if (rails.length === 0 || JSON.stringify(before) === JSON.stringify(spec)) return undefined;
-  return { name: metadata.name, apps: [...new Set([...(before?.apps ?? []), ...spec.apps])], rails };
+): readonly Judged[] {
+  const changes = inputs.flatMap((input, document) => {
+    if (input.kind !== "PlacementPolicy") return [];
+    const before = stored.find(({ metadata }) => metadata.name === input.metadata.name)?.spec;
+    return JSON.stringify(before) === JSON.stringify(input.spec) ? [] : [{ document, ...changeOf(input, before) }];
+  });
+  const changed = new Set(changes.map(({ name }) => name));
+  const others = stored.flatMap(({ metadata: { name }, spec: { apps, guardRails } }) => {
+    const change = changes.find((each) => each.apps.some((app) => apps.includes(app)));
+    if (changed.has(name) || change === undefined) return [];
+    return [{ document: change.document, name, apps, rails: guardRails === undefined ? [] : [guardRails] }];
+  });
+  return [...changes, ...others].flatMap(({ document, ...policy }) =>
+    policy.rails.length === 0 ? [] : [{ document, policy }],
+  );
+}
+
+function changeOf({ metadata, spec }: PolicyInput, before: PolicyInput["spec"] | undefined): JudgedPolicy {
+  return {
+    name: metadata.name,
+    apps: [...new Set([...(before?.apps ?? []), ...spec.apps])],
+    rails: [before?.guardRails, spec.guardRails].flatMap((each) => each ?? []),
+  };
 }
 
 function statedChange(
