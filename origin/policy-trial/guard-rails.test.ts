@@ -1,4 +1,5 @@
 import t, { type Test } from "tap";
+import { Failure } from "#domain/failure.ts";
 import { openSqliteLog } from "../log/sqlite-log.ts";
 import { ObservedNodes } from "../observed/observed-nodes.ts";
 import { applyDocuments } from "../operator-api/apply.ts";
@@ -46,4 +47,15 @@ t.test("the rails of a policy hold for every change that is of one of its apps",
   await t.rejects(judge([policy("yards", { ...FAR_ONLY, apps: ["yard", "hall"], priority: 5 })]), broken);
   t.same((await judge([policy("yards", { ...FAR_ONLY, apps: ["yard"], priority: 5 })])).warnings, [], "another app");
   t.same((await judge([policy("above", { priority: 10 })])).warnings, [], "what keeps within them");
+});
+
+t.test("where the simulation fails nothing is applied, unless it is forced", async (t) => {
+  let fault = new Failure("unavailable", "its thread ended with status 1", { retryable: true });
+  const { judge } = await openFleet(t, () => Promise.reject(fault));
+  const change = [policy("eu", { guardRails })];
+  const said = /^guard-rails could not be judged: its thread ended with status 1/;
+  await t.rejects(judge(change), { code: "unavailable", message: said, retryable: true });
+  t.match((await judge(change, true)).warnings, [{ document: 0, pointer: "/spec/guardRails", message: said }]);
+  fault = new Failure("overloaded", "another change is being simulated", { retryable: true });
+  await t.rejects(judge(change, true), { code: "overloaded" }, "who waits a second is judged");
 });

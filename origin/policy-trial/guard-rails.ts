@@ -1,7 +1,7 @@
 /** Refuses changes of policies that break their guard-rails, by a simulated day over the fleet as it is. */
 import type { ApplyResult } from "#contracts/operator-api/operator.ts";
 import type { ResourceInput } from "#contracts/operator-api/resources/parse.ts";
-import { Failure } from "#domain/failure.ts";
+import { Failure, isFailure } from "#domain/failure.ts";
 import type { Resource } from "#domain/resource.ts";
 import type { DayApp } from "#domain/simulation/day.ts";
 import { fleetPools, type StatedPool } from "#domain/simulation/fleet-pools.ts";
@@ -31,7 +31,7 @@ const NOTHING: RailCheck = { warnings: [], breaches: [] };
 
 /**
  * Nothing is simulated where no policy is changed that has guard-rails, or an app of one that has. Throws `unavailable`
- * while agents are yet to report, unless `force`.
+ * while agents are yet to report and where the simulation fails, unless `force`.
  */
 export async function checkGuardRails(
   parts: RailParts,
@@ -56,7 +56,12 @@ export async function checkGuardRails(
     pool.classes.some(({ renderClass, slots }) => slots > 0 && classes.has(renderClass)),
   );
   if (!isHeld) return warn("guard-rails are not judged: no pool has a slot of a class of any RenderApp");
-  const comparison = await parts.trial(question);
+  const comparison = await parts.trial(question).catch(failureOfTrial);
+  if (isFailure(comparison)) {
+    const message = `guard-rails could not be judged: ${comparison.message}`;
+    if (force) return warn(message);
+    throw new Failure("unavailable", `${message}. Nothing was applied: try again, or force it`, { retryable: true });
+  }
   const verdicts = judged.map(({ document, policy }) => ({ document, policy, ...judgeRails(comparison, policy) }));
   return {
     breaches: verdicts.flatMap(({ document, policy, breaches }) =>
@@ -71,6 +76,12 @@ export async function checkGuardRails(
 }
 
 type PolicyInput = Extract<ResourceInput, { kind: "PlacementPolicy" }>;
+
+/** Another one that runs is no failure of this one: it is soon over. */
+function failureOfTrial(error: unknown): Failure {
+  if (isFailure(error) && error.code === "unavailable") return error;
+  throw error;
+}
 
 interface Judged {
   /** The document that the refusal is told of. */

@@ -49,8 +49,10 @@ async function ask(question: TrialQuestion): Promise<TrialAnswer> {
   });
   const { promise, resolve, reject } = Promise.withResolvers<TrialAnswer>();
   const late = AbortSignal.timeout(TRIAL_MS_MAX);
-  const fail = (cause: unknown): void =>
-    reject(new Failure("unavailable", "the simulation of guard-rails failed: nothing was applied", { cause }));
+  const fail = (cause: unknown): void => {
+    const because = cause instanceof Error ? cause.message : String(cause);
+    reject(new Failure("unavailable", `the simulation failed: ${because}`, { cause }));
+  };
   worker.once("message", resolve).once("error", fail);
   worker.once("exit", (status) => fail(new Error(`its thread ended with status ${status}`)));
   late.addEventListener("abort", () => fail(late.reason));
