@@ -49,6 +49,26 @@ t.test("the rails of a policy hold for every change that is of one of its apps",
   t.same((await judge([policy("above", { priority: 10 })])).warnings, [], "what keeps within them");
 });
 
+t.test("the day has clients of what is changed, however many policies there are", async (t) => {
+  const { store, judge } = await openFleet(t);
+  const ofTenant = (index: number, spec: object = {}) => {
+    const rails = { shareWithinLimitMayFallByPoints: 1 };
+    return policy(`t${index}`, { match: { tenants: [`tenant-${index}`] }, guardRails: rails, ...spec });
+  };
+  await store(Array.from({ length: 40 }, (_, index) => ofTenant(10 + index)));
+  const nowhere = { constraints: [{ label: "perigee.dev/region", operator: "In", values: ["nowhere"] }] };
+  for (const index of [10, 30, 49]) {
+    const broken = { code: "guard-rails-broken", message: new RegExp(`guard-rail of t${index}: .* points less`) };
+    await t.rejects(judge([ofTenant(index, nowhere)]), broken, `policy ${index}`);
+    await t.rejects(
+      judge([ofTenant(index, { match: { tenants: ["other"] }, ...nowhere })]),
+      broken,
+      "of its new match",
+    );
+    t.same((await judge([ofTenant(index, { sessionSecondsMax: 60 })])).warnings, [], "nothing is said of the others");
+  }
+});
+
 t.test("where the simulation fails nothing is applied, unless it is forced", async (t) => {
   let fault = new Failure("unavailable", "its thread ended with status 1", { retryable: true });
   const { judge } = await openFleet(t, () => Promise.reject(fault));

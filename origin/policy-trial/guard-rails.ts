@@ -43,7 +43,9 @@ export async function checkGuardRails(
   if (judged.length === 0) return NOTHING;
   const warn = (message: string): RailCheck => ({
     ...NOTHING,
-    warnings: judged.map(({ document }) => ({ document, pointer: "/spec/guardRails", message })),
+    warnings: [...new Set(judged.map(({ document }) => document))].map((document) => ({
+      ...{ document, pointer: "/spec/guardRails", message },
+    })),
   });
   const { fleet, question } = statedChange(parts, inputs, stored);
   if (fleet.silentAgents.length > 0 && fleet.emptyPools.length === fleet.pools.length) {
@@ -62,15 +64,21 @@ export async function checkGuardRails(
     if (force) return warn(message);
     throw new Failure("unavailable", `${message}. Nothing was applied: try again, or force it`, { retryable: true });
   }
-  const verdicts = judged.map(({ document, policy }) => ({ document, policy, ...judgeRails(comparison, policy) }));
+  const verdicts = judged.map((each) => ({ ...each, ...judgeRails(comparison, each.policy) }));
+  const breaches = verdicts.flatMap(({ document, policy, breaches: of }) =>
+    of.map(({ rail, message }) => ({ document, pointer: `/spec/guardRails/${rail}`, message, policy: policy.name })),
+  );
   return {
-    breaches: verdicts.flatMap(({ document, policy, breaches }) =>
-      breaches.map(({ rail, message }) => ({
-        ...{ document, pointer: `/spec/guardRails/${rail}`, message: `guard-rail of ${policy.name}: ${message}` },
-      })),
+    // Policies of the same apps have the same numbers: the first that says them is the changed one.
+    breaches: [...Map.groupBy(breaches, ({ document, message }) => `${document} ${message}`).values()].flatMap(
+      ([first]) => {
+        if (first === undefined) return [];
+        const { policy, message, ...where } = first;
+        return [{ ...where, message: `guard-rail of ${policy}: ${message}` }];
+      },
     ),
-    warnings: verdicts.flatMap(({ document, notes }) =>
-      notes.map((message) => ({ document, pointer: "/spec/guardRails", message })),
+    warnings: verdicts.flatMap(({ document, isChanged, notes }) =>
+      isChanged ? notes.map((message) => ({ document, pointer: "/spec/guardRails", message })) : [],
     ),
   };
 }
@@ -87,6 +95,7 @@ interface Judged {
   /** The document that the refusal is told of. */
   readonly document: number;
   readonly policy: JudgedPolicy;
+  readonly isChanged: boolean;
 }
 
 /**
@@ -109,7 +118,7 @@ function listJudged(
     return [{ document: change.document, name, apps, rails: guardRails === undefined ? [] : [guardRails] }];
   });
   return [...changes, ...others].flatMap(({ document, ...policy }) =>
-    policy.rails.length === 0 ? [] : [{ document, policy }],
+    policy.rails.length === 0 ? [] : [{ document, policy, isChanged: changed.has(policy.name) }],
   );
 }
 

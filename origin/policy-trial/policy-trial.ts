@@ -11,7 +11,7 @@ const TRIAL_MS_MAX = 20_000;
 /** MiB of the thread's heap: a day of 50,000 arrivals is some megabytes. */
 const THREAD_HEAP_MIB_MAX = 256;
 
-interface TrialSide {
+export interface TrialSide {
   readonly pools: readonly DayPool[];
   readonly policies: readonly WrittenPolicy[];
 }
