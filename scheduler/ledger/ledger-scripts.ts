@@ -189,6 +189,10 @@ local function write_pool(key, names, known, newest, classes)
   redis.call('PEXPIRE', key, ${EDGE_FORGOTTEN_MS})
 end`;
 
+/**
+ * An app counts who left a pool for as long as a report is believed: another pool's, where it went on, names it again
+ * within that time.
+ */
 const SESSIONS = `
 local function each_session(text) return string.gmatch(text, '([^%s;]+) (%S+) ([^%s;]+);') end
 local function count_running(sessions)
@@ -231,7 +235,7 @@ local function forget_ended(before, named, edges)
       local key = ARGV[1] .. '${KEY_PARTS.app}' .. app
       local held = parse_held(redis.call('GET', ARGV[1] .. '${KEY_PARTS.reservation}' .. session))
       if held and held.app == app then redis.call('ZADD', key, 'XX', held.ends, session)
-      else redis.call('ZREM', key, session) end
+      else redis.call('ZADD', key, 'XX', 'LT', now + ${SILENCE_MS_MAX}, session) end
     end
   end
 end`;

@@ -269,6 +269,21 @@ suite("an app's sessions, running and promised, stay within the cap", async (t, 
   t.equal(await ledger.reserve(wish("s-3", { app: "other", appSessionsMax: 1 })), "reserved");
 });
 
+suite("who left one pool for another counts with its app all the while", async (t, ledger) => {
+  await openPools(ledger, ["near", "far"]);
+  const reportOf = (pool: string, attempts: readonly number[]) => {
+    const status = agent(`${pool}-a`, { total: 2, free: 2 - attempts.length });
+    const sessions = attempts.map((attempt) => running("s-1", attempt));
+    return ledger.report({ pool, node: `${pool}-1`, agents: [{ ...status, sessions }] });
+  };
+  await reportOf("near", [1]);
+  t.equal(await ledger.reserve(wish("s-1", { pool: "far", attempt: 2 })), "reserved");
+  await reportOf("far", [2]);
+  await reportOf("near", []);
+  t.equal(await ledger.countSessions("hall"), 1);
+  t.equal(await ledger.reserve(wish("s-2", { appSessionsMax: 1 })), "over-cap");
+});
+
 suite("an edge not heard of for ten minutes is gone with its sessions, and its pool closed", async (t, ledger, clock) => {
   await ledger.report({ pool: "near", node: "near-1", agents: [agent("a", { total: 2, free: 1 }, ["s-1"])] });
   await clock.advance(540_000);
