@@ -25,7 +25,7 @@ import { DESIRED_SET_MIGRATIONS, DesiredSet } from "./facts/desired-set.ts";
 import { Fleet } from "./facts/fleet.ts";
 import { groupPrefixLength, type LocatedClient, locateClient } from "./geo/client-groups.ts";
 import { type Geoip, loadGeoip, NO_GEOIP } from "./geo/geoip.ts";
-import { loadNetworksTable, NO_NETWORKS } from "./geo/networks-table.ts";
+import { loadNetworksTable, type NetworksTable, NO_NETWORKS } from "./geo/networks-table.ts";
 import { openRttMap } from "./latency/open-rtt-map.ts";
 import { openLedger } from "./ledger/open-ledger.ts";
 import { openPricing } from "./pricing/open-pricing.ts";
@@ -119,9 +119,13 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
     ...deciding,
     ...{ fleet, demand, memory: new ClientMemory(clock), probeTokens: contentProbes, watch, events: events.steering },
   });
-  const placing = { groupPrefixLength: (address: string) => groupPrefixLength(place, address) };
+  const placing = { groupPrefixLength: prefixLengthOf(networks, fleet) };
   const serving = { origins, metrics, events, set, fleet, watch, demand, sessions, steering, pricing };
   return { ...tools, ...deciding, ...placing, ...serving, incarnation, ledgerStanding };
+}
+
+function prefixLengthOf(networks: NetworksTable, fleet: Fleet): (address: string) => number {
+  return (address) => groupPrefixLength({ networks, policies: fleet.view.placementPolicies }, address);
 }
 
 function factsOf(fleet: Fleet) {

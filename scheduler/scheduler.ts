@@ -76,9 +76,9 @@ async function startDns(
   stack: AsyncDisposableStack,
 ): Promise<RunningDnsServer | undefined> {
   if (listen.dns === undefined || dns === undefined) return undefined;
-  const { clock, fleet, steering, events, logger, metrics, set, locate, groupPrefixLength } = parts;
+  const { clock, fleet, steering, events, logger, metrics, set, groupPrefixLength } = parts;
   const names = createDnsSteering({
-    ...{ clock, fleet, steering, locate, groupPrefixLength, bounds: dns, events: events.steering },
+    ...{ clock, fleet, steering, groupPrefixLength, bounds: dns, events: events.steering },
     revision: () => set.watermark?.revision ?? 0,
   });
   const address = parseAddress(listen.dns);

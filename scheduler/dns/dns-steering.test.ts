@@ -56,7 +56,6 @@ function open() {
         return world.answer;
       },
     },
-    locate: (address) => ({ groups: [`prefix:${address}`], coordinates: undefined }),
     groupPrefixLength: () => 20,
     revision: () => 3,
     events: { steered: (source) => void told.push(source), noEdge: () => void told.push("no edge") },
@@ -104,6 +103,8 @@ t.test("the group's clients are told the same; who told no network gets an answe
     scopePrefixLength: 0,
   });
   t.equal(asked.length, 1, "one decision for both");
+  lookUp("shop.cdn.example", client("192.0.15.0"));
+  t.equal(asked.length, 1, "nor is another asked for within as long a prefix as says the group");
   lookUp("shop.cdn.example", client("198.51.100.0"));
   lookUp("docs.cdn.example");
   t.same(asked, [
@@ -114,7 +115,7 @@ t.test("the group's clients are told the same; who told no network gets an answe
   await clock.advance(1000);
   lookUp("shop.cdn.example");
   t.same(asked.at(-1), { address: "192.0.2.0", lastNode: "a" }, "two milliseconds are no reason to move a network");
-  t.same(told, Array(5).fill("history"));
+  t.same(told, Array(6).fill("history"));
 });
 
 t.test("an answer may be kept for longer the longer it has held; a change begins anew", async (t) => {

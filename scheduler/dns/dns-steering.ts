@@ -1,5 +1,5 @@
 /** Answers names of a zone with edges: decided as for JSON and redirects, for a client's group, and kept for as long as it is sure. */
-import type { ShortlistClient } from "#domain/placement/shortlist.ts";
+import { formatNetwork, networkOf, parseIp } from "#domain/ip-networks.ts";
 import type { Clock } from "#platform/clock.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
 import type { DnsClient, NameLookup, ZoneNames } from "#platform/dns/zone-names.ts";
@@ -9,16 +9,15 @@ import type { SteeringEvents, SteeringService } from "../steering/steering-servi
 import { type TtlBounds, ttlSecondsOf } from "./answer-ttl.ts";
 import { type NamedFleet, ZoneContents } from "./zone-contents.ts";
 
-/** Of a site for a group of clients, some kilobytes each; who is forgotten begins with a short TTL. */
+/** Of a site for a network of a group, some kilobytes each; who is forgotten begins with a short TTL. */
 const CHOICES_MAX = 20_000;
-/** One decision answers all queries of a group for so long: resolvers keep it for longer. */
+/** One decision answers all queries of a network for so long: resolvers keep it for longer. */
 const DECIDED_MS_MAX = 1_000;
 
 export interface DnsSteeringPorts {
   readonly fleet: NamedFleet;
   readonly steering: Pick<SteeringService, "rankFor">;
-  locate(address: string): ShortlistClient;
-  /** How many bits of the address say its group. */
+  /** How many bits of the address say its group, and all that policies ask. */
   groupPrefixLength(address: string): number;
   /** Of the desired state. */
   revision(): number;
@@ -61,12 +60,13 @@ function atNode({ contentUrl }: FleetEdge, { ttlSecondsMax }: TtlBounds): NameLo
 }
 
 function choose(
-  { steering, locate, clock }: DnsSteeringPorts,
+  { steering, groupPrefixLength, clock }: DnsSteeringPorts,
   choices: BoundedMap<string, Choice>,
   site: string,
   { address }: DnsClient,
 ): Choice {
-  const key = `${site}\0${locate(address).groups[0] ?? ""}`;
+  const ip = parseIp(address);
+  const key = `${site}\0${ip === undefined ? "" : formatNetwork(networkOf(ip, groupPrefixLength(address)))}`;
   const nowMs = clock.monotonicMs();
   const before = choices.get(key);
   if (before !== undefined && nowMs - before.atMs < DECIDED_MS_MAX) return before;

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import t from "tap";
+import type { PolicyMatch, WrittenPlacementPolicy } from "#domain/policy/placement-policy.ts";
 import { groupPrefixLength, locateClient } from "./client-groups.ts";
 import { loadGeoip, NO_GEOIP } from "./geoip.ts";
 import { NO_NETWORKS, parseNetworksTable } from "./networks-table.ts";
@@ -45,7 +46,7 @@ t.test("GeoLite2 places public addresses and no others", async (t) => {
 });
 
 t.test("a prefix says a group where every address in it is of that group, whatever rows there are", async (t) => {
-  const lengthOf = (address: string) => groupPrefixLength({ networks: table }, address);
+  const lengthOf = (address: string) => groupPrefixLength({ networks: table, policies: [] }, address);
   t.equal(lengthOf("9.9.9.9"), 24);
   t.equal(lengthOf("2001:db8::1"), 48);
   t.equal(lengthOf("8.8.4.4"), 24);
@@ -62,10 +63,46 @@ t.test("a prefix says a group where every address in it is of that group, whatev
     }
     const networks = parseNetworksTable(JSON.stringify({ networks: [...written.values()] }), "networks.json");
     const groupOf = (last: number) => locateClient({ networks, geoip: NO_GEOIP }, `10.0.0.${last}`).groups[0];
-    const length = groupPrefixLength({ networks }, `10.0.0.${at}`);
+    const length = groupPrefixLength({ networks, policies: [] }, `10.0.0.${at}`);
     const shared = length <= 24 ? 0 : 0xff00 >> (length - 24);
     const isWithin = (at & shared & 255) === (other & shared & 255);
     return !isWithin || groupOf(at) === groupOf(other);
   });
   t.doesNotThrow(() => fc.assert(holds, { numRuns: 300 }));
+});
+
+const spec: WrittenPlacementPolicy = {
+  ...{ apps: [], sites: ["shop"], latencyBudgetMs: {}, constraints: [], preferences: [] },
+  ...{ capacityReserveRatio: 0, onNoFit: "degrade", sessionSecondsMax: 3600, stickinessMs: 5 },
+};
+
+t.test("nor does it hold addresses that policies of sites tell apart", async (t) => {
+  const networks = parseNetworksTable(
+    JSON.stringify({
+      networks: [
+        { network: "10.0.0.0/8", group: "corp" },
+        { network: "11.0.0.0/8", group: "corp", country: "DE" },
+      ],
+    }),
+    "networks.json",
+  );
+  const lengthOf = (address: string, match: PolicyMatch, named: Partial<WrittenPlacementPolicy> = {}) => {
+    const policies = [{ name: "some", spec: { ...spec, match, ...named } }];
+    return groupPrefixLength({ networks, policies }, address);
+  };
+  const cidrs = ["10.1.0.0/16", "9.9.9.128/25", "2001:db8:0:1::/64"];
+  t.equal(lengthOf("10.1.0.1", { cidrs }), 16);
+  t.equal(lengthOf("10.2.0.1", { cidrs }), 15, "next door");
+  t.equal(lengthOf("10.128.0.1", { cidrs }), 9);
+  t.equal(lengthOf("11.1.0.1", { cidrs }), 8);
+  t.equal(lengthOf("9.9.9.9", { cidrs }), 25);
+  t.equal(lengthOf("2001:db8::1", { cidrs }), 64);
+  t.equal(lengthOf("10.1.0.1", { cidrs: ["10.0.0.0/7"] }), 8);
+  t.equal(lengthOf("10.1.0.1", { cidrs }, { sites: [], apps: ["hall"] }), 8, "of sessions, which have no names");
+  for (const match of [{ countries: ["DE"] }, { expression: 'client.country == "DE"' }]) {
+    t.equal(lengthOf("10.1.0.1", match), 24, "where it is, geography says, by network");
+    t.equal(lengthOf("11.1.0.1", match), 8, "where it is, the row says");
+  }
+  t.equal(lengthOf("10.1.0.1", { asns: [64_500] }), 8, "what announces it only rows say");
+  t.equal(lengthOf("11.1.0.1", { expression: 'client.address.startsWith("11.1.0.")' }), 32);
 });

@@ -1,10 +1,11 @@
 /** Decides which groups an address belongs to, from the finest to the coarsest, and where it is. */
 import type { Coordinates } from "#domain/geography.ts";
-import { formatNetwork, type IpAddress, networkOf, parseIp } from "#domain/ip-networks.ts";
+import { formatNetwork, type IpAddress, type IpNetwork, networkOf, parseIp } from "#domain/ip-networks.ts";
 import type { ShortlistClient } from "#domain/placement/shortlist.ts";
-import type { PolicyClient } from "#domain/policy/policy-match.ts";
+import type { NamedPolicy, PolicyClient } from "#domain/policy/policy-match.ts";
 import type { Geoip } from "./geoip.ts";
 import type { NetworksTable } from "./networks-table.ts";
+import { toldApart } from "./told-apart.ts";
 
 /** What one access network announces at the least, and so one path: measurements within it speak for each other. */
 const PREFIX_LENGTH = { 4: 24, 6: 48 } as const;
@@ -18,6 +19,12 @@ export interface LocatedClient extends ShortlistClient, Pick<PolicyClient, "addr
 export interface GroupSources {
   readonly networks: NetworksTable;
   readonly geoip: Geoip;
+}
+
+export interface PrefixSources {
+  readonly networks: NetworksTable;
+  /** In one array for as long as they are the same. */
+  readonly policies: readonly NamedPolicy[];
 }
 
 /** The operator's word first; without one the network itself, then its place on the globe. */
@@ -37,15 +44,22 @@ export function locateClient({ networks, geoip }: GroupSources, text: string): L
 }
 
 /**
- * How long a prefix the address has whose every address is of the same group: at least the row's or the network's own,
- * and long enough that no other row is within (RFC 7871 section 7.2.1). 0 for what is no address.
+ * How long a prefix the address has whose every address is of the same group and to policies the same: at least the
+ * row's or the network's own, and long enough that no other row and no network of a policy is within (RFC 7871 section
+ * 7.2.1). 0 for what is no address.
  */
-export function groupPrefixLength({ networks }: Pick<GroupSources, "networks">, text: string): number {
+export function groupPrefixLength({ networks, policies }: PrefixSources, text: string): number {
   const address = parseIp(text);
   if (address === undefined) return 0;
   const longest = WIDTH[address.family];
-  let prefixLength = networks.find(address)?.network.prefixLength ?? PREFIX_LENGTH[address.family];
-  while (prefixLength < longest && networks.isDivided(networkOf(address, prefixLength))) prefixLength += 1;
+  const told = toldApart(policies);
+  if (told.byAddress) return longest;
+  const row = networks.find(address);
+  const own = PREFIX_LENGTH[address.family];
+  let prefixLength = row?.network.prefixLength ?? own;
+  if (told.byCountry && row?.country === undefined) prefixLength = Math.max(prefixLength, own);
+  const isDivided = (network: IpNetwork) => networks.isDivided(network) || told.networks.isDivided(network);
+  while (prefixLength < longest && isDivided(networkOf(address, prefixLength))) prefixLength += 1;
   return prefixLength;
 }
 
