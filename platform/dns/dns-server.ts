@@ -6,7 +6,7 @@ import { closeServer, listen } from "../http/listening.ts";
 import { bindUdp, createUdpSocket } from "../links/udp-ports.ts";
 import type { DnsEvents } from "./events.ts";
 import { type Responding, respond } from "./responder.ts";
-import { ResponseRate } from "./response-rate.ts";
+import { responseRates } from "./response-rate.ts";
 import { createDnsTcp } from "./tcp-connections.ts";
 import type { ServedZones } from "./zone-answer.ts";
 
@@ -38,7 +38,7 @@ export async function startDnsServer(options: DnsServerOptions): Promise<Running
 
 async function listenOnce({ address, clock, events, zones, names }: DnsServerOptions): Promise<RunningDnsServer> {
   await using stack = new AsyncDisposableStack();
-  const responding: Responding = { zones, names, events, rate: new ResponseRate(clock) };
+  const responding: Responding = { zones, names, events, rates: responseRates(clock) };
   const tcp = createDnsTcp({
     ...{ clock, events },
     respond: (message, from) => respond(responding, message, { transport: "tcp", from }),

@@ -2,14 +2,14 @@
 import type { DnsEvents, DnsTransport } from "./events.ts";
 import { type DnsQuery, QUERY_BYTES_MAX, readQuery } from "./query.ts";
 import { type DnsAnswer, payloadBytesOf, writeFault, writeResponse, writeTruncated } from "./response.ts";
-import type { ResponseRate } from "./response-rate.ts";
+import type { ResponseRates } from "./response-rate.ts";
 import { answerQuery, type ServedZones } from "./zone-answer.ts";
 
 /** No answer of a zone is as long: the most is eight nameservers with four addresses each. */
 export const RESPONSE_BYTES_MAX = 8_192;
 
 export interface Responding extends ServedZones {
-  readonly rate: ResponseRate;
+  readonly rates: ResponseRates;
   readonly events: DnsEvents;
 }
 
@@ -19,11 +19,11 @@ export function respond(
   bytes: Buffer,
   { transport, from }: { readonly transport: DnsTransport; readonly from: string },
 ): Buffer | undefined {
-  const { events, rate } = responding;
+  const { events, rates } = responding;
   if (bytes.length > QUERY_BYTES_MAX) return drop(events, "long");
   const read = readQuery(bytes);
   if (read.kind === "ignored") return drop(events, read.because);
-  const verdict = rate.take(from);
+  const verdict = rates[transport].take(from);
   const mayShorten = transport === "udp" && read.kind === "query";
   if (verdict === "drop" || (verdict === "shorten" && !mayShorten)) return drop(events, "rate");
   if (read.kind === "faulty") {

@@ -1,6 +1,7 @@
-/** Bounds what a network is sent by UDP: whoever writes a victim's address into queries gets little of it sent there. */
+/** Bounds what a network is sent: whoever writes a victim's address into queries gets little of it sent there. */
 import type { Clock } from "../clock.ts";
 import { BoundedMap } from "../concurrency/bounded-map.ts";
+import type { DnsTransport } from "./events.ts";
 import { octetsOf } from "./ip-octets.ts";
 
 /** A large resolver's share of one zone; 500 answers are some 100 KB. */
@@ -21,7 +22,14 @@ interface Bucket {
   isNextShortened: boolean;
 }
 
-export class ResponseRate {
+/** Each transport its own: an address by UDP may be a lie, and must take nothing from who shows by TCP that it is there. */
+export type ResponseRates = Readonly<Record<DnsTransport, ResponseRate>>;
+
+export function responseRates(clock: Pick<Clock, "monotonicMs">): ResponseRates {
+  return { udp: new ResponseRate(clock), tcp: new ResponseRate(clock) };
+}
+
+class ResponseRate {
   readonly #clock: Pick<Clock, "monotonicMs">;
   readonly #buckets = new BoundedMap<string, Bucket>({ entriesMax: NETWORKS_MAX });
 

@@ -3,7 +3,7 @@ import { decode, encode, type Option, type Packet } from "dns-packet";
 import t from "tap";
 import type { DnsEvents } from "./events.ts";
 import { respond } from "./responder.ts";
-import { RESPONSES_BURST_MAX, ResponseRate } from "./response-rate.ts";
+import { RESPONSES_BURST_MAX, responseRates } from "./response-rate.ts";
 import { type DnsClient, type NameLookup, type SteeredEdge, type ZoneSettings, zonesOf } from "./zone-names.ts";
 
 const settings: ZoneSettings = {
@@ -58,7 +58,7 @@ function open() {
       return typeof found === "function" ? found() : (found ?? { kind: "absent" });
     },
   };
-  const responding = { zones: zonesOf(settings), names, events, rate: new ResponseRate(clock) };
+  const responding = { zones: zonesOf(settings), names, events, rates: responseRates(clock) };
   const send = (bytes: Buffer, from = "198.51.100.1", transport: "udp" | "tcp" = "udp") =>
     respond(responding, bytes, { transport, from });
   const ask = (name: string, type = "A", options?: readonly Option[], more: Packet = {}) => {
@@ -197,10 +197,18 @@ t.test("a network that asks too much is cut short or left out by UDP, and goes o
   t.equal(cut.length, 50);
   t.ok(cut.every((answer) => (answer?.length ?? 0) <= query.length));
   t.ok(send(query, "203.0.113.1"), "another network has its own share");
-  t.equal(send(query, "198.51.100.7", "tcp"), undefined, "by TCP too");
+  const byTcp = Array.from({ length: RESPONSES_BURST_MAX + 100 }, () => send(query, "198.51.100.7", "tcp"));
+  t.ok(
+    byTcp.slice(0, RESPONSES_BURST_MAX).every((answer) => answer !== undefined && !decode(answer).flag_tc),
+    "who was cut short is answered by TCP",
+  );
+  t.ok(
+    byTcp.slice(RESPONSES_BURST_MAX).every((answer) => answer === undefined),
+    "as many and no more",
+  );
   clock.nowMs = 1000;
   t.equal(decode(send(query) ?? Buffer.alloc(0)).flag_tc, false);
-  t.equal(told.filter((line) => line === "dropped rate").length, 51);
+  t.equal(told.filter((line) => line === "dropped rate").length, 50 + 100);
 });
 
 t.test("a refusal is no longer than what it answers", async (t) => {

@@ -3,7 +3,7 @@ import { decode, type Option } from "dns-packet";
 import { QUERY_BYTES_MAX, readQuery } from "#platform/dns/query.ts";
 import { RESPONSE_BYTES_MAX, respond } from "#platform/dns/responder.ts";
 import { payloadBytesOf } from "#platform/dns/response.ts";
-import { ResponseRate } from "#platform/dns/response-rate.ts";
+import { responseRates } from "#platform/dns/response-rate.ts";
 import { type DnsClient, type NameLookup, zonesOf } from "#platform/dns/zone-names.ts";
 import { type Random, seededRandom } from "#platform/random.ts";
 import { dnsMessage } from "./dns-messages.ts";
@@ -67,7 +67,7 @@ function open(random: Random) {
     dropped: () => undefined,
     broke: (error: unknown) => void faults.push(`broke: ${error instanceof Error ? error.stack : String(error)}`),
   };
-  const responding = { zones, names, events, rate: new ResponseRate(clock) };
+  const responding = { zones, names, events, rates: responseRates(clock) };
   return {
     send(bytes: Buffer, transport: "udp" | "tcp"): Sent {
       faults.length = 0;
