@@ -90,6 +90,7 @@ async function openKeeper(
   const refused: string[] = [];
   const collected: number[] = [];
   const delayed: string[] = [];
+  const changes = { count: 0 };
   const events = {
     activated() {},
     releaseRefused: (release: string, { code }: Failure) => void refused.push(`${release} ${code}`),
@@ -113,7 +114,9 @@ async function openKeeper(
     nowMs,
     random: seededRandom(1),
     events,
-    onChange() {},
+    onChange() {
+      changes.count += 1;
+    },
   });
   const desire = (release: ReleaseSpec | undefined, isAssigned = true) => {
     const publish = { keepReleases: 5, indexDocument: "index.html" };
@@ -132,7 +135,7 @@ async function openKeeper(
   };
   t.teardown(close);
   const served = () => keeper.get("shop")?.generation ?? 0;
-  return { keeper, active, blobs, fetcher, refused, delayed, collected, desire, served, close };
+  return { keeper, active, blobs, fetcher, refused, delayed, collected, changes, desire, served, close };
 }
 
 const WRONG: Readonly<Record<string, (cloud: Cloud) => ReleaseSpec>> = {
@@ -219,7 +222,7 @@ t.test(
     const cloud = new Cloud();
     const clock = new VirtualClock();
     const kept = await openKeeper(t, cloud, testFolder(t), systemClock.nowMs, clock);
-    const { desire, served, keeper, blobs, fetcher, delayed } = kept;
+    const { desire, served, keeper, blobs, fetcher, delayed, changes } = kept;
     desire(cloud.release(1, "one"), false);
     await until(() => served() === 1, "served");
     const scene = { site: "shop", path: "/index.html" };
@@ -238,7 +241,13 @@ t.test(
     t.notOk(isAsked(), "it is of no release");
     keeper.prefetchFile(scene);
     t.ok(isAsked());
-    await until(() => blobs.has(digestOf("one")), "fetched");
+    const before = changes.count;
+    await until(() => changes.count > before, "what the node holds is told");
+    t.ok(blobs.has(digestOf("one")));
+    const told = changes.count;
+    keeper.prefetchFile(scene);
+    await fetcher.ensureAll([]);
+    t.equal(changes.count, told, "what is here changes nothing");
   },
 );
 

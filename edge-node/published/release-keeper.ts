@@ -112,14 +112,16 @@ export class ReleaseKeeper implements Disposable {
   /** A session waits for this file: it is fetched at once, of what is served and of what is to come, whether or not the site is assigned. */
   prefetchFile({ site, path }: { readonly site: string; readonly path: string }): void {
     const pending = this.#pending.get(site);
-    const { clock, fetcher, events } = this.#options;
+    const { clock, fetcher, folder, events } = this.#options;
     if (pending === undefined || clock.monotonicMs() < pending.fileAtMs) return;
     const manifests = [this.get(site)?.manifest, pending.manifest?.parsed];
     const files = manifests.flatMap((manifest) => {
       const file = manifest !== undefined && Object.hasOwn(manifest.files, path) ? manifest.files[path] : undefined;
       return file ?? [];
     });
-    const needs = files.flatMap(blobsOf).map(({ digest, sizeBytes }) => ({ digest, sizeBytes, site }));
+    const missing = files.flatMap(blobsOf).filter(({ digest }) => !folder.has(digest));
+    if (missing.length === 0) return;
+    const needs = missing.map(({ digest, sizeBytes }) => ({ digest, sizeBytes, site }));
     fetcher.ensureAll(needs).then(this.#options.onChange, (error: unknown) => {
       if (!isFailure(error)) throw error;
       pending.fileAtMs = clock.monotonicMs() + FILE_RETRY_MS;
