@@ -1,5 +1,6 @@
 import t from "tap";
 import { parseClaims, TOKEN_TYPES } from "#contracts/tokens/claims.ts";
+import { Failure } from "#domain/failure.ts";
 import { verifyToken } from "#platform/identity/tokens.ts";
 import { BASE, Client, failureOf, placedIn, queueing, RTT, start, World } from "./session-world.test.ts";
 
@@ -237,6 +238,18 @@ t.test("after the end the slot is free, the call may be made again, and nobody e
     await service.end({ session, url }, { proof: await client.key.prove("DELETE", url) });
     t.equal(await ledger.countSessions("hall"), 0, `turn ${turn}`);
   }
+});
+
+t.test("an end whose slot could not be given back is made good by the next call", async (t) => {
+  const { client, service, session, results, ledger } = await start(t);
+  await client.place(service, session, results);
+  const release = ledger.release.bind(ledger);
+  ledger.release = () => Promise.reject(new Failure("unavailable", "Redis cannot be reached", { retryable: true }));
+  t.equal((await failureOf(client.end(service, session))).code, "unavailable");
+  t.equal(await ledger.countSessions("hall"), 1);
+  ledger.release = release;
+  await client.end(service, session);
+  t.equal(await ledger.countSessions("hall"), 0);
 });
 
 t.test(

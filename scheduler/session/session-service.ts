@@ -295,9 +295,9 @@ class SessionFlows {
     const record = this.#table.find(session);
     if (record === undefined) return;
     await this.#checkProof(body.proof, { method: "DELETE", url, thumbprint: record.thumbprint });
+    await this.#ports.ledger.release(session);
     this.#table.delete(session);
     this.#ports.wishes.ended(session);
-    await this.#ports.ledger.release(session);
     this.#ports.events.ended(record.app);
   }
 
