@@ -139,6 +139,7 @@ async function start(t: Test, { trustedProxies = [] }: { readonly trustedProxies
     steer,
     measure,
     demand,
+    steering,
     counted,
     witnessed,
     revokedTokens: view.revokedTokens,
@@ -223,6 +224,15 @@ t.test(
     t.equal(lasting("far"), 2, "nobody can be sent there now");
   },
 );
+
+t.test("so does a network that is told by name, when it is new", async (t) => {
+  const { steering, demand } = await start(t);
+  const lasting = () => [...demand.clientsOf("shop")].map(([pool, clients]) => `${pool} ${clients}`);
+  steering.rankFor("shop", { address: "127.0.0.2", lastNode: undefined, isNew: true });
+  t.same(lasting(), ["far 1"]);
+  steering.rankFor("shop", { address: "127.0.0.2", lastNode: "near-1", isNew: false });
+  t.same(lasting(), ["far 1"]);
+});
 
 t.test("a client that lies moves its own steering, and its group's only as one among many", async (t) => {
   const { steer, measure } = await start(t);

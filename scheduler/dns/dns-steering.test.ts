@@ -31,7 +31,7 @@ function ranked(scores: Readonly<Record<string, number>>, changes: Partial<Fleet
 function open() {
   const clock = new VirtualClock();
   const told: string[] = [];
-  const asked: { readonly address: string; readonly lastNode: string | undefined }[] = [];
+  const asked: { readonly address: string; readonly lastNode: string | undefined; readonly isNew: boolean }[] = [];
   const world = { answer: ranked({ a: 10, b: 40 }), told, asked, clock };
   const edges = [edge("a"), edge("b")];
   const fleet = {
@@ -108,14 +108,24 @@ t.test("the group's clients are told the same; who told no network gets an answe
   lookUp("shop.cdn.example", client("198.51.100.0"));
   lookUp("docs.cdn.example");
   t.same(asked, [
-    { address: "192.0.2.0", lastNode: undefined },
-    { address: "198.51.100.0", lastNode: undefined },
-    { address: "192.0.2.0", lastNode: undefined },
+    { address: "192.0.2.0", lastNode: undefined, isNew: true },
+    { address: "198.51.100.0", lastNode: undefined, isNew: true },
+    { address: "192.0.2.0", lastNode: undefined, isNew: true },
   ]);
   await clock.advance(1000);
   lookUp("shop.cdn.example");
-  t.same(asked.at(-1), { address: "192.0.2.0", lastNode: "a" }, "two milliseconds are no reason to move a network");
-  t.same(told, Array(6).fill("history"));
+  t.same(
+    asked.at(-1),
+    { address: "192.0.2.0", lastNode: "a", isNew: false },
+    "two milliseconds are no reason to move a network",
+  );
+  await clock.advance(599_000);
+  lookUp("shop.cdn.example");
+  t.same(asked.at(-1), { address: "192.0.2.0", lastNode: "a", isNew: true }, "ten minutes later it counts again");
+  await clock.advance(1000);
+  lookUp("shop.cdn.example");
+  t.same(asked.at(-1)?.isNew, false);
+  t.same(told, Array(8).fill("history"));
 });
 
 t.test("an answer may be kept for longer the longer it has held; a change begins anew", async (t) => {

@@ -4,6 +4,7 @@ import type { Clock } from "#platform/clock.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
 import type { DnsClient, NameLookup, ZoneNames } from "#platform/dns/zone-names.ts";
 import type { FleetEdge } from "../facts/fleet.ts";
+import { MEASURED_MS_MAX } from "../steering/client-memory.ts";
 import type { RankedEdge } from "../steering/content-decision.ts";
 import type { SteeringEvents, SteeringService } from "../steering/steering-service.ts";
 import { type TtlBounds, ttlSecondsOf } from "./answer-ttl.ts";
@@ -31,6 +32,8 @@ interface Choice {
   readonly atMs: number;
   /** Since when the first one is the first. */
   readonly sinceMs: number;
+  /** When it counted last as a client of the site. */
+  readonly countedAtMs: number;
 }
 
 export function createDnsSteering(ports: DnsSteeringPorts): ZoneNames {
@@ -71,9 +74,16 @@ function choose(
   const before = choices.get(key);
   if (before !== undefined && nowMs - before.atMs < DECIDED_MS_MAX) return before;
   const last = before?.ranked[0]?.edge.node;
-  const ranked = steering.rankFor(site, { address, lastNode: last });
+  // As often as a single client that comes again.
+  const isNew = before === undefined || nowMs - before.countedAtMs >= MEASURED_MS_MAX;
+  const ranked = steering.rankFor(site, { address, lastNode: last, isNew });
   const isSame = before !== undefined && ranked[0]?.edge.node === last;
-  const choice = { ranked, atMs: nowMs, sinceMs: isSame ? before.sinceMs : nowMs };
+  const choice = {
+    ranked,
+    atMs: nowMs,
+    sinceMs: isSame ? before.sinceMs : nowMs,
+    countedAtMs: isNew ? nowMs : before.countedAtMs,
+  };
   choices.set(key, choice);
   return choice;
 }

@@ -96,11 +96,12 @@ export interface SteeringService {
   redirect(site: string, address: string): string;
   /**
    * For all clients of a network that are told the same: what one of them measured counts for its group only. Nothing is
-   * recorded. Empty where no edge can serve the site; throws `not-found` for an unknown one.
+   * recorded; a new one counts as a client of the site. Empty where no edge can serve the site; throws `not-found` for
+   * an unknown one.
    */
   rankFor(
     site: string,
-    clients: { readonly address: string; readonly lastNode: string | undefined },
+    clients: { readonly address: string; readonly lastNode: string | undefined; readonly isNew: boolean },
   ): readonly RankedEdge[];
   /** Decides as for the client without counting it, and gives the decision's id. */
   explain(site: string, address: string): string;
@@ -131,9 +132,11 @@ export function createSteeringService(ports: SteeringPorts): SteeringService {
       return { site, decision, group, edges, probes: await issueProbes(ports, ranked, address) };
     },
     redirect: (site, address) => siteUrlOf(steer(site, address).best.edge, site),
-    rankFor(site, { address, lastNode }) {
+    rankFor(site, { address, lastNode, isNew }) {
       const own = { measuredPools: [], measuredRttMs: () => undefined, isUnanswered: () => false, lastNode };
-      return decide(ports, site, { client: ports.locate(address), own }).ranked;
+      const { ranked, seen } = decide(ports, site, { client: ports.locate(address), own });
+      if (isNew) demand.asked(site, seen);
+      return ranked;
     },
     explain: (site, address) => decideFor(ports, site, address).decision,
     measure: (results, address) => measure(ports, results, address),
