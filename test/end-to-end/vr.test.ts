@@ -9,6 +9,7 @@ import { Value } from "typebox/value";
 import { systemClock } from "#platform/clock.ts";
 import { launchChromium } from "#test/chromium/chromium.ts";
 import { type Dev, freeOffset, perigee, pidsOf, startDev, stopDev } from "./dev-process.ts";
+import { untilSo } from "./waiting.ts";
 
 /** A session on a machine whose cores all render, encode, decode and draw at once. */
 const FRAMES_MS_MAX = 30_000;
@@ -67,6 +68,7 @@ t.test("a session is placed by probing, its frames follow the head, and it goes 
   const dev = await startDev(t, data, await freeOffset());
   const address = /^ *VR page +(\S+)$/m.exec(dev.lines.join("\n"))?.[1];
   if (address === undefined) throw new Error(`no VR page is printed:\n${dev.lines.join("\n")}`);
+  await untilBothRender(data);
   await using browser = await launchChromium({ width: 480, height: 600 });
   const page = await browser.context.newPage();
   const said: string[] = [];
@@ -91,6 +93,41 @@ t.test("a session is placed by probing, its frames follow the head, and it goes 
   await page.close();
   t.equal(await stopDev(dev.child), 0);
 });
+
+const nodesSchema = Type.Object({
+  items: Type.Array(
+    Type.Object({
+      status: Type.Optional(
+        Type.Object({
+          status: Type.Optional(
+            Type.Object({
+              agents: Type.Array(
+                Type.Object({ ready: Type.Boolean(), slots: Type.Array(Type.Object({ free: Type.Number() })) }),
+              ),
+            }),
+          ),
+        }),
+      ),
+    }),
+  ),
+});
+
+/** An agent that still measures what it can hold has nothing to give, and its pool is no candidate. */
+async function untilBothRender(data: string): Promise<void> {
+  await untilSo(
+    "near and middle have slots",
+    async () => JSON.parse((await perigee(data, "get", "nodes", "-o", "json")).out),
+    (nodes) => {
+      const { items } = Value.Parse(nodesSchema, Value.Clean(nodesSchema, nodes));
+      const agentsOf = ({ status }: (typeof items)[number]) => status?.status?.agents ?? [];
+      const rendering = items.filter((item) =>
+        agentsOf(item).some(({ ready, slots }) => ready && slots.some(({ free }) => free > 0)),
+      );
+      return rendering.length >= 2;
+    },
+    { limitMs: FRAMES_MS_MAX },
+  );
+}
 
 async function untilFrames(page: Page, count: number): Promise<void> {
   await page.waitForFunction(`(window.perigee?.framesDecoded() ?? 0) >= ${count}`, undefined, {
