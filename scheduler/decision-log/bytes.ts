@@ -81,29 +81,29 @@ export class ByteReader {
   }
 
   uint8(): number {
-    return this.#bytes.readUInt8(this.skip(1));
+    return this.#bytes.readUInt8(this.advance(1));
   }
 
   uint16(): number {
-    return this.#bytes.readUInt16LE(this.skip(2));
+    return this.#bytes.readUInt16LE(this.advance(2));
   }
 
   uint32(): number {
-    return this.#bytes.readUInt32LE(this.skip(4));
+    return this.#bytes.readUInt32LE(this.advance(4));
   }
 
   double(): number {
-    return this.#bytes.readDoubleLE(this.skip(8));
+    return this.#bytes.readDoubleLE(this.advance(8));
   }
 
   text(): string {
     const bytes = this.uint32();
-    const at = this.skip(bytes);
+    const at = this.advance(bytes);
     return this.#bytes.toString("utf8", at, at + bytes);
   }
 
   /** Answers where the bytes that are passed over begin. */
-  skip(bytes: number): number {
+  advance(bytes: number): number {
     const at = this.#at;
     assert(at + bytes <= this.#end, "bytes are read as they were written");
     this.#at = at + bytes;

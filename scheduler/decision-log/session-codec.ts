@@ -49,14 +49,14 @@ export function readSteps(reader: ByteReader): LoggedStep[] {
     const renderClass = reader.uint32();
     const mayExceedLimit = reader.uint8() === 1;
     const bytes = reader.uint32();
-    const recordAt = reader.skip(bytes);
+    const recordAt = reader.advance(bytes);
     return { renderClass, mayExceedLimit, recordAt, recordEnd: recordAt + bytes };
   });
 }
 
 /** Where `readSteps` has ended. */
 export function readOutcomeAfterSteps(reader: ByteReader, wordOf: WordOf): RecordedOutcome {
-  reader.skip(BEFORE_OUTCOME_BYTES);
+  reader.advance(BEFORE_OUTCOME_BYTES);
   return readOutcome(reader, wordOf);
 }
 
@@ -64,7 +64,7 @@ export function readOutcomeAfterSteps(reader: ByteReader, wordOf: WordOf): Recor
 export function isOfSession(bytes: Buffer, { bodyAt, bodyEnd }: Entry, session: Uint8Array): boolean {
   const at = new ByteReader(bytes, bodyAt, bodyEnd);
   const length = at.uint32();
-  const from = at.skip(length);
+  const from = at.advance(length);
   return length === session.byteLength && bytes.compare(session, 0, length, from, from + length) === 0;
 }
 

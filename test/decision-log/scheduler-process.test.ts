@@ -1,7 +1,6 @@
 /** A scheduler as a process places sessions with a real edge and is killed: the next one still says why, and all is decided again. */
 import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { EXIT } from "#cli/exit-codes.ts";
@@ -10,8 +9,8 @@ import { createClientKey } from "#client/session/key.ts";
 import { createSessionApi } from "#client/session/session-api.ts";
 import { type Address, formatAddress } from "#platform/address.ts";
 import { systemClock } from "#platform/clock.ts";
-import { closeServer, listen } from "#platform/http/listening.ts";
 import { testFolder } from "#test/test-folder.ts";
+import { freePort } from "#test/tls/pebble.ts";
 import {
   api,
   document,
@@ -35,13 +34,6 @@ const hall = document("RenderApp", "hall", {
   needs: { gpuShareRatio: 0.5, encoderSessions: 1, memoryBytes: 1, egressBitsPerSecond: 14_400_000 },
   classes: [{ name: "small", eyeWidthPixels: 96, eyeHeightPixels: 96, frameRateHz: 72 }],
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const { port } = await listen(server, { host: "127.0.0.1", port: 0 });
-  await closeServer(server);
-  return port;
-}
 
 function spawnScheduler(t: Test, { settings }: SchedulerSettings, file: string) {
   writeFileSync(file, JSON.stringify(settings));

@@ -1,7 +1,7 @@
 /** Of model A: how far off distance is about a round trip that nobody of a client's groups has measured. */
 import { DistanceModel, fibreRttMs } from "#domain/latency/distance-model.ts";
 import { type Random, seededRandom } from "#platform/random.ts";
-import type { Row } from "#test/bench/report.ts";
+import { medianOf, type Row } from "#test/bench/report.ts";
 import type { Cities } from "./cities.ts";
 import { shuffle } from "./draws.ts";
 import { rowOf } from "./model.ts";
@@ -63,8 +63,4 @@ function kmBetween(cities: Cities, client: number, edge: number): number {
 
 function rttOf(cities: Cities, client: number, edge: number): number {
   return cities.rttMs[client * cities.count + edge] ?? Number.NaN;
-}
-
-function medianOf(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
