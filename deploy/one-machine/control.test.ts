@@ -6,6 +6,7 @@ import { Value } from "typebox/value";
 import { systemClock } from "#platform/clock.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
 import { seededRandom } from "#platform/random.ts";
+import { freePort } from "#test/free-ports.ts";
 import { testFolder } from "#test/test-folder.ts";
 import { controlFileSchema, startControl } from "./control.ts";
 import { startLinks } from "./links.ts";
@@ -35,9 +36,7 @@ function noting(name: string, told: string[]): SupervisedProgram {
 async function setUp(t: Test) {
   const target = createServer((_request, response) => response.end("served"));
   const { port } = await listen(target, { host: "127.0.0.1", port: 0 });
-  const free = createServer();
-  const { port: listenPort } = await listen(free, { host: "127.0.0.1", port: 0 });
-  await closeServer(free);
+  const listenPort = await freePort();
   const random = seededRandom(3);
   const plan = { pool: "near", protocol: "tcp", listenPort, targetPort: port, portCount: 1, rttMs: 1 } as const;
   const links = await startLinks([plan], { clock: systemClock, random });

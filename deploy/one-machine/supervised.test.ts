@@ -1,9 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { type Clock, sleepBy, systemClock } from "#platform/clock.ts";
-import { closeServer, listen } from "#platform/http/listening.ts";
+import { freePort } from "#test/free-ports.ts";
 import { testFolder } from "#test/test-folder.ts";
 import { RESTARTS_IN_A_ROW_MAX } from "./restart.ts";
 import { type SupervisedProgram, type SupervisedSpec, superviseProgram } from "./supervised.ts";
@@ -39,9 +38,7 @@ interface World {
 }
 
 async function setUp(t: Test, how: "lives" | "ends" | "faulty"): Promise<World> {
-  const server = createServer();
-  const { port } = await listen(server, { host: "127.0.0.1", port: 0 });
-  await closeServer(server);
+  const port = await freePort();
   const folder = testFolder(t, {
     "program.mjs": PROGRAM,
     "config.json": JSON.stringify({ port, how }),

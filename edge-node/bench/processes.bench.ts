@@ -11,7 +11,8 @@ import { startEdge } from "#test/behaviour/edge-process.ts";
 import { parseOptions } from "#test/bench/options.ts";
 import { cpuSeconds } from "#test/bench/processes.ts";
 import { calibrateMs, medianOf, printReport, type Row, reportOf } from "#test/bench/report.ts";
-import { freePort, makeCertificate } from "./hit/subjects.ts";
+import { freePort } from "#test/free-ports.ts";
+import { makeCertificate } from "./hit/subjects.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..");
 const CALIBRATION_RATIO_MAX = 1.1;

@@ -1,15 +1,14 @@
 /** Ten thousand edges on one origin: memory, idle bytes, how fast a change is everywhere, and everybody back at once. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { variablesIn } from "#deploy/one-machine/program.ts";
 import { systemClock } from "#platform/clock.ts";
-import { closeServer, listen } from "#platform/http/listening.ts";
 import { parseOptions } from "#test/bench/options.ts";
 import { cpuSeconds, type Running, residentMb, startProcess } from "#test/bench/processes.ts";
 import { printReport, type Row, reportOf } from "#test/bench/report.ts";
+import { freePort } from "#test/free-ports.ts";
 import { prepareFleet, siteName, siteSpec } from "./fleet-plan.ts";
 import { HollowFleet } from "./hollow-fleet.ts";
 
@@ -65,13 +64,6 @@ const row = (name: string, value: number, unit: string, target: number | null): 
   const rounded = Number(value.toFixed(value < 10 ? 3 : 1));
   return { row: name, value: rounded, unit, baseline: null, target: options.smoke ? null : target };
 };
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const { port } = await listen(server, { host: LOCAL, port: 0 });
-  await closeServer(server);
-  return port;
-}
 
 /** Everything is prepared before the origin runs: enrolling is not what is measured. */
 async function start(folder: string, stack: AsyncDisposableStack): Promise<World> {

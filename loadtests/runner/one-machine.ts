@@ -11,7 +11,8 @@ const FIRST_PORT = 7400;
 /** `perigee dev` uses ports from the first one up to this many further. */
 const PORT_SPAN = 200;
 const OFFSET_MIN = 1_000;
-const OFFSET_MAX = 40_000;
+/** Above are the ports of tests, and above these those of connections that go out. */
+const OFFSET_MAX = 2_400;
 const OFFSET_ATTEMPTS_MAX = 50;
 const SCHEDULER_PORT = 7410;
 const START_MS_MAX = 180_000;

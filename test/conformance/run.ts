@@ -3,16 +3,15 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Type from "typebox";
 import { Value } from "typebox/value";
 import { systemClock } from "#platform/clock.ts";
-import { closeServer, listen } from "#platform/http/listening.ts";
 import { startEdge } from "#test/behaviour/edge-process.ts";
 import { parseOptions } from "#test/bench/options.ts";
 import { type Running, startProcess } from "#test/bench/processes.ts";
+import { freePort } from "#test/free-ports.ts";
 import { compareLanes } from "#test/front/compare-lanes.ts";
 import { laneCases } from "./lane-cases.ts";
 import { checkedOutSuite, pinnedSuite, type Suite } from "./suites.ts";
@@ -40,13 +39,6 @@ const { values: options } = parseOptions(HELP, {
   json: { type: "boolean", default: false },
   help: { type: "boolean", default: false },
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const { port } = await listen(server, { host: "127.0.0.1", port: 0 });
-  await closeServer(server);
-  return port;
-}
 
 async function startServer(suite: Suite, folder: string): Promise<Running & { readonly port: number }> {
   const port = await freePort();

@@ -9,8 +9,8 @@ import { createClientKey } from "#client/session/key.ts";
 import { createSessionApi } from "#client/session/session-api.ts";
 import { type Address, formatAddress } from "#platform/address.ts";
 import { systemClock } from "#platform/clock.ts";
+import { freePort } from "#test/free-ports.ts";
 import { testFolder } from "#test/test-folder.ts";
-import { freePort } from "#test/tls/pebble.ts";
 import {
   api,
   document,

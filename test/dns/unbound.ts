@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Address } from "#platform/address.ts";
 import { systemClock } from "#platform/clock.ts";
-import { freePort } from "../tls/pebble.ts";
+import { freePort } from "../free-ports.ts";
 import { dig } from "./dig.ts";
 
 const READY_MS_MAX = 20_000;

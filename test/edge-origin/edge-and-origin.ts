@@ -4,7 +4,6 @@ import { createHash, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import type { MessageInitShape } from "@bufbuild/protobuf";
@@ -21,10 +20,10 @@ import { type Clock, systemClock } from "#platform/clock.ts";
 import { BoundedQueue } from "#platform/concurrency/bounded-queue.ts";
 import { loadConfig } from "#platform/config/load.ts";
 import { createGrpcClient } from "#platform/grpc/client.ts";
-import { closeServer, listen } from "#platform/http/listening.ts";
 import { openNodeIdentity } from "#platform/identity/node-identity.ts";
 import { createLogger } from "#platform/logging.ts";
 import { systemRandom } from "#platform/random.ts";
+import { freeAddress } from "#test/free-ports.ts";
 import { ownLoopback } from "../etcd/loopback.ts";
 
 const LOCAL = "127.0.0.1:0";
@@ -218,13 +217,6 @@ export async function kill(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   child.kill("SIGKILL");
   await once(child, "exit");
-}
-
-async function freeAddress(): Promise<Address> {
-  const server = createServer();
-  const address = await listen(server, { host: "127.0.0.1", port: 0 });
-  await closeServer(server);
-  return address;
 }
 
 export interface Answer {

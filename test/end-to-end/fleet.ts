@@ -1,7 +1,6 @@
 /** A cloud and its edges as processes of their own, and what happens to them: killed, cut off, started cold. */
 import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -10,9 +9,9 @@ import { type ProgramSpec, type RunningProgram, spawnProgram, startProgram } fro
 import { bundleProgram } from "#deploy/programs/bundle.ts";
 import { type Address, formatAddress } from "#platform/address.ts";
 import { systemClock } from "#platform/clock.ts";
-import { closeServer, listen } from "#platform/http/listening.ts";
 import { startTcpLink, type TcpLink } from "#platform/links/tcp-link.ts";
 import { systemRandom } from "#platform/random.ts";
+import { freeAddress } from "#test/free-ports.ts";
 
 const LOOPBACK = "127.0.0.1";
 const ROOT = join(import.meta.dirname, "..", "..");
@@ -281,8 +280,5 @@ export async function freeAddresses(count: 4): Promise<[Address, Address, Addres
 export async function freeAddresses(count: 5): Promise<[Address, Address, Address, Address, Address]>;
 export async function freeAddresses(count: 6): Promise<[Address, Address, Address, Address, Address, Address]>;
 export async function freeAddresses(count: number): Promise<Address[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const addresses = await Promise.all(servers.map((server) => listen(server, { host: LOOPBACK, port: 0 })));
-  await Promise.all(servers.map(closeServer));
-  return addresses;
+  return Promise.all(Array.from({ length: count }, freeAddress));
 }

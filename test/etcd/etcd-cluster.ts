@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { freePort } from "../tls/pebble.ts";
+import { freePort } from "../free-ports.ts";
 import { ownLoopback } from "./loopback.ts";
 
 const READY_MS_MAX = 30_000;

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, utimesSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
-import { freePort } from "../tls/pebble.ts";
+import { freePort } from "../free-ports.ts";
 
 const READY_MS_MAX = 20_000;
 const BUCKET = "blobs";

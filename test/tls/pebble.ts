@@ -7,6 +7,7 @@ import { createServer } from "node:net";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { closeServer, listen } from "#platform/http/listening.ts";
+import { freePort } from "../free-ports.ts";
 import { createTestAuthority } from "./certificates.ts";
 
 const LOCAL = { host: "127.0.0.1", port: 0 };
@@ -95,13 +96,6 @@ function saidBy(child: ChildProcess, words: string): Promise<void> {
     child.stderr?.on("data", onText);
     child.once("exit", () => reject(new Error(`it ended: ${said}`)));
   });
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  const { port } = await listen(server, LOCAL);
-  await closeServer(server);
-  return port;
 }
 
 /** Over TCP, as Pebble asks: answers A with 127.0.0.1, anything else with nothing (RFC 1035 section 4). */

@@ -1,10 +1,9 @@
 /** What a hit is measured on: this edge, nginx with `proxy_cache`, and Varnish; each on one core, in front of one upstream. */
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { createServer } from "node:http";
 import { join } from "node:path";
-import { closeServer, listen } from "#platform/http/listening.ts";
 import { startProcess } from "#test/bench/processes.ts";
+import { freePort } from "#test/free-ports.ts";
 
 const ROOT = join(import.meta.dirname, "..", "..", "..");
 /** Of the subjects; the load comes from the other. */
@@ -42,13 +41,6 @@ export function makeCertificate(folder: string): Pick<Ground, "certificate" | "k
   const made = spawnSync("openssl", ["req", "-x509", ...words, ...subject, "-keyout", key, "-out", certificate]);
   if (made.status !== 0) throw new Error(`openssl made no certificate: ${made.stderr}`);
   return { certificate, key };
-}
-
-export async function freePort(): Promise<number> {
-  const free = createServer();
-  const { port } = await listen(free, { host: "127.0.0.1", port: 0 });
-  await closeServer(free);
-  return port;
 }
 
 const onCore = (command: string, words: readonly string[], ready: RegExp) =>
