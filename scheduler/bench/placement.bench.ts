@@ -10,7 +10,7 @@ const HELP = `node scheduler/bench/placement.bench.ts [options]: placement by th
   --seeds <count>     runs of a model that does not say how many (default 60: baselines are means of many)
   --data <folder>     recorded latency (../shared/data)
   --smoke             as little as shows that it runs; judged by nobody
-  --json              the last line only
+  --json              the last line only on standard output, progress on the other
   --help`;
 
 const { values: options } = parseOptions(HELP, {
@@ -44,9 +44,7 @@ async function run(): Promise<number> {
   const wanted = options.models === "" ? Object.keys(MODELS) : options.models.split(",");
   const isSmoke = options.smoke;
   if (!(Number(options.seeds) >= 1)) throw new TypeError(`--seeds is at least 1, got ${options.seeds}`);
-  const say = (line: string): void => {
-    if (!options.json) console.log(line);
-  };
+  const say = options.json ? console.error : console.log;
   const model: ModelRun = { data: options.data, seeds: isSmoke ? 1 : Number(options.seeds), isSmoke, say };
   const rows: Row[] = [];
   for (const letter of wanted) {
