@@ -106,7 +106,7 @@ t.test("a shortlist decides as its pools given one by one, to the same record", 
 t.test("a session is placed exactly where any pool at all is within its limit", async (t) => {
   const frame = new DecisionFrame();
   const blocks = new Set<number>();
-  const full = fc.constantFrom(0, SHORTLIST_POOLS_MAX, 70, 90);
+  const full = fc.constantFrom(0, SHORTLIST_POOLS_MAX, 64, 64, 64, 70);
   const current = fc.option(fc.nat(99), { nil: NOWHERE });
   fc.assert(
     fc.property(anyPools, full, current, fc.constantFrom("degrade", "queue"), (pools, full, currentPool, onNoFit) => {
@@ -128,7 +128,7 @@ t.test("a session is placed exactly where any pool at all is within its limit", 
       if (state !== "placed") return frame.state !== "placed" && count <= SHORTLIST_POOLS_MAX;
       return frame.state === "placed" && frame.codes[filled.findIndex(({ pool }) => pool === chosen)] === 0;
     }),
-    { numRuns: 1_000 },
+    { numRuns: 2_000 },
   );
   t.ok(
     [0, 1, 2].every((block) => blocks.has(block)),

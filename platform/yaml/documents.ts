@@ -1,5 +1,16 @@
 /** Reads YAML or JSON documents and remembers on which line every value stands. */
-import { isMap, isNode, isPair, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from "yaml";
+import {
+  type Document,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseAllDocuments,
+  visit,
+} from "yaml";
 import { Failure } from "#domain/failure.ts";
 
 /** A file with more text than this is not configuration. */
@@ -26,7 +37,7 @@ export function parseSourceDocuments(text: string, file: string): readonly Sourc
   return documents
     .filter((document) => document.contents !== null)
     .map((document) => ({
-      value: toPlain(document, file),
+      value: toPlain(document, file, lines),
       lineOf: (pointer) => {
         const node = nearestNode(document.contents, pointer.split("/").slice(1));
         return lines.linePos(node?.range?.[0] ?? 0).line;
@@ -34,15 +45,29 @@ export function parseSourceDocuments(text: string, file: string): readonly Sourc
     }));
 }
 
-/** Aliases may not be expanded without bound. */
-function toPlain(document: { toJS(options: { maxAliasCount: number }): unknown }, file: string): unknown {
+/** Aliases may not be expanded without bound, and what they name stands before them. */
+function toPlain(document: Document.Parsed, file: string, lines: LineCounter): unknown {
   try {
     return document.toJS({ maxAliasCount: 100 });
   } catch (cause) {
-    throw new Failure("argument-invalid", `${file}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    const line = lineOfUnresolvedAlias(document, lines);
+    const place = line === undefined ? file : `${file}:${line}`;
+    throw new Failure("argument-invalid", `${place}: ${cause instanceof Error ? cause.message : String(cause)}`, {
       cause,
     });
   }
+}
+
+function lineOfUnresolvedAlias(document: Document.Parsed, lines: LineCounter): number | undefined {
+  let line: number | undefined;
+  visit(document, {
+    Alias(_key, node) {
+      if (node.resolve(document) !== undefined || !node.range) return undefined;
+      line = lines.linePos(node.range[0]).line;
+      return visit.BREAK;
+    },
+  });
+  return line;
 }
 
 function nearestNode(root: unknown, path: readonly string[]): Node | undefined {
