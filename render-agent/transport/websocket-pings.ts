@@ -7,6 +7,8 @@ import type { Random } from "#platform/random.ts";
 const PING_BYTES = 8;
 /** Gain of the smoothed RTT (RFC 6298 section 2). */
 const SMOOTHING_GAIN = 1 / 8;
+/** A connection's first frames delay its first answers: it begins with the least of so many. */
+const FIRST_ANSWERS = 3;
 
 export interface PingTools {
   readonly clock: Pick<Clock, "monotonicMs">;
@@ -17,6 +19,8 @@ export class WebSocketPings {
   readonly #socket: WebSocket;
   readonly #tools: PingTools;
   #outstanding: { readonly content: Buffer; readonly sentAtMs: number } | undefined;
+  #answers = 0;
+  #leastMs = Number.POSITIVE_INFINITY;
   #smoothedMs = 0;
 
   constructor(socket: WebSocket, tools: PingTools) {
@@ -25,7 +29,7 @@ export class WebSocketPings {
     socket.on("pong", (content) => this.#take(content));
   }
 
-  /** The smoothed RTT so far, 0 before the first answer. One ping at a time is on its way: a lost client costs one. */
+  /** The smoothed RTT so far, 0 before the first three answers. One ping at a time is on its way: a lost client costs one. */
   measureRtt(): number {
     const { clock, random } = this.#tools;
     if (this.#outstanding === undefined && this.#socket.readyState === this.#socket.OPEN) {
@@ -40,6 +44,9 @@ export class WebSocketPings {
     if (this.#outstanding === undefined || !this.#outstanding.content.equals(content)) return;
     const rttMs = this.#tools.clock.monotonicMs() - this.#outstanding.sentAtMs;
     this.#outstanding = undefined;
-    this.#smoothedMs = this.#smoothedMs === 0 ? rttMs : this.#smoothedMs + SMOOTHING_GAIN * (rttMs - this.#smoothedMs);
+    this.#answers += 1;
+    if (this.#answers > FIRST_ANSWERS) this.#smoothedMs += SMOOTHING_GAIN * (rttMs - this.#smoothedMs);
+    else this.#leastMs = Math.min(this.#leastMs, rttMs);
+    if (this.#answers === FIRST_ANSWERS) this.#smoothedMs = this.#leastMs;
   }
 }

@@ -3,7 +3,7 @@ import { judgeLabels } from "#domain/placement/labels.ts";
 import type { WrittenPlacementPolicy } from "#domain/policy/placement-policy.ts";
 import { compilePolicy, compilePoolExpressions } from "#platform/cel/policies.ts";
 import type { Ledger } from "../ledger/ledger.ts";
-import { Client, failureOf, placedIn, queueing, RTT, start, type World } from "./session-world.test.ts";
+import { Client, failureOf, placedIn, queueing, RTT, Running, start, type World } from "./session-world.test.ts";
 
 /** The pools with what the policies' expressions make of them, as the fleet has them. */
 function setPolicies(world: World, policies: Readonly<Record<string, Partial<WrittenPlacementPolicy>>>): void {
@@ -78,6 +78,17 @@ t.test(
     );
   },
 );
+
+t.test("what cannot be judged counts once in a placement and once in a renewal", async (t) => {
+  const { world, replica } = await start(t);
+  setPolicies(world, { odd: { preferences: [{ expression: 'pool.labels["gpu"] == "l40s"', bonusMs: 7 }] } });
+  const countOf = () =>
+    world.counted.filter((text) => text.startsWith("near: ") && text.includes("No such key")).length;
+  const running = await Running.begin(world, replica, RTT);
+  t.equal(countOf(), 1);
+  await running.renew({});
+  t.equal(countOf(), 2);
+});
 
 t.test("a preference in CEL moves the choice by its milliseconds", async (t) => {
   const { world, replica } = await start(t);

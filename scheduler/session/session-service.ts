@@ -175,7 +175,10 @@ class SessionFlows {
       ...{ measured: new Map(), attempt: 0, issued: undefined },
     };
     if (probed.length === 0) {
-      throw noPoolFits(await explainUnplaced(this.#ports, this.#firstRequest(record, app)), undefined);
+      throw noPoolFits(
+        await explainUnplaced(this.#ports, this.#noteUnjudged(this.#firstRequest(record, app), [])),
+        undefined,
+      );
     }
     const candidates = await issueProbes(this.#ports, session, probed);
     this.#table.add(record);
@@ -205,7 +208,7 @@ class SessionFlows {
     const measured = await learnFrom(this.#ports, record, believed.measurements);
     this.#table.update(measured);
     const request = this.#firstRequest(measured, this.#findApp(record.app));
-    const result = await this.#placeInTurn({ ...request, notes: [...believed.notes, ...request.notes] });
+    const result = await this.#placeInTurn(this.#noteUnjudged(request, believed.notes));
     const answer = this.#conclude(await this.#afterPlacing(session), result, record.attempt);
     if (answer !== undefined) events.answered("place", record.app, answer);
     return answer;
@@ -255,9 +258,9 @@ class SessionFlows {
     const plan = planRenewal(renewal, { record: measured, pools, history, holdsApp, classes: app.classes });
     const move = await this.#moves.judge(plan, { renewal, record: measured, app });
     const { findHold } = move;
-    const notes = [...believed.notes, move.note, ...plan.notes, ...this.#failures(move.plan)];
-    const request: PlacingRequest = { ...this.#firstRequest(measured, app), ...move.plan, notes, findHold };
-    const result = await this.#placeRenewed(shown.pool, move.plan.standing, request);
+    const request: PlacingRequest = { ...this.#firstRequest(measured, app), ...move.plan, findHold };
+    const noted = this.#noteUnjudged(request, [...believed.notes, move.note, ...plan.notes]);
+    const result = await this.#placeRenewed(shown.pool, move.plan.standing, noted);
     const latest = await this.#afterPlacing(shown.session);
     const moved = { ...latest, moves: this.#moves.conclude(move, result) };
     this.#table.update(moved);
@@ -338,16 +341,16 @@ class SessionFlows {
       client: client.groups[0] ?? "a client of unknown place",
       groups: client.groups,
       coordinates: client.coordinates,
-      notes: this.#failures({ policy, considered }),
+      notes: [],
     };
   }
 
-  /** What could not be judged of the policies and the pools. */
-  #failures({ policy, considered }: Pick<PlacingRequest, "policy" | "considered">): readonly string[] {
-    const pools = considered.map(({ pool }) => pool);
-    const notes = listUnjudged(policy, pools);
-    if (notes.length > 0) this.#ports.events.expressionsFailed(notes);
-    return notes;
+  /** Adds to the notes what could not be judged of the policies and the pools. */
+  #noteUnjudged(request: PlacingRequest, notes: readonly string[]): PlacingRequest {
+    const pools = request.considered.map(({ pool }) => pool);
+    const unjudged = listUnjudged(request.policy, pools);
+    if (unjudged.length > 0) this.#ports.events.expressionsFailed(unjudged);
+    return { ...request, notes: [...notes, ...unjudged] };
   }
 
   /** Keeps what was placed; throws `no-pool-fits` where the policy lets nothing wait. Undefined: stay. */
