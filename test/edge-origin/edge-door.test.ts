@@ -102,7 +102,7 @@ t.test(
       ({ status }) => status === 204,
       "it is open again",
     );
-    const survivor = await dial(t, again, second.agent === "gpu-1" ? gpu1 : gpu2, [SESSION]);
+    const survivor = await dial(t, again, second.agent === "gpu-1" ? gpu1 : gpu2, { sessions: [SESSION] });
     await hasAgents(again, 1);
     const { host, port } = again.content;
     const third = await client.sessions.connect(`http://${host}:${port}`, { resume: second.resume, ...grant });

@@ -24,12 +24,11 @@ export async function joinAs(
   t: Test,
   cloud: Cloud,
   folder: string,
-  who: { role: "agent" | "scheduler"; name: string; through: EdgeProcess | undefined },
+  who: { role: "agent" | "scheduler"; name: string; through: EdgeProcess | undefined; pool?: string },
 ): Promise<NodeIdentity> {
-  const { role, name, through } = who;
-  const pool = role === "agent" ? { pool: "near" } : {};
+  const { role, name, through, pool = "near" } = who;
   const token: { token: string; pin: string } = JSON.parse(
-    await api(cloud, "POST", "/v1/join-tokens", { role, name, ...pool }),
+    await api(cloud, "POST", "/v1/join-tokens", { role, name, ...(role === "agent" ? { pool } : {}) }),
   );
   mkdirSync(folder, { recursive: true });
   const tokenFile = join(folder, `${name}.token`);
@@ -45,13 +44,25 @@ export async function joinAs(
   return identity;
 }
 
+export interface Dialling {
+  /** Of the edge. */
+  readonly name?: string;
+  readonly sessions?: readonly string[];
+  readonly slots?: number;
+}
+
 /** Dials until it is let in: the edge hears of a node that has just joined a moment later. */
-export async function dial(t: Test, edge: EdgeProcess, identity: NodeIdentity, sessions: readonly string[] = []) {
-  const tls = identity.clientTls(serverNameOf({ role: "edge", name: "near-1" }));
+export async function dial(
+  t: Test,
+  edge: EdgeProcess,
+  identity: NodeIdentity,
+  { name = "near-1", sessions = [], slots = 4 }: Dialling = {},
+) {
+  const tls = identity.clientTls(serverNameOf({ role: "edge", name }));
   const limit = systemClock.deadline(MS_MAX);
   while (!limit.aborted) {
     const client = createGrpcClient(SiteControl, { address: edge.site, tls });
-    const agent = new FakeAgent(identity.peer.name, {});
+    const agent = new FakeAgent(identity.peer.name, { slots: { total: slots, free: slots } });
     for (const session of sessions) agent.sessions.set(session, 1);
     agent.run(client);
     await until(() => agent.hasEnded || agent.batches.length > 0, "welcomed or refused");
