@@ -24,6 +24,7 @@ import {
   untilAnswer,
 } from "../edge-origin/edge-and-origin.ts";
 import { dial, joinAs } from "../edge-origin/joined-agents.ts";
+import { untilSo } from "../end-to-end/waiting.ts";
 import { probeEach, schedulerSettings } from "./steering-cloud.ts";
 
 const MAIN = join(import.meta.dirname, "..", "..", "scheduler", "main.ts");
@@ -107,18 +108,12 @@ async function view({ clientUrl, appToken }: World, rttMs: typeof FLEXIBLE): Pro
   throw new Error("the scheduler gives no slot of all pools");
 }
 
-/** Until so many connections to the port hold bytes that nobody has read (proc_pid_net(5)). */
-async function untilWaiting(port: number, connections: number): Promise<void> {
+/** Connections to the port that hold bytes which nobody has read (proc_pid_net(5)). */
+function countWaiting(port: number): number {
   const at = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
-  const limit = systemClock.deadline(MS_MAX);
-  while (!limit.aborted) {
-    const rows = readFileSync("/proc/net/tcp", "utf8").split("\n").slice(1);
-    const fields = rows.map((row) => row.trim().split(/\s+/));
-    const unread = fields.filter(([, local, , , queues]) => local?.endsWith(at) && !queues?.endsWith(":00000000"));
-    if (unread.length >= connections) return;
-    await systemClock.sleep(5, limit);
-  }
-  throw new Error(`not all of ${connections} requests have come to port ${port}`);
+  const rows = readFileSync("/proc/net/tcp", "utf8").split("\n").slice(1);
+  const fields = rows.map((row) => row.trim().split(/\s+/));
+  return fields.filter(([, local, , , queues]) => local?.endsWith(at) && !queues?.endsWith(":00000000")).length;
 }
 
 t.test("sessions whose pool has died are placed as one batch: none takes the only pool of another", async (t) => {
@@ -138,7 +133,8 @@ t.test("sessions whose pool has died are placed as one batch: none takes the onl
   const asked = viewers.map(({ sessions, session, answer }) =>
     sessions.renew(session, { placement: answer.placement, reason: "pool-lost" }),
   );
-  await untilWaiting(world.client.port, viewers.length);
+  const waiting = async () => countWaiting(world.client.port);
+  await untilSo("all requests have come", waiting, (count) => count >= viewers.length);
   const sentMs = systemClock.monotonicMs();
   world.scheduler.kill("SIGCONT");
   const answers = await Promise.all(asked);
