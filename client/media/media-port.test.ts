@@ -127,6 +127,14 @@ t.test("the agent's goodbye and a broken transport are losses with their reason"
   t.same(await second.lost, { because: "closed", reason: "the frames channel was closed" });
 });
 
+t.test("what the agent wants echoed goes back at once, whatever else waits", async (t) => {
+  const { open, transports } = linking();
+  const link = await open(0);
+  transports[0]?.events.onControl({ type: "echo-request", content: "AbCd" });
+  t.same(transports[0]?.control, [{ type: "echo", content: "AbCd" }]);
+  link.close("over");
+});
+
 t.test("while a second link comes up both get poses, and pictures come from the one that is shown", async (t) => {
   const { links, open, frame, shown, transports } = linking();
   const first = await open(0);

@@ -189,6 +189,7 @@ function createLink<P extends Picture>(
       onInvalid: receiver.countInvalid,
       onControl(message) {
         if (message.type === "session-end") lose({ because: "ended", reason: message.reason });
+        else if (message.type === "echo-request") transport?.sendControl({ type: "echo", content: message.content });
       },
       onClosed: (reason) => lose({ because: "closed", reason }),
     },

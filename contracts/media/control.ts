@@ -6,6 +6,10 @@ export type ControlMessage =
   | { readonly type: "keyframe-request" }
   /** client → agent, at least every HEARTBEAT_MS while no pose is sent. */
   | { readonly type: "heartbeat" }
+  /** agent → client by data channels, at most once a second: send the content back, at once. */
+  | { readonly type: "echo-request"; readonly content: string }
+  /** client → agent: the content of the request. */
+  | { readonly type: "echo"; readonly content: string }
   /** Either way: nothing follows. */
   | { readonly type: "session-end"; readonly reason: string }
   /** agent → client, once a second. */
@@ -20,6 +24,7 @@ export const CHANNELS = { poses: "poses", frames: "frames", control: "control" }
 export const HEARTBEAT_MS = 500;
 export const CONTROL_BYTES_MAX = 4_096;
 const REASON_CHARACTERS_MAX = 200;
+export const ECHO_CHARACTERS_MAX = 64;
 
 export function encodeControl(message: ControlMessage): string {
   return JSON.stringify(message);
@@ -34,6 +39,10 @@ export function decodeControl(text: string): ControlMessage {
       return { type: "keyframe-request" };
     case "heartbeat":
       return { type: "heartbeat" };
+    case "echo-request":
+      return { type: "echo-request", content: echoed(value["content"]) };
+    case "echo":
+      return { type: "echo", content: echoed(value["content"]) };
     case "session-end":
       return { type: "session-end", reason: String(value["reason"]).slice(0, REASON_CHARACTERS_MAX) };
     case "statistics":
@@ -57,6 +66,11 @@ function parseObject(text: string): Readonly<Record<string, unknown>> {
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw invalid("must be an object");
   return Object.fromEntries(Object.entries(value));
+}
+
+function echoed(value: unknown): string {
+  if (typeof value === "string" && value.length <= ECHO_CHARACTERS_MAX) return value;
+  throw invalid(`must have a content of at most ${ECHO_CHARACTERS_MAX} characters`);
 }
 
 function finite(value: unknown): number {

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import t from "tap";
 import { isFailure } from "#domain/failure.ts";
-import { type ControlMessage, decodeControl, encodeControl } from "./control.ts";
+import { type ControlMessage, decodeControl, ECHO_CHARACTERS_MAX, encodeControl } from "./control.ts";
 import { cutFragments, FRAGMENT_BYTES_MAX, FrameAssembler } from "./fragments.ts";
 import { CODECS, decodeFrame, encodeFrame } from "./frame.ts";
 import { decodePose, encodePose } from "./pose.ts";
@@ -134,8 +134,12 @@ t.test("a control message is read as it was written", async (t) => {
   const messages: ControlMessage[] = [
     { type: "keyframe-request" },
     { type: "heartbeat" },
+    { type: "echo-request", content: "a".repeat(ECHO_CHARACTERS_MAX) },
+    { type: "echo", content: "" },
     { type: "session-end", reason: "client left" },
     { type: "statistics", framesRendered: 3, renderMsP95: 4.5, encodeMsP95: 1 },
   ];
   for (const message of messages) t.same(decodeControl(encodeControl(message)), message, message.type);
+  const long = encodeControl({ type: "echo-request", content: "a".repeat(ECHO_CHARACTERS_MAX + 1) });
+  t.throws(() => decodeControl(long), { code: "media-invalid" });
 });

@@ -62,9 +62,12 @@ t.test(
     await session.setUp(setup);
     await t.rejects(session.accept("not an offer"), { code: "media-invalid" });
     await using viewer = await offerViewer();
+    const roundTripsMs: number[] = [];
+    session.onStatistics((_statistics, rttMs) => void roundTripsMs.push(rttMs));
     viewer.answer(await session.accept(viewer.offerSdp));
     await seeFrames(t, viewer);
     await patiently(() => viewer.received.control.some(({ type }) => type === "statistics"), "statistics");
+    await patiently(() => roundTripsMs.some((rttMs) => rttMs > 0), "the connection's round trip");
     session.stop("draining");
     t.equal(await session.ended, "draining");
     await patiently(() => viewer.received.control.some((said) => said.type === "session-end"), "the end is told");

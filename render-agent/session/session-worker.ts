@@ -119,7 +119,7 @@ export class SessionWorker {
   async acceptOffer(sdp: string): Promise<string> {
     const { setup } = this.#ready();
     const owner = Symbol("data channels");
-    const { answerSdp, transport } = await acceptOffer(sdp, setup.media, this.#events(owner));
+    const { answerSdp, transport } = await acceptOffer(sdp, setup.media, this.#events(owner), this.#options);
     this.#use(owner, transport);
     return answerSdp;
   }

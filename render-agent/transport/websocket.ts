@@ -1,11 +1,11 @@
 /** A session's connection by WebSocket (RFC 6455), on a socket that the agent accepted: whole poses and frames as binary messages, control as text. */
 import { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
-import { WebSocketServer } from "ws";
+import { type WebSocket, WebSocketServer } from "ws";
 import { CONTROL_BYTES_MAX, encodeControl } from "#contracts/media/control.ts";
 import type { HandedUpgrade } from "../session/messages.ts";
+import { RoundTrips, type RoundTripTools } from "./round-trips.ts";
 import { BUFFERED_BYTES_MAX, type Transport, type TransportEvents, takeControl, takePose } from "./transport.ts";
-import { type PingTools, WebSocketPings } from "./websocket-pings.ts";
 
 /** RFC 6455 section 7.4.1. */
 const NORMAL_CLOSURE = 1000;
@@ -18,7 +18,7 @@ export function acceptUpgrade(
   socket: Socket,
   upgrade: HandedUpgrade,
   events: TransportEvents,
-  tools: PingTools,
+  tools: RoundTripTools,
 ): Promise<Transport> {
   const request = new IncomingMessage(socket);
   request.method = "GET";
@@ -38,7 +38,8 @@ export function acceptUpgrade(
         else takeControl(String(content), events);
       });
       client.once("close", (code) => ended(`connection closed with ${code}`));
-      const pings = new WebSocketPings(client, tools);
+      const roundTrips = new RoundTrips((content) => ping(client, content), tools);
+      client.on("pong", (content) => roundTrips.take(content));
       // Whatever went wrong, `close` follows.
       client.on("error", () => events.onInvalid());
       resolve({
@@ -50,7 +51,7 @@ export function acceptUpgrade(
         sendControl(message) {
           if (client.readyState === client.OPEN) client.send(encodeControl(message));
         },
-        measureRtt: () => pings.measureRtt(),
+        measureRtt: () => roundTrips.measure(),
         close() {
           isClosed = true;
           client.close(NORMAL_CLOSURE);
@@ -58,4 +59,11 @@ export function acceptUpgrade(
       });
     });
   });
+}
+
+/** A pong is the browser's own, and comes with no word of the page (RFC 6455 section 5.5.3). */
+function ping(client: WebSocket, content: Buffer): boolean {
+  if (client.readyState !== client.OPEN) return false;
+  client.ping(content);
+  return true;
 }

@@ -56,7 +56,11 @@ export async function offerViewer(): Promise<OfferingViewer> {
     const whole = typeof message === "string" ? undefined : assembler.add(new Uint8Array(message));
     if (whole !== undefined) received.frames.push(decodeFrame(whole.bytes));
   });
-  control.onMessage((message) => void received.control.push(decodeControl(String(message))));
+  control.onMessage((message) => {
+    const said = decodeControl(String(message));
+    received.control.push(said);
+    if (said.type === "echo-request") control.sendMessage(encodeControl({ type: "echo", content: said.content }));
+  });
   const sender = sendPoses((bytes) => {
     try {
       if (poses.isOpen() && frames.isOpen()) poses.sendMessageBinary(bytes);

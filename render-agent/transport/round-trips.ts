@@ -1,46 +1,47 @@
-/** The round trip of a WebSocket connection, by pings that nobody can answer before they came (RFC 6455 section 5.5.2). */
-import type { WebSocket } from "ws";
+/** The round trip of a session's connection, by echoes that nobody can send back before what they echo has come. */
 import type { Clock } from "#platform/clock.ts";
 import type { Random } from "#platform/random.ts";
 
-/** Not to be guessed: a pong sent ahead would make the round trip shorter. */
-const PING_BYTES = 8;
+/** Not to be guessed: an echo sent ahead would make the round trip shorter. */
+const CONTENT_BYTES = 8;
 /** Gain of the smoothed RTT (RFC 6298 section 2). */
 const SMOOTHING_GAIN = 1 / 8;
 /** A connection's first frames delay its first answers: it begins with the least of so many. */
 const FIRST_ANSWERS = 3;
+/** Then another is sent: what came before the client listened stays unanswered. */
+const UNANSWERED_MS_MAX = 10_000;
 
-export interface PingTools {
+export interface RoundTripTools {
   readonly clock: Pick<Clock, "monotonicMs">;
   readonly random: Pick<Random, "bytes">;
 }
 
-export class WebSocketPings {
-  readonly #socket: WebSocket;
-  readonly #tools: PingTools;
+export class RoundTrips {
+  readonly #send: (content: Buffer) => boolean;
+  readonly #tools: RoundTripTools;
   #outstanding: { readonly content: Buffer; readonly sentAtMs: number } | undefined;
   #answers = 0;
   #leastMs = Number.POSITIVE_INFINITY;
   #smoothedMs = 0;
 
-  constructor(socket: WebSocket, tools: PingTools) {
-    this.#socket = socket;
+  /** `send` asks the other end for an echo; false where it cannot be asked now. */
+  constructor(send: (content: Buffer) => boolean, tools: RoundTripTools) {
+    this.#send = send;
     this.#tools = tools;
-    socket.on("pong", (content) => this.#take(content));
   }
 
-  /** The smoothed RTT so far, 0 before the first three answers. One ping at a time is on its way: a lost client costs one. */
-  measureRtt(): number {
+  /** The smoothed RTT so far, 0 before the first three answers. One is on its way at a time. */
+  measure(): number {
     const { clock, random } = this.#tools;
-    if (this.#outstanding === undefined && this.#socket.readyState === this.#socket.OPEN) {
-      const content = Buffer.from(random.bytes(PING_BYTES));
-      this.#outstanding = { content, sentAtMs: clock.monotonicMs() };
-      this.#socket.ping(content);
+    const nowMs = clock.monotonicMs();
+    if (this.#outstanding === undefined || nowMs - this.#outstanding.sentAtMs >= UNANSWERED_MS_MAX) {
+      const content = Buffer.from(random.bytes(CONTENT_BYTES));
+      this.#outstanding = this.#send(content) ? { content, sentAtMs: nowMs } : undefined;
     }
     return this.#smoothedMs;
   }
 
-  #take(content: Buffer): void {
+  take(content: Uint8Array): void {
     if (this.#outstanding === undefined || !this.#outstanding.content.equals(content)) return;
     const rttMs = this.#tools.clock.monotonicMs() - this.#outstanding.sentAtMs;
     this.#outstanding = undefined;
