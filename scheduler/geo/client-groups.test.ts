@@ -20,7 +20,8 @@ t.test("the operator's word comes before the network itself and before geography
   const geoip = { find: () => ({ country: "US", coordinates: { latitude: 37.75, longitude: -97.82 } }) };
   const locate = (address: string) => locateClient({ networks: table, geoip }, address);
   const office = { address: "8.8.8.8", country: "PT", asn: 64_500 };
-  t.same(locate("8.8.8.8"), { groups: ["network:office", "cell:38,-10"], coordinates: lisbon, ...office });
+  const groups = ["network:office", "asn:64500 cell:38,-10", "cell:38,-10", "country:PT"];
+  t.same(locate("8.8.8.8"), { groups, coordinates: lisbon, ...office });
   const lab = { address: "8.8.4.4", country: "US", asn: undefined };
   t.same(locate("8.8.4.4"), { groups: ["network:lab"], coordinates: undefined, ...lab }, "the longest prefix says all");
   const elsewhere = locate("9.9.9.9");

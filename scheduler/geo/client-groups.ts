@@ -27,7 +27,10 @@ export interface PrefixSources {
   readonly policies: readonly NamedPolicy[];
 }
 
-/** The operator's word first; without one the network itself, then its place on the globe. */
+/**
+ * The operator's word first; without one the network itself. Then who carries it there, where a row says so: paths of one
+ * carrier from one city are alike. Then its place on the globe.
+ */
 export function locateClient({ networks, geoip }: GroupSources, text: string): LocatedClient {
   const address = parseIp(text);
   if (address === undefined) return { groups: [], coordinates: undefined };
@@ -35,11 +38,12 @@ export function locateClient({ networks, geoip }: GroupSources, text: string): L
   const place = geoip.find(text);
   const who = { address: text, country: row?.country ?? place?.country, asn: row?.asn };
   if (row !== undefined) {
-    const { group, coordinates } = row;
-    return { groups: [`network:${group}`, ...cellOf(coordinates)], coordinates, ...who };
+    const { group, coordinates, asn, country } = row;
+    const cell = cellOf(coordinates);
+    const carrier = asn === undefined ? [] : cell.map((name) => `asn:${asn} ${name}`);
+    return { groups: [`network:${group}`, ...carrier, ...cell, ...countryOf(country)], coordinates, ...who };
   }
-  const country = place?.country === undefined ? [] : [`country:${place.country}`];
-  const groups = [prefixGroup(address), ...cellOf(place?.coordinates), ...country];
+  const groups = [prefixGroup(address), ...cellOf(place?.coordinates), ...countryOf(place?.country)];
   return { groups, coordinates: place?.coordinates, ...who };
 }
 
@@ -65,6 +69,10 @@ export function groupPrefixLength({ networks, policies }: PrefixSources, text: s
 
 function prefixGroup(address: IpAddress): string {
   return `prefix:${formatNetwork(networkOf(address, PREFIX_LENGTH[address.family]))}`;
+}
+
+function countryOf(country: string | undefined): readonly string[] {
+  return country === undefined ? [] : [`country:${country}`];
 }
 
 function cellOf(coordinates: Coordinates | undefined): readonly string[] {
