@@ -88,8 +88,13 @@ export async function startOrigin({ t, folder }: Ground): Promise<Origin> {
   return Object.assign(member, { listen: addresses, dataDir, operatorToken, contextFile, client });
 }
 
-/** The address that the context file has for it, whether or not it runs. */
-export async function startScheduler(ground: Ground, origin: Origin, networks: string): Promise<Scheduler> {
+/** At the address that the context file has for it. `settings`: beside what every scheduler here has. */
+export async function startScheduler(
+  ground: Ground,
+  origin: Origin,
+  networks: string,
+  settings: object = {},
+): Promise<Scheduler> {
   const [admin] = await freeAddresses(1);
   const { scheduler }: { scheduler: string } = JSON.parse(readFileSync(origin.contextFile, "utf8"));
   const { hostname: host, port } = new URL(scheduler);
@@ -106,6 +111,7 @@ export async function startScheduler(ground: Ground, origin: Origin, networks: s
     clientUrl: scheduler,
     networksFile,
     geoip: false,
+    ...settings,
   });
   const member: Member = { spec, running: undefined };
   await start(ground, member);
