@@ -67,6 +67,7 @@ function loadCandidate(
   frame.bundleMs[at] = candidate.bundleMs;
   frame.slotsTotal[at] = candidate.slotsTotal;
   frame.slotsFree[at] = candidate.slotsFree;
+  frame.expectedSessions[at] = candidate.expectedSessions ?? 0;
 }
 
 function byName(a: PoolCandidate, b: PoolCandidate): number {

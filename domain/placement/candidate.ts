@@ -29,6 +29,8 @@ export interface PoolCandidate {
   readonly priceMs: number;
   /** What waiting for the scene counts where the pool does not hold it yet; 0 where nothing is missing. */
   readonly bundleMs: number;
+  /** Others that are expected to want the pool, from the slow loop; of pools as near it decides. 0 where not given. */
+  readonly expectedSessions?: number | undefined;
 }
 
 export type PlacementRules = Pick<

@@ -8,7 +8,7 @@ import { DecisionFrame, NOWHERE } from "./decision-frame.ts";
 import { recordOf } from "./decision-record.ts";
 import { pool, rules } from "./decision-world.test.ts";
 import { PoolIds } from "./pool-ids.ts";
-import { makePoolTable, type PoolTable, tableRules, withPrices, withStates } from "./pool-table.ts";
+import { makePoolTable, type PoolTable, tableRules, withExpected, withPrices, withStates } from "./pool-table.ts";
 
 const ask = { budgetMs: 30, decodeMs: 3, jitterMs: 1, serialisationMs: 0 };
 
@@ -17,12 +17,18 @@ function tableOf(pools: readonly PoolCandidate[], ids: PoolIds, regionOf = (_: P
   const tabled = pools.map((pool) => {
     return { ...pool, coordinates, region: regionOf(pool), renderEncodeMsP95: pool.parts.renderEncodeMsP95 };
   });
-  const byName = new Map(pools.map(({ pool, priceMs }) => [pool, priceMs]));
+  const byName = new Map(pools.map((pool) => [pool.pool, pool]));
   const table = makePoolTable(tabled, ids);
-  return withPrices(
+  const columnOf = (of: (pool: PoolCandidate | undefined) => number | undefined) =>
+    Float64Array.from(table.names, (name) => of(byName.get(name)) ?? 0);
+  const priced = withPrices(
     table,
-    Float64Array.from(table.names, (name) => byName.get(name) ?? 0),
+    columnOf((pool) => pool?.priceMs),
     7,
+  );
+  return withExpected(
+    priced,
+    columnOf((pool) => pool?.expectedSessions),
   );
 }
 
@@ -67,6 +73,7 @@ const anyPools = fc
         labels: fc.record({ region: fc.constantFrom("eu", "us") }),
         slotsFree: fc.nat(3),
         priceMs: fc.nat(5),
+        expectedSessions: fc.oneof(fc.constant(0), fc.nat(9)),
       }),
     }),
     { maxLength: 100, size: "max" },
@@ -153,5 +160,9 @@ t.test("a table is replaced where facts change, and what does not change is shar
   const priced = withPrices(changed, Float64Array.of(1, 2), 8);
   t.same([...priced.priceMs, priced.priceVersion], [1, 2, 8]);
   t.equal(priced.slotsFree, changed.slotsFree);
+  const expecting = withExpected(priced, Float64Array.of(3, 0.5));
+  t.same([...expecting.expectedSessions, ...priced.expectedSessions], [3, 0.5, 0, 0]);
+  t.equal(expecting.priceMs, priced.priceMs);
+  t.throws(() => withExpected(table, Float64Array.of(1)), { message: "of each pool something is expected, or 0" });
   t.throws(() => withPrices(table, Float64Array.of(1), 9), { message: "each pool has a price" });
 });

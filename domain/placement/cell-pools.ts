@@ -160,4 +160,5 @@ function loadPool(frame: DecisionFrame, at: number, { table, rules }: PlacementV
   frame.bundleMs[at] = 0;
   frame.slotsTotal[at] = table.slotsTotal[pool] ?? 0;
   frame.slotsFree[at] = table.slotsFree[pool] ?? 0;
+  frame.expectedSessions[at] = table.expectedSessions[pool] ?? 0;
 }

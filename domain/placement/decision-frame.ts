@@ -54,6 +54,8 @@ export class DecisionFrame {
   readonly bundleMs = new Float32Array(CANDIDATES_MAX);
   readonly slotsTotal = new Uint32Array(CANDIDATES_MAX);
   readonly slotsFree = new Uint32Array(CANDIDATES_MAX);
+  /** Others that are expected to want the pool; 0 where nobody counts. */
+  readonly expectedSessions = new Float32Array(CANDIDATES_MAX);
 
   /** Of the first rule that is failed, its place in `FILTER_RULES` from 1; 0 where the pool fits. */
   readonly codes = new Uint8Array(CANDIDATES_MAX);
@@ -61,7 +63,7 @@ export class DecisionFrame {
   readonly scoresMs = new Float64Array(CANDIDATES_MAX);
   state: OutcomeState = "rejected";
   chosenAt = NOWHERE;
-  /** Ahead of the next best by so much; `NaN` where there was no other, or nothing is chosen. */
+  /** Ahead of the next best by so much; negative where it is the least contested of those as near; `NaN` where there was no other, or nothing is chosen. */
   marginMs = Number.NaN;
   /** Remote-path latency of the best pool that the policy permits; `NaN` where it permits none, or one is chosen. */
   bestAchievableMs = Number.NaN;

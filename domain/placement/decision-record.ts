@@ -12,9 +12,9 @@ import { decidePlacement } from "./decision.ts";
 import { CANDIDATES_MAX, type DecisionFrame, NOWHERE, OUTCOME_STATES } from "./decision-frame.ts";
 
 /** Grows with every change of the bytes or of what the core makes of them. */
-export const RECORD_VERSION = 2;
+export const RECORD_VERSION = 3;
 const HEADER_BYTES = 84;
-const ROW_BYTES = 66;
+const ROW_BYTES = 70;
 const AT_POOL = 52;
 export const RECORD_BYTES_MAX = HEADER_BYTES + CANDIDATES_MAX * ROW_BYTES;
 
@@ -67,6 +67,7 @@ function encodeRow(frame: DecisionFrame, at: number, view: DataView, row: number
   view.setUint8(row + 57, frame.codes[at] ?? 0);
   view.setFloat32(row + 58, frame.bundleMs[at] ?? 0, true);
   view.setFloat32(row + 62, frame.rttErrorMs[at] ?? Number.NaN, true);
+  view.setFloat32(row + 66, frame.expectedSessions[at] ?? 0, true);
 }
 
 /** A record of its own. */
@@ -127,6 +128,7 @@ function decodeRow(frame: DecisionFrame, at: number, view: DataView, row: number
   frame.codes[at] = code;
   frame.bundleMs[at] = view.getFloat32(row + 58, true);
   frame.rttErrorMs[at] = view.getFloat32(row + 62, true);
+  frame.expectedSessions[at] = view.getFloat32(row + 66, true);
 }
 
 /** Decides again what the record was made from, whatever it says of the answer; the frame then holds it. Answers where the record ends. */

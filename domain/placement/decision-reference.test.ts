@@ -22,7 +22,8 @@ function decidePlainly(candidates: readonly PoolCandidate[], rules: PlacementRul
     const scoreMs = rule === undefined ? plainScoreMs(candidate, { rules, currentPool, priceFactor: 1 }) : undefined;
     return { candidate, rule, scoreMs };
   });
-  const winner = plainWinner(fitting);
+  const best = plainWinner(fitting);
+  const winner = best === undefined ? undefined : (plainYield(fitting, best.pool, currentPool) ?? best);
   if (winner !== undefined) return { outcome: { state: "placed", ...winner }, considered: fitting };
   if (rules.onNoFit === "degrade") {
     const spare = fitting.map((pool): PlainPool => {
@@ -74,12 +75,32 @@ function plainScoreMs(
   return rttMs + priceFactor * priceMs + 2 * usedRatio - bonusMs - stickinessMs + bundleMs;
 }
 
-function plainWinner(pools: readonly PlainPool[]) {
+function plainWinner(
+  pools: readonly { readonly candidate: { readonly pool: string }; readonly scoreMs?: number | undefined }[],
+) {
   const scored = pools.flatMap(({ candidate, scoreMs }) => (scoreMs === undefined ? [] : [{ candidate, scoreMs }]));
   scored.sort((a, b) => a.scoreMs - b.scoreMs);
   const [first, second] = scored;
   if (first === undefined) return undefined;
   return { pool: first.candidate.pool, marginMs: second === undefined ? undefined : second.scoreMs - first.scoreMs };
+}
+
+/** Undefined where the one with the best score gets it. */
+function plainYield(pools: readonly PlainPool[], best: string, currentPool: string | undefined) {
+  if (best === currentPool) return undefined;
+  const scoreOf = (name: string | undefined) => pools.find(({ candidate }) => candidate.pool === name)?.scoreMs;
+  const bestMs = scoreOf(best) ?? Number.NaN;
+  const heldMs = scoreOf(currentPool) ?? Number.POSITIVE_INFINITY;
+  const near = pools.flatMap(({ candidate: { pool, slotsFree, expectedSessions = 0 }, scoreMs = Number.NaN }) =>
+    scoreMs <= bestMs + 1 && scoreMs < heldMs
+      ? [{ pool, scoreMs, expectedSessions, each: (1 + expectedSessions) / slotsFree }]
+      : [],
+  );
+  if (!near.some(({ expectedSessions }) => expectedSessions > 0)) return undefined;
+  near.sort((a, b) => a.each - b.each || a.scoreMs - b.scoreMs);
+  const [least] = near;
+  if (least === undefined || least.pool === best) return undefined;
+  return { pool: least.pool, marginMs: bestMs - least.scoreMs };
 }
 
 /** Few values, so that ties and limits met exactly are usual. */
@@ -104,6 +125,11 @@ const anyPools = fc.uniqueArray(
         priceMs: fc.oneof(fc.constant(0), milliseconds),
         // A column in single precision.
         bundleMs: fc.oneof(fc.constant(0), milliseconds.map(Math.fround)),
+        expectedSessions: fc.oneof(
+          fc.constant(undefined),
+          fc.nat(9),
+          fc.float({ min: 0, max: Math.fround(900), noNaN: true }),
+        ),
       }),
     })
     .map(({ name, near, frame, region, total, used, changes }) => {
@@ -133,7 +159,7 @@ const anyRules = fc.record({
   onNoFit: fc.constantFrom("degrade", "queue", "reject"),
   stickinessMs: fc.constantFrom(0, 2, 3.3),
 });
-const anyRequest = fc.record({
+const wideRequest = fc.record({
   candidates: anyPools,
   rules: anyRules,
   currentPool: fc.option(
@@ -141,6 +167,16 @@ const anyRequest = fc.record({
     { nil: undefined },
   ),
 });
+/** Pools so near each other that most of a request are within 1 ms. */
+const metroRequest = wideRequest.map(({ candidates, rules, ...request }) => ({
+  ...request,
+  candidates: candidates.map((candidate) => ({
+    ...{ ...candidate, rttMs: 4 + (candidate.rttMs % 1.5), priceMs: 0, bundleMs: 0, reachable: true, draining: false },
+    ...{ slotsTotal: 20, slotsFree: 1 + candidate.slotsFree },
+  })),
+  rules: { ...rules, preferences: [] },
+}));
+const anyRequest = fc.oneof(wideRequest, metroRequest);
 
 const NUM_RUNS = 2_000;
 
@@ -159,6 +195,32 @@ t.test("outcome, first failing rules and scores are those of the rules written p
   );
   t.equal(seen.size, 12, `each outcome and each rule came up: ${[...seen]}`);
 });
+
+t.test(
+  "with nothing expected the lowest score wins; else one that is at most 1 ms behind, and nobody moves for it",
+  async (t) => {
+    let yielded = 0;
+    const holds = fc.property(anyRequest, ({ candidates, rules, currentPool }) => {
+      const unexpected = candidates.map((candidate) => ({ ...candidate, expectedSessions: 0 }));
+      const without = decide(unexpected, rules, currentPool);
+      const scored = without.considered.map(({ pool, rule, scoreMs }) => {
+        return { candidate: { pool }, scoreMs: rule === undefined ? scoreMs : undefined };
+      });
+      const { state } = without.outcome;
+      if (state === "placed" && !isSame(without.outcome, { state, ...plainWinner(scored) })) return false;
+      const decided = decide(candidates, rules, currentPool);
+      if (!isSame(decided.considered, without.considered)) return false;
+      if (isSame(decided.outcome, without.outcome)) return true;
+      yielded += 1;
+      const scoreOf = (pool: unknown) => scored.find(({ candidate }) => candidate.pool === pool)?.scoreMs ?? Number.NaN;
+      const [ms, bestMs] = [scoreOf(decided.outcome["pool"]), scoreOf(without.outcome["pool"])];
+      const isOther = without.outcome["pool"] !== currentPool && decided.outcome["pool"] !== currentPool;
+      return decided.outcome.state === "placed" && isOther && ms <= bestMs + 1 && !(ms >= scoreOf(currentPool));
+    });
+    t.doesNotThrow(() => fc.assert(holds, { numRuns: NUM_RUNS }));
+    t.ok(yielded > NUM_RUNS / 100, `${yielded} of ${NUM_RUNS} yielded`);
+  },
+);
 
 t.test("a record's inputs give the same record again, bit for bit, whatever it says of the answer", async (t) => {
   fc.assert(
@@ -201,7 +263,7 @@ function forgetAnswers(view: DataView, offset: number, count: number): void {
   view.setUint8(offset + 3, 0);
   for (const at of [5, 6, 7]) view.setUint8(offset + at, 1);
   for (const at of [68, 76]) view.setFloat64(offset + at, 1, true);
-  for (let row = offset + 84; row < offset + 84 + count * 66; row += 66) {
+  for (let row = offset + 84; row < offset + 84 + count * 70; row += 70) {
     view.setFloat64(row + 32, 1, true);
     view.setUint8(row + 57, 1);
   }

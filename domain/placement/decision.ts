@@ -1,10 +1,11 @@
 /**
  * Decides which pool gets a session: filter, score, two-step choice. Pure; over columns, for it is the scheduler's hot path.
  *
- * Two-step rule: within the limit, the lowest score; else uncontested spare capacity, or as the policy says.
+ * Two-step rule: within the limit, the lowest score, and of those as near the least contested; else uncontested spare capacity, or as the policy says.
  */
 import { fixedMs } from "../latency/budget.ts";
 import { FILTER_RULES } from "./candidate.ts";
+import { AS_NEAR_MS, chooseLeastContested } from "./contention.ts";
 import { CORDONED, type DecisionFrame, DRAINING, NOWHERE, type OutcomeState, REACHABLE } from "./decision-frame.ts";
 import { SPARE_FREE_RATIO, SPARE_PRICE_FACTOR } from "./two-step.ts";
 
@@ -76,6 +77,16 @@ function filterAndChoose(frame: DecisionFrame): void {
   frame.nearestAt = nearestAt;
   frame.greedyAt = greedyAt;
   conclude(frame, chosenAt, second - best);
+  // Most decisions have one best alone. Where a session runs it stays, whoever else wants the pool.
+  if (second - best <= AS_NEAR_MS && chosenAt !== frame.currentAt) yieldToOthers(frame);
+}
+
+function yieldToOthers(frame: DecisionFrame): void {
+  const { scoresMs, chosenAt } = frame;
+  const leastAt = chooseLeastContested(frame, chosenAt);
+  if (leastAt === NOWHERE || leastAt === chosenAt) return;
+  frame.chosenAt = leastAt;
+  frame.marginMs = (scoresMs[chosenAt] ?? 0) - (scoresMs[leastAt] ?? 0);
 }
 
 /** A pool too far, and nothing else, may take the session where enough is free. */

@@ -1,6 +1,7 @@
 /** A placement decision's record as lines of text for a person: what it found, of which a session's outcome is made, and each pool. Pure. */
 import type { LabelRequirement } from "../policy/placement-policy.ts";
 import { FILTER_RULES, type FilterRule, RTT_SOURCES, type RttSource } from "./candidate.ts";
+import { AS_NEAR_MS, contentionOf, listContested } from "./contention.ts";
 import { fillMsOf, priceFactorOf, rttLimitMsOf } from "./decision.ts";
 import { DecisionFrame, NOWHERE, SOURCE_SHIFT } from "./decision-frame.ts";
 import { decodeDecision } from "./decision-record.ts";
@@ -17,10 +18,11 @@ export function explainPlacement(record: Uint8Array, words: RecordWords): string
   return [explainFound(frame, words), ...positionsOf(frame).map((at) => describePool(frame, at, words))];
 }
 
-/** By id, the pools of a record that could have been chosen within the limit, the best first. */
+/** By id, the pools of a record that could have been chosen within the limit, the one that was first, then by score. */
 export function listFitting(record: Uint8Array): readonly { readonly pool: number; readonly slotsFree: number }[] {
   const frame = frameOf(record);
-  const scoreOf = (at: number): number => frame.scoresMs[at] ?? Number.NaN;
+  const scoreOf = (at: number): number =>
+    at === frame.chosenAt ? Number.NEGATIVE_INFINITY : (frame.scoresMs[at] ?? Number.NaN);
   return positionsOf(frame)
     .filter((at) => ruleOf(frame, at) === undefined)
     .toSorted((a, b) => scoreOf(a) - scoreOf(b))
@@ -78,12 +80,22 @@ function explainFound(frame: DecisionFrame, words: RecordWords): string {
   }
   const where = state === "placed" ? "within the limit" : "spare beyond the limit";
   const priced = frame.priceVersion === 0 ? "" : `, by prices of version ${frame.priceVersion}`;
-  return `${where}: ${nameOf(frame, chosenAt, words)}, ${explainMargin(definedOf(marginMs))}${priced}`;
+  const margin = `${explainMargin(definedOf(marginMs))}${explainContention(frame)}`;
+  return `${where}: ${nameOf(frame, chosenAt, words)}, ${margin}${priced}`;
 }
 
-/** `undefined`: nothing else could be chosen. */
+/** `undefined`: nothing else could be chosen. Negative: it is the least contested of those as near. */
 export function explainMargin(marginMs: number | undefined): string {
-  return marginMs === undefined ? "no other to choose" : `ahead by ${format(marginMs)} ms`;
+  if (marginMs === undefined) return "no other to choose";
+  return marginMs < 0 ? `${format(-marginMs)} ms behind the lowest score` : `ahead by ${format(marginMs)} ms`;
+}
+
+/** Nothing where scores alone decided. */
+function explainContention(frame: DecisionFrame): string {
+  const [chosenAt, nextAt] = listContested(frame);
+  if (chosenAt === undefined || nextAt === undefined) return "";
+  const values = `${format(contentionOf(frame, chosenAt))} beside ${format(contentionOf(frame, nextAt))}`;
+  return `: of pools within ${AS_NEAR_MS} ms the fewest expected for each free slot (${values})`;
 }
 
 /** `undefined`: each pool fails a rule that is neither of distance nor of capacity. */
@@ -116,7 +128,9 @@ export function describePool(frame: DecisionFrame, at: number, words: RecordWord
   const rejected = rule === undefined ? "" : `; fails ${rule}: ${describeRule(rule, frame, at, words)}`;
   const scoreMs = frame.scoresMs[at] ?? Number.NaN;
   const scored = Number.isNaN(scoreMs) ? "" : `; score ${format(scoreMs)} = ${explainTerms(frame, at)}`;
-  return `${nameOf(frame, at, words)}: ${rtt}${rejected}${scored}`;
+  const isContested = listContested(frame).includes(at);
+  const contested = isContested ? `; ${format(contentionOf(frame, at))} expected for each free slot` : "";
+  return `${nameOf(frame, at, words)}: ${rtt}${rejected}${scored}${contested}`;
 }
 
 export interface RttOrigin {

@@ -43,9 +43,11 @@ export interface PoolTable {
   readonly renderEncodeMs: Float64Array;
   readonly priceMs: Float64Array;
   readonly priceVersion: number;
+  /** As `DecisionFrame.expectedSessions`. */
+  readonly expectedSessions: Float64Array;
 }
 
-/** At prices of zero. O(pools · log pools): for a change of what pools there are. */
+/** At prices of zero, and with nothing expected. O(pools · log pools): for a change of what pools there are. */
 export function makePoolTable(pools: readonly TabledPool[], ids: PoolIds): PoolTable {
   assert(pools.length <= POOLS_MAX, `a table holds ${POOLS_MAX} pools`);
   const ordered = pools.toSorted((a, b) => (a.pool < b.pool ? -1 : 1));
@@ -65,6 +67,7 @@ export function makePoolTable(pools: readonly TabledPool[], ids: PoolIds): PoolT
     renderEncodeMs: Float64Array.from(ordered, ({ renderEncodeMsP95 }) => renderEncodeMsP95),
     priceMs: new Float64Array(ordered.length),
     priceVersion: 0,
+    expectedSessions: new Float64Array(ordered.length),
   };
 }
 
@@ -92,6 +95,12 @@ export function withStates(table: PoolTable, states: ReadonlyMap<string, PoolSta
 export function withPrices(table: PoolTable, priceMs: Float64Array, priceVersion: number): PoolTable {
   assert(priceMs.length === table.count, "each pool has a price");
   return { ...table, priceMs, priceVersion };
+}
+
+/** O(1): what is expected, by index, is taken as it is. */
+export function withExpected(table: PoolTable, expectedSessions: Float64Array): PoolTable {
+  assert(expectedSessions.length === table.count, "of each pool something is expected, or 0");
+  return { ...table, expectedSessions };
 }
 
 /** A policy's rules by the table's pools: what labels mean is found once and not in each decision. */

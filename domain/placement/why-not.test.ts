@@ -76,6 +76,24 @@ t.test("of a pool that fails a rule the first one is said with its values, and w
   t.match(why, { changes: [/not draining/, /open to new/, /^1 more free slot$/], result: /it would win/ });
 });
 
+t.test("a pool that others need more is shown so, and what it takes to be chosen all the same", async (t) => {
+  const spared = pool("spared", 4.5, { expectedSessions: 4 });
+  const wanted = pool("wanted", 4, { expectedSessions: 49 });
+  t.match(ask([wanted, spared], "wanted"), {
+    ...{ found: /; 5\.0 expected for each free slot$/, failed: undefined },
+    beside: { pool: "spared", behindMs: -0.5, contention: { expected: 5, chosenExpected: 0.5 } },
+    ...{ changes: [/lower by more than 0\.5 ms$/], result: "it would win over spared" },
+  });
+  const near = pool("near", 4, { expectedSessions: 9 });
+  t.match(ask([near, pool("other", 8)], "other"), {
+    beside: { contention: undefined },
+    changes: [/lower by 3\.0 ms$/],
+  });
+  t.match(ask([near, pool("other", 8, { expectedSessions: 10 })], "other"), {
+    changes: [/lower by more than 5\.0 ms$/],
+  });
+});
+
 t.test("nearer than the chosen one it wins by what it lacks alone; beyond any RTT it is said so", async (t) => {
   t.match(ask([pool("near", 4), pool("full", 1, { slotsFree: 0 })], "full"), {
     ...{ changes: ["1 more free slot"], result: "it would win" },
@@ -96,6 +114,7 @@ t.test(
     const candidates = fc.uniqueArray(
       fc.record({
         ...{ name: fc.nat(9), rttMs: fc.nat(40), slotsFree: fc.nat(3), priceMs: fc.nat(9) },
+        expectedSessions: fc.constantFrom(0, 0, 2, 9),
         ...{ draining: fc.boolean(), cordoned: fc.boolean(), reachable: fc.boolean() },
       }),
       { selector: ({ name }) => name, minLength: 1 },
@@ -106,7 +125,7 @@ t.test(
         const why = ask(pools, name, { onNoFit, capacityReserveRatio: 0.1 });
         if (why.kind !== "not-chosen") return why.kind === "chosen";
         const isOutscored = why.failed === undefined;
-        if (isOutscored && (why.beside === undefined || why.beside.behindMs < 0)) return false;
+        if (isOutscored && (why.beside === undefined || why.beside.behindMs < -1)) return false;
         return why.changes.length > 0 && why.result.startsWith("it would win");
       });
     });

@@ -2,16 +2,30 @@
  * Why a pool did not get a session: the first rule that it failed, or its terms beside the chosen pool's, and what would
  * have to change for it to win. Pure. The last is found by the core itself, from the record with that one thing changed.
  */
+import { assert } from "../assert.ts";
 import { FILTER_RULES, type FilterRule } from "./candidate.ts";
+import { AS_NEAR_MS, contentionOf, listContested } from "./contention.ts";
 import { decidePlacement, rttLimitMsOf } from "./decision.ts";
 import { CORDONED, DecisionFrame, DRAINING, NOWHERE, REACHABLE } from "./decision-frame.ts";
 import { decodeDecision } from "./decision-record.ts";
 import { describePool, describeRule, type RecordWords, termsOf } from "./explain.ts";
 
+/** No score is nearer to another. */
+const LEAST_MS = 1e-6;
+
 export interface TermBeside {
   readonly term: string;
   readonly ms: number;
   readonly chosenMs: number;
+}
+
+export interface Beside {
+  readonly pool: string;
+  /** Negative where it is nearer, and the other one less contested. */
+  readonly behindMs: number;
+  readonly terms: readonly TermBeside[];
+  /** Sessions expected for each free slot, where both were chosen among by it. */
+  readonly contention: { readonly expected: number; readonly chosenExpected: number } | undefined;
 }
 
 export type WhyNot =
@@ -25,9 +39,7 @@ export type WhyNot =
       /** The first that it fails, and with which values; undefined where it fits. */
       readonly failed: { readonly rule: FilterRule; readonly reason: string } | undefined;
       /** Where both have a score: its terms and those of the chosen pool. */
-      readonly beside:
-        | { readonly pool: string; readonly behindMs: number; readonly terms: readonly TermBeside[] }
-        | undefined;
+      readonly beside: Beside | undefined;
       /** All of these together, in words. */
       readonly changes: readonly string[];
       /** What the core says of the session with those changes. */
@@ -52,7 +64,7 @@ function positionOf(frame: DecisionFrame, pool: string, words: RecordWords): num
   return NOWHERE;
 }
 
-function compareWithChosen(frame: DecisionFrame, at: number, words: RecordWords) {
+function compareWithChosen(frame: DecisionFrame, at: number, words: RecordWords): Beside | undefined {
   const { chosenAt, scoresMs, pools } = frame;
   const behindMs = (scoresMs[at] ?? Number.NaN) - (scoresMs[chosenAt] ?? Number.NaN);
   if (chosenAt === NOWHERE || Number.isNaN(behindMs)) return undefined;
@@ -62,7 +74,10 @@ function compareWithChosen(frame: DecisionFrame, at: number, words: RecordWords)
   const terms = [...new Set([...own.keys(), ...chosen.keys()])].map((term) => {
     return { term, ms: own.get(term) ?? 0, chosenMs: chosen.get(term) ?? 0 };
   });
-  return { pool: words.poolName(pools[chosenAt] ?? 0), behindMs, terms };
+  const contention = listContested(frame).includes(at)
+    ? { expected: contentionOf(frame, at), chosenExpected: contentionOf(frame, chosenAt) }
+    : undefined;
+  return { pool: words.poolName(pools[chosenAt] ?? 0), behindMs, terms, contention };
 }
 
 /** Changes the frame: one rule after the other is met, each by the least that does, until none is failed. */
@@ -80,12 +95,34 @@ function findWhatItTakes(frame: DecisionFrame, at: number, words: RecordWords) {
     changes.push(change);
   }
   if (frame.chosenAt === at) return { changes, result: "it would win" };
-  const { chosenAt, scoresMs, pools } = frame;
-  const behindMs = (scoresMs[at] ?? 0) - (scoresMs[chosenAt] ?? 0);
-  // Of two as good the first by name wins, which is the order of the candidates.
-  const least = at < chosenAt ? `by ${format(behindMs)} ms` : `by more than ${format(behindMs)} ms`;
-  changes.push(`an RTT, a price or a preference that is lower ${least}`);
-  return { changes, result: `it would win over ${words.poolName(pools[chosenAt] ?? 0)}` };
+  const chosen = words.poolName(frame.pools[frame.chosenAt] ?? 0);
+  changes.push(`an RTT, a price or a preference that is lower ${findLowering(frame, at)}`);
+  return { changes, result: `it would win over ${chosen}` };
+}
+
+/**
+ * By how much less the pool wins. What is chosen changes only where its score comes as near as another, passes it or
+ * leaves it behind.
+ */
+function findLowering(frame: DecisionFrame, at: number): string {
+  const before = frame.rttMs[at] ?? 0;
+  const ownMs = frame.scoresMs[at] ?? 0;
+  const steps = [...frame.scoresMs.subarray(0, frame.count)]
+    .flatMap((scoreMs, other) => [
+      { ms: ownMs - scoreMs - AS_NEAR_MS, isEnough: true },
+      // Of two as good the first by name wins, which is the order of the candidates.
+      { ms: ownMs - scoreMs, isEnough: at < other },
+      { ms: ownMs - scoreMs + AS_NEAR_MS, isEnough: false },
+    ])
+    .filter(({ ms }) => ms > -LEAST_MS)
+    .sort((a, b) => a.ms - b.ms);
+  const least = steps.find(({ ms }) => {
+    frame.rttMs[at] = before - ms - LEAST_MS;
+    decidePlacement(frame);
+    return frame.chosenAt === at;
+  });
+  assert(least !== undefined, "a pool that fits wins where all others are far enough behind");
+  return least.isEnough ? `by ${format(least.ms)} ms` : `by more than ${format(least.ms)} ms`;
 }
 
 /** Undefined where nothing of the pool alone would do. */

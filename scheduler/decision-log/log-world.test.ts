@@ -62,7 +62,10 @@ const words = fc.string({ maxLength: 12, unit: "binary" });
 const milliseconds = fc.oneof(fc.nat(60), fc.double({ min: 0, max: 80, noNaN: true }));
 const anyCandidates = fc.uniqueArray(
   fc
-    .record({ pool: words, rttMs: milliseconds, priceMs: milliseconds, slotsFree: fc.nat(9), draining: fc.boolean() })
+    .record({
+      ...{ pool: words, rttMs: milliseconds, priceMs: fc.oneof(fc.constant(0), milliseconds), slotsFree: fc.nat(9) },
+      ...{ draining: fc.boolean(), expectedSessions: fc.oneof(fc.constant(0), milliseconds) },
+    })
     .map(({ pool, rttMs, ...changes }) => candidate(pool, rttMs, changes)),
   { selector: ({ pool }) => pool, maxLength: 12 },
 );

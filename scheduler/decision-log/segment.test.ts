@@ -190,6 +190,22 @@ t.test("a replay decides each record again and names what comes out otherwise", 
   ]);
 });
 
+t.test("a choice by what was expected is replayed from what was expected, and not without", async (t) => {
+  const ids = new PoolIds();
+  const two = [candidate("near", 4, { expectedSessions: 56.3 }), candidate("spared", 4.5, { expectedSessions: 7 })];
+  const decision = sessionDecision(ids, two, { id: decisionId(1) });
+  t.match(decision.outcome, { pool: "spared", marginMs: -0.5 });
+  const [step] = decision.steps;
+  if (step === undefined) throw new TypeError("a decision has a step");
+  const forgotten = Buffer.from(step.record);
+  for (const row of [0, 1]) forgotten.writeFloatLE(0, 84 + 70 * row + 66);
+  const replay = new LogReplay();
+  const without = { ...decision, id: decisionId(2), steps: [{ ...step, record: forgotten }] };
+  replay.replaySegment(segmentOf([decision, without], ids), "a");
+  t.match(replay, { sessions: 2, mismatched: 1 });
+  t.match(replay.mismatches, [{ decision: decisionId(2), reason: "step 1 of 1 comes out otherwise: placed, near" }]);
+});
+
 t.test("of very many that come out otherwise some are named and all are counted", async (t) => {
   const ids = new PoolIds();
   const told = { state: "placed", pool: "far", renderClass: "small", marginMs: 1 } as const;

@@ -2,7 +2,7 @@
 import type { Coordinates } from "#domain/geography.ts";
 import { fibreRttMsBetween } from "#domain/latency/distance-model.ts";
 import { farthestByGeographyMs } from "#domain/placement/explain.ts";
-import { explainWhyNot, type WhyNot } from "#domain/placement/why-not.ts";
+import { type Beside, explainWhyNot, type WhyNot } from "#domain/placement/why-not.ts";
 import type { FoundDecision } from "../decision-log/segment-reader.ts";
 import { explainOutcome, type SessionDecisionRecord, subjectOf } from "./explain-store.ts";
 
@@ -60,9 +60,18 @@ function linesOf(why: Exclude<WhyNot, { kind: "absent" }>, pool: string): string
   return [
     found,
     ...(failed === undefined ? [] : [`first rule that it fails: ${failed.rule}: ${failed.reason}`]),
-    ...(beside === undefined ? [] : [`behind ${beside.pool} by ${format(beside.behindMs)} ms:`, ...(terms ?? [])]),
+    ...(beside === undefined ? [] : [describeBeside(beside), ...(terms ?? [])]),
     `with ${changes.join("; and ")}: ${result}`,
   ];
+}
+
+function describeBeside({ pool, behindMs, contention }: Beside): string {
+  const behind =
+    behindMs < 0 ? `ahead of ${pool} by ${format(-behindMs)} ms` : `behind ${pool} by ${format(behindMs)} ms`;
+  if (contention === undefined) return `${behind}:`;
+  const { expected, chosenExpected } = contention;
+  const each = `${format(expected)} expected for each free slot beside ${format(chosenExpected)}`;
+  return `${behind}, which is as near, with ${each}:`;
 }
 
 function explainAbsence({ steps, coordinates }: SessionDecisionRecord, pool: AskedPool): string[] {

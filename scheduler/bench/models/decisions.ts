@@ -9,6 +9,7 @@ import {
   type SessionAsk,
   SHORTLIST_POOLS_MAX,
 } from "#domain/placement/cell-pools.ts";
+import { addDemand } from "#domain/placement/contention.ts";
 import { DecisionFrame, NOWHERE } from "#domain/placement/decision-frame.ts";
 import { encodeDecision, RECORD_BYTES_MAX, replayDecision } from "#domain/placement/decision-record.ts";
 import { PoolIds } from "#domain/placement/pool-ids.ts";
@@ -17,6 +18,7 @@ import {
   type PoolTable,
   type TabledPool,
   tableRules,
+  withExpected,
   withPrices,
 } from "#domain/placement/pool-table.ts";
 import { BUDGET_MS_BY_TIER, TIERS } from "#domain/policy/placement-policy.ts";
@@ -113,18 +115,26 @@ function makeWorld(data: string, random: Random): World {
   const penalty = Float64Array.from(table.names, () => uniform(random, 0.5, 4));
   const cities = readCities(data);
   const places = Array.from({ length: CELLS }, () => drawIndex(random, cumulate(cities.weights)));
-  const cells = places.map((city) => {
+  const seen = places.map((city) => {
     const place = displaced(
       cities.list[city]?.coordinates ?? { latitude: 0, longitude: 0 },
       0.8 * normal(random),
       random,
     );
-    return makeCell(table, place, penalty, random);
+    return drawCell(table, place, penalty, random);
   });
-  const weights = cumulate(places.map(() => Math.exp(0.8 * normal(random))));
-  const arrivals = Uint16Array.from({ length: ARRIVALS }, () => drawIndex(random, weights));
+  const weights = places.map(() => Math.exp(0.8 * normal(random)));
+  const cumulated = cumulate(weights);
+  const arrivals = Uint16Array.from({ length: ARRIVALS }, () => drawIndex(random, cumulated));
   const slots = table.slotsTotal.reduce((sum, total) => sum + total, 0);
-  return { table: withPrices(table, prices, 1), cells, arrivals, slots };
+  const expected = new Float64Array(table.count);
+  const indices = Uint16Array.from(table.names, (_, pool) => pool);
+  for (const [cell, { rttMs }] of seen.entries()) {
+    const share = (weights[cell] ?? 0) / (cumulated.at(-1) ?? 1);
+    addDemand(expected, { pools: indices, rttMs, from: 0, to: table.count }, share * LOAD_RATIO * slots);
+  }
+  const cells = seen.map(({ pools }) => pools);
+  return { table: withExpected(withPrices(table, prices, 1), expected), cells, arrivals, slots };
 }
 
 function makePool([iata = "", place = "", latitude, longitude]: readonly string[], random: Random): TabledPool {
@@ -144,17 +154,19 @@ function makePool([iata = "", place = "", latitude, longitude]: readonly string[
   };
 }
 
-function makeCell(table: PoolTable, place: Coordinates, penalty: Float64Array, random: Random): CellPools {
+/** What is measured of all pools from a place, and the pools as a cell there sees them. */
+function drawCell(table: PoolTable, place: Coordinates, penalty: Float64Array, random: Random) {
   const accessMs = uniform(random, 1, 5);
   const km = table.coordinates.map((pool) => distanceKm(place, pool));
   const rttMs = km.map(
     (distance, pool) => accessMs + (penalty[pool] ?? 0) + distance * 0.0105 * (1 + Math.exp(0.6 * normal(random))),
   );
-  return planCellPools(table, {
+  const pools: CellPools = planCellPools(table, {
     rttMsOf: (pool) => rttMs[pool] ?? 0,
     sourceOf: () => "history",
     geographyMsOf: (pool) => (km[pool] ?? 0) * 0.015,
   });
+  return { rttMs, pools };
 }
 
 function displaced({ latitude, longitude }: Coordinates, degrees: number, random: Random): Coordinates {

@@ -1,7 +1,15 @@
-/** Model F: sites of a metro so near each other that only who else needs them tells them apart. */
+/**
+ * Model F: sites of a metro so near each other that only who else needs them tells them apart. Ours are decisions of the
+ * core, with the same sums of demand that the slow loop makes.
+ */
 import { join } from "node:path";
 import { type Coordinates, distanceKm } from "#domain/geography.ts";
-import { addDemand, chooseLeastContested } from "#domain/placement/contention.ts";
+import { fibreRttMs } from "#domain/latency/distance-model.ts";
+import { type CellPools, decideForCell, planCellPools } from "#domain/placement/cell-pools.ts";
+import { addDemand } from "#domain/placement/contention.ts";
+import { DecisionFrame, NOWHERE } from "#domain/placement/decision-frame.ts";
+import { PoolIds } from "#domain/placement/pool-ids.ts";
+import { makePoolTable, type PoolTable, tableRules, withExpected } from "#domain/placement/pool-table.ts";
 import { seededRandom } from "#platform/random.ts";
 import type { Row } from "#test/bench/report.ts";
 import { normal, shuffle } from "./draws.ts";
@@ -9,6 +17,8 @@ import { type ModelRun, rowOf } from "./model.ts";
 import { readRows } from "./recorded.ts";
 
 const COVERAGE_KM = 0.15;
+/** Those that do not cover a user are farther than this, those that do much nearer. */
+const LIMIT_MS = 2 * fibreRttMs(COVERAGE_KM);
 const SEEDS = 20;
 const FORECAST_ERROR = 0.5;
 
@@ -16,6 +26,9 @@ interface Metro {
   /** By user: the sites that cover it, nearest first. */
   readonly covering: readonly (readonly number[])[];
   readonly sites: number;
+  readonly table: PoolTable;
+  /** By user: all sites, those that do not cover it beyond the limit. */
+  readonly cells: readonly CellPools[];
 }
 
 interface Day {
@@ -26,7 +39,7 @@ interface Day {
 }
 
 /** The site of an arrival, given what is free. */
-type Rule = (user: number, slotsFree: Int32Array) => number | undefined;
+type Rule = (user: number, slotsFree: Uint32Array) => number | undefined;
 type RuleOf = (metro: Metro, day: Day) => Rule;
 
 const LOADS = [
@@ -43,16 +56,9 @@ const RULES = {
     const open = (metro.covering[user] ?? []).filter((site) => (free[site] ?? 0) > 0);
     return open.toSorted((a, b) => loadOf(a) - loadOf(b))[0];
   },
-  forecast: (metro) => contested(metro, () => 1),
-  mistaken: (metro, { mistaken }) => contested(metro, (user) => mistaken[user] ?? 1),
-  learnt: (metro) => {
-    const demand = new Float64Array(metro.sites);
-    return (user, slotsFree) => {
-      const sites = metro.covering[user] ?? [];
-      addDemand(demand, sites, 1);
-      return chooseLeastContested(sites, { demand, slotsFree });
-    };
-  },
+  forecast: (metro, day) => contested(metro, day, { expect: () => 1 }),
+  mistaken: (metro, day) => contested(metro, day, { expect: (user) => day.mistaken[user] ?? 1 }),
+  learnt: (metro, day) => contested(metro, day, { isLearning: true }),
 } satisfies Record<string, RuleOf>;
 
 export function runMetro(run: ModelRun): Row[] {
@@ -81,16 +87,47 @@ export function runMetro(run: ModelRun): Row[] {
   });
 }
 
-function contested({ covering, sites }: Metro, expect: (user: number) => number): Rule {
-  const demand = new Float64Array(sites);
-  covering.forEach((covers, user) => {
-    if (covers.length > 0) addDemand(demand, covers, expect(user));
-  });
-  return (user, slotsFree) => chooseLeastContested(covering[user] ?? [], { demand, slotsFree });
+interface Foresight {
+  /** Of each user. */
+  readonly expect?: (user: number) => number;
+  /** Whoever comes counts from then on. */
+  readonly isLearning?: boolean;
+}
+
+const ask = { budgetMs: LIMIT_MS, decodeMs: 0, jitterMs: 0, serialisationMs: 0, currentPool: NOWHERE };
+const anyPool = {
+  constraints: [],
+  preferences: [],
+  capacityReserveRatio: 0,
+  onNoFit: "reject",
+  stickinessMs: 0,
+} as const;
+const frame = new DecisionFrame();
+
+function contested(
+  { covering, sites, table, cells }: Metro,
+  { capacity }: Day,
+  { expect, isLearning }: Foresight,
+): Rule {
+  const expected = new Float64Array(sites);
+  const expectOf = (user: number, sessions: number) => {
+    const pools = covering[user] ?? [];
+    addDemand(expected, { pools, rttMs: pools.map(() => 0), from: 0, to: pools.length }, sessions);
+  };
+  if (expect !== undefined) for (const user of covering.keys()) expectOf(user, expect(user));
+  const slotsTotal = Uint32Array.from(capacity);
+  const rules = tableRules(table, anyPool, 0);
+  return (user, slotsFree) => {
+    if (isLearning === true) expectOf(user, 1);
+    const cell = cells[user] ?? new Float32Array();
+    decideForCell(frame, { table: { ...withExpected(table, expected), slotsTotal, slotsFree }, rules }, cell, ask);
+    // The table's only names, given in its order: a pool's id is its index.
+    return frame.chosenAt === NOWHERE ? undefined : frame.pools[frame.chosenAt];
+  };
 }
 
 function allocate({ capacity, arrivals }: Day, rule: Rule): number {
-  const slotsFree = Int32Array.from(capacity);
+  const slotsFree = Uint32Array.from(capacity);
   let allocated = 0;
   for (const user of arrivals) {
     const site = rule(user, slotsFree);
@@ -126,12 +163,32 @@ function readMetro(folder: string): Metro {
       .slice(1)
       .map((fields) => ({ latitude: Number(fields[latitude]), longitude: Number(fields[longitude]) }));
   const sites = read("eua_servers_melbcbd.csv", [1, 2]);
-  const covering = read("eua_users_melbcbd.csv", [0, 1]).map((user) => {
+  const users = read("eua_users_melbcbd.csv", [0, 1]);
+  const covering = users.map((user) => {
     const reached = sites.map((site, index) => ({ index, km: distanceKm(user, site) }));
     const within = reached.filter(({ km }) => km <= COVERAGE_KM).sort((a, b) => a.km - b.km);
     return within.map(({ index }) => index);
   });
-  return { covering, sites: sites.length };
+  const table = tableOf(sites);
+  const cells = users.map((user) =>
+    planCellPools(table, {
+      rttMsOf: (site) => {
+        const km = distanceKm(user, sites[site] ?? user);
+        return km <= COVERAGE_KM ? fibreRttMs(km) : 2 * LIMIT_MS;
+      },
+      sourceOf: () => "history",
+      geographyMsOf: () => Number.NaN,
+    }),
+  );
+  return { covering, sites: sites.length, table, cells };
+}
+
+function tableOf(sites: readonly Coordinates[]): PoolTable {
+  const open = { reachable: true, cordoned: false, draining: false, slotsTotal: 0, slotsFree: 0, renderEncodeMsP95: 0 };
+  const pools = sites.map((coordinates, index) => {
+    return { ...open, pool: `site-${String(index).padStart(3, "0")}`, region: "metro", labels: {}, coordinates };
+  });
+  return makePoolTable(pools, new PoolIds());
 }
 
 function drawDay({ covering, sites }: Metro, load: number, seed: number): Day {
