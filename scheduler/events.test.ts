@@ -10,7 +10,7 @@ t.test("prices are shown while they are gone by, and of many the dearest", async
   const shown = async () =>
     (await metrics.render()).text.split("\n").filter((line) => /^perigee_scheduler_(pool_)?price_/.test(line));
   const byPool = new Map(Array.from({ length: 100 }, (_, index) => [`p${index}`, 100 + index]));
-  const priced = { prices: { version: 7, byPool }, solveMs: 20, error: 0.5 };
+  const priced = { prices: { version: 7, byPool, expectedByPool: new Map() }, solveMs: 20, error: 0.5 };
   pricing.priced({ ...priced, mode: "damped" });
   const lines = await shown();
   t.equal(lines.filter((line) => line.includes("pool_price")).length, 64);

@@ -99,13 +99,15 @@ export interface ConsideredFacts {
   /** From the slow loop; 0 is plain lowest RTT. */
   readonly priceMs: number;
   readonly bundleMs: number;
+  /** Others that are expected to want it, from the slow loop. */
+  readonly expectedSessions: number;
   /** Where the client is, for what geography alone would have chosen. */
   readonly client?: Coordinates | undefined;
 }
 
 /** Undefined where no agent of the pool holds the class: there is nothing to measure or choose. */
 export function makeCandidate(facts: ConsideredFacts, parts: FixedParts): PoolCandidate | undefined {
-  const { pool, rtt, answered, capacity, priceMs, bundleMs, client } = facts;
+  const { pool, rtt, answered, capacity, priceMs, bundleMs, expectedSessions, client } = facts;
   if (capacity.frameMsP95 === undefined) return undefined;
   const { reachable, cordoned, draining } = standingOf(pool);
   return {
@@ -123,5 +125,6 @@ export function makeCandidate(facts: ConsideredFacts, parts: FixedParts): PoolCa
     slotsFree: capacity.slotsFree,
     priceMs,
     bundleMs,
+    expectedSessions,
   };
 }

@@ -127,12 +127,14 @@ t.test("the limit is what the budget's parts leave; a pool without the class is 
     capacity,
     priceMs: 3,
     bundleMs: 8,
+    expectedSessions: 30,
   };
   const parts = { budgetMs: 30, device: deviceTimes({ jitterMs: 1 }), app, renderClass: large };
   const candidate = makeCandidate(facts, parts);
   t.same(candidate?.parts, { budgetMs: 30, renderEncodeMsP95: 12, decodeMs: 4, jitterMs: 1, serialisationMs: 2 });
   t.equal(candidate?.priceMs, 3);
   t.equal(candidate?.bundleMs, 8);
+  t.equal(candidate?.expectedSessions, 30);
   t.equal(makeCandidate({ ...facts, answered: false }, parts)?.reachable, false);
   t.equal(makeCandidate({ ...facts, capacity: { ...capacity, isOpen: false } }, parts)?.reachable, false);
   t.equal(makeCandidate({ ...facts, capacity: { ...capacity, frameMsP95: undefined } }, parts), undefined);
@@ -155,7 +157,8 @@ function classesAt(rttByPool: Record<string, number>, slotsFree = 5) {
       const capacity = { isOpen: true, slotsTotal: 10, slotsFree, frameMsP95 };
       const parts = { budgetMs: 40, device: { decodeMs: 3, jitterMs: 1 }, app, renderClass };
       const rtt = { rttMs, source: "measured" as const };
-      return makeCandidate({ pool: pool(name), rtt, answered: true, capacity, priceMs: 0, bundleMs: 0 }, parts) ?? [];
+      const slow = { priceMs: 0, bundleMs: 0, expectedSessions: 0 };
+      return makeCandidate({ pool: pool(name), rtt, answered: true, capacity, ...slow }, parts) ?? [];
     }),
   }));
 }

@@ -1,15 +1,8 @@
 /** Tries the decisions of each turn again, with the prices and without: whether prices are worth it here and now. */
-import { FILTER_RULES } from "#domain/placement/candidate.ts";
-import { DecisionFrame } from "#domain/placement/decision-frame.ts";
-import { decodeDecision } from "#domain/placement/decision-record.ts";
 import type { PoolIds } from "#domain/placement/pool-ids.ts";
 import { PriceTrial } from "#domain/placement/price-guard.ts";
 import type { PoolColumns } from "./demand-problem.ts";
-
-/** From here on a candidate is permitted and within the limit, whatever else it fails: that depends on who was before. */
-const WITHIN_LIMIT_FROM = FILTER_RULES.indexOf("no-free-slot") + 1;
-
-const frame = new DecisionFrame();
+import { visitChoice } from "./recorded-choice.ts";
 
 export interface TriedTurn {
   readonly decisions: readonly Uint8Array[];
@@ -62,16 +55,14 @@ export class DecisionTrial {
 
   /** The pools that would have done, as the session itself measured them. */
   #choiceOf(decision: Uint8Array) {
-    decodeDecision(new DataView(decision.buffer, decision.byteOffset, decision.byteLength), 0, frame);
     const pools: number[] = [];
     const rttMs: number[] = [];
-    for (let at = 0; at < frame.count; at += 1) {
-      const code = frame.codes[at] ?? 0;
-      const column = this.#columns.find(this.#pools.nameOf(frame.pools[at] ?? 0));
-      if (column === undefined || (code !== 0 && code < WITHIN_LIMIT_FROM)) continue;
+    visitChoice(decision, this.#pools, (pool, ms) => {
+      const column = this.#columns.find(pool);
+      if (column === undefined) return;
       pools.push(column);
-      rttMs.push(frame.rttMs[at] ?? 0);
-    }
+      rttMs.push(ms);
+    });
     return {
       firstOf: Uint32Array.of(0, pools.length),
       pools: Uint16Array.from(pools),

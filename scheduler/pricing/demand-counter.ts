@@ -96,10 +96,13 @@ export class DemandCounter implements DemandReports {
   readonly #byClass = new Map<string, number>();
   #arrivals = new Float64Array(DEMAND_GROUPS_MAX);
   #decisions: Uint8Array[] = [];
+  readonly #onArrival: (decision: Uint8Array) => void;
   #ended = 0;
 
-  constructor(clock: Clock) {
+  /** `onArrival` is told the first decision on each new session. */
+  constructor(clock: Clock, onArrival: (decision: Uint8Array) => void = () => undefined) {
     this.#clock = clock;
+    this.#onArrival = onArrival;
     this.#addGroup(ELSEWHERE, undefined, 0);
   }
 
@@ -121,8 +124,10 @@ export class DemandCounter implements DemandReports {
     const known = this.#sessions.get(session);
     const group = known?.group ?? this.#groupOf(client, roomMs);
     if (known === undefined && isNew) this.#arrivals[group.cell] = (this.#arrivals[group.cell] ?? 0) + 1;
-    const isFirst = known === undefined && isNew && decision !== undefined;
-    if (isFirst && this.#decisions.length < DECISIONS_TRIED_MAX) this.#decisions.push(decision);
+    if (known === undefined && isNew && decision !== undefined) {
+      if (this.#decisions.length < DECISIONS_TRIED_MAX) this.#decisions.push(decision);
+      this.#onArrival(decision);
+    }
     this.#drop(session);
     if (state === "refused") return;
     this.#add(session, { group, renderClass, pool, atMs: this.#clock.monotonicMs() });

@@ -39,11 +39,16 @@ export class PoolColumns {
   }
 
   /** Prices by pool, where there is one. */
-  collect(priceMs: Float64Array): Map<string, number> {
+  collectPrices(priceMs: Float64Array): Map<string, number> {
+    return this.collect(priceMs.map((ms) => Math.round(ms / PRICE_STEP_MS) * PRICE_STEP_MS));
+  }
+
+  /** By pool what is above 0. */
+  collect(values: Float64Array): Map<string, number> {
     const found = new Map<string, number>();
     for (const [pool, column] of this.#columns) {
-      const steps = Math.round((priceMs[column] ?? 0) / PRICE_STEP_MS);
-      if (steps > 0) found.set(pool, steps * PRICE_STEP_MS);
+      const value = values[column] ?? 0;
+      if (value > 0) found.set(pool, value);
     }
     return found;
   }

@@ -4,6 +4,7 @@ import type { ExplainStore } from "../explain/explain-store.ts";
 import { DemandCounter, type DemandReports, UNCOUNTED } from "./demand-counter.ts";
 import { PriceSolver } from "./price-solver.ts";
 import { type PriceSource, PublishedPrices, WITHOUT_PRICES } from "./price-source.ts";
+import { partsOfArrival } from "./recorded-choice.ts";
 import { PricingLoop, type PricingPorts } from "./slow-loop.ts";
 
 export interface Pricing {
@@ -24,10 +25,10 @@ export function openPricing(
 ): Pricing {
   if (!pricing.enabled) return { wishes: UNCOUNTED, prices: WITHOUT_PRICES, setActive: () => undefined };
   const { turnSeconds } = pricing;
-  const counter = new DemandCounter(needs.clock);
-  const published = new PublishedPrices(needs.clock);
-  const solver = stack.use(new PriceSolver());
   const { pools } = explain;
+  const published = new PublishedPrices(needs.clock);
+  const counter = new DemandCounter(needs.clock, (decision) => published.arrived(partsOfArrival(decision, pools)));
+  const solver = stack.use(new PriceSolver());
   const loop = stack.use(new PricingLoop({ ...needs, counter, published, solver, pools, turnSeconds }));
   return { wishes: counter, prices: published, setActive: (isActive) => loop.setActive(isActive) };
 }

@@ -14,6 +14,7 @@ import type { PoolFacts } from "../placement/pool-facts.ts";
 import { DemandCounter } from "./demand-counter.ts";
 import { PriceSolver } from "./price-solver.ts";
 import { PRICES_AGE_MS_MAX, PublishedPrices } from "./price-source.ts";
+import { partsOfArrival } from "./recorded-choice.ts";
 import { PricingLoop, type PricingPorts } from "./slow-loop.ts";
 
 const TURN_MS = 5_000;
@@ -22,6 +23,7 @@ const PLACES = { near: { latitude: 40, longitude: 0 }, middle: { latitude: 40, l
 /** Who stands between the two has either; who stands on the other side of `near` has no other. */
 const CLIENTS = {
   between: { groups: ["cell:40,4"], coordinates: { latitude: 40, longitude: 4 } },
+  halfway: { groups: ["cell:40,5"], coordinates: { latitude: 40, longitude: 5 } },
   beyond: { groups: ["cell:40,-8"], coordinates: { latitude: 40, longitude: -8 } },
 };
 /** 24 ms are left for the network: some 1,400 km. */
@@ -111,6 +113,28 @@ t.test("below 70 % of what is predicted nothing has a price, and nothing is solv
   t.same(told, ["off-uncontended", "off-uncontended"]);
 });
 
+t.test("what is expected of each pool is told where nothing has a price, and who comes counts at once", async (t) => {
+  const { clock, published, loop, come, slots } = start(t);
+  slots["near"] = 500;
+  published.arrived(new Map([["near", 3]]));
+  t.equal(published.current().expectedByPool.size, 0, "nobody says yet what is expected");
+  come("halfway", 4);
+  come("beyond", 4);
+  await clock.advance(TURN_MS);
+  const { version, expectedByPool } = published.current();
+  const [near = 0, middle = 0] = ["near", "middle"].map((pool) => expectedByPool.get(pool));
+  t.equal(version, 0);
+  t.ok(middle > 0.36 * 2, `e⁻¹ of half of those halfway, and those to come: ${middle}`);
+  t.ok(Math.abs(near - 3 * middle) < 1e-9, `those beyond and the other half: ${near}`);
+  published.arrived(new Map([["middle", 0.5]]));
+  t.equal(published.current().expectedByPool.get("middle"), middle + 0.5);
+  await clock.advance(TURN_MS);
+  t.ok((published.current().expectedByPool.get("middle") ?? 0) < middle + 0.5, "the turn has them");
+  loop.setActive(false);
+  await clock.advance(PRICES_AGE_MS_MAX + TURN_MS);
+  t.equal(published.current().expectedByPool.size, 0, "too old");
+});
+
 t.test("slots that sessions use which nobody here counts are not there", async (t) => {
   const elsewhere = { isOpen: true, slotsTotal: 50, slotsFree: 12, frameMsP95: FRAME_MS };
   const { clock, published, come } = start(t, {
@@ -171,7 +195,7 @@ const rules: PlacementRules = {
   stickinessMs: 2,
 };
 
-/** The record of a decision between pools at these round trips, all within the limit. */
+/** The record of a decision between pools at these round trips; 52 ms is the limit. */
 function decisionOf(pools: PoolIds, rttByPool: Record<string, number>): Uint8Array {
   const frame = new DecisionFrame();
   const parts = { budgetMs: 60, renderEncodeMsP95: FRAME_MS, decodeMs: 0, jitterMs: 0, serialisationMs: 0 };
@@ -186,6 +210,26 @@ function decisionOf(pools: PoolIds, rttByPool: Record<string, number>): Uint8Arr
   decidePlacement(frame);
   return recordOf(frame);
 }
+
+t.test("who comes counts in parts at the pools that are as near as its nearest, as it measured them", async (t) => {
+  const pools = new PoolIds();
+  const decision = decisionOf(pools, { a: 5, b: 4.5, c: 5.6, beyond: 60 });
+  t.same(
+    partsOfArrival(decision, pools),
+    new Map([
+      ["a", 0.5],
+      ["b", 0.5],
+    ]),
+  );
+  t.equal(partsOfArrival(decisionOf(pools, { beyond: 60 }), pools).size, 0);
+  const told: Uint8Array[] = [];
+  const counter = new DemandCounter(new VirtualClock(), (first) => told.push(first));
+  const wish = { client: CLIENTS.between, roomMs: ROOM_MS, renderClass: "small", session: "s", isNew: true, decision };
+  counter.attempted({ ...wish, state: "waiting" });
+  counter.attempted({ ...wish, state: "placed", pool: "a" });
+  counter.attempted({ ...wish, state: "placed", pool: "a", session: "other", isNew: false });
+  t.same(told, [decision], "a session once, and not one that runs already");
+});
 
 t.test("prices that the last decisions would have been better without are dropped, and come back", async (t) => {
   // Turns of a quarter of a stay: 2,000 decisions in some sixty of them.

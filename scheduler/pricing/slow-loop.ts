@@ -4,6 +4,7 @@
  */
 import { type Failure, isFailure } from "#domain/failure.ts";
 import type { RttMap } from "#domain/latency/rtt-map.ts";
+import { expectSessions } from "#domain/placement/contention.ts";
 import {
   DemandForecast,
   PRIOR_SHAPE_UNKNOWN,
@@ -68,6 +69,11 @@ export interface PricingPorts {
   readonly solver: { solve(problem: PriceProblem, previous?: Float64Array): Promise<SolveAnswer> };
   readonly published: PublishedPrices;
   readonly events: PricingEvents;
+}
+
+interface PublishedColumns {
+  readonly priceMs: Float64Array;
+  readonly expected: Float64Array;
 }
 
 export class PricingLoop implements Disposable {
@@ -141,10 +147,12 @@ export class PricingLoop implements Disposable {
       slotsElsewhere: ({ pool, slotsUsed }) => Math.max(0, slotsUsed - counter.countAt(pool.pool)),
     });
     this.#try(turn, { isAnew, stays, capacity: problem.capacity });
-    if (!isContended(problem)) return this.#publish(new Float64Array(this.#columns.count), undefined);
+    const { count } = this.#columns;
+    const atPools = expectSessions(problem, count);
+    if (!isContended(problem)) return this.#publish({ priceMs: new Float64Array(count), expected: atPools });
     const { solution, cpuMs } = await solver.solve(problem, this.#solvedMs);
     this.#solvedMs = solution.priceMs;
-    return this.#publish(guardPrices(problem, solution, this.#record.error), cpuMs);
+    return this.#publish({ priceMs: guardPrices(problem, solution, this.#record.error), expected: atPools }, cpuMs);
   }
 
   /** Some pools in turn: sessions that are counted there and do not run. */
@@ -195,13 +203,15 @@ export class PricingLoop implements Disposable {
     if (!arePricesLosing && before) events.pricesRegained(lead);
   }
 
-  #publish(guardedMs: Float64Array, solveMs: number | undefined): PricedTurn {
+  /** By column: prices after guards, and what is expected. */
+  #publish({ priceMs, expected }: PublishedColumns, solveMs?: number): PricedTurn {
     const { published } = this.#ports;
-    this.#guardedMs = guardedMs;
+    this.#guardedMs = priceMs;
     const { error } = this.#record;
-    const byPool = this.#trial.arePricesLosing ? new Map<string, number>() : this.#columns.collect(guardedMs);
+    const byPool = this.#trial.arePricesLosing ? new Map<string, number>() : this.#columns.collectPrices(priceMs);
     if (solveMs === undefined) this.#solvedMs = undefined;
-    return { mode: this.#modeOf(solveMs, error), prices: published.publish(byPool), solveMs, error };
+    const prices = published.publish({ byPool, expectedByPool: this.#columns.collect(expected) });
+    return { mode: this.#modeOf(solveMs, error), prices, solveMs, error };
   }
 
   #modeOf(solveMs: number | undefined, error: number): PriceMode {

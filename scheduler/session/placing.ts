@@ -229,10 +229,12 @@ async function decide(ports: PlacingPorts, request: PlacingRequest): Promise<Dec
   const prices = ports.prices.current();
   const { site } = request.app.spec.bundle;
   // The slot that a session has already is wanted by nobody else until it leaves, and nothing is waited for there.
-  const costsOf = (pool: string) =>
-    pool === currentPool
+  const costsOf = (pool: string) => ({
+    expectedSessions: prices.expectedByPool.get(pool) ?? 0,
+    ...(pool === currentPool
       ? { priceMs: 0, bundleMs: 0 }
-      : { priceMs: prices.byPool.get(pool) ?? 0, bundleMs: ports.bundles.missingMs(pool, site) };
+      : { priceMs: prices.byPool.get(pool) ?? 0, bundleMs: ports.bundles.missingMs(pool, site) }),
+  });
   const notes: string[] = [];
   const classes: ClassCandidates[] = [];
   for (const renderClass of request.classes) {

@@ -1,90 +1,20 @@
 /** Sessions by prices that are made of their own demand, beside the same sessions without. */
-import t, { type Test } from "tap";
-import { solvePrices } from "#domain/placement/prices.ts";
+import t from "tap";
 import { DemandCounter } from "../pricing/demand-counter.ts";
-import { PublishedPrices } from "../pricing/price-source.ts";
-import { PricingLoop } from "../pricing/slow-loop.ts";
-import { Client, queueing, World } from "./session-world.test.ts";
-
-const TURN_SECONDS = 5;
-/** In each round one of each kind comes; it stays for so many rounds. */
-const STAY_ROUNDS = 12;
-const ROUNDS = 48;
-/** What is judged: those that come once the fleet is as full as it gets. */
-const ROUNDS_JUDGED = 24;
-/** More than one kind wants at once, and less than both. */
-const NEAR_SLOTS = 16;
+import { countOf, ROUNDS_JUDGED, runDemand } from "./demand-world.test.ts";
+import { Client, World } from "./session-world.test.ts";
 
 /** Half of those who come have another pool within their 14 ms, half have not. */
 const KINDS = {
   flexible: { groups: ["cell:1,1"], rttMs: { near: 4, middle: 8, far: 60 } },
   bound: { groups: ["cell:2,2"], rttMs: { near: 4, middle: 40, far: 60 } },
 };
-
-async function run(t: Test, isPricing: boolean) {
-  const world = await World.create();
-  world.policies = [{ name: "calm", spec: queueing }];
-  Object.assign(world.pools.get("near")?.slots ?? {}, { total: NEAR_SLOTS, free: NEAR_SLOTS });
-  Object.assign(world.pools.get("middle")?.slots ?? {}, { total: 2 * NEAR_SLOTS, free: 2 * NEAR_SLOTS });
-  const { clock } = world;
-  const counter = new DemandCounter(clock);
-  const published = new PublishedPrices(clock);
-  const replica = await world.replica("s1", undefined, { wishes: counter, prices: published });
-  const { ledger, rttMap, explain } = replica;
-  const failures: unknown[] = [];
-  const loop = new PricingLoop({
-    ...{ clock, counter, published, ledger, rttMap, pools: explain.pools, turnSeconds: TURN_SECONDS },
-    facts: { listPools: () => world.listPools() },
-    solver: { solve: async (problem, previous) => ({ solution: solvePrices(problem, previous), cpuMs: 0 }) },
-    events: {
-      priced: () => undefined,
-      pricingFailed: (failure) => failures.push(failure),
-      pricesLost: () => undefined,
-      pricesRegained: () => undefined,
-    },
-  });
-  t.teardown(() => loop[Symbol.dispose]());
-  loop.setActive(isPricing);
-  const went: Record<keyof typeof KINDS, string[]> = { flexible: [], bound: [] };
-  const running: (() => Promise<void>)[][] = [];
-  let why = "";
-  const come = async (kind: keyof typeof KINDS) => {
-    world.groups = KINDS[kind].groups;
-    const client = await Client.create(world);
-    const { session, candidates } = await client.create(replica.service);
-    const results = await client.results(candidates, KINDS[kind].rttMs);
-    const answer = await client.place(replica.service, session, results);
-    if (kind === "flexible") why = explain.explain(answer.decision)?.lines.join("\n") ?? "";
-    const pool = "pool" in answer ? answer.pool : "";
-    went[kind].push(pool);
-    const { slots, sessions } = world.pools.get(pool) ?? {};
-    if (slots !== undefined) slots.free -= 1;
-    sessions?.push(session);
-    running.at(-1)?.push(async () => {
-      await client.end(replica.service, session);
-      if (slots !== undefined) slots.free += 1;
-      sessions?.splice(sessions.indexOf(session), 1);
-    });
-    await world.report(replica);
-  };
-  for (let round = 0; round < ROUNDS; round += 1) {
-    if (running.length >= STAY_ROUNDS) for (const leave of running.shift() ?? []) await leave();
-    running.push([]);
-    await come("flexible");
-    await come("bound");
-    await clock.advance(TURN_SECONDS * 1000);
-    await world.report(replica);
-  }
-  t.same(failures, []);
-  const judged = (pools: readonly string[]) => pools.slice(-ROUNDS_JUDGED);
-  return { flexible: judged(went.flexible), bound: judged(went.bound), why, published };
-}
-
-const countOf = (pools: readonly string[], pool: string): number => pools.filter((name) => name === pool).length;
+/** At `near` more than one kind wants at once, and less than both. */
+const contended = { kinds: KINDS, slots: [16, 32] } as const;
 
 t.test("who can go elsewhere within the limit does, and who cannot keeps the contended pool", async (t) => {
-  const plain = await run(t, false);
-  const priced = await run(t, true);
+  const plain = await runDemand(t, { ...contended, isPricing: false });
+  const priced = await runDemand(t, { ...contended, isPricing: true });
   t.equal(countOf(plain.flexible, ""), 0, "who has another pool finds room either way");
   t.ok(countOf(plain.bound, "") > 4, `without prices, went ${plain.bound.join()}`);
   t.notMatch(plain.why, /prices of version/);
@@ -101,7 +31,7 @@ t.test("who can go elsewhere within the limit does, and who cannot keeps the con
 
 t.test("a session that runs does not leave its contended pool for the price of its own slot", async (t) => {
   const world = await World.create();
-  const prices = { current: () => ({ version: 7, byPool: new Map([["near", 50]]) }) };
+  const prices = { current: () => ({ version: 7, byPool: new Map([["near", 50]]), expectedByPool: new Map() }) };
   const demand = new DemandCounter(world.clock);
   const replica = await world.replica("s1", undefined, { wishes: demand, prices });
   const client = await Client.create(world);
