@@ -4,7 +4,8 @@ import { Value } from "typebox/value";
 import { isFailure } from "#domain/failure.ts";
 import { type PathEnds, RttMap, type RttMapOptions, type RttSample } from "#domain/latency/rtt-map.ts";
 import type { Clock } from "#platform/clock.ts";
-import { type RedisScripts, redisScript } from "#platform/redis/redis-scripts.ts";
+import type { RedisScripts } from "#platform/redis/redis-scripts.ts";
+import { ToldStream } from "#platform/redis/told-stream.ts";
 
 /** What was measured here is known there after so long, at most and on average half of it. */
 export const RTT_EXCHANGE_MS = 1_000;
@@ -14,26 +15,6 @@ export const RTT_SAMPLES_PER_TURN_MAX = 256;
 export const RTT_TURNS_KEPT_MAX = 512;
 /** Read by one script: what is longer is read by the next one, at once. */
 const TURNS_PER_READ_MAX = 32;
-
-/** One more turn, where there is one, and what came after the last that this replica has read; the newest's id tells a stream that began again. */
-const EXCHANGE = redisScript(`
-local time = redis.call('TIME')
-if ARGV[2] ~= '' then
-  redis.call('XADD', KEYS[1], 'MAXLEN', '~', ${RTT_TURNS_KEPT_MAX}, '*', 'by', ARGV[1], 'samples', ARGV[2])
-  redis.call('PEXPIRE', KEYS[1], ARGV[4])
-end
-local newest = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
-local found = {}
-for _, turn in ipairs(redis.call('XRANGE', KEYS[1], '(' .. ARGV[3], '+', 'COUNT', ${TURNS_PER_READ_MAX})) do
-  found[#found + 1] = { turn[1], turn[2][2], turn[2][4] }
-end
-return { time[1] * 1000 + math.floor(time[2] / 1000), newest[1] and newest[1][1] or '0-0', found }`);
-
-const Answer = Type.Tuple([
-  Type.Number(),
-  Type.String({ pattern: "^\\d+-\\d+$" }),
-  Type.Array(Type.Tuple([Type.String({ pattern: "^\\d+-\\d+$" }), Type.String(), Type.String()])),
-]);
 
 const degrees = Type.Number({ minimum: -180, maximum: 180 });
 
@@ -110,11 +91,15 @@ export class SharedRttMap extends RttMap {
 export class RttExchange {
   readonly #map: SharedRttMap;
   readonly #ports: RttExchangePorts;
-  #cursor = "0-0";
+  readonly #stream: ToldStream;
 
   constructor(map: SharedRttMap, ports: RttExchangePorts) {
     this.#map = map;
     this.#ports = ports;
+    this.#stream = new ToldStream({
+      ...ports,
+      ...{ turnsKeptMax: RTT_TURNS_KEPT_MAX, turnsPerReadMax: TURNS_PER_READ_MAX, lifetimeMs: map.ageMsMax },
+    });
   }
 
   /** Tells what was measured since the last turn, and learns what the others told. Without Redis each replica goes by its own. */
@@ -134,16 +119,10 @@ export class RttExchange {
 
   /** Whether there is more to read. */
   async #exchange(samples: readonly Measured[]): Promise<boolean> {
-    const { redis, clock, incarnation, key } = this.#ports;
-    const words = [incarnation, this.#pack(samples), this.#cursor, this.#map.ageMsMax];
-    const [serverMs, newest, turns] = Value.Parse(Answer, await redis.run(EXCHANGE, [key], words));
-    const nowMs = clock.nowMs();
-    for (const [id, by, text] of turns) {
-      this.#cursor = id;
-      if (by !== incarnation) this.#learn(id, text, nowMs - Math.max(0, serverMs - timeOf(id)));
-    }
-    if (turns.length === 0 && compareIds(newest, this.#cursor) < 0) this.#cursor = "0-0";
-    return turns.length === TURNS_PER_READ_MAX;
+    const { turns, isBehind } = await this.#stream.exchange(this.#pack(samples));
+    const nowMs = this.#ports.clock.nowMs();
+    for (const { id, text, ageMs } of turns) this.#learn(id, text, nowMs - ageMs);
+    return isBehind;
   }
 
   #pack(samples: readonly Measured[]): string {
@@ -200,14 +179,4 @@ function parseTold(text: string) {
   } catch {
     return undefined;
   }
-}
-
-/** A stream's ids are `ms-sequence` of the server's clock. */
-function timeOf(id: string): number {
-  return Number(id.slice(0, id.indexOf("-")));
-}
-
-function compareIds(a: string, b: string): number {
-  const sequenceOf = (id: string) => Number(id.slice(id.indexOf("-") + 1));
-  return timeOf(a) - timeOf(b) || sequenceOf(a) - sequenceOf(b);
 }
