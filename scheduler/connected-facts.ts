@@ -39,6 +39,7 @@ export function connectFacts(
     const mayWrite = standing.isUp && standing.isComplete && standing.hasLease;
     watch.tellTo(mayWrite ? tell : undefined);
     loop.setActive(mayWrite);
+    pricing.setInformed(standing.isUp && standing.isComplete);
     pricing.setActive(mayWrite);
   };
   const link: FactsLink = stack.use(

@@ -3,6 +3,7 @@ import { Failure } from "#domain/failure.ts";
 import { createLogger } from "#platform/logging.ts";
 import { createMetrics } from "#platform/metrics/metrics.ts";
 import { createEvents } from "./events.ts";
+import { NO_PRICES } from "./pricing/price-source.ts";
 
 t.test("prices are shown while they are gone by, and of many the dearest", async (t) => {
   const metrics = createMetrics("scheduler");
@@ -10,7 +11,8 @@ t.test("prices are shown while they are gone by, and of many the dearest", async
   const shown = async () =>
     (await metrics.render()).text.split("\n").filter((line) => /^perigee_scheduler_(pool_)?price_/.test(line));
   const byPool = new Map(Array.from({ length: 100 }, (_, index) => [`p${index}`, 100 + index]));
-  const priced = { prices: { version: 7, byPool, expectedByPool: new Map() }, solveMs: 20, error: 0.5 };
+  const prices = { version: 7, byPool, expectedByPool: new Map() };
+  const priced = { prices, isFollowed: false, solveMs: 20, error: 0.5 };
   pricing.priced({ ...priced, mode: "damped" });
   const lines = await shown();
   t.equal(lines.filter((line) => line.includes("pool_price")).length, 64);
@@ -39,3 +41,28 @@ t.test("prices are shown while they are gone by, and of many the dearest", async
   ])
     t.ok(after.includes(`perigee_scheduler_${line}`), line);
 });
+
+t.test(
+  "a replica that goes by another's prices shows them and how they were made, and alerts once when they are too old",
+  async (t) => {
+    const metrics = createMetrics("scheduler");
+    const { pricing } = createEvents(createLogger({ program: "scheduler", level: "silent" }), metrics);
+    const has = async (line: string) => (await metrics.render()).text.split("\n").includes(`perigee_scheduler_${line}`);
+    const turn = {
+      solveMs: undefined,
+      error: 0,
+      prices: { version: 7, byPool: new Map([["near", 4]]), expectedByPool: new Map() },
+    };
+    pricing.priced({ ...turn, mode: "damped", isFollowed: true });
+    t.ok(await has('price_mode{mode="damped"} 1'));
+    t.ok(await has("price_version 7"));
+    t.ok(await has('pool_price_seconds{pool="near"} 0.004'));
+    t.ok(await has('price_turns_total{outcome="followed"} 1'));
+    pricing.priced({ ...turn, prices: NO_PRICES, mode: "off-inactive", isFollowed: false });
+    pricing.pricesMissed();
+    pricing.pricesMissed();
+    t.ok(await has('price_mode{mode="off-inactive"} 1'));
+    t.ok(await has('price_fallbacks_total{reason="stale"} 1'));
+    t.ok(await has("price_version 0"));
+  },
+);

@@ -7,8 +7,10 @@ import type { RedisEvents } from "#platform/redis/redis-scripts.ts";
 import type { SegmentLogEvents } from "./decision-log/segment-log.ts";
 import type { RttExchangeEvents } from "./latency/rtt-exchange.ts";
 import type { LedgerEvents } from "./ledger/redis-ledger.ts";
-import { NO_PRICES, type Prices } from "./pricing/price-source.ts";
-import { PRICE_MODES, type PricingEvents } from "./pricing/slow-loop.ts";
+import { NO_PRICES, PRICE_MODES, type Prices } from "./pricing/price-source.ts";
+import type { SharedDemandEvents } from "./pricing/shared-demand.ts";
+import type { SharedPricesEvents } from "./pricing/shared-prices.ts";
+import type { PricingEvents } from "./pricing/slow-loop.ts";
 import type { StateChange } from "./reconcile/node-watch.ts";
 import type { SessionEvents } from "./session/session-service.ts";
 import type { SteeringEvents } from "./steering/steering-service.ts";
@@ -26,7 +28,7 @@ export function createEvents(logger: Logger, metrics: Metrics) {
     ...fleetEvents(logger, metrics),
     session: { ...sessionEvents(metrics, logger), ...policies },
     steering: { ...steeringEvents(metrics, logger), ...policies },
-    pricing: pricingEvents(metrics, logger),
+    pricing: { ...pricingEvents(metrics, logger), ...sharedPricingEvents(metrics, logger) },
     api: apiEvents(metrics),
     ledger: ledgerEvents(logger, metrics),
     rtt: rttEvents(logger, metrics),
@@ -176,13 +178,20 @@ function pricingEvents(metrics: Metrics, logger: Logger): PricingEvents {
     version.set(current.version);
   };
   let isStale = false;
+  const missing = (): void => {
+    if (isStale) return;
+    isStale = true;
+    fallbacks.inc({ reason: "stale" });
+    logger.warn("there are no prices young enough, sessions are placed without");
+  };
   return {
+    pricesMissed: missing,
     priced(turn) {
       isStale = false;
       show(turn.prices);
       for (const mode of PRICE_MODES) modes.set({ mode }, mode === turn.mode ? 1 : 0);
       error.set(turn.error);
-      turns.inc({ outcome: turn.mode });
+      turns.inc({ outcome: turn.isFollowed ? "followed" : turn.mode });
       if (turn.solveMs !== undefined) solves.observe(turn.solveMs / 1000);
       logger.debug({ mode: turn.mode, version: turn.prices.version, pools: turn.prices.byPool.size }, "prices made");
     },
@@ -193,17 +202,42 @@ function pricingEvents(metrics: Metrics, logger: Logger): PricingEvents {
         { err: failure, version: left?.version },
         "prices could not be made, the last ones stay for a minute",
       );
-      if (left !== undefined || isStale) return;
-      isStale = true;
-      fallbacks.inc({ reason: "stale" });
+      if (left !== undefined) return;
       for (const mode of PRICE_MODES) modes.set({ mode }, 0);
-      logger.warn("there are no prices young enough, sessions are placed without");
+      missing();
     },
     pricesLost(lead) {
       fallbacks.inc({ reason: "losing" });
       logger.warn({ lead }, "the rule without prices does better, sessions are placed without");
     },
     pricesRegained: (lead) => logger.info({ lead }, "prices do as well as the rule without them, and are used again"),
+  };
+}
+
+function sharedPricingEvents(metrics: Metrics, logger: Logger): SharedDemandEvents & SharedPricesEvents {
+  const sessions = metrics.counter(
+    "demand_exchanged_total",
+    "Sessions that came, moved or ended told to other replicas, learned of them, or told to nobody",
+    ["way"],
+  );
+  let isExchanging = true;
+  return {
+    demandTold(count) {
+      isExchanging = true;
+      sessions.inc({ way: "told" }, count);
+    },
+    demandLearned: (count) => sessions.inc({ way: "learned" }, count),
+    demandUntold: (count) => sessions.inc({ way: "untold" }, count),
+    demandUnreadable: (turn) =>
+      logger.warn({ turn }, "demand in Redis that no replica of this version wrote is left out"),
+    demandNotExchanged(failure) {
+      if (isExchanging) logger.warn({ err: failure }, "demand is not exchanged with other replicas, it is told later");
+      isExchanging = false;
+    },
+    pricesUnreadable: (fault) =>
+      logger.warn({ fault }, "prices in Redis that no replica of this version wrote are left out, the last ones stay"),
+    pricesNotRead: (failure) =>
+      logger.warn({ err: failure }, "prices in Redis cannot be read, the last ones stay for a minute"),
   };
 }
 

@@ -91,10 +91,10 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
   const explain = createExplainStore({ pools, log });
   const incarnation = random.uuid();
   const rttMap = openRttMap(opened, { clock, events: events.rtt, incarnation }, stack);
-  const pricing = openPricing(config, { clock, ledger, rttMap, explain, facts: fleet, events: events.pricing }, stack);
-  const { wishes, prices } = pricing;
+  const priced = { clock, ledger, rttMap, explain, facts: fleet, events: events.pricing, incarnation };
+  const pricing = openPricing(config, { ...priced, shared: opened.shared }, stack);
   const probeTrust = new ProbeTrust(CLIENTS_DISTRUSTED_MAX);
-  const deciding = { clock, random, identity, ledger, explain, rttMap, probeTrust, locate, wishes, prices };
+  const deciding = { clock, random, identity, ledger, explain, rttMap, probeTrust, locate, ...pricing };
   // Apart: whoever may steer may not push the probes of sessions out of memory.
   const sessionProbes = new ProbeTokens(deciding);
   const contentProbes = new ProbeTokens(deciding);

@@ -29,6 +29,7 @@ const BY_REPLY: Readonly<Record<string, string>> = {
   NOPERM: "it does not permit this user what is asked",
   READONLY: "it is a replica, which takes no writes",
   OOM: "it is at its maxmemory",
+  WRONGTYPE: "a key that is ours holds what somebody else wrote",
   LOADING: "it reads its data from disk first",
 };
 

@@ -1,11 +1,12 @@
 /** Tries the decisions of each turn again, with the prices and without: whether prices are worth it here and now. */
 import type { PoolIds } from "#domain/placement/pool-ids.ts";
 import { PriceTrial } from "#domain/placement/price-guard.ts";
+import type { TriedChoice } from "./demand-counter.ts";
 import type { PoolColumns } from "./demand-problem.ts";
-import { visitChoice } from "./recorded-choice.ts";
+import { readChoice } from "./recorded-choice.ts";
 
 export interface TriedTurn {
-  readonly decisions: readonly Uint8Array[];
+  readonly decisions: readonly (Uint8Array | TriedChoice)[];
   /** How long the turn was, in expected stays. */
   readonly stays: number;
   /** By column. */
@@ -53,16 +54,17 @@ export class DecisionTrial {
     this.#isLosing = this.#trial.arePricesLosing || (this.#isLosing && this.#trial.lead < 0);
   }
 
-  /** The pools that would have done, as the session itself measured them. */
-  #choiceOf(decision: Uint8Array) {
+  /** By column, where there is one. */
+  #choiceOf(decision: Uint8Array | TriedChoice) {
+    const choice = decision instanceof Uint8Array ? readChoice(decision, this.#pools) : decision;
     const pools: number[] = [];
     const rttMs: number[] = [];
-    visitChoice(decision, this.#pools, (pool, ms) => {
+    for (const [at, pool] of choice.pools.entries()) {
       const column = this.#columns.find(pool);
-      if (column === undefined) return;
+      if (column === undefined) continue;
       pools.push(column);
-      rttMs.push(ms);
-    });
+      rttMs.push(choice.rttMs[at] ?? 0);
+    }
     return {
       firstOf: Uint32Array.of(0, pools.length),
       pools: Uint16Array.from(pools),

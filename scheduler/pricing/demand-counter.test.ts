@@ -2,7 +2,13 @@ import fc from "fast-check";
 import t from "tap";
 import { VirtualClock } from "../../test/simulation/virtual-clock.ts";
 import { RESERVATION_MS } from "../ledger/ledger.ts";
-import { DEMAND_GROUPS_MAX, type DemandAttempt, DemandCounter, GROUP_SILENT_MS_MAX } from "./demand-counter.ts";
+import {
+  DEMAND_GROUPS_MAX,
+  type DemandAttempt,
+  DemandCounter,
+  GROUP_SILENT_MS_MAX,
+  RETOLD_MS,
+} from "./demand-counter.ts";
 
 function attempt(session: string, changes: Partial<DemandAttempt> = {}): DemandAttempt {
   const client = { groups: ["prefix:192.0.2.0/24", "cell:38,-10", "country:PT"], coordinates: undefined };
@@ -146,4 +152,29 @@ t.test("a session that was placed and is not heard of for an hour is counted no 
   await clock.advance(1);
   t.equal(counter.takeTurn().ended, 1);
   t.same([counter.alive, counter.countAt("near")], [1, 1]);
+});
+
+t.test("a session is counted once, by whichever replica counted it last", async (t) => {
+  const counter = new DemandCounter(new VirtualClock());
+  const seconds = (seconds: number, by?: string) => ({ atMs: seconds * 1000, by });
+  t.equal(counter.count(attempt("s"), seconds(0)), "arrival");
+  t.equal(counter.count(attempt("s", { isNew: false }), seconds(20, "two")), "again", "it renewed there");
+  t.equal(counter.count(attempt("s", { isNew: false, pool: "far" }), seconds(30, "two")), "change");
+  t.equal(counter.count(attempt("s"), seconds(10, "three")), "older");
+  counter.countEnd("s", seconds(10, "three"));
+  t.same([counter.alive, counter.countAt("near"), counter.countAt("far")], [1, 0, 1]);
+  t.equal(counter.count(attempt("s", { isNew: false }), seconds(29, "two")), "change", "of one replica in its order");
+  counter.countEnd("s", seconds(29, "two"));
+  t.equal(counter.alive, 0);
+  const { arrivals, ended } = counter.takeTurn();
+  t.same([arrivals.reduce((sum, count) => sum + count), ended], [1, 1]);
+});
+
+t.test("a session that stays where it is is told again now and then", async (t) => {
+  const counter = new DemandCounter(new VirtualClock());
+  const renewedAt = (atMs: number) => counter.count(attempt("s", { isNew: false }), { atMs, by: undefined });
+  counter.count(attempt("s"), { atMs: 0, by: "two" });
+  t.equal(renewedAt(RETOLD_MS - 1), "again");
+  t.equal(renewedAt(RETOLD_MS), "change");
+  t.equal(renewedAt(RETOLD_MS + 1), "again");
 });

@@ -20,6 +20,8 @@ export const WAITING_MS_MAX = 15_000;
 const UNSEEN_MS_MAX = RESERVATION_MS;
 /** Decisions of one turn that are kept to be tried again without prices; more say nothing new. */
 export const DECISIONS_TRIED_MAX = 2_000;
+/** Of a session that is where it was: it is told again to replicas that may have started meanwhile. */
+export const RETOLD_MS = 300_000;
 /** Limits that differ by less are one group. */
 const ROOM_STEP_MS = 5;
 const ROOM_MS_MAX = 200;
@@ -36,9 +38,25 @@ export interface DemandAttempt {
   readonly pool?: string | undefined;
   /** False for one that runs already, here or somewhere that another replica placed it. */
   readonly isNew: boolean;
-  /** As `decision-record.ts` packs it. */
-  readonly decision?: Uint8Array | undefined;
+  /** As `decision-record.ts` packs it, or what another replica read in it. */
+  readonly decision?: Uint8Array | TriedChoice | undefined;
 }
+
+/** Pools that would have done for a session, as it measured them. */
+export interface TriedChoice {
+  readonly pools: readonly string[];
+  readonly rttMs: readonly number[];
+}
+
+/** When something was counted, by this machine's monotonic time, and which replica counted it. */
+export interface CountedAt {
+  readonly atMs: number;
+  /** Its incarnation; undefined here. */
+  readonly by: string | undefined;
+}
+
+/** What others do not know yet: `again` says that nothing changed, `older` that it did and is gone by. */
+export type Counted = "arrival" | "change" | "again" | "older";
 
 /** What the flow of sessions tells. */
 export interface DemandReports {
@@ -64,7 +82,7 @@ export interface DemandTurn {
   readonly groups: readonly DemandGroup[];
   /** By cell. */
   readonly arrivals: Float64Array;
-  readonly decisions: readonly Uint8Array[];
+  readonly decisions: readonly (Uint8Array | TriedChoice)[];
   /** Sessions that ran and ended. */
   readonly ended: number;
 }
@@ -80,6 +98,11 @@ interface CountedSession {
   /** Undefined while it waits. */
   readonly pool: string | undefined;
   readonly atMs: number;
+  readonly by: string | undefined;
+  /** When it came to be where it is, or others were told again. */
+  toldAtMs: number;
+  /** Whether it was counted among the arrivals here. */
+  hasArrived: boolean;
 }
 
 const ELSEWHERE = "-";
@@ -95,12 +118,12 @@ export class DemandCounter implements DemandReports {
   readonly #byPool = new Map<string, Set<string>>();
   readonly #byClass = new Map<string, number>();
   #arrivals = new Float64Array(DEMAND_GROUPS_MAX);
-  #decisions: Uint8Array[] = [];
-  readonly #onArrival: (decision: Uint8Array) => void;
+  readonly #onArrival: (choice: Uint8Array | TriedChoice) => void;
+  #decisions: (Uint8Array | TriedChoice)[] = [];
   #ended = 0;
 
-  /** `onArrival` is told the first decision on each new session. */
-  constructor(clock: Clock, onArrival: (decision: Uint8Array) => void = () => undefined) {
+  /** `onArrival` is told what each new session could choose from: the record of its first decision, or what another replica told of it. */
+  constructor(clock: Clock, onArrival: (choice: Uint8Array | TriedChoice) => void = () => undefined) {
     this.#clock = clock;
     this.#onArrival = onArrival;
     this.#addGroup(ELSEWHERE, undefined, 0);
@@ -120,21 +143,51 @@ export class DemandCounter implements DemandReports {
     return this.#byPool.get(pool)?.size ?? 0;
   }
 
-  attempted({ session, client, roomMs, renderClass, state, pool, isNew, decision }: DemandAttempt): void {
-    const known = this.#sessions.get(session);
-    const group = known?.group ?? this.#groupOf(client, roomMs);
-    if (known === undefined && isNew) this.#arrivals[group.cell] = (this.#arrivals[group.cell] ?? 0) + 1;
-    if (known === undefined && isNew && decision !== undefined) {
-      if (this.#decisions.length < DECISIONS_TRIED_MAX) this.#decisions.push(decision);
-      this.#onArrival(decision);
-    }
-    this.#drop(session);
-    if (state === "refused") return;
-    this.#add(session, { group, renderClass, pool, atMs: this.#clock.monotonicMs() });
+  attempted(attempt: DemandAttempt): void {
+    this.count(attempt, { atMs: this.#clock.monotonicMs(), by: undefined });
   }
 
   ended(session: string): void {
-    if (this.#drop(session)?.pool !== undefined) this.#ended += 1;
+    this.#end(session);
+  }
+
+  /**
+   * A session is counted once, whichever replica it asks: by who counted it last. What one replica counts comes in its
+   * order; of two replicas the later one counts.
+   */
+  count({ session, client, roomMs, renderClass, state, pool, isNew, decision }: DemandAttempt, at: CountedAt): Counted {
+    const known = this.#sessions.get(session);
+    if (known !== undefined && isOlder(at, known)) {
+      this.#countLate(known, isNew);
+      return "older";
+    }
+    const group = known?.group ?? this.#groupOf(client, roomMs);
+    const isArrival = known === undefined && isNew;
+    if (isArrival) this.#arrive(group);
+    const isTried = isArrival && decision !== undefined;
+    if (isTried && this.#decisions.length < DECISIONS_TRIED_MAX) this.#decisions.push(decision);
+    if (isTried) this.#onArrival(decision);
+    this.#drop(session);
+    const stays = known !== undefined && known.pool === pool && pool !== undefined;
+    const isAgain = stays && at.atMs - known.toldAtMs < RETOLD_MS;
+    const toldAtMs = isAgain ? known.toldAtMs : at.atMs;
+    const hasArrived = isArrival || known?.hasArrived === true;
+    if (state !== "refused") this.#add(session, { group, renderClass, pool, toldAtMs, hasArrived, ...at });
+    if (isArrival) return "arrival";
+    return isAgain ? "again" : "change";
+  }
+
+  /** It was told of after it had come here: that it is here is news to the one that told. */
+  #countLate(known: CountedSession, isNew: boolean): void {
+    if (isNew && !known.hasArrived) this.#arrive(known.group);
+    known.hasArrived ||= isNew;
+    known.toldAtMs = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Another replica says so. */
+  countEnd(session: string, at: CountedAt): void {
+    const known = this.#sessions.get(session);
+    if (known !== undefined && !isOlder(at, known)) this.#end(session);
   }
 
   /** Whoever was placed there and is neither running nor may yet connect has ended. */
@@ -142,7 +195,7 @@ export class DemandCounter implements DemandReports {
     const placedBeforeMs = this.#clock.monotonicMs() - UNSEEN_MS_MAX;
     for (const session of [...(this.#byPool.get(pool) ?? [])]) {
       const { atMs } = this.#sessions.get(session) ?? { atMs: 0 };
-      if (atMs < placedBeforeMs && !isRunning(session)) this.ended(session);
+      if (atMs < placedBeforeMs && !isRunning(session)) this.#end(session);
     }
   }
 
@@ -155,7 +208,7 @@ export class DemandCounter implements DemandReports {
     // Renewals count anew: who is not heard of any more has gone, whether or not anybody looked in its pool.
     for (const [session, { atMs }] of this.#sessions) {
       if (nowMs - atMs <= GROUP_SILENT_MS_MAX) break;
-      this.ended(session);
+      this.#end(session);
     }
     this.#forgetGroups(nowMs);
     const turn = { arrivals: this.#arrivals, decisions: this.#decisions, ended: this.#ended };
@@ -165,6 +218,14 @@ export class DemandCounter implements DemandReports {
     return { groups: [...this.#groups.values()], ...turn };
   }
 
+  #arrive({ cell }: CountedGroup): void {
+    this.#arrivals[cell] = (this.#arrivals[cell] ?? 0) + 1;
+  }
+
+  #end(session: string): void {
+    if (this.#drop(session)?.pool !== undefined) this.#ended += 1;
+  }
+
   #add(session: string, counted: CountedSession): void {
     const { group, renderClass, pool } = counted;
     this.#sessions.set(session, counted);
@@ -172,8 +233,10 @@ export class DemandCounter implements DemandReports {
     this.#byClass.set(renderClass, (this.#byClass.get(renderClass) ?? 0) + 1);
     if (pool === undefined) this.#waiting.add(session);
     else this.#byPool.set(pool, (this.#byPool.get(pool) ?? new Set()).add(session));
+    // The first of a map whose first ones were deleted is found by passing those.
+    if (this.#sessions.size <= SESSIONS_COUNTED_MAX) return;
     const [oldest] = this.#sessions;
-    if (this.#sessions.size > SESSIONS_COUNTED_MAX && oldest !== undefined) this.#drop(oldest[0]);
+    if (oldest !== undefined) this.#drop(oldest[0]);
   }
 
   #drop(session: string): CountedSession | undefined {
@@ -226,4 +289,8 @@ export class DemandCounter implements DemandReports {
       this.#freeCells.push(cell);
     }
   }
+}
+
+function isOlder({ atMs, by }: CountedAt, known: CountedSession): boolean {
+  return known.by !== by && known.atMs > atMs;
 }

@@ -17,8 +17,29 @@ export interface Prices {
   readonly expectedByPool: ReadonlyMap<string, number>;
 }
 
+/** What a turn of the slow loop makes. */
+export type Priced = Pick<Prices, "byPool" | "expectedByPool">;
+
+/** Why prices are off: nothing is contended, the rule without them does better, or nobody who may solves them. */
+export const PRICE_MODES = ["applied", "damped", "off-uncontended", "off-losing", "off-inactive"] as const;
+export type PriceMode = (typeof PRICE_MODES)[number];
+
 export interface PriceSource {
   current(): Prices;
+}
+
+/** Where prices are published by who solves them. */
+export interface PriceBoard extends PriceSource {
+  /** Whether they are too old to go by, or were never there. */
+  readonly isStale: boolean;
+  /** How those of another replica were made that stand there now; undefined where none do. */
+  readonly followedMode: PriceMode | undefined;
+  /** From now on this replica is the one that publishes. */
+  begin(): void;
+  /** Pools of which there is no price, or nothing is expected, are left out. What it answers is what to go by; it throws where others could not be told. */
+  publish(priced: Priced, mode: PriceMode): Prices | Promise<Prices>;
+  /** Sessions that came since, by pool: they count from now on, and until the next turn has them. */
+  arrived(parts: ReadonlyMap<string, number>): void;
 }
 
 export const NO_PRICES: Prices = { version: 0, byPool: new Map(), expectedByPool: new Map() };
@@ -26,8 +47,10 @@ export const NO_PRICES: Prices = { version: 0, byPool: new Map(), expectedByPool
 /** Wherever prices are not wanted. */
 export const WITHOUT_PRICES: PriceSource = { current: () => NO_PRICES };
 
-export class PublishedPrices implements PriceSource {
+/** Prices that this replica alone goes by. */
+export class PublishedPrices implements PriceBoard {
   readonly #clock: Clock;
+  readonly followedMode = undefined;
   #prices = NO_PRICES;
   #expectedByPool = new Map<string, number>();
   #version = 0;
@@ -45,8 +68,10 @@ export class PublishedPrices implements PriceSource {
     return this.#clock.monotonicMs() - this.#publishedAtMs > PRICES_AGE_MS_MAX;
   }
 
-  /** Pools of which there is no price, or nothing is expected, are left out. The version is the second in which prices became so, or the next one. */
-  publish({ byPool, expectedByPool }: Pick<Prices, "byPool" | "expectedByPool">): Prices {
+  begin(): void {}
+
+  /** The version is the second in which prices became so, or the next one. */
+  publish({ byPool, expectedByPool }: Priced): Prices {
     for (const [pool, priceMs] of byPool) assert(priceMs > 0, `a price is above 0, got ${priceMs} for ${pool}`);
     this.#publishedAtMs = this.#clock.monotonicMs();
     this.#expectedByPool = new Map(expectedByPool);
@@ -59,13 +84,13 @@ export class PublishedPrices implements PriceSource {
     return this.#prices;
   }
 
-  /** Sessions that came since, by pool: they count from now on, and until the next turn has them. */
   arrived(parts: ReadonlyMap<string, number>): void {
-    if (this.isStale) return;
-    for (const [pool, sessions] of parts) {
-      this.#expectedByPool.set(pool, (this.#expectedByPool.get(pool) ?? 0) + sessions);
-    }
+    if (!this.isStale) addParts(this.#expectedByPool, parts);
   }
+}
+
+export function addParts(expectedByPool: Map<string, number>, parts: ReadonlyMap<string, number>): void {
+  for (const [pool, sessions] of parts) expectedByPool.set(pool, (expectedByPool.get(pool) ?? 0) + sessions);
 }
 
 function isSame(a: Prices["byPool"], b: Prices["byPool"]): boolean {

@@ -9,12 +9,12 @@ import { recordOf } from "#domain/placement/decision-record.ts";
 import { PoolIds } from "#domain/placement/pool-ids.ts";
 import { solvePrices } from "#domain/placement/prices.ts";
 import { VirtualClock } from "../../test/simulation/virtual-clock.ts";
-import type { SlotQuery } from "../ledger/ledger.ts";
+import { RESERVATION_MS, type SlotQuery } from "../ledger/ledger.ts";
 import type { PoolFacts } from "../placement/pool-facts.ts";
-import { DemandCounter } from "./demand-counter.ts";
+import { DemandCounter, type TriedChoice } from "./demand-counter.ts";
 import { PriceSolver } from "./price-solver.ts";
-import { PRICES_AGE_MS_MAX, PublishedPrices } from "./price-source.ts";
-import { partsOfArrival } from "./recorded-choice.ts";
+import { NO_PRICES, PRICES_AGE_MS_MAX, type PriceMode, PublishedPrices } from "./price-source.ts";
+import { partsOfArrival, readChoice } from "./recorded-choice.ts";
 import { PricingLoop, type PricingPorts } from "./slow-loop.ts";
 
 const TURN_MS = 5_000;
@@ -55,6 +55,7 @@ function start(t: Test, changes: Partial<PricingPorts> = {}) {
     events: {
       priced: ({ mode }) => told.push(mode),
       pricingFailed: ({ code }, left) => told.push(`${code}, ${left === undefined ? "none" : "some"} left`),
+      pricesMissed: () => told.push("missed"),
       pricesLost: () => told.push("lost"),
       pricesRegained: () => told.push("regained"),
     },
@@ -145,6 +146,70 @@ t.test("slots that sessions use which nobody here counts are not there", async (
   t.ok(published.current().byPool.has("near"), "12 of the 24 that are left, and more to come");
 });
 
+t.test("what other replicas count is no slot taken from elsewhere, but somebody who comes again", async (t) => {
+  const slots = { near: 12, middle: 100 };
+  const { clock, published, counter, loop } = start(t, {
+    ledger: {
+      capacities: async (queries) =>
+        queries.map(({ pool }) => ({
+          ...{ isOpen: true, slotsTotal: pool === "near" ? 50 : 100, frameMsP95: FRAME_MS },
+          slotsFree: pool === "near" ? slots.near : slots.middle,
+        })),
+    },
+  });
+  await clock.advance(TURN_MS);
+  t.equal(published.current().version, 0, "nobody is expected, so nothing is scarce");
+  for (let index = 0; index < 38; index += 1) {
+    const wish = { client: CLIENTS.beyond, roomMs: ROOM_MS, renderClass: "small", isNew: true, pool: "near" };
+    const at = { atMs: clock.monotonicMs(), by: "another" };
+    counter.count({ ...wish, session: `t${index}`, state: "placed" }, at);
+  }
+  await clock.advance(TURN_MS);
+  t.ok(published.current().byPool.has("near"), "38 of 50 are taken by those who are expected again");
+  loop.setActive(false);
+});
+
+t.test("a replica that follows takes for ended what runs nowhere, where it sees all that is observed", async (t) => {
+  const running = new Set(["s1"]);
+  const hasSession = (session: string) => running.has(session);
+  const { clock, counter, loop, come } = start(t, {
+    facts: { listPools: () => [{ ...poolFacts("near"), hasSession }, poolFacts("middle")] },
+  });
+  loop.setActive(false);
+  come("between", 2);
+  await clock.advance(RESERVATION_MS + TURN_MS);
+  t.equal(counter.countAt("near"), 2, "nothing is known of who runs");
+  loop.setInformed(true);
+  await clock.advance(TURN_MS);
+  t.equal(counter.countAt("near"), 1);
+});
+
+t.test("who follows says how the prices of another were made, and once that they have grown too old", async (t) => {
+  const board = { mode: "damped" as PriceMode | undefined, begun: 0 };
+  const shared = {
+    isStale: false,
+    get followedMode() {
+      return board.mode;
+    },
+    current: () => ({ version: 7, byPool: new Map([["near", 4]]), expectedByPool: new Map() }),
+    arrived: () => undefined,
+    begin: () => {
+      board.begun += 1;
+    },
+    publish: () => NO_PRICES,
+  };
+  const { clock, loop, told } = start(t, { published: shared });
+  loop.setActive(false);
+  await clock.advance(TURN_MS);
+  t.same(told, ["damped"]);
+  board.mode = undefined;
+  await clock.advance(2 * TURN_MS);
+  t.same(told, ["damped", "off-inactive", "missed", "off-inactive"]);
+  loop.setActive(true);
+  loop.setActive(true);
+  t.equal(board.begun, 2, "each lease begins once");
+});
+
 t.test("a solver that fails leaves the last prices, for a minute", async (t) => {
   const solver = {
     isBroken: false,
@@ -215,14 +280,14 @@ t.test("who comes counts in parts at the pools that are as near as its nearest, 
   const pools = new PoolIds();
   const decision = decisionOf(pools, { a: 5, b: 4.5, c: 5.6, beyond: 60 });
   t.same(
-    partsOfArrival(decision, pools),
+    partsOfArrival(readChoice(decision, pools)),
     new Map([
       ["a", 0.5],
       ["b", 0.5],
     ]),
   );
-  t.equal(partsOfArrival(decisionOf(pools, { beyond: 60 }), pools).size, 0);
-  const told: Uint8Array[] = [];
+  t.equal(partsOfArrival(readChoice(decisionOf(pools, { beyond: 60 }), pools)).size, 0);
+  const told: (Uint8Array | TriedChoice)[] = [];
   const counter = new DemandCounter(new VirtualClock(), (first) => told.push(first));
   const wish = { client: CLIENTS.between, roomMs: ROOM_MS, renderClass: "small", session: "s", isNew: true, decision };
   counter.attempted({ ...wish, state: "waiting" });

@@ -20,9 +20,9 @@ import type { PoolFacts } from "../placement/pool-facts.ts";
 import { DecisionTrial } from "./decision-trial.ts";
 import { DEMAND_GROUPS_MAX, type DemandCounter, type DemandGroup, type DemandTurn } from "./demand-counter.ts";
 import { makeProblem, PoolColumns, Shortlists } from "./demand-problem.ts";
-import { type PoolSlots, readPoolSlots } from "./pool-slots.ts";
+import { readPoolSlots } from "./pool-slots.ts";
 import type { SolveAnswer } from "./price-solver.ts";
-import type { Prices, PublishedPrices } from "./price-source.ts";
+import type { PriceBoard, PriceMode, Prices } from "./price-source.ts";
 
 /** Pools whose sessions are compared with what runs there in a turn: all of 300 within four minutes. */
 export const POOLS_RECONCILED_MAX = 8;
@@ -37,6 +37,8 @@ const ARRIVALS_EXPECTED = 1;
 
 export interface PricingEvents {
   priced(turn: PricedTurn): void;
+  /** Those of the replica that solves have grown too old here. */
+  pricesMissed(): void;
   /** `left` are the last prices, which stay for now; undefined where there are none, or too old ones. */
   pricingFailed(failure: Failure, left: Prices | undefined): void;
   /** `lead` is the share within the limit that prices gain over the rule without them. */
@@ -46,16 +48,14 @@ export interface PricingEvents {
 
 export interface PricedTurn {
   readonly mode: PriceMode;
+  /** Whether another replica has solved them. */
+  readonly isFollowed: boolean;
   readonly prices: Prices;
   /** CPU time of the solver; undefined where there was nothing to solve. */
   readonly solveMs: number | undefined;
   /** Of the forecast, 0 and more. */
   readonly error: number;
 }
-
-/** Why prices are off: nothing is contended, the rule without them does better, or another replica holds the lease. */
-export const PRICE_MODES = ["applied", "damped", "off-uncontended", "off-losing", "off-inactive"] as const;
-export type PriceMode = (typeof PRICE_MODES)[number];
 
 export interface PricingPorts {
   readonly clock: Clock;
@@ -67,7 +67,7 @@ export interface PricingPorts {
   /** By which decisions name pools. */
   readonly pools: PoolIds;
   readonly solver: { solve(problem: PriceProblem, previous?: Float64Array): Promise<SolveAnswer> };
-  readonly published: PublishedPrices;
+  readonly published: PriceBoard;
   readonly events: PricingEvents;
 }
 
@@ -88,6 +88,9 @@ export class PricingLoop implements Disposable {
   /** Whose cells the forecast is of. */
   #groups = new Set<DemandGroup>();
   #isActive = false;
+  #isInformed = false;
+  /** Of the last turn. */
+  #wasFollowing = false;
   #lastTurnMs: number;
   #nextReconciled = 0;
   /** As solved, by column; undefined after a turn without. */
@@ -104,17 +107,22 @@ export class PricingLoop implements Disposable {
 
   /** In the replica that holds the slow loop's lease and sees all that is observed. The others only learn. */
   setActive(isActive: boolean): void {
+    if (isActive && !this.#isActive) this.#ports.published.begin();
     this.#isActive = isActive;
   }
 
+  /** Whether all that is observed is known here: only then a session that no report names has ended. */
+  setInformed(isInformed: boolean): void {
+    this.#isInformed = isInformed;
+  }
+
   async turn(): Promise<void> {
-    const { events, published, counter } = this.#ports;
+    const { events, published } = this.#ports;
     if (!this.#isActive) {
-      this.#learn(counter.takeTurn());
-      const prices = published.current();
-      events.priced({ mode: "off-inactive", prices, solveMs: undefined, error: this.#record.error });
+      this.#follow();
       return;
     }
+    this.#wasFollowing = false;
     try {
       events.priced(await this.#price());
     } catch (error) {
@@ -128,10 +136,23 @@ export class PricingLoop implements Disposable {
     this.#turns[Symbol.dispose]();
   }
 
+  #follow(): void {
+    const { events, published, counter, facts } = this.#ports;
+    if (this.#isInformed) this.#reconcile(facts.listPools());
+    this.#learn(counter.takeTurn());
+    const { followedMode } = published;
+    const isFollowed = followedMode !== undefined;
+    const prices = published.current();
+    const mode = followedMode ?? "off-inactive";
+    events.priced({ mode, isFollowed, prices, solveMs: undefined, error: this.#record.error });
+    if (this.#wasFollowing && !isFollowed) events.pricesMissed();
+    this.#wasFollowing = isFollowed;
+  }
+
   async #price(): Promise<PricedTurn> {
     const { counter, facts, ledger, clock, rttMap, solver } = this.#ports;
     const pools = await readPoolSlots(ledger, facts.listPools(), counter.byClass);
-    this.#reconcile(pools);
+    this.#reconcile(pools.map(({ pool }) => pool));
     const turn = counter.takeTurn();
     const stays = this.#learn(turn);
     const isAnew = !this.#columns.extend(pools.map(({ pool }) => pool.pool));
@@ -156,11 +177,11 @@ export class PricingLoop implements Disposable {
   }
 
   /** Some pools in turn: sessions that are counted there and do not run. */
-  #reconcile(pools: readonly PoolSlots[]): void {
+  #reconcile(pools: readonly PoolFacts[]): void {
     const { counter } = this.#ports;
     const count = Math.min(POOLS_RECONCILED_MAX, pools.length);
     for (let index = 0; index < count; index += 1) {
-      const { pool } = pools[(this.#nextReconciled + index) % pools.length] ?? {};
+      const pool = pools[(this.#nextReconciled + index) % pools.length];
       if (pool?.hasSession !== undefined) counter.reconcile(pool.pool, pool.hasSession);
     }
     this.#nextReconciled = pools.length === 0 ? 0 : (this.#nextReconciled + count) % pools.length;
@@ -204,14 +225,15 @@ export class PricingLoop implements Disposable {
   }
 
   /** By column: prices after guards, and what is expected. */
-  #publish({ priceMs, expected }: PublishedColumns, solveMs?: number): PricedTurn {
-    const { published } = this.#ports;
-    this.#guardedMs = priceMs;
+  async #publish({ priceMs, expected }: PublishedColumns, solveMs?: number): Promise<PricedTurn> {
     const { error } = this.#record;
     const byPool = this.#trial.arePricesLosing ? new Map<string, number>() : this.#columns.collectPrices(priceMs);
     if (solveMs === undefined) this.#solvedMs = undefined;
-    const prices = published.publish({ byPool, expectedByPool: this.#columns.collect(expected) });
-    return { mode: this.#modeOf(solveMs, error), prices, solveMs, error };
+    const mode = this.#modeOf(solveMs, error);
+    const priced = { byPool, expectedByPool: this.#columns.collect(expected) };
+    const prices = await this.#ports.published.publish(priced, mode);
+    this.#guardedMs = priceMs;
+    return { mode, isFollowed: false, prices, solveMs, error };
   }
 
   #modeOf(solveMs: number | undefined, error: number): PriceMode {

@@ -4,7 +4,7 @@ import { solvePrices } from "#domain/placement/prices.ts";
 import { createExplainStore } from "../explain/explain-store.ts";
 import { DemandCounter } from "../pricing/demand-counter.ts";
 import { PublishedPrices } from "../pricing/price-source.ts";
-import { partsOfArrival } from "../pricing/recorded-choice.ts";
+import { partsOfArrival, readChoice } from "../pricing/recorded-choice.ts";
 import { PricingLoop } from "../pricing/slow-loop.ts";
 import { Client, queueing, type Rtts, World } from "./session-world.test.ts";
 
@@ -32,7 +32,9 @@ export async function runDemand(t: Test, { isPricing, slots: [near, middle], kin
   const { clock } = world;
   const explain = createExplainStore();
   const published = new PublishedPrices(clock);
-  const counter = new DemandCounter(clock, (decision) => published.arrived(partsOfArrival(decision, explain.pools)));
+  const counter = new DemandCounter(clock, (choice) => {
+    if (choice instanceof Uint8Array) published.arrived(partsOfArrival(readChoice(choice, explain.pools)));
+  });
   const replica = await world.replica("s1", undefined, { wishes: counter, prices: published, explain });
   const { ledger, rttMap } = replica;
   const failures: unknown[] = [];
@@ -43,6 +45,7 @@ export async function runDemand(t: Test, { isPricing, slots: [near, middle], kin
     events: {
       priced: () => undefined,
       pricingFailed: (failure) => failures.push(failure),
+      pricesMissed: () => undefined,
       pricesLost: () => undefined,
       pricesRegained: () => undefined,
     },

@@ -17,6 +17,7 @@ import {
   startCloud,
   untilAnswer,
 } from "../edge-origin/edge-and-origin.ts";
+import { RedisServer, redisIsMissing } from "../redis/redis-server.ts";
 import {
   adminOf,
   askScheduler,
@@ -200,6 +201,41 @@ t.test("a second scheduler decides too, and has the slow loop when the first is 
   t.notOk(limit.aborted, "the other has it");
   await isPricing(heir, "off-uncontended");
 });
+
+t.test(
+  "a second scheduler with the same Redis goes by what the first has solved, and solves when that is gone",
+  { skip: redisIsMissing() ?? false },
+  async (t) => {
+    const folder = testFolder(t);
+    const redis = await RedisServer.start({ folder: testFolder(t) });
+    t.teardown(() => redis.kill());
+    const cloud = await startCloud(t, join(folder, "origin"));
+    await api(cloud, "POST", "/v1/apply", { documents: [shop, pool("near", lisbon)] });
+    const ledger = { redis: { url: redis.url } };
+    const first = await startSchedulerHere(t, await schedulerSettings(cloud, folder, "s1", { ledger }));
+    const second = await startSchedulerHere(t, await schedulerSettings(cloud, folder, "s2", { ledger }));
+    const solved = 'price_turns_total{outcome="off-uncontended"}';
+    const followed = 'price_turns_total{outcome="followed"}';
+    const until = async (what: string, holds: () => Promise<boolean>) => {
+      const limit = systemClock.deadline(READY_MS_MAX);
+      while (!limit.aborted && !(await holds()));
+      t.notOk(limit.aborted, what);
+    };
+    const both = [first, second];
+    const holds = async (line: string) => (await Promise.all(both.map((one) => metric(one, line)))).map((n) => n > 0);
+    await until("one solves and the other follows", async () => {
+      const [solves, follows] = [await holds(solved), await holds(followed)];
+      return solves.some((solve, at) => solve && follows[1 - at] === true);
+    });
+    t.same(await holds('price_mode{mode="off-uncontended"}'), [true, true], "both say how prices are");
+    const [holder, heir] = (await metric(first, "slow_loop_lease")) === 1 ? [first, second] : [second, first];
+    const { revision } = JSON.parse(await api(cloud, "GET", "/v1/resources/NodePool"));
+    await untilRevision(heir, revision);
+    const before = await metric(heir, solved);
+    await holder[Symbol.asyncDispose]();
+    await until("the other solves", async () => (await metric(heir, solved)) > before);
+  },
+);
 
 t.test("an origin that comes back is followed from where it was left", async (t) => {
   const folder = testFolder(t);
