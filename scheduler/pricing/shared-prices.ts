@@ -194,7 +194,8 @@ export class SharedPrices implements PriceBoard {
     }
     const byPool = isKnown ? this.#standing.byPool : parsePrices(prices);
     const expectedByPool = parseExpected(expected);
-    if (byPool === undefined || expectedByPool === undefined) this.#refuse(`version ${version}: its prices are none`);
+    if (byPool === undefined) this.#refuse(`version ${version}: its prices are none`);
+    else if (expectedByPool === undefined) this.#refuse(`version ${version}: what it expects is none`);
     else this.#take({ version: found.version, byPool, expectedByPool }, solve);
   }
 
