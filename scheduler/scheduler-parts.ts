@@ -84,7 +84,8 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
   const log = stack.use(
     await DecisionLog.open({
       ...{ folder: join(config.dataDir, "decisions"), bytesMax: config.decisionLogBytesMax },
-      ...{ steeringRatio: config.steeringLoggedRatio, poolName: (id) => pools.nameOf(id) },
+      steeringRatio: config.steeringLoggedRatio,
+      pools: { poolName: (id) => pools.nameOf(id), findPool: (pool) => fleet.view.pools.get(pool) },
       ...{ clock, events: events.decisionLog },
     }),
   );

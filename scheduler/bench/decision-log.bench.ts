@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { PlacementRules, PoolCandidate } from "#domain/placement/candidate.ts";
 import { PoolIds } from "#domain/placement/pool-ids.ts";
+import type { StatedPool } from "#domain/simulation/fleet-pools.ts";
 import { systemClock } from "#platform/clock.ts";
 import { type Random, seededRandom } from "#platform/random.ts";
 import { parseOptions } from "#test/bench/options.ts";
@@ -63,6 +64,7 @@ function recordedOf({ outcome, steps }: SessionDecision, number: number): Sessio
   return {
     ...{ kind: "session", id: "", atMs: 0, ...who, app: "hall", tier: "standard", because: "new", policy: "eu" },
     ...{ notes: [], constraints, steps, coordinates: { latitude: 38.7, longitude: -9.1 } },
+    asker: { tenant: "acme", country: "PT", asn: 64_500 + (number % 50), network: "192.0.2.0/24" },
     outcome: "candidate" in outcome ? placedOf(outcome) : outcome,
   };
 }
@@ -97,9 +99,15 @@ function idOf(number: number): string {
   return idOfBytes(bytes);
 }
 
+function statedPool(number: number): StatedPool {
+  const coordinates = { latitude: 30 + (number % 30), longitude: number / 10 };
+  return { metadata: { name: `pool-${number}`, labels: { gpu: "l40s" } }, spec: { region: "eu", coordinates } };
+}
+
 async function measureLogging(folder: string, decisions: number) {
   const pools = new PoolIds();
   const likes = makeLikes(pools);
+  const stated = new Map(Array.from({ length: POOLS }, (_, number) => [`pool-${number}`, statedPool(number)]));
   let lost = 0;
   const none = (): void => undefined;
   const events = {
@@ -111,7 +119,7 @@ async function measureLogging(folder: string, decisions: number) {
   };
   await using log = await DecisionLog.open({
     ...{ folder, bytesMax: LOG_BYTES, steeringRatio: 0, clock: systemClock, events },
-    poolName: (id) => pools.nameOf(id),
+    pools: { poolName: (id) => pools.nameOf(id), findPool: (pool) => stated.get(pool) },
   });
   let appendSeconds = 0;
   const begun = process.cpuUsage();

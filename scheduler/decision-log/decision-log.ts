@@ -1,10 +1,10 @@
 /** Decisions on disk for a day: every one of a session, and of content a sample. What they are of shares no bytes with one another. */
 import { join } from "node:path";
 import type { Clock } from "#platform/clock.ts";
-import type { ContentDecisionRecord, SessionDecisionRecord } from "../explain/explain-store.ts";
+import type { ContentDecisionRecord, EndedSession, SessionDecisionRecord } from "../explain/explain-store.ts";
 import type { AskedSteering } from "./content-codec.ts";
 import { AT_ID, ID_BYTES } from "./entries.ts";
-import { bytesOfId } from "./segment-encoder.ts";
+import { bytesOfId, type LoggedPools } from "./segment-encoder.ts";
 import { SegmentLog, type SegmentLogEvents } from "./segment-log.ts";
 import type { FoundDecision } from "./segment-reader.ts";
 import { isOfSession } from "./session-codec.ts";
@@ -20,7 +20,7 @@ export interface DecisionLogOptions {
   readonly bytesMax: number;
   /** Of decisions on content. */
   readonly steeringRatio: number;
-  readonly poolName: (id: number) => string;
+  readonly pools: LoggedPools;
   readonly clock: Clock;
   readonly events: SegmentLogEvents;
 }
@@ -55,6 +55,10 @@ export class DecisionLog implements AsyncDisposable {
 
   appendSession(record: SessionDecisionRecord): void {
     this.#sessions.append(record);
+  }
+
+  appendEnded(ended: EndedSession): void {
+    this.#sessions.append({ kind: "ended", ...ended });
   }
 
   /** Kept where its id is of the sample. */

@@ -9,11 +9,11 @@ import { RECORD_VERSION } from "#domain/placement/decision-record.ts";
 import type { ByteWriter } from "./bytes.ts";
 
 /** Of the bytes of this module; packed decisions have a version of their own beside it. */
-const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 2;
 const MAGIC = "PGDECIDE";
 export const SEGMENT_HEADER_BYTES = 16;
 
-export const ENTRY_KINDS = ["word", "pool", "session", "content"] as const;
+export const ENTRY_KINDS = ["word", "pool", "session", "content", "ended"] as const;
 export type EntryKind = (typeof ENTRY_KINDS)[number];
 
 /** A decision's id without its prefix, as it was drawn. */

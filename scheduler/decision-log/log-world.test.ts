@@ -51,6 +51,7 @@ export function sessionDecision(
   return {
     ...{ kind: "session", id: decisionId(1), atMs: 1_700_000_000_000, session: "s-1", attempt: 1, app: "hall" },
     ...{ tier: "strict", because: "new", client: "prefix:192.0.2.0/24", policy: "eu", notes: [], constraints },
+    asker: { tenant: "acme", country: "PT", asn: 64_500, network: "192.0.2.0/24" },
     coordinates: undefined,
     steps: [{ renderClass: "small", mayExceedLimit: false, record: recordOf(frame) }],
     outcome,
@@ -76,6 +77,14 @@ const anyConstraints = fc.array(
   ),
   { maxLength: 2 },
 );
+const maybe = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: undefined });
+const anyAsker = fc.record(
+  {
+    ...{ tenant: maybe(words), country: maybe(fc.constantFrom("PT", "DE")), asn: maybe(fc.integer({ min: 1 })) },
+    network: maybe(fc.constantFrom("192.0.2.0/24", "2001:db8::/48")),
+  },
+  { noNullPrototype: true },
+);
 const keptAnyhow: fc.Arbitrary<RecordedOutcome> = fc
   .record({ pool: words, other: words, reason: fc.string(), ms: fc.option(milliseconds, { nil: undefined }) })
   .chain(({ pool, other, reason, ms }) =>
@@ -95,7 +104,7 @@ export function anyDecision(ids: PoolIds): fc.Arbitrary<SessionDecisionRecord> {
       ...{ number: fc.nat(1_000_000), candidates: anyCandidates, constraints: anyConstraints },
       outcome: fc.option(keptAnyhow, { nil: undefined }),
       ...{ session: words, app: words, policy: fc.option(words, { nil: undefined }), client: fc.string() },
-      ...{ attempt: fc.nat(100), notes: fc.array(fc.string(), { maxLength: 3 }), mayExceedLimit: fc.boolean() },
+      ...{ asker: anyAsker, attempt: fc.nat(100), notes: fc.array(fc.string(), { maxLength: 3 }), mayExceedLimit: fc.boolean() },
       coordinates: fc.option(
         fc.nat(180).map((longitude) => ({ latitude: longitude / 3, longitude })),
         { nil: undefined },
@@ -115,7 +124,7 @@ export async function openLog(folder: string, clock: VirtualClock, changes: Part
   const ids = new PoolIds();
   const log = await DecisionLog.open({
     ...{ folder: join(folder, "decisions"), bytesMax: 32 * MEBIBYTE, steeringRatio: 1, clock },
-    poolName: (id) => ids.nameOf(id),
+    pools: { poolName: (id) => ids.nameOf(id), findPool: () => undefined },
     events: {
       logged: (decisions) => told.push(`logged ${decisions}`),
       lost: (decisions, because) => told.push(`lost ${decisions}: ${because}`),

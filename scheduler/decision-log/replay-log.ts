@@ -8,7 +8,7 @@ import { decideSteering } from "../steering/content-decision.ts";
 import { ByteReader } from "./bytes.ts";
 import { replaysContent } from "./content-codec.ts";
 import type { Entry } from "./entries.ts";
-import { idOfEntry, type SegmentNames, visitDecisions } from "./segment-reader.ts";
+import { idOfEntry, type SegmentNames, visitSegment } from "./segment-reader.ts";
 import { readOutcomeAfterSteps, readSteps } from "./session-codec.ts";
 
 /** Named in the result; more are counted. */
@@ -52,7 +52,8 @@ export class LogReplay {
   /** Of a whole segment; `file` is what it is called in the result. */
   replaySegment(bytes: Buffer, file: string): void {
     this.bytes += bytes.byteLength;
-    const { faults, end } = visitDecisions(bytes, (entry, names) => {
+    const { faults, end } = visitSegment(bytes, (entry, names) => {
+      if (entry.kind === "ended") return;
       const reason =
         entry.kind === "content" ? this.#replayContent(bytes, entry) : this.#replaySession(bytes, entry, names);
       if (reason === undefined) return;

@@ -1,6 +1,7 @@
 /** Makes entries of decisions for one segment, with the names that they are the first of it to use. */
 import { visitPools } from "#domain/placement/decision-record.ts";
-import type { ContentDecisionRecord, SessionDecisionRecord } from "../explain/explain-store.ts";
+import type { StatedPool } from "#domain/simulation/fleet-pools.ts";
+import type { ContentDecisionRecord, EndedSession, SessionDecisionRecord } from "../explain/explain-store.ts";
 import { ByteWriter } from "./bytes.ts";
 import { type AskedSteering, contentBody } from "./content-codec.ts";
 import { type EntryHead, ID_BYTES, writeEntry } from "./entries.ts";
@@ -13,6 +14,7 @@ const NO_ID = new Uint8Array(ID_BYTES);
 
 export type LoggedDecision =
   | SessionDecisionRecord
+  | ({ readonly kind: "ended" } & EndedSession)
   | { readonly kind: "content"; readonly record: ContentDecisionRecord; readonly asked: AskedSteering };
 
 /** The bytes of which a decision's id was made; undefined for what is no such id. */
@@ -25,21 +27,35 @@ export function idOfBytes(bytes: Buffer): string {
   return `${ID_PREFIX}${bytes.toString("base64url")}`;
 }
 
+/** What a record, which names pools by number, does not say of them. */
+export interface LoggedPools {
+  poolName(id: number): string;
+  /** What the operator says of it; the same object for as long as it is the same. Undefined where it is gone. */
+  findPool(name: string): StatedPool | undefined;
+}
+
+interface NamedPool {
+  readonly name: string;
+  stated: StatedPool | undefined;
+  readonly text: string;
+}
+
 export class SegmentEncoder {
-  readonly #poolName: (id: number) => string;
+  readonly #source: LoggedPools;
   /** From 1. */
   readonly #words = new Map<string, number>();
-  /** By id, as the segment has it: an id may be given anew. */
-  readonly #pools: string[] = [];
+  /** By id, as the segment has it: an id may be given anew, and a pool may change. */
+  readonly #pools: NamedPool[] = [];
   readonly #body = new ByteWriter();
   readonly #naming = new ByteWriter();
 
-  constructor(poolName: (id: number) => string) {
-    this.#poolName = poolName;
+  constructor(source: LoggedPools) {
+    this.#source = source;
   }
 
   /** Adds the decision's entry, after those of names that are new; false where it is longer than an entry may be. */
   encode(decision: LoggedDecision, out: ByteWriter): boolean {
+    if (decision.kind === "ended") return this.#encodeEnded(decision, out);
     const { id, atMs } = decision.kind === "session" ? decision : decision.record;
     const idBytes = bytesOfId(id);
     const head = { kind: decision.kind, id: idBytes ?? NO_ID, atMs };
@@ -48,6 +64,13 @@ export class SegmentEncoder {
     else this.#writeSession(decision, head, out);
     if (idBytes === undefined || this.#body.length > ENTRY_BYTES_MAX) return false;
     writeEntry(out, head, this.#body.written);
+    return true;
+  }
+
+  #encodeEnded({ session, atMs }: EndedSession, out: ByteWriter): boolean {
+    this.#body.clear();
+    this.#body.text(session);
+    writeEntry(out, { kind: "ended", id: NO_ID, atMs }, this.#body.written);
     return true;
   }
 
@@ -60,10 +83,18 @@ export class SegmentEncoder {
   }
 
   #namePool(pool: number, { atMs }: EntryHead, out: ByteWriter): void {
-    const name = this.#poolName(pool);
-    if (this.#pools[pool] === name) return;
-    this.#pools[pool] = name;
-    this.#writeName("pool", pool, name, atMs, out);
+    const name = this.#source.poolName(pool);
+    const stated = this.#source.findPool(name);
+    const known = this.#pools[pool];
+    const isKnown = known?.name === name;
+    if (isKnown && (stated === undefined || stated === known.stated)) return;
+    const text = stated === undefined ? "" : poolText(stated);
+    if (isKnown && text === known.text) {
+      known.stated = stated;
+      return;
+    }
+    this.#pools[pool] = { name, stated, text };
+    this.#writeName("pool", pool, [name, text], atMs, out);
   }
 
   #wordOf(text: string, { atMs }: EntryHead, out: ByteWriter): number {
@@ -71,15 +102,25 @@ export class SegmentEncoder {
     if (known !== undefined) return known;
     const word = this.#words.size + 1;
     this.#words.set(text, word);
-    this.#writeName("word", word, text, atMs, out);
+    this.#writeName("word", word, [text], atMs, out);
     return word;
   }
 
-  #writeName(kind: "word" | "pool", number: number, text: string, atMs: number, out: ByteWriter): void {
+  #writeName(
+    kind: "word" | "pool",
+    number: number,
+    texts: readonly string[],
+    atMs: number,
+    out: ByteWriter,
+  ): void {
     const naming = this.#naming;
     naming.clear();
     naming.uint32(number);
-    naming.text(text);
+    for (const text of texts) naming.text(text);
     writeEntry(out, { kind, id: NO_ID, atMs }, naming.written);
   }
+}
+
+function poolText({ metadata: { labels }, spec: { region, coordinates } }: StatedPool): string {
+  return JSON.stringify({ labels, region, coordinates });
 }

@@ -4,7 +4,7 @@ import { type Failure, isFailure } from "#domain/failure.ts";
 import type { Clock } from "#platform/clock.ts";
 import { ByteWriter } from "./bytes.ts";
 import type { Entry } from "./entries.ts";
-import { ENTRY_BYTES_MAX, type LoggedDecision, SegmentEncoder } from "./segment-encoder.ts";
+import { ENTRY_BYTES_MAX, type LoggedDecision, type LoggedPools, SegmentEncoder } from "./segment-encoder.ts";
 import { SegmentFolder } from "./segment-folder.ts";
 import type { SegmentName } from "./segment-names.ts";
 import { type FoundDecision, findLast } from "./segment-reader.ts";
@@ -42,8 +42,7 @@ export interface SegmentLogEvents {
 export interface SegmentLogOptions {
   readonly folder: string;
   readonly bytesMax: number;
-  /** A record names pools by number. */
-  readonly poolName: (id: number) => string;
+  readonly pools: LoggedPools;
   readonly clock: Clock;
   readonly events: SegmentLogEvents;
 }
@@ -96,8 +95,9 @@ export class SegmentLog implements AsyncDisposable {
   /** Never waits and never throws for want of room: what is lost is counted. */
   append(decision: LoggedDecision): void {
     const { events, clock } = this.#options;
+    const decisions = decision.kind === "ended" ? 0 : 1;
     if (this.#waitingBytes >= WAITING_BYTES_MAX) {
-      events.lost(1, "overloaded");
+      events.lost(decisions, "overloaded");
       return;
     }
     const segment = this.#segmentFor(clock.nowMs());
@@ -108,8 +108,8 @@ export class SegmentLog implements AsyncDisposable {
     segment.bytes += added;
     this.#waitingBytes += added;
     batch.atMs = clock.nowMs();
-    if (isLogged) batch.decisions += 1;
-    else events.lost(1, "too-long");
+    if (isLogged) batch.decisions += decisions;
+    else events.lost(decisions, "too-long");
     if (batch.entries.length >= BATCH_BYTES && this.#writing === undefined) void this.flush();
     this.#writeSoon();
   }
@@ -163,7 +163,7 @@ export class SegmentLog implements AsyncDisposable {
       current.bytes < this.#segmentBytes &&
       Math.abs(nowMs - current.name.beganAtMs) < SEGMENT_MS_MAX;
     if (isFit) return current;
-    const encoder = new SegmentEncoder(this.#options.poolName);
+    const encoder = new SegmentEncoder(this.#options.pools);
     const begun = { name: this.#folder.begin(nowMs), encoder, bytes: 0 };
     this.#segment = begun;
     return begun;

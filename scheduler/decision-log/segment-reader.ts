@@ -1,4 +1,7 @@
 /** Reads one segment alone: its decisions in order, with the names that it brings. Pure. */
+import Type, { type Static } from "typebox";
+import { Value } from "typebox/value";
+import { assert } from "#domain/assert.ts";
 import type { DecisionRecord } from "../explain/explain-store.ts";
 import { ByteReader } from "./bytes.ts";
 import { readContent } from "./content-codec.ts";
@@ -9,18 +12,38 @@ import { readSession } from "./session-codec.ts";
 /** A name whose entry was damaged. */
 const LOST = "";
 
+const poolSchema = Type.Object({
+  labels: Type.Record(Type.String(), Type.String()),
+  region: Type.String(),
+  coordinates: Type.Object({ latitude: Type.Number(), longitude: Type.Number() }),
+});
+/** What operators said of a pool. */
+export type LoggedPool = Static<typeof poolSchema>;
+
 /** The names of a segment up to one of its entries. */
 export class SegmentNames {
   readonly #words = new Map<number, string>();
   readonly #pools = new Map<number, string>();
+  /** By name, where operators said anything. */
+  readonly pools = new Map<string, LoggedPool>();
 
   /** False for an entry that is of no name, or damaged. */
   take(bytes: Buffer, entry: Entry): boolean {
     if ((entry.kind !== "word" && entry.kind !== "pool") || !isBodyWhole(bytes, entry)) return false;
     const reader = new ByteReader(bytes, entry.bodyAt, entry.bodyEnd);
     const number = reader.uint32();
-    (entry.kind === "word" ? this.#words : this.#pools).set(number, reader.text());
+    const name = reader.text();
+    if (entry.kind === "word") this.#words.set(number, name);
+    else this.#takePool(number, name, reader.text());
     return true;
+  }
+
+  #takePool(number: number, name: string, text: string): void {
+    this.#pools.set(number, name);
+    if (text === "") return;
+    const pool: unknown = JSON.parse(text);
+    assert(Value.Check(poolSchema, pool), "a pool is read as it was written");
+    this.pools.set(name, pool);
   }
 
   readonly wordOf = (word: number): string => this.#words.get(word) ?? LOST;
@@ -49,7 +72,7 @@ export function findLast(bytes: Buffer, matches: (entry: Entry) => boolean): Fou
   const naming: Entry[] = [];
   walkEntries(bytes, (entry) => {
     if (entry.kind === "word" || entry.kind === "pool") naming.push(entry);
-    else if (matches(entry)) found = entry;
+    else if (entry.kind !== "ended" && matches(entry)) found = entry;
   });
   if (found === undefined || !isBodyWhole(bytes, found)) return undefined;
   const names = new SegmentNames();
@@ -62,11 +85,11 @@ export interface SegmentFault {
   readonly reason: string;
 }
 
-/** Visits each decision that is whole, with the names up to it. Answers what is damaged, and how the segment ends. */
-export function visitDecisions(
+/** Visits each decision and each end of a session that is whole, with the names up to it. Answers what is damaged, and how the segment ends. */
+export function visitSegment(
   bytes: Buffer,
   visit: (entry: Entry, names: SegmentNames) => void,
-): { readonly faults: readonly SegmentFault[]; readonly end: SegmentEnd } {
+): { readonly faults: readonly SegmentFault[]; readonly end: SegmentEnd; readonly names: SegmentNames } {
   const faults: SegmentFault[] = [];
   const names = new SegmentNames();
   const end = walkEntries(bytes, (entry) => {
@@ -76,5 +99,10 @@ export function visitDecisions(
     } else visit(entry, names);
   });
   if (end.kind === "corrupt") faults.push({ offset: end.offset, reason: end.reason });
-  return { faults, end };
+  return { faults, end, names };
+}
+
+/** The session that an entry says has ended. */
+export function readEnded(bytes: Buffer, { bodyAt, bodyEnd }: Entry): string {
+  return new ByteReader(bytes, bodyAt, bodyEnd).text();
 }

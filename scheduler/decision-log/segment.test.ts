@@ -8,12 +8,14 @@ import { ENTRY_HEAD_BYTES, type Entry, SEGMENT_HEADER_BYTES, segmentHeader, walk
 import { anyDecision, candidate, decisionId, sessionDecision } from "./log-world.test.ts";
 import { LogReplay } from "./replay-log.ts";
 import { ENTRY_BYTES_MAX, SegmentEncoder } from "./segment-encoder.ts";
-import { findLast, readDecision, visitDecisions } from "./segment-reader.ts";
+import { findLast, readDecision, visitSegment } from "./segment-reader.ts";
+
+const unstated = (ids: PoolIds) => ({ poolName: (id: number) => ids.nameOf(id), findPool: () => undefined });
 
 function segmentOf(records: readonly SessionDecisionRecord[], ids: PoolIds): Buffer {
   const out = new ByteWriter();
   out.append(segmentHeader());
-  const encoder = new SegmentEncoder((id) => ids.nameOf(id));
+  const encoder = new SegmentEncoder(unstated(ids));
   for (const record of records) encoder.encode(record, out);
   return Buffer.from(out.written);
 }
@@ -22,7 +24,7 @@ function segmentOf(records: readonly SessionDecisionRecord[], ids: PoolIds): Buf
 function readAll(bytes: Buffer) {
   const records: DecisionRecord[] = [];
   const pools: string[][] = [];
-  const ended = visitDecisions(bytes, (entry, names) => {
+  const ended = visitSegment(bytes, (entry, names) => {
     const record = readDecision(bytes, entry, names);
     records.push(record);
     if (record.kind === "session") pools.push(record.steps.flatMap((step) => poolsOf(step.record, names.poolName)));
@@ -62,7 +64,7 @@ t.test("a pool's number that is given anew is read as of then", async (t) => {
   const ids = new PoolIds(2);
   const out = new ByteWriter();
   out.append(segmentHeader());
-  const encoder = new SegmentEncoder((id) => ids.nameOf(id));
+  const encoder = new SegmentEncoder(unstated(ids));
   for (const pools of [
     ["a", "b"],
     ["c", "b"],

@@ -3,7 +3,7 @@ import Type from "typebox";
 import { Value } from "typebox/value";
 import { assert } from "#domain/assert.ts";
 import type { LabelRequirement } from "#domain/policy/placement-policy.ts";
-import type { RecordedOutcome, SessionDecisionRecord } from "../explain/explain-store.ts";
+import type { RecordedAsker, RecordedOutcome, SessionDecisionRecord } from "../explain/explain-store.ts";
 import type { DecisionStep } from "../placement/session-decision.ts";
 import { ByteReader, type ByteWriter } from "./bytes.ts";
 import type { Entry } from "./entries.ts";
@@ -32,6 +32,26 @@ export function writeSession(out: ByteWriter, record: SessionDecisionRecord, wor
   out.double(coordinates?.longitude ?? Number.NaN);
   out.uint16(notes.length);
   for (const note of notes) out.text(note);
+  writeAsker(out, record.asker, words);
+}
+
+/** 0 stands for what is not known. */
+function writeAsker(out: ByteWriter, { tenant, country, asn, network }: RecordedAsker, words: WordWriter): void {
+  out.uint32(tenant === undefined ? 0 : words.wordOf(tenant));
+  out.uint32(country === undefined ? 0 : words.wordOf(country));
+  out.uint32(asn ?? 0);
+  out.text(network ?? "");
+}
+
+function readAsker(reader: ByteReader, wordOf: WordOf): RecordedAsker {
+  const [tenant, country, asn] = [reader.uint32(), reader.uint32(), reader.uint32()];
+  const network = reader.text();
+  return {
+    tenant: tenant === 0 ? undefined : wordOf(tenant),
+    country: country === 0 ? undefined : wordOf(country),
+    asn: asn === 0 ? undefined : asn,
+    network: network === "" ? undefined : network,
+  };
 }
 
 /** A step of which the record still lies in its segment. */
@@ -89,8 +109,10 @@ export function readSession(
   const latitude = reader.double();
   const longitude = reader.double();
   const notes = Array.from({ length: reader.uint16() }, () => reader.text());
+  const asker = readAsker(reader, wordOf);
   return {
     ...{ kind: "session", id, atMs, session, attempt, app, tier, because, outcome, steps, client, notes, constraints },
+    asker,
     policy: policy === 0 ? undefined : wordOf(policy),
     coordinates: Number.isNaN(latitude) ? undefined : { latitude, longitude },
   };

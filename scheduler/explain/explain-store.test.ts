@@ -59,6 +59,7 @@ function sessionRecord(id: string, session = "s-1", notes: string[] = []): Sessi
     app: "hall",
     tier: "strict",
     because: "new",
+    asker: {},
     outcome: { state: "placed", pool: "near", renderClass: "small", marginMs: undefined },
     steps: [{ renderClass: "small", mayExceedLimit: false, record: decide(candidates, rules) }],
     constraints: rules.constraints,

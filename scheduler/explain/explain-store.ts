@@ -10,6 +10,7 @@ import {
 } from "#domain/placement/explain.ts";
 import { PoolIds } from "#domain/placement/pool-ids.ts";
 import type { LabelRequirement } from "#domain/policy/placement-policy.ts";
+import type { PolicyClient } from "#domain/policy/policy-match.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
 import type { AskedSteering } from "../decision-log/content-codec.ts";
 import type { FoundDecision } from "../decision-log/segment-reader.ts";
@@ -56,6 +57,11 @@ export type RecordedOutcome =
     }
   | { readonly state: "queued" | "rejected"; readonly bestAchievableMs: number | undefined };
 
+/** What another policy could ask of who asks, beside app, tier and device; of an address no more than its network. */
+export interface RecordedAsker extends Pick<PolicyClient, "tenant" | "country" | "asn"> {
+  readonly network?: string | undefined;
+}
+
 export interface SessionDecisionRecord extends Recorded {
   readonly kind: "session";
   readonly session: string;
@@ -63,6 +69,7 @@ export interface SessionDecisionRecord extends Recorded {
   readonly app: string;
   readonly tier: string;
   readonly because: string;
+  readonly asker: RecordedAsker;
   /** Undefined where the client's place is unknown. */
   readonly coordinates?: Coordinates | undefined;
   readonly outcome: RecordedOutcome;
@@ -70,6 +77,11 @@ export interface SessionDecisionRecord extends Recorded {
   readonly steps: readonly DecisionStep[];
   /** Of the policy as it was; its records name them by number. */
   readonly constraints: readonly LabelRequirement[];
+}
+
+export interface EndedSession {
+  readonly session: string;
+  readonly atMs: number;
 }
 
 export interface ContentCandidate {
@@ -99,6 +111,7 @@ export interface ExplainedDecision {
 /** Where decisions are kept for longer than memory has room for them. */
 export interface DecisionKeeper {
   appendSession(record: SessionDecisionRecord): void;
+  appendEnded(ended: EndedSession): void;
   appendContent(record: ContentDecisionRecord, asked: AskedSteering): void;
   find(decision: string): Promise<FoundDecision | undefined>;
   findSession(session: string): Promise<FoundDecision | undefined>;
@@ -108,6 +121,8 @@ export interface ExplainStore {
   /** By which the records name pools. */
   readonly pools: PoolIds;
   recordSession(record: SessionDecisionRecord): void;
+  /** Its decisions can be asked for as before. */
+  recordEnded(ended: EndedSession): void;
   recordContent(record: ContentDecisionRecord, asked: AskedSteering): void;
   /** From memory. Undefined where it is unknown or forgotten. */
   explain(decision: string): ExplainedDecision | undefined;
@@ -146,6 +161,7 @@ export function createExplainStore(options: ExplainStoreOptions = {}): ExplainSt
       lastBySession.set(record.session, record.id);
       sessions.set(record.id, record);
     },
+    recordEnded: (ended) => log?.appendEnded(ended),
     recordContent(record, asked) {
       log?.appendContent(record, asked);
       contents.set(record.id, record);

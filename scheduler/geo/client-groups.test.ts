@@ -19,10 +19,10 @@ const table = parseNetworksTable(
 t.test("the operator's word comes before the network itself and before geography", async (t) => {
   const geoip = { find: () => ({ country: "US", coordinates: { latitude: 37.75, longitude: -97.82 } }) };
   const locate = (address: string) => locateClient({ networks: table, geoip }, address);
-  const office = { address: "8.8.8.8", country: "PT", asn: 64_500 };
+  const office = { address: "8.8.8.8", country: "PT", asn: 64_500, network: "8.8.8.0/24" };
   const groups = ["network:office", "asn:64500 cell:38,-10", "cell:38,-10", "country:PT"];
   t.same(locate("8.8.8.8"), { groups, coordinates: lisbon, ...office });
-  const lab = { address: "8.8.4.4", country: "US", asn: undefined };
+  const lab = { address: "8.8.4.4", country: "US", asn: undefined, network: "8.8.4.0/24" };
   t.same(locate("8.8.4.4"), { groups: ["network:lab"], coordinates: undefined, ...lab }, "the longest prefix says all");
   const elsewhere = locate("9.9.9.9");
   t.same(elsewhere.groups, ["prefix:9.9.9.0/24", "cell:37,-98", "country:US"]);
@@ -31,7 +31,8 @@ t.test("the operator's word comes before the network itself and before geography
 
 t.test("loopback has no place, and what is no address has no group", async (t) => {
   const locate = (address: string) => locateClient({ networks: NO_NETWORKS, geoip: NO_GEOIP }, address);
-  const nowhere = { groups: ["prefix:127.0.0.0/24"], coordinates: undefined, country: undefined, asn: undefined };
+  const unknown = { coordinates: undefined, country: undefined, asn: undefined };
+  const nowhere = { groups: ["prefix:127.0.0.0/24"], network: "127.0.0.0/24", ...unknown };
   t.same(locate("127.0.0.1"), { ...nowhere, address: "127.0.0.1" });
   t.same(locate("::ffff:127.0.0.1"), { ...nowhere, address: "::ffff:127.0.0.1" });
   t.same(locate("not an address"), { groups: [], coordinates: undefined });

@@ -1,6 +1,6 @@
 /** Decides which groups an address belongs to, from the finest to the coarsest, and where it is. */
 import type { Coordinates } from "#domain/geography.ts";
-import { formatNetwork, type IpAddress, type IpNetwork, networkOf, parseIp } from "#domain/ip-networks.ts";
+import { formatNetwork, type IpNetwork, networkOf, parseIp } from "#domain/ip-networks.ts";
 import type { ShortlistClient } from "#domain/placement/shortlist.ts";
 import type { NamedPolicy, PolicyClient } from "#domain/policy/policy-match.ts";
 import type { Geoip } from "./geoip.ts";
@@ -14,7 +14,10 @@ const WIDTH = { 4: 32, 6: 128 } as const;
 const CELL_DEGREES = 1;
 
 /** Where a client is, and who it is as far as policies ask. */
-export interface LocatedClient extends ShortlistClient, Pick<PolicyClient, "address" | "country" | "asn"> {}
+export interface LocatedClient extends ShortlistClient, Pick<PolicyClient, "address" | "country" | "asn"> {
+  /** What may be kept of its address: a /24 or /48. Undefined for what is no address. */
+  readonly network?: string | undefined;
+}
 
 export interface GroupSources {
   readonly networks: NetworksTable;
@@ -36,14 +39,15 @@ export function locateClient({ networks, geoip }: GroupSources, text: string): L
   if (address === undefined) return { groups: [], coordinates: undefined };
   const row = networks.find(address);
   const place = geoip.find(text);
-  const who = { address: text, country: row?.country ?? place?.country, asn: row?.asn };
+  const network = formatNetwork(networkOf(address, PREFIX_LENGTH[address.family]));
+  const who = { address: text, country: row?.country ?? place?.country, asn: row?.asn, network };
   if (row !== undefined) {
     const { group, coordinates, asn, country } = row;
     const cell = cellOf(coordinates);
     const carrier = asn === undefined ? [] : cell.map((name) => `asn:${asn} ${name}`);
     return { groups: [`network:${group}`, ...carrier, ...cell, ...countryOf(country)], coordinates, ...who };
   }
-  const groups = [prefixGroup(address), ...cellOf(place?.coordinates), ...countryOf(place?.country)];
+  const groups = [`prefix:${network}`, ...cellOf(place?.coordinates), ...countryOf(place?.country)];
   return { groups, coordinates: place?.coordinates, ...who };
 }
 
@@ -65,10 +69,6 @@ export function groupPrefixLength({ networks, policies }: PrefixSources, text: s
   const isDivided = (network: IpNetwork) => networks.isDivided(network) || told.networks.isDivided(network);
   while (prefixLength < longest && isDivided(networkOf(address, prefixLength))) prefixLength += 1;
   return prefixLength;
-}
-
-function prefixGroup(address: IpAddress): string {
-  return `prefix:${formatNetwork(networkOf(address, PREFIX_LENGTH[address.family]))}`;
 }
 
 function countryOf(country: string | undefined): readonly string[] {

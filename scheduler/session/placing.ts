@@ -18,7 +18,7 @@ import type { RenderAppSpec, RenderClass } from "#domain/session/render-app.ts";
 import type { Clock } from "#platform/clock.ts";
 import { signToken } from "#platform/identity/tokens.ts";
 import type { Random } from "#platform/random.ts";
-import type { ExplainStore, RecordedOutcome, SessionDecisionRecord } from "../explain/explain-store.ts";
+import type { ExplainStore, RecordedAsker, RecordedOutcome, SessionDecisionRecord } from "../explain/explain-store.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import { type ConsideredFacts, makeCandidate, type RttFact } from "../placement/candidates.ts";
 import { listOpenEdges, type PoolFacts } from "../placement/pool-facts.ts";
@@ -88,6 +88,7 @@ export interface PlacingRequest {
   /** Why it is asked for: `new` or a reason of renewal. */
   readonly because: string;
   readonly client: string;
+  readonly asker: RecordedAsker;
   /** Of the client, from the finest to the coarsest. */
   readonly groups: readonly string[];
   /** Undefined where the client's place is unknown. */
@@ -274,7 +275,7 @@ function slotQuery(pool: string, renderClass: RenderClass, { considered }: Placi
 
 function explain(
   { explain, clock, random }: PlacingPorts,
-  { session, attempt, app, tier, because, client, coordinates, policy }: PlacingRequest,
+  { session, attempt, app, tier, because, client, asker, coordinates, policy }: PlacingRequest,
   explained: Pick<SessionDecisionRecord, "outcome" | "steps" | "notes">,
 ): string {
   const id = `d-${Buffer.from(random.bytes(DECISION_ID_BYTES)).toString("base64url")}`;
@@ -286,6 +287,7 @@ function explain(
     tier,
     because,
     client,
+    asker,
     coordinates,
     policy: policy.name,
     constraints,

@@ -301,6 +301,7 @@ class SessionFlows {
     await this.#ports.ledger.release(session);
     this.#table.delete(session);
     this.#ports.wishes.ended(session);
+    this.#ports.explain.recordEnded({ session, atMs: this.#ports.clock.nowMs() });
     this.#ports.events.ended(record.app);
   }
 
@@ -339,6 +340,7 @@ class SessionFlows {
       currentPool: undefined,
       because: "new",
       client: client.groups[0] ?? "a client of unknown place",
+      asker: { tenant, country: client.country, asn: client.asn, network: client.network },
       groups: client.groups,
       coordinates: client.coordinates,
       notes: [],

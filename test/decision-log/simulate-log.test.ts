@@ -41,7 +41,7 @@ async function runDay(t: Test): Promise<{ folder: string; decisions: number }> {
   const { clock } = world;
   const log = await DecisionLog.open({
     ...{ folder, bytesMax: 32 * 1024 ** 2, steeringRatio: 1, clock, events: quiet },
-    poolName: (id) => pools.nameOf(id),
+    pools: { poolName: (id) => pools.nameOf(id), findPool: () => undefined },
   });
   const client = await Client.create(world);
   const { service } = await world.replica("s1", undefined, { explain: createExplainStore({ pools, log }) });
