@@ -19,6 +19,7 @@ import type { SchedulerConfig } from "./config.ts";
 import { BundleGaps } from "./content-plan/bundle-gaps.ts";
 import { ContentDemand } from "./content-plan/content-demand.ts";
 import { DecisionLog } from "./decision-log/decision-log.ts";
+import type { LoggedPools } from "./decision-log/segment-encoder.ts";
 import { createEvents, type SchedulerEvents } from "./events.ts";
 import { createExplainStore } from "./explain/explain-store.ts";
 import { DESIRED_SET_MIGRATIONS, DesiredSet } from "./facts/desired-set.ts";
@@ -84,8 +85,7 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
   const log = stack.use(
     await DecisionLog.open({
       ...{ folder: join(config.dataDir, "decisions"), bytesMax: config.decisionLogBytesMax },
-      steeringRatio: config.steeringLoggedRatio,
-      pools: { poolName: (id) => pools.nameOf(id), findPool: (pool) => fleet.view.pools.get(pool) },
+      ...{ steeringRatio: config.steeringLoggedRatio, pools: loggedPools(pools, fleet) },
       ...{ clock, events: events.decisionLog },
     }),
   );
@@ -123,6 +123,10 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
   const placing = { groupPrefixLength: prefixLengthOf(networks, fleet) };
   const serving = { origins, metrics, events, set, fleet, watch, demand, sessions, steering, pricing };
   return { ...tools, ...deciding, ...placing, ...serving, incarnation, ledgerStanding };
+}
+
+function loggedPools(pools: PoolIds, fleet: Fleet): LoggedPools {
+  return { poolName: (id) => pools.nameOf(id), findPool: (pool) => fleet.view.pools.get(pool) };
 }
 
 function prefixLengthOf(networks: NetworksTable, fleet: Fleet): (address: string) => number {

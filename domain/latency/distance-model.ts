@@ -38,6 +38,9 @@ export interface DistanceEstimate {
   readonly errorMs: number;
 }
 
+/** Where nothing is known of a client's place: too far for any tier, so that it is told so and not promised what may not be. */
+export const RTT_MS_UNKNOWN = 100;
+
 interface Line {
   readonly accessMs: number;
   readonly msPerKm: number;

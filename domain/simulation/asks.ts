@@ -1,5 +1,5 @@
 /** What sessions of each client group, app and tier ask of a decision: found once and not for each arrival. Pure. */
-import { budgetPartsOf, deviceTimes } from "../latency/budget.ts";
+import { budgetPartsOf, type DeviceTimes, deviceTimes } from "../latency/budget.ts";
 import { fibreRttMsBetween } from "../latency/distance-model.ts";
 import {
   type CellPools,
@@ -44,7 +44,7 @@ export class Asks {
   readonly #classes: readonly string[];
   readonly #occupancy: Occupancy;
   /** By group, app and tier. */
-  readonly #asks: (GroupAsk | undefined)[];
+  readonly #asks = new Map<number, GroupAsk>();
   /** By place: groups of one place share what is near. */
   readonly #cells = new Map<unknown, CellPools>();
   readonly #rules = new Map<string, TabledRules>();
@@ -54,15 +54,14 @@ export class Asks {
     this.#policies = of.policies;
     this.#classes = of.classes;
     this.#occupancy = of.occupancy;
-    this.#asks = new Array(day.groups.length * day.apps.length * TIERS.length);
   }
 
   find(group: number, app: number, tier: number): GroupAsk {
     const at = (group * this.#day.apps.length + app) * TIERS.length + tier;
-    const known = this.#asks[at];
+    const known = this.#asks.get(at);
     if (known !== undefined) return known;
     const made = this.#make(group, app, tier);
-    this.#asks[at] = made;
+    if (this.#day.groups[group]?.rttMs === undefined) this.#asks.set(at, made);
     return made;
   }
 
@@ -72,15 +71,15 @@ export class Asks {
     const tier = TIERS[tierAt];
     if (group === undefined || app === undefined || tier === undefined)
       throw new RangeError("an arrival is of the day");
-    const { country, tenant, asn, address } = group;
-    const policy = selectPolicy(this.#policies, app.name, tier, { country, tenant, asn, address, device: DEVICE });
-    const tries = this.#triesOf(app, policy);
+    const { country, tenant, asn, address, device = DEVICE } = group;
+    const policy = selectPolicy(this.#policies, app.name, tier, { country, tenant, asn, address, device });
+    const tries = this.#triesOf(app, policy, device);
     const table = this.#occupancy.tableOf(this.#classes[0] ?? "");
     const cell = table === undefined ? new Float32Array() : this.#cellOf(group, table);
     return { policy, app: app.name, cell, tries };
   }
 
-  #triesOf({ spec }: DayApp, policy: AppliedPolicy): SimulatedTry[] {
+  #triesOf({ spec }: DayApp, policy: AppliedPolicy, device: DeviceTimes): SimulatedTry[] {
     const held = spec.classes.filter(({ name }) =>
       this.#occupancy.tableOf(name)?.slotsTotal.some((slots) => slots > 0),
     );
@@ -91,7 +90,7 @@ export class Asks {
       const table = this.#occupancy.tableOf(renderClass.name);
       if (table === undefined) return [];
       const { decodeMs, jitterMs, serialisationMs, budgetMs } = budgetPartsOf(
-        { budgetMs: policy.budgetMs, device: DEVICE, app: spec, renderClass },
+        { budgetMs: policy.budgetMs, device, app: spec, renderClass },
         0,
       );
       return {
@@ -114,22 +113,23 @@ export class Asks {
   }
 
   #cellOf(group: ClientGroup, table: PoolTable): CellPools {
-    const place = group.rttMs ?? group.coordinates;
-    const known = this.#cells.get(place);
+    if (group.rttMs !== undefined) return planCellPools(table, rttOf(group, table));
+    const known = this.#cells.get(group.coordinates);
     if (known !== undefined) return known;
     const made = planCellPools(table, rttOf(group, table));
-    this.#cells.set(place, made);
+    this.#cells.set(group.coordinates, made);
     return made;
   }
 }
 
 /** Geography where nothing was measured. */
-function rttOf({ coordinates, rttMs }: ClientGroup, { names, coordinates: places }: PoolTable): CellRtt {
+function rttOf({ coordinates, rttMs, estimateMs }: ClientGroup, { names, coordinates: places }: PoolTable): CellRtt {
   const knownOf = (pool: number) => rttMs?.get(names[pool] ?? "");
-  const geographyMsOf = (pool: number) => fibreRttMsBetween(coordinates, places[pool] ?? coordinates);
+  const placeOf = (pool: number) => places[pool] ?? coordinates;
+  const geographyMsOf = (pool: number) => fibreRttMsBetween(coordinates, placeOf(pool));
   return {
     geographyMsOf,
-    rttMsOf: (pool) => knownOf(pool) ?? geographyMsOf(pool),
+    rttMsOf: (pool) => knownOf(pool) ?? estimateMs?.(placeOf(pool)) ?? geographyMsOf(pool),
     sourceOf: (pool) => (knownOf(pool) === undefined ? "geography" : "history"),
   };
 }

@@ -1,11 +1,13 @@
 /** What a simulation replays: who comes when, for which app, and for how long; and the pools that there are. Pure. */
 import { assert } from "../assert.ts";
 import type { Coordinates } from "../geography.ts";
+import type { DeviceTimes } from "../latency/budget.ts";
 import type { Labels } from "../placement/labels.ts";
 import type { RenderAppSpec } from "../session/render-app.ts";
 
 /** Clients that are as far from each pool as each other, and the same to every policy. */
 export interface ClientGroup {
+  /** Groups of one name are told of as one. */
   readonly name: string;
   readonly coordinates: Coordinates;
   /** Of the pool nearest to it. */
@@ -14,8 +16,12 @@ export interface ClientGroup {
   readonly tenant?: string | undefined;
   readonly asn?: number | undefined;
   readonly address?: string | undefined;
-  /** By pool, where it is known; elsewhere geography says. */
+  /** By pool, where it is known; elsewhere `estimateMs` says. A group that has any is one session's. */
   readonly rttMs?: ReadonlyMap<string, number> | undefined;
+  /** The round trip to a pool there; by fibre where not given. */
+  readonly estimateMs?: ((pool: Coordinates) => number) | undefined;
+  /** What it measured of itself; undefined where it has not. */
+  readonly device?: DeviceTimes | undefined;
 }
 
 export interface DayApp {
@@ -26,7 +32,7 @@ export interface DayApp {
 /** In columns, in the order of `atSeconds`. */
 export interface Arrivals {
   readonly count: number;
-  /** From midnight UTC; below 0 is what fills the pools before the day begins, and is not counted. */
+  /** From when the day begins, midnight UTC where none was recorded; below 0 is what fills the pools before the day begins, and is not counted. */
   readonly atSeconds: Float64Array;
   readonly durationSeconds: Float32Array;
   /** Places in the lists of the day. */
@@ -81,7 +87,19 @@ const HASH_RANGE = 0x1_0000_0000;
 export function repeatsOf(index: number, load: number): number {
   assert(load >= 0, "a load is from 0");
   const whole = Math.floor(load);
-  return whole + (hashOf(index) / HASH_RANGE < load - whole ? 1 : 0);
+  return whole + (ratioOfHash(hashOf(index)) < load - whole ? 1 : 0);
+}
+
+/** Evenly in 32 bits, another one for each seed (FNV-1a, then the finaliser). */
+export function hashOfText(text: string, seed: number): number {
+  let hash = 0x811c_9dc5 ^ seed;
+  for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x0100_0193);
+  return hashOf(hash);
+}
+
+/** In [0, 1). */
+export function ratioOfHash(hash: number): number {
+  return hash / HASH_RANGE;
 }
 
 /** A finaliser of 32 bits with full avalanche: neighbours have nothing in common. */

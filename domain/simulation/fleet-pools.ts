@@ -80,8 +80,8 @@ function poolOf(
   const { name, labels } = metadata;
   const living = of.members.filter(({ role, isDead }) => role === "edge" && !isDead);
   const hasEdges = of.members.some(({ role }) => role === "edge");
-  const slotHourCost = numberOf(labels, COST_LABEL);
-  const gpus = numberOf(labels, GPUS_LABEL) ?? (of.heard.length > 0 ? of.heard.length : undefined);
+  const slotHourCost = numberOfLabel(labels, COST_LABEL);
+  const gpus = numberOfLabel(labels, GPUS_LABEL) ?? (of.heard.length > 0 ? of.heard.length : undefined);
   return {
     ...{ name, labels, region: spec.region, coordinates: spec.coordinates },
     classes: of.heard.length > 0 ? reportedClasses(of.heard) : labelledClasses(labels, of.classes),
@@ -107,13 +107,13 @@ function reportedClasses(heard: readonly ReportedAgent[]): PoolClass[] {
 }
 
 function labelledClasses(labels: Labels, classes: readonly string[]): PoolClass[] {
-  const slots = Math.floor(numberOf(labels, SLOTS_LABEL) ?? 0);
-  const renderEncodeMsP95 = numberOf(labels, RENDER_ENCODE_LABEL) ?? RENDER_ENCODE_MS_DEFAULT;
+  const slots = Math.floor(numberOfLabel(labels, SLOTS_LABEL) ?? 0);
+  const renderEncodeMsP95 = numberOfLabel(labels, RENDER_ENCODE_LABEL) ?? RENDER_ENCODE_MS_DEFAULT;
   return slots === 0 ? [] : classes.map((renderClass) => ({ renderClass, slots, renderEncodeMsP95 }));
 }
 
 /** Undefined where the label is missing, or is no number from 0. */
-function numberOf(labels: Labels, label: string): number | undefined {
+export function numberOfLabel(labels: Labels, label: string): number | undefined {
   const text = Object.hasOwn(labels, label) ? labels[label] : undefined;
   return text !== undefined && /^\d+(\.\d+)?$/.test(text) ? Number(text) : undefined;
 }

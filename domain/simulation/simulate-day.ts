@@ -28,6 +28,8 @@ export interface World {
   readonly priceMs?: ReadonlyMap<string, number>;
   /** Times the day's arrivals; 1 where not given. */
   readonly load?: number;
+  /** Told of each arrival that gets a slot, by its group's place in the day. */
+  readonly onPlaced?: (group: number, pool: string) => void;
 }
 
 export function simulateDay(day: Day, world: World): DaySummary {
@@ -50,6 +52,7 @@ interface Slot extends Arrived {
 export class DayRun {
   readonly #day: Day;
   readonly #load: number;
+  readonly #onPlaced: World["onPlaced"];
   /** Visits are so many times longer than sessions are. */
   readonly #stretch: number;
   readonly #pools: readonly DayPool[];
@@ -67,8 +70,9 @@ export class DayRun {
   readonly #placeOf: ReadonlyMap<string, number>;
   #next = 0;
 
-  constructor(day: Day, { pools, policies, expressions, priceMs, load = 1 }: World) {
+  constructor(day: Day, { pools, policies, expressions, priceMs, load = 1, onPlaced }: World) {
     this.#day = day;
+    this.#onPlaced = onPlaced;
     this.#load = load;
     this.#stretch = day.sessionsPerArrival / day.slotsPerArrival;
     const classes = [...new Set(day.apps.flatMap(({ spec }) => spec.classes.map(({ name }) => name)))];
@@ -158,6 +162,7 @@ export class DayRun {
       const poolAt = this.#frame.pools[chosenAt] ?? 0;
       const seconds = Math.min(durationSeconds, this.#stretch * ask.policy.sessionSecondsMax);
       this.#take(poolAt, attempt.classAt, ask.app);
+      this.#onPlaced?.(arrived.group, this.#names[poolAt] ?? "");
       this.#remember({ ...arrived, poolAt, classAt: attempt.classAt }, atSeconds + seconds);
       if (!isCounted) return;
       const rttMs = this.#frame.rttMs[chosenAt] ?? 0;

@@ -17,7 +17,7 @@ export const REACH_KM = 1500;
 const OWN_PLACE_KM = 100;
 const OWN_PLACE_MILLIONS = 0.2;
 /** A visit to a scene; memoryless, so that who is there already may leave at any time. */
-const SESSION_SECONDS_MEAN = 1800;
+export const SESSION_SECONDS_MEAN = 1800;
 const SESSION_SECONDS_MIN = 10;
 /** Sessions at the busiest time, of the fleet's slots. */
 export const BUSIEST_USE_RATIO = 0.7;

@@ -45,7 +45,7 @@ export interface DaySummary {
   /** Hours of sessions that were within their limit. */
   readonly hoursWithinLimit: number;
   readonly shares: readonly ShareRow[];
-  /** In the order of the day's groups. */
+  /** One for each name of groups, in the day's order. */
   readonly groups: readonly GroupRow[];
   readonly pools: readonly PoolRow[];
   /** Sessions by the policy that applied; those of none are under the empty name. */
@@ -72,6 +72,9 @@ export class Tally {
   readonly #day: Day;
   readonly #regions: readonly string[];
   readonly #regionOf: Uint16Array;
+  readonly #names: readonly string[];
+  /** Of a group, the place of its name. */
+  readonly #nameOf: Uint32Array;
   /** By app, tier and region. */
   readonly #cells: { readonly sessions: Uint32Array; readonly within: Uint32Array; readonly away: Uint32Array };
   readonly #groups: {
@@ -94,19 +97,22 @@ export class Tally {
     this.#day = day;
     this.#regions = [...new Set(groups.map(({ region }) => region))];
     this.#regionOf = Uint16Array.from(groups, ({ region }) => this.#regions.indexOf(region));
+    const places = new Map([...new Set(groups.map(({ name }) => name))].map((name, at) => [name, at]));
+    this.#names = [...places.keys()];
+    this.#nameOf = Uint32Array.from(groups, ({ name }) => places.get(name) ?? 0);
     const cells = apps.length * TIERS.length * this.#regions.length;
     const columns = (length: number) => ({
       ...{ sessions: new Uint32Array(length), within: new Uint32Array(length), away: new Uint32Array(length) },
     });
     this.#cells = columns(cells);
-    this.#groups = { ...columns(groups.length), rttMs: new Float64Array(groups.length) };
+    this.#groups = { ...columns(this.#names.length), rttMs: new Float64Array(this.#names.length) };
     this.#poolSessions = new Uint32Array(pools);
     this.#poolSeconds = new Float64Array(pools);
   }
 
   placed(arrived: Arrived, placed: Placed, policy: string): void {
     const cell = this.#count(arrived, policy);
-    const { group } = arrived;
+    const group = this.#nameOf[arrived.group] ?? 0;
     const bin = Math.min(BINS - 1, Math.floor(placed.rttMs / BIN_MS));
     this.#bins[bin] = (this.#bins[bin] ?? 0) + 1;
     this.#groups.rttMs[group] = (this.#groups.rttMs[group] ?? 0) + placed.rttMs;
@@ -122,7 +128,8 @@ export class Tally {
   turnedAway(arrived: Arrived, because: "queued" | "refused", policy: string): void {
     const cell = this.#count(arrived, policy);
     this.#cells.away[cell] = (this.#cells.away[cell] ?? 0) + 1;
-    this.#groups.away[arrived.group] = (this.#groups.away[arrived.group] ?? 0) + 1;
+    const group = this.#nameOf[arrived.group] ?? 0;
+    this.#groups.away[group] = (this.#groups.away[group] ?? 0) + 1;
     if (because === "queued") this.#queued += 1;
     else this.#refused += 1;
   }
@@ -130,7 +137,8 @@ export class Tally {
   #count({ group, app, tier }: Arrived, policy: string): number {
     const cell = (app * TIERS.length + tier) * this.#regions.length + (this.#regionOf[group] ?? 0);
     this.#cells.sessions[cell] = (this.#cells.sessions[cell] ?? 0) + 1;
-    this.#groups.sessions[group] = (this.#groups.sessions[group] ?? 0) + 1;
+    const name = this.#nameOf[group] ?? 0;
+    this.#groups.sessions[name] = (this.#groups.sessions[name] ?? 0) + 1;
     this.#policies.set(policy, (this.#policies.get(policy) ?? 0) + 1);
     return cell;
   }
@@ -151,7 +159,7 @@ export class Tally {
       rttMsP95: this.#quantileMs(0.95, placed),
       hoursWithinLimit: (this.#day.slotsPerArrival * this.#secondsWithin) / HOUR_SECONDS,
       shares: this.#shares(),
-      groups: this.#day.groups.map((_, group) => this.#groupRow(group)),
+      groups: this.#names.map((name, at) => this.#groupRow(name, at)),
       pools: names.map((pool, at) => ({
         pool,
         sessions: scale * (this.#poolSessions[at] ?? 0),
@@ -201,12 +209,12 @@ export class Tally {
     );
   }
 
-  #groupRow(group: number): GroupRow {
+  #groupRow(name: string, group: number): GroupRow {
     const scale = this.#day.sessionsPerArrival;
     const { sessions, within, away, rttMs } = this.#groups;
     const placed = (sessions[group] ?? 0) - (away[group] ?? 0);
     return {
-      group: this.#day.groups[group]?.name ?? "",
+      group: name,
       sessions: scale * (sessions[group] ?? 0),
       withinLimit: scale * (within[group] ?? 0),
       turnedAway: scale * (away[group] ?? 0),

@@ -5,11 +5,13 @@ import { join } from "node:path";
 import type { PlacementRules, PoolCandidate } from "#domain/placement/candidate.ts";
 import { PoolIds } from "#domain/placement/pool-ids.ts";
 import type { StatedPool } from "#domain/simulation/fleet-pools.ts";
+import { makeRecordedDay } from "#domain/simulation/recorded-day.ts";
 import { systemClock } from "#platform/clock.ts";
 import { type Random, seededRandom } from "#platform/random.ts";
 import { parseOptions } from "#test/bench/options.ts";
 import { printReport, type Row, reportOf } from "#test/bench/report.ts";
 import { DecisionLog } from "../decision-log/decision-log.ts";
+import { RecordedLog } from "../decision-log/recorded-log.ts";
 import { LogReplay } from "../decision-log/replay-log.ts";
 import { idOfBytes } from "../decision-log/segment-encoder.ts";
 import type { SessionDecisionRecord } from "../explain/explain-store.ts";
@@ -52,6 +54,15 @@ function makeCandidates(random: Random): PoolCandidate[] {
   });
 }
 
+const RENDER_CLASS = { name: "small", eyeWidthPixels: 512, eyeHeightPixels: 512, frameRateHz: 72 };
+const APP = {
+  name: "hall",
+  spec: {
+    needs: { gpuShareRatio: 0.1, encoderSessions: 1, memoryBytes: 1, egressBitsPerSecond: 8_000_000 },
+    classes: [RENDER_CLASS],
+  },
+};
+
 const constraints = [{ label: "region", operator: "In", values: ["eu"] }] as const;
 const rules: PlacementRules = {
   constraints,
@@ -86,9 +97,8 @@ function cpuSeconds(before: NodeJS.CpuUsage): number {
 /** Sessions' decisions by the core, with their ids still to come. */
 function makeLikes(pools: PoolIds): SessionDecisionRecord[] {
   const random = seededRandom(1);
-  const renderClass = { name: "small", eyeWidthPixels: 512, eyeHeightPixels: 512, frameRateHz: 72 };
   return Array.from({ length: DISTINCT }, (_, number) => {
-    const classes = [{ renderClass, candidates: makeCandidates(random) }];
+    const classes = [{ renderClass: RENDER_CLASS, candidates: makeCandidates(random) }];
     return recordedOf(decideSession({ classes, rules, policyRevision: 7, pools }), number);
   });
 }
@@ -146,10 +156,22 @@ function measureReplay(folder: string) {
   return { replay, seconds: cpuSeconds(before) };
 }
 
+/** Sessions of `DISTINCT`, each of which came once and then renewed. */
+function measureRecordedDay(folder: string) {
+  const log = new RecordedLog();
+  const before = process.cpuUsage();
+  const sessions = join(folder, "sessions");
+  for (const file of readdirSync(sessions).sort()) log.takeSegment(readFileSync(join(sessions, file)), file);
+  const made = makeRecordedDay({ sessions: log.sessions, pools: log.pools.list(), apps: [APP], seed: 1 });
+  return { arrivals: made?.day.arrivals.count ?? 0, seconds: cpuSeconds(before) };
+}
+
 async function measure(folder: string, decisions: number): Promise<Row[]> {
   const { appendSeconds, writtenSeconds, lost, searchMs } = await measureLogging(folder, decisions);
   const { replay, seconds } = measureReplay(folder);
-  const wrong = replay.mismatched + replay.faulty + lost + (decisions - replay.sessions);
+  const recorded = measureRecordedDay(folder);
+  const missed = Math.min(DISTINCT, decisions) - recorded.arrivals;
+  const wrong = replay.mismatched + replay.faulty + lost + (decisions - replay.sessions) + missed;
   const micro = (all: number): number => rounded((1e6 * all) / decisions);
   const row = (name: string, value: number, unit: string, target: number | null = null): Row => {
     return { row: name, value, unit, baseline: null, target };
@@ -157,6 +179,7 @@ async function measure(folder: string, decisions: number): Promise<Row[]> {
   return [
     row(`${decisions} logged decisions made again`, rounded(seconds), "s CPU", REPLAY_SECONDS_TARGET),
     row("of those, that come out otherwise, are damaged or lost", wrong, "decisions", 0),
+    row("a day made of them, for a what-if", rounded(recorded.seconds), "s CPU", REPLAY_SECONDS_TARGET),
     row("a decision added to the log, where it is made", micro(appendSeconds), "µs CPU"),
     row("a decision logged, with its part of the writes", micro(writtenSeconds), "µs CPU"),
     row("a decision on disk", rounded(replay.bytes / replay.sessions), "bytes"),

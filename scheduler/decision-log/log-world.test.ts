@@ -104,7 +104,12 @@ export function anyDecision(ids: PoolIds): fc.Arbitrary<SessionDecisionRecord> {
       ...{ number: fc.nat(1_000_000), candidates: anyCandidates, constraints: anyConstraints },
       outcome: fc.option(keptAnyhow, { nil: undefined }),
       ...{ session: words, app: words, policy: fc.option(words, { nil: undefined }), client: fc.string() },
-      ...{ asker: anyAsker, attempt: fc.nat(100), notes: fc.array(fc.string(), { maxLength: 3 }), mayExceedLimit: fc.boolean() },
+      ...{
+        asker: anyAsker,
+        attempt: fc.nat(100),
+        notes: fc.array(fc.string(), { maxLength: 3 }),
+        mayExceedLimit: fc.boolean(),
+      },
       coordinates: fc.option(
         fc.nat(180).map((longitude) => ({ latitude: longitude / 3, longitude })),
         { nil: undefined },

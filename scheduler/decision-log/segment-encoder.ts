@@ -106,13 +106,7 @@ export class SegmentEncoder {
     return word;
   }
 
-  #writeName(
-    kind: "word" | "pool",
-    number: number,
-    texts: readonly string[],
-    atMs: number,
-    out: ByteWriter,
-  ): void {
+  #writeName(kind: "word" | "pool", number: number, texts: readonly string[], atMs: number, out: ByteWriter): void {
     const naming = this.#naming;
     naming.clear();
     naming.uint32(number);

@@ -24,8 +24,8 @@ export type LoggedPool = Static<typeof poolSchema>;
 export class SegmentNames {
   readonly #words = new Map<number, string>();
   readonly #pools = new Map<number, string>();
-  /** By name, where operators said anything. */
-  readonly pools = new Map<string, LoggedPool>();
+  /** By name, where operators said anything: the last, and since when. */
+  readonly pools = new Map<string, { readonly pool: LoggedPool; readonly atMs: number }>();
 
   /** False for an entry that is of no name, or damaged. */
   take(bytes: Buffer, entry: Entry): boolean {
@@ -34,16 +34,16 @@ export class SegmentNames {
     const number = reader.uint32();
     const name = reader.text();
     if (entry.kind === "word") this.#words.set(number, name);
-    else this.#takePool(number, name, reader.text());
+    else this.#takePool(number, name, reader.text(), entry.atMs);
     return true;
   }
 
-  #takePool(number: number, name: string, text: string): void {
+  #takePool(number: number, name: string, text: string, atMs: number): void {
     this.#pools.set(number, name);
     if (text === "") return;
     const pool: unknown = JSON.parse(text);
     assert(Value.Check(poolSchema, pool), "a pool is read as it was written");
-    this.pools.set(name, pool);
+    this.pools.set(name, { pool, atMs });
   }
 
   readonly wordOf = (word: number): string => this.#words.get(word) ?? LOST;

@@ -9,8 +9,10 @@ import { ByteReader, type ByteWriter } from "./bytes.ts";
 import type { Entry } from "./entries.ts";
 import { readOutcome, type WordOf, type WordWriter, writeOutcome } from "./outcome-codec.ts";
 
-/** Attempt, and five words. */
-const BEFORE_OUTCOME_BYTES = 24;
+const ATTEMPT_AND_APP_BYTES = 8;
+const TIER_AND_BECAUSE_BYTES = 8;
+const POLICY_AND_CONSTRAINTS_BYTES = 8;
+const BEFORE_OUTCOME_BYTES = ATTEMPT_AND_APP_BYTES + TIER_AND_BECAUSE_BYTES + POLICY_AND_CONSTRAINTS_BYTES;
 
 export function writeSession(out: ByteWriter, record: SessionDecisionRecord, words: WordWriter): void {
   const { session, steps, attempt, app, tier, because, policy, constraints, client, coordinates, notes } = record;
@@ -78,6 +80,19 @@ export function readSteps(reader: ByteReader): LoggedStep[] {
 export function readOutcomeAfterSteps(reader: ByteReader, wordOf: WordOf): RecordedOutcome {
   reader.advance(BEFORE_OUTCOME_BYTES);
   return readOutcome(reader, wordOf);
+}
+
+type LoggedProgress = Pick<SessionDecisionRecord, "session" | "tier" | "because" | "outcome">;
+
+/** What a decision came to, without what it was made from. */
+export function readProgress(bytes: Buffer, { bodyAt, bodyEnd }: Entry, wordOf: WordOf): LoggedProgress {
+  const reader = new ByteReader(bytes, bodyAt, bodyEnd);
+  const session = reader.text();
+  readSteps(reader);
+  reader.advance(ATTEMPT_AND_APP_BYTES);
+  const [tier, because] = [wordOf(reader.uint32()), wordOf(reader.uint32())];
+  reader.advance(POLICY_AND_CONSTRAINTS_BYTES);
+  return { session, tier, because, outcome: readOutcome(reader, wordOf) };
 }
 
 /** Whether the entry is of the session of that name, in UTF-8. */

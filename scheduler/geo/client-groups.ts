@@ -8,7 +8,7 @@ import type { NetworksTable } from "./networks-table.ts";
 import { toldApart } from "./told-apart.ts";
 
 /** What one access network announces at the least, and so one path: measurements within it speak for each other. */
-const PREFIX_LENGTH = { 4: 24, 6: 48 } as const;
+export const PREFIX_LENGTH = { 4: 24, 6: 48 } as const;
 const WIDTH = { 4: 32, 6: 128 } as const;
 /** Cells of some 100 km: paths within differ by a millisecond or two. */
 const CELL_DEGREES = 1;

@@ -1,7 +1,7 @@
 /** Makes the candidates of a session's decision from facts: pools worth probing, round trips, and the budget's parts. Pure. */
 import { type Coordinates, distanceKm } from "#domain/geography.ts";
 import { budgetPartsOf, type FixedParts } from "#domain/latency/budget.ts";
-import { fibreRttMs } from "#domain/latency/distance-model.ts";
+import { fibreRttMs, RTT_MS_UNKNOWN } from "#domain/latency/distance-model.ts";
 import type { PathEnds, RttMap } from "#domain/latency/rtt-map.ts";
 import type { PoolCandidate } from "#domain/placement/candidate.ts";
 import { meetsRequirement } from "#domain/placement/labels.ts";
@@ -9,9 +9,6 @@ import { planShortlist, type ShortlistClient } from "#domain/placement/shortlist
 import type { LabelRequirement } from "#domain/policy/placement-policy.ts";
 import type { Capacity } from "../ledger/ledger.ts";
 import { type PoolFacts, standingOf, takesSessions } from "./pool-facts.ts";
-
-/** Where nothing is known of a client's place: too far for any tier, so that it is told so and not promised what may not be. */
-const RTT_MS_UNKNOWN = 100;
 
 export interface RttFact {
   readonly rttMs: number;

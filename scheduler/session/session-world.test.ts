@@ -7,7 +7,7 @@ import type { AgentStatus } from "#domain/fleet/node.ts";
 import { ProbeTrust } from "#domain/latency/probe-trust.ts";
 import { RttMap } from "#domain/latency/rtt-map.ts";
 import type { PlacementPolicySpec } from "#domain/policy/placement-policy.ts";
-import type { NamedPolicy, PolicyClient } from "#domain/policy/policy-match.ts";
+import type { NamedPolicy } from "#domain/policy/policy-match.ts";
 import type { RenderAppSpec } from "#domain/session/render-app.ts";
 import {
   type Authority,
@@ -22,6 +22,7 @@ import { seededRandom, systemRandom } from "#platform/random.ts";
 import { type ClientKey, createClientKey } from "../../client/session/key.ts";
 import { VirtualClock } from "../../test/simulation/virtual-clock.ts";
 import { createExplainStore, type ExplainStore } from "../explain/explain-store.ts";
+import type { LocatedClient } from "../geo/client-groups.ts";
 import { EmbeddedLedger } from "../ledger/embedded-ledger.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { EdgeFacts, PoolFacts } from "../placement/pool-facts.ts";
@@ -73,7 +74,7 @@ export class World {
   readonly missingMs = new Map<string, number>();
   readonly counted: string[] = [];
   /** What is known of every client. */
-  who: Pick<PolicyClient, "country" | "asn" | "address"> = {};
+  who: Pick<LocatedClient, "country" | "asn" | "address" | "network"> = {};
   /** Of every client that comes now. */
   groups: readonly string[] = ["prefix:192.0.2.0/24"];
   readonly #authority: Authority;
