@@ -1,8 +1,9 @@
-/** `perigee simulate`: what a policy, a failure, more GPUs or more load would do to a day's sessions; or a log decided again. */
+/** `perigee simulate`: what a policy, a failure, more GPUs or more load would do to the sessions of a day, synthetic or logged; or a log decided again. */
+import { isDeepStrictEqual } from "node:util";
 import { type Command, Option } from "commander";
 import { Failure } from "#domain/failure.ts";
 import { compareDays } from "#domain/simulation/compare-days.ts";
-import type { Day, DayPool } from "#domain/simulation/day.ts";
+import type { Day, DayApp, DayPool } from "#domain/simulation/day.ts";
 import { parseAddedGpus, withGpus, withoutPools } from "#domain/simulation/fleet-change.ts";
 import { type FleetPools, SLOTS_LABEL } from "#domain/simulation/fleet-pools.ts";
 import { makeSyntheticDay } from "#domain/simulation/synthetic-day.ts";
@@ -12,7 +13,8 @@ import { printValue } from "../output.ts";
 import { readResourceFiles } from "../resource-files.ts";
 import { amendFleet, fetchFleet, poolsOf, readFleetFiles, type StatedFleet } from "../simulation/fleet.ts";
 import { parseLoad, parseSeed, parseSlotsPerGpu, SEED_DEFAULT } from "../simulation/options.ts";
-import { reportDocument, reportLines } from "../simulation/report.ts";
+import type { RecordedDay, RecordedParts } from "../simulation/recorded.ts";
+import { reportDocument, reportLines, shortList } from "../simulation/report.ts";
 import { type Api, apiOf, type CommandSession } from "./session.ts";
 
 /** Each takes some microseconds; of a larger fleet an arrival stands for several sessions. */
@@ -27,7 +29,7 @@ interface SimulateOptions {
   readonly slotsPerGpu?: string;
   readonly seed: string;
   readonly fleet?: readonly string[];
-  readonly log?: string;
+  readonly log?: readonly string[];
   readonly output: "text" | "json";
 }
 
@@ -45,7 +47,7 @@ export function addSimulate(program: Command, session: CommandSession): void {
     )
     .option("--slots-per-gpu <number>", "sessions that an added GPU holds; as the fleet's own where not given")
     .option("--load <factor>", "times the sessions of the day", LOAD_DEFAULT)
-    .option("--seed <number>", "of the synthetic day", SEED_DEFAULT)
+    .option("--seed <number>", "of the synthetic day, and of what a log does not say", SEED_DEFAULT)
     .option(
       "--fleet <path>",
       "files or folders of the fleet's resources, instead of the origin's; may be given again",
@@ -53,38 +55,44 @@ export function addSimulate(program: Command, session: CommandSession): void {
     )
     .option(
       "--log <folder>",
-      "decide a scheduler's log again instead, and compare it bit for bit: decisions in its dataDir",
+      "the day as a scheduler logged it, instead of a synthetic one: decisions in its dataDir; without a change it is decided again and compared bit for bit; may be given again",
+      collect,
     )
     .addOption(new Option("-o, --output <format>", "how to print").choices(["text", "json"]).default("text"))
     .addHelpText(
       "after",
-      "\nExamples:\n  perigee simulate eu.yaml\n  perigee simulate --kill frankfurt-a --load 1.5\n  perigee simulate --fleet resources/ --add 40xL40S@berlin\n  perigee simulate --log scheduler-data/decisions",
+      "\nExamples:\n  perigee simulate eu.yaml\n  perigee simulate --kill frankfurt-a --load 1.5\n  perigee simulate --fleet resources/ --add 40xL40S@berlin\n  perigee simulate eu.yaml --log scheduler-data/decisions\n  perigee simulate --log scheduler-data/decisions",
     )
     .action(async (files: string[], options: SimulateOptions, command: Command) => {
-      if (options.log !== undefined) return await replayLog(session, files, { ...options, log: options.log });
+      const { log } = options;
+      if (log !== undefined && !asksWhatIf(files, options)) {
+        const { replayLogs } = await import("./replay-log.ts");
+        return replayLogs(session.output, log, options.output);
+      }
       const change = parseChange(files, options);
       const seed = parseSeed(options.seed);
+      const recorded = log === undefined ? undefined : await readRecorded(log);
       const fleet = await findFleet(options.fleet, () => apiOf(command, session));
-      const { day, comparison, notes } = simulateChange(fleet, change, seed);
+      const { day, comparison, notes } = simulateChange(fleet, { ...change, recorded }, seed);
       if (options.output === "json") printValue(session.output, "json", reportDocument(comparison, day.source, notes));
       else for (const line of [day.source, "", ...reportLines(comparison, notes)]) session.output.line(line);
     });
 }
 
-/** The log holds what each decision was made from: there is nothing to change. */
-async function replayLog(
-  session: CommandSession,
-  files: readonly string[],
-  { log, output, kill, add, load, fleet }: SimulateOptions & { readonly log: string },
-): Promise<void> {
-  if (files.length + kill.length + add.length > 0 || load !== LOAD_DEFAULT || fleet !== undefined) {
-    throw new Failure(
-      "argument-invalid",
-      "--log is decided again as it was: give no files, --kill, --add, --load or --fleet",
-    );
-  }
-  const { replayLogFolder } = await import("./replay-log.ts");
-  replayLogFolder(session.output, log, output);
+interface Recorded {
+  fleetOf(stated: StatedFleet): FleetPools;
+  dayOf(parts: RecordedParts): RecordedDay;
+}
+
+async function readRecorded(folders: readonly string[]): Promise<Recorded> {
+  const { dayOfLog, fleetOfLog, readRecordedLogs } = await import("../simulation/recorded.ts");
+  const log = readRecordedLogs(folders);
+  return { fleetOf: (stated) => fleetOfLog(log, stated), dayOf: (parts) => dayOfLog(log, parts) };
+}
+
+/** Otherwise a log is decided again as it was. */
+function asksWhatIf(files: readonly string[], { kill, add, load, fleet }: SimulateOptions): boolean {
+  return files.length + kill.length + add.length > 0 || load !== LOAD_DEFAULT || fleet !== undefined;
 }
 
 /** Of an option that may be given again: one that took all that follows would take the files too. */
@@ -114,39 +122,71 @@ function parseChange(files: readonly string[], options: SimulateOptions): FleetC
   };
 }
 
-function simulateChange(fleet: StatedFleet, change: FleetChange, seed: number) {
+function simulateChange(
+  fleet: StatedFleet,
+  { recorded, ...change }: FleetChange & { readonly recorded: Recorded | undefined },
+  seed: number,
+) {
   const amended = amendFleet(
     fleet,
     change.documents.map(({ input }) => input),
   );
-  const [base, changed] = [poolsOf(fleet), poolsOf(amended)];
+  const holding = (stated: StatedFleet): FleetPools =>
+    recorded !== undefined && fleet.pools.length === 0 ? recorded.fleetOf(stated) : poolsOf(stated);
+  const [base, changed] = [holding(fleet), holding(amended)];
   const added = change.add.reduce<readonly DayPool[]>(
     (pools, gpus) => withGpus(pools, gpus, change.slotsPerGpu),
     changed.pools,
   );
   const pools = withoutPools(added, change.kill);
+  const placed = new Map<number, string>();
+  const onPlaced = (group: number, pool: string) => void placed.set(group, pool);
   const before = compileWorld(base.pools, fleet.policies);
   const after = compileWorld(pools, amended.policies, change.load);
   const policies = [...before.policies, ...after.policies];
-  const day = makeDay(base, { apps: amended.apps, policies, arrivalsMax: SIMULATED_ARRIVALS_MAX }, seed);
-  const comparison = compareDays(day, before, after);
+  const { day, notes, noteOf } = findDay(recorded, { fleet, base, apps: amended.apps, policies, seed });
+  const comparison = compareDays(day, { ...before, ...(noteOf === undefined ? {} : { onPlaced }) }, after);
+  const isSame = isDeepStrictEqual(comparison.before, comparison.after) && comparison.moves + comparison.lost === 0;
+  const ofChange = notesOfChange(fleet, amended, change, { before: base.pools, after: pools });
   return {
-    day,
-    comparison,
-    notes: [...notesOfFleet(base), ...notesOfChange(fleet, amended, change, { before: base.pools, after: pools })],
+    ...{ day, comparison },
+    notes: [
+      ...(noteOf === undefined ? [] : [noteOf(placed)]),
+      ...notes,
+      ...notesOfFleet(base),
+      ...ofChange,
+      ...(isSame ? ["before and after are the same"] : []),
+    ],
   };
 }
 
-/** Throws `argument-invalid` where nobody could be placed. */
+function findDay(
+  recorded: Recorded | undefined,
+  parts: RecordedParts,
+): Omit<RecordedDay, "noteOf"> & Partial<RecordedDay> {
+  const { base, apps, policies, seed } = parts;
+  if (recorded !== undefined) {
+    checkPlaceable(base, apps);
+    return recorded.dayOf(parts);
+  }
+  return { day: makeDay(base, { apps, policies, arrivalsMax: SIMULATED_ARRIVALS_MAX }, seed), notes: [] };
+}
+
 export function makeDay(
-  { pools }: FleetPools,
+  base: FleetPools,
   parts: Omit<Parameters<typeof makeSyntheticDay>[0], "pools">,
   seed: number,
 ): Day {
-  if (parts.apps.length === 0) {
+  checkPlaceable(base, parts.apps);
+  return makeSyntheticDay({ pools: base.pools, ...parts }, seededRandom(seed));
+}
+
+/** Throws `argument-invalid` where nobody could be placed. */
+function checkPlaceable({ pools }: FleetPools, apps: readonly DayApp[]): void {
+  if (apps.length === 0) {
     throw new Failure("argument-invalid", "the fleet has no RenderApp: without one there are no sessions to place");
   }
-  const names = new Set(parts.apps.flatMap(({ spec }) => spec.classes.map(({ name }) => name)));
+  const names = new Set(apps.flatMap(({ spec }) => spec.classes.map(({ name }) => name)));
   const isHeld = pools.some(({ classes }) =>
     classes.some(({ renderClass, slots }) => names.has(renderClass) && slots > 0),
   );
@@ -154,7 +194,6 @@ export function makeDay(
     const message = `no pool has a slot of a class of the apps: agents have reported none, and no pool has the label ${SLOTS_LABEL}`;
     throw new Failure("argument-invalid", message);
   }
-  return makeSyntheticDay({ pools, ...parts }, seededRandom(seed));
 }
 
 /** What the fleet does not say, and what is made of it. */
@@ -166,13 +205,6 @@ export function notesOfFleet({ silentAgents, emptyPools }: FleetPools): readonly
   if (emptyPools.length > 0) notes.push(`no slots are known of ${shortList(emptyPools)}`);
   if (silentAgents.length > 0) notes.push(`agents that have not reported count as nothing: ${shortList(silentAgents)}`);
   return notes;
-}
-
-const NAMES_SHOWN = 5;
-
-function shortList(names: readonly string[]): string {
-  const more = names.length - NAMES_SHOWN;
-  return `${names.slice(0, NAMES_SHOWN).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
 function notesOfChange(

@@ -3,6 +3,8 @@ import { type Comparison, shareOf } from "#domain/simulation/compare-days.ts";
 import type { DaySummary } from "#domain/simulation/tally.ts";
 import { renderTable } from "../output.ts";
 
+const NAMES_SHOWN = 5;
+
 type Row = readonly [name: string, before: string, after: string, delta: string];
 
 export function reportLines(comparison: Comparison, notes: readonly string[]): readonly string[] {
@@ -87,4 +89,9 @@ function signed(value: number, shown: (value: number) => string): string {
   if (Number.isNaN(value)) return "–";
   const text = shown(Math.abs(value));
   return `${value < 0 && /[1-9]/.test(text) ? "-" : "+"}${text}`;
+}
+
+export function shortList(names: readonly string[]): string {
+  const more = names.length - NAMES_SHOWN;
+  return `${names.slice(0, NAMES_SHOWN).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }

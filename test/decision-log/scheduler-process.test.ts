@@ -1,4 +1,4 @@
-/** A scheduler as a process places sessions with a real edge and is killed: the next one still says why, and all is decided again. */
+/** A scheduler as a process places sessions with a real edge and is killed: the next one still says why, all is decided again, and its log is a day. */
 import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -120,6 +120,13 @@ t.test(
     t.match(await why("why-not", "naer", "--session", one?.session ?? ""), {
       ...{ code: EXIT.notFound, text: /there is no NodePool naer: did you mean near\?/ },
     });
+    const fleet = join(folder, "fleet.yaml");
+    writeFileSync(fleet, JSON.stringify(hall));
+    const recorded = JSON.parse((await perigee(["simulate", "--log", log, "--fleet", fleet, "-o", "json"])).text);
+    t.match(recorded.source, /^a recorded day: \d+ sessions/);
+    t.ok(recorded.before.sessions >= placed.length, `${recorded.before.sessions} sessions`);
+    t.match(recorded, { before: { pools: [{ pool: "near" }] }, shares: [{ region: "near", tier: "relaxed" }] });
+    t.match(recorded.notes.join("\n"), /pools: they are those of the log[\s\S]*before and after are the same/);
     const again = await logged();
     t.match(again, { mismatched: 0, faulty: 0 });
     t.ok(
