@@ -2,6 +2,7 @@
  * Counts who wants sessions: by client cell, or country where the cell is unknown, and by what a session's budget leaves
  * for rendering and the network. Bounded, and cheap where sessions are placed; the slow loop reads it in turns.
  */
+import { roomMsOf, roomStepOf } from "#domain/placement/expected-demand.ts";
 import type { ShortlistClient } from "#domain/placement/shortlist.ts";
 import type { Clock } from "#platform/clock.ts";
 import { RESERVATION_MS } from "../ledger/ledger.ts";
@@ -22,9 +23,6 @@ const UNSEEN_MS_MAX = RESERVATION_MS;
 export const DECISIONS_TRIED_MAX = 2_000;
 /** Of a session that is where it was: it is told again to replicas that may have started meanwhile. */
 export const RETOLD_MS = 300_000;
-/** Limits that differ by less are one group. */
-const ROOM_STEP_MS = 5;
-const ROOM_MS_MAX = 200;
 
 export interface DemandAttempt {
   readonly session: string;
@@ -258,12 +256,12 @@ export class DemandCounter implements DemandReports {
 
   #groupOf(client: ShortlistClient, roomMs: number): CountedGroup {
     const at = client.groups.findIndex((group) => group.startsWith("cell:") || group.startsWith("country:"));
-    const step = Math.floor(Math.min(ROOM_MS_MAX, Math.max(0, roomMs)) / ROOM_STEP_MS);
+    const step = roomStepOf(roomMs);
     const key = at < 0 ? ELSEWHERE : `${client.groups[at]} ${step}`;
     const known = this.#groups.get(key);
     if (known === undefined) {
       const place = { groups: client.groups.slice(at), coordinates: client.coordinates };
-      return this.#addGroup(key, place, (step + 0.5) * ROOM_STEP_MS);
+      return this.#addGroup(key, place, roomMsOf(step));
     }
     this.#groups.delete(key);
     this.#groups.set(key, known);

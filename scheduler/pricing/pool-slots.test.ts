@@ -1,7 +1,8 @@
 import t from "tap";
+import { countSlots } from "#domain/placement/wanted-slots.ts";
 import type { SlotQuery } from "../ledger/ledger.ts";
 import type { PoolFacts } from "../placement/pool-facts.ts";
-import { countSlots, readPoolSlots } from "./pool-slots.ts";
+import { readPoolSlots } from "./pool-slots.ts";
 
 const open = { isOpen: true, slotsTotal: 4, slotsFree: 2, frameMsP95: 5 };
 

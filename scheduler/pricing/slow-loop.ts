@@ -5,14 +5,9 @@
 import { type Failure, isFailure } from "#domain/failure.ts";
 import type { RttMap } from "#domain/latency/rtt-map.ts";
 import { expectSessions } from "#domain/placement/contention.ts";
-import {
-  DemandForecast,
-  PRIOR_SHAPE_UNKNOWN,
-  StayEstimate,
-  sessionsInOneStay,
-} from "#domain/placement/demand-forecast.ts";
+import { ExpectedDemand } from "#domain/placement/expected-demand.ts";
 import type { PoolIds } from "#domain/placement/pool-ids.ts";
-import { dampingOf, ForecastRecord, guardPrices, isContended } from "#domain/placement/price-guard.ts";
+import { dampingOf, guardPrices, isContended } from "#domain/placement/price-guard.ts";
 import type { PriceProblem } from "#domain/placement/prices.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { Ledger } from "../ledger/ledger.ts";
@@ -26,14 +21,6 @@ import type { PriceBoard, PriceMode, Prices } from "./price-source.ts";
 
 /** Pools whose sessions are compared with what runs there in a turn: all of 300 within four minutes. */
 export const POOLS_RECONCILED_MAX = 8;
-/** Until some have ended. */
-const STAY_SECONDS_EXPECTED = 1_200;
-const STAY_MEMORY_SECONDS = 21_600;
-/** In stays. */
-const FORECAST_MEMORY = 4;
-const ERROR_MEMORY = 0.25;
-/** In a stay, of a group of which nothing has come. */
-const ARRIVALS_EXPECTED = 1;
 
 export interface PricingEvents {
   priced(turn: PricedTurn): void;
@@ -82,10 +69,8 @@ export class PricingLoop implements Disposable {
   readonly #columns = new PoolColumns();
   readonly #shortlists = new Shortlists();
   readonly #trial: DecisionTrial;
-  readonly #stays = new StayEstimate(STAY_SECONDS_EXPECTED, STAY_MEMORY_SECONDS);
-  readonly #forecast = new DemandForecast(new Float64Array(DEMAND_GROUPS_MAX), FORECAST_MEMORY, PRIOR_SHAPE_UNKNOWN);
-  readonly #record = new ForecastRecord(DEMAND_GROUPS_MAX, ERROR_MEMORY);
-  /** Whose cells the forecast is of. */
+  readonly #demand = new ExpectedDemand(DEMAND_GROUPS_MAX);
+  /** Whose cells the demand is of. */
   #groups = new Set<DemandGroup>();
   #isActive = false;
   #isInformed = false;
@@ -144,7 +129,7 @@ export class PricingLoop implements Disposable {
     const isFollowed = followedMode !== undefined;
     const prices = published.current();
     const mode = followedMode ?? "off-inactive";
-    events.priced({ mode, isFollowed, prices, solveMs: undefined, error: this.#record.error });
+    events.priced({ mode, isFollowed, prices, solveMs: undefined, error: this.#demand.error });
     if (this.#wasFollowing && !isFollowed) events.pricesMissed();
     this.#wasFollowing = isFollowed;
   }
@@ -158,11 +143,8 @@ export class PricingLoop implements Disposable {
     const isAnew = !this.#columns.extend(pools.map(({ pool }) => pool.pool));
     if (isAnew) this.#solvedMs = undefined;
     await this.#shortlists.renew(turn.groups, pools, { map: rttMap, nowMs: clock.nowMs() });
-    const rates = this.#forecast.rates();
-    const expected = turn.groups.map((group) => ({
-      group,
-      sessions: sessionsInOneStay(group.alive, rates[group.cell] ?? 0),
-    }));
+    const sessions = this.#demand.expect(turn.groups);
+    const expected = turn.groups.map((group, at) => ({ group, sessions: sessions[at] ?? 0 }));
     const problem = makeProblem(expected, {
       ...{ shortlists: this.#shortlists, columns: this.#columns, pools },
       slotsElsewhere: ({ pool, slotsUsed }) => Math.max(0, slotsUsed - counter.countAt(pool.pool)),
@@ -173,7 +155,7 @@ export class PricingLoop implements Disposable {
     if (!isContended(problem)) return this.#publish({ priceMs: new Float64Array(count), expected: atPools });
     const { solution, cpuMs } = await solver.solve(problem, this.#solvedMs);
     this.#solvedMs = solution.priceMs;
-    return this.#publish({ priceMs: guardPrices(problem, solution, this.#record.error), expected: atPools }, cpuMs);
+    return this.#publish({ priceMs: guardPrices(problem, solution, this.#demand.error), expected: atPools }, cpuMs);
   }
 
   /** Some pools in turn: sessions that are counted there and do not run. */
@@ -192,26 +174,14 @@ export class PricingLoop implements Disposable {
     const nowMs = this.#ports.clock.monotonicMs();
     const seconds = (nowMs - this.#lastTurnMs) / 1000;
     this.#lastTurnMs = nowMs;
-    this.#stays.observe({ seconds, running: this.#ports.counter.alive, ended });
-    const stays = seconds / this.#stays.seconds;
-    if (stays === 0) return 0;
-    const fresh = groups.filter((group) => !this.#groups.has(group));
     const present = new Set(groups);
-    for (const group of this.#groups) if (!present.has(group)) this.#restart(group, 0);
-    for (const group of fresh) this.#restart(group, ARRIVALS_EXPECTED);
-    const rates = this.#forecast.rates().map((rate) => rate * stays);
-    const judged = Float64Array.from(arrivals);
-    // Of a group that was not there nothing was forecast.
-    for (const { cell } of fresh) judged[cell] = rates[cell] ?? 0;
-    this.#record.observe(rates, judged, stays);
-    this.#forecast.observe(arrivals, stays);
-    this.#groups = present;
+    const gone = [...this.#groups].filter((group) => !present.has(group));
+    const fresh = groups.filter((group) => !this.#groups.has(group));
+    const cellsOf = (of: readonly DemandGroup[]) => of.map(({ cell }) => cell);
+    const running = this.#ports.counter.alive;
+    const stays = this.#demand.learn({ seconds, running, ended, arrivals, gone: cellsOf(gone), fresh: cellsOf(fresh) });
+    if (stays > 0) this.#groups = present;
     return stays;
-  }
-
-  #restart({ cell }: DemandGroup, expected: number): void {
-    this.#forecast.restart(cell, expected);
-    this.#record.restart(cell);
   }
 
   #try({ decisions }: DemandTurn, of: { isAnew: boolean; stays: number; capacity: Float64Array }): void {
@@ -226,7 +196,7 @@ export class PricingLoop implements Disposable {
 
   /** By column: prices after guards, and what is expected. */
   async #publish({ priceMs, expected }: PublishedColumns, solveMs?: number): Promise<PricedTurn> {
-    const { error } = this.#record;
+    const { error } = this.#demand;
     const byPool = this.#trial.arePricesLosing ? new Map<string, number>() : this.#columns.collectPrices(priceMs);
     if (solveMs === undefined) this.#solvedMs = undefined;
     const mode = this.#modeOf(solveMs, error);
