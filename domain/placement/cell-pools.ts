@@ -72,6 +72,12 @@ export function poolsOf(cell: CellPools): number[] {
   return Array.from({ length: cell.length / ROW }, (_, at) => (cell[ROW * at] ?? 0) % SOURCE_UNIT);
 }
 
+/** The shortlist as it is, with the round trips expected of it. */
+export function shortlistOf(cell: CellPools): { readonly pool: number; readonly rttMs: number }[] {
+  const pools = poolsOf(cell).slice(0, SHORTLIST_POOLS_MAX);
+  return pools.map((pool, at) => ({ pool, rttMs: cell[ROW * at + 1] ?? 0 }));
+}
+
 /** Those that overflow are moved before others that are nearer; all else stays by distance. */
 function shortlistFirst({ regions }: PoolTable, byRtt: Uint16Array): Uint16Array {
   const near = byRtt.subarray(0, SHORTLIST_POOLS_MAX - OVERFLOW_REGIONS_MAX);

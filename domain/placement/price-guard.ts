@@ -3,6 +3,8 @@
  * wrong, none where the rule without them does better on the same arrivals. Pure.
  */
 import { assert } from "../assert.ts";
+import { FILTER_RULES } from "./candidate.ts";
+import type { DecisionFrame } from "./decision-frame.ts";
 import type { PriceProblem, PriceSolution } from "./prices.ts";
 import { chooseTwoStep, NO_ENTRY } from "./two-step.ts";
 
@@ -12,6 +14,8 @@ const UTILISATION_MIN = 0.7;
 export const TRIAL_ARRIVALS = 2000;
 /** Beyond so many standard deviations an error is none of chance. */
 const CHANCE_DEVIATIONS = 2;
+/** From here on a candidate is permitted and within the limit, whatever else it fails: that depends on who was before. */
+const WITHIN_LIMIT_FROM = FILTER_RULES.indexOf("no-free-slot") + 1;
 /** Points of the share within the limit by which the plain rule has to be ahead for prices to be dropped. */
 const TRIAL_LOSS_RATIO = 0.005;
 
@@ -51,6 +55,14 @@ export function guardPrices(problem: PriceProblem, { priceMs, load }: PriceSolut
     const priced = (load[pool] ?? 0) / Math.max(1, problem.capacity[pool] ?? 0);
     return Math.max(nearest[pool] ?? 0, priced) > UTILISATION_MIN ? damping * price : 0;
   });
+}
+
+/** Prices that differ by less are the same: nothing is placed otherwise for it. */
+const PRICE_STEP_MS = 0.125;
+
+/** As it is gone by: 0, or whole steps. */
+export function steppedPriceMs(priceMs: number): number {
+  return Math.round(priceMs / PRICE_STEP_MS) * PRICE_STEP_MS;
 }
 
 /**
@@ -148,6 +160,26 @@ export class PriceTrial {
   get arePricesLosing(): boolean {
     return this.lead < -TRIAL_LOSS_RATIO;
   }
+}
+
+/** What a decided session could have had, as it measured it: a problem of one cell. `columnOf` a pool's id; undefined leaves it out. */
+export function withinLimitOf(
+  frame: DecisionFrame,
+  columnOf: (id: number) => number | undefined,
+): Omit<PriceProblem, "capacity"> {
+  const pools: number[] = [];
+  const rttMs: number[] = [];
+  for (let at = 0; at < frame.count; at += 1) {
+    const code = frame.codes[at] ?? 0;
+    const column = columnOf(frame.pools[at] ?? 0);
+    if (column === undefined || (code !== 0 && code < WITHIN_LIMIT_FROM)) continue;
+    pools.push(column);
+    rttMs.push(frame.rttMs[at] ?? 0);
+  }
+  return {
+    ...{ firstOf: Uint32Array.of(0, pools.length), demand: Float64Array.of(1) },
+    ...{ pools: Uint16Array.from(pools), rttMs: Float32Array.from(rttMs) },
+  };
 }
 
 class Contender {

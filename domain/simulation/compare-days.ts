@@ -59,6 +59,7 @@ export function countMoves(day: Day, before: World, after: World): Transition {
   const first = new DayRun(day, before);
   first.runUntil(day.busiestSeconds);
   const second = new DayRun(day, after);
+  second.adoptPrices(first);
   const running = first.listRunning();
   const displaced = running.filter((session) => !second.mayStay(session));
   const gone = new Set(displaced);

@@ -35,6 +35,15 @@ export class Occupancy {
     return this.#tables[this.#classIndex.get(renderClass) ?? -1];
   }
 
+  /** By place of the pool in the tables: what decisions from now on go by. */
+  setPrices(priceMs: Float64Array): void {
+    for (const table of this.#tables) table.priceMs.set(priceMs);
+  }
+
+  priceMsAt(pool: number): number {
+    return this.#tables[0]?.priceMs[pool] ?? 0;
+  }
+
   /** One session more, or less, by places of the class and of the pool in the tables. */
   change(classAt: number, pool: number, by: 1 | -1): void {
     const running = this.#running[classAt];

@@ -14,6 +14,7 @@ import { PoolIds } from "../placement/pool-ids.ts";
 import type { Expression, NamedPolicy } from "../policy/policy-match.ts";
 import { Asks, type GroupAsk, type SimulatedTry } from "./asks.ts";
 import { type Day, type DayPool, repeatsOf } from "./day.ts";
+import { DayPrices } from "./day-prices.ts";
 import { Departures } from "./departures.ts";
 import { Occupancy } from "./occupancy.ts";
 import { type Arrived, type DaySummary, Tally } from "./tally.ts";
@@ -24,7 +25,7 @@ export interface World {
   readonly policies: readonly NamedPolicy[];
   /** Of the policies, over pools, compiled. */
   readonly expressions: ReadonlyMap<string, Expression<PoolSubject>>;
-  /** By pool; 0 where not given. */
+  /** By pool, for all of the day; where not given they are solved in the day, as schedulers do. */
   readonly priceMs?: ReadonlyMap<string, number>;
   /** Times the day's arrivals; 1 where not given. */
   readonly load?: number;
@@ -59,6 +60,10 @@ export class DayRun {
   readonly #occupancy: Occupancy;
   readonly #withheld: Withheld;
   readonly #asks: Asks;
+  readonly #classes: readonly string[];
+  readonly #arePricesGiven: boolean;
+  /** From the first arrival on; undefined where prices are given. */
+  #prices: DayPrices | undefined;
   readonly #tally: Tally;
   readonly #frame = new DecisionFrame();
   readonly #departures = new Departures();
@@ -85,16 +90,20 @@ export class DayRun {
     });
     this.#withheld = new Withheld(this.#pools);
     this.#asks = new Asks(day, { policies, classes, occupancy: this.#occupancy });
+    this.#classes = classes;
+    this.#arePricesGiven = priceMs !== undefined;
     this.#tally = new Tally(day, this.#pools.length);
   }
 
   /** Of those that come before the time. */
   runUntil(untilSeconds: number): void {
     const { atSeconds, durationSeconds, group, app, tier, count } = this.#day.arrivals;
+    if (!this.#arePricesGiven) this.#prices ??= this.#openPrices();
     for (; this.#next < count; this.#next += 1) {
       const at = atSeconds[this.#next] ?? 0;
       if (at >= untilSeconds) break;
       this.#leaveUntil(at);
+      this.#prices?.passUntil(at);
       const arrived = { group: group[this.#next] ?? 0, app: app[this.#next] ?? 0, tier: tier[this.#next] ?? 0 };
       const seconds = durationSeconds[this.#next] ?? 0;
       for (let left = repeatsOf(this.#next, this.#load); left > 0; left -= 1) this.#arrive(arrived, at, seconds);
@@ -118,6 +127,12 @@ export class DayRun {
     if (poolAt === undefined || first === undefined) return false;
     const isReachable = ((first.view.table.flags[poolAt] ?? 0) & REACHABLE) !== 0;
     return isReachable && first.view.rules.unmet[poolAt] === 0;
+  }
+
+  /** Goes by the prices that the other run has now: for who is placed without a day of their own. */
+  adoptPrices(other: DayRun): void {
+    const known = new Map(other.#names.map((name, at) => [name, other.#occupancy.priceMsAt(at)]));
+    this.#occupancy.setPrices(Float64Array.from(this.#names, (name) => known.get(name) ?? 0));
   }
 
   /** Takes a slot without a decision: what runs already. False where its pool is gone. */
@@ -149,6 +164,13 @@ export class DayRun {
     );
   }
 
+  #openPrices(): DayPrices {
+    const { group, app, tier, count } = this.#day.arrivals;
+    const asks = new Set<GroupAsk>();
+    for (let at = 0; at < count; at += 1) asks.add(this.#asks.find(group[at] ?? 0, app[at] ?? 0, tier[at] ?? 0));
+    return new DayPrices({ occupancy: this.#occupancy, classes: this.#classes, pools: this.#pools.length, asks });
+  }
+
   #arrive(arrived: Arrived, atSeconds: number, durationSeconds: number): void {
     const ask = this.#asks.find(arrived.group, arrived.app, arrived.tier);
     const isCounted = atSeconds >= 0;
@@ -156,6 +178,7 @@ export class DayRun {
     let mayWait = false;
     for (const attempt of ask.tries) {
       this.#decide(ask, attempt);
+      if (attempt === ask.tries[0]) this.#prices?.arrived(ask, this.#frame, atSeconds);
       const { chosenAt, state } = this.#frame;
       mayWait ||= state === "queued";
       if (chosenAt === NOWHERE) continue;
@@ -164,6 +187,7 @@ export class DayRun {
       this.#take(poolAt, attempt.classAt, ask.app);
       this.#onPlaced?.(arrived.group, this.#names[poolAt] ?? "");
       this.#remember({ ...arrived, poolAt, classAt: attempt.classAt }, atSeconds + seconds);
+      this.#prices?.started(ask);
       if (!isCounted) return;
       const rttMs = this.#frame.rttMs[chosenAt] ?? 0;
       const isWithinLimit = rttMs <= rttLimitMsOf(this.#frame, chosenAt);
@@ -198,6 +222,7 @@ export class DayRun {
       if (slot === undefined) continue;
       this.#occupancy.change(slot.classAt, slot.poolAt, -1);
       this.#withheld.change(this.#day.apps[slot.app]?.name ?? "", slot.poolAt, -1);
+      this.#prices?.ended(this.#asks.find(slot.group, slot.app, slot.tier));
     }
   }
 }

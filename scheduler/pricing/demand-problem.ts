@@ -1,6 +1,7 @@
 /** Makes the problem that prices are solved from: who is expected, which pools they would probe, and what those hold. */
 import { setImmediate as yieldToOthers } from "node:timers/promises";
 import type { RttMap } from "#domain/latency/rtt-map.ts";
+import { steppedPriceMs } from "#domain/placement/price-guard.ts";
 import type { PriceProblem } from "#domain/placement/prices.ts";
 import { planShortlist } from "#domain/placement/shortlist.ts";
 import type { DemandGroup } from "./demand-counter.ts";
@@ -12,8 +13,6 @@ export const SHORTLISTS_MADE_MAX = 128;
 const SHORTLISTS_AT_ONCE = 16;
 /** Round trips of a group change by the hour, pools by the minute. */
 const SHORTLIST_TURNS = 12;
-/** Prices that differ by less are the same: nothing is placed otherwise for it. */
-const PRICE_STEP_MS = 0.125;
 /** More than an operator has; with one more all begin anew. */
 export const POOLS_PRICED_MAX = 4_096;
 
@@ -40,7 +39,7 @@ export class PoolColumns {
 
   /** Prices by pool, where there is one. */
   collectPrices(priceMs: Float64Array): Map<string, number> {
-    return this.collect(priceMs.map((ms) => Math.round(ms / PRICE_STEP_MS) * PRICE_STEP_MS));
+    return this.collect(priceMs.map(steppedPriceMs));
   }
 
   /** By pool what is above 0. */
