@@ -39,11 +39,13 @@ spec:
   onNoFit: ${onNoFit}
   constraints: [{ label: perigee.dev/region, operator: In, values: [${region}] }]
 `;
+const sized = app.replace("{ name: hall }", `{ name: hall, labels: { perigee.dev/bundle-bytes: "5000" } }`);
 const FLEET = `${pool("frankfurt", "eu-central", 8.7, 20)}${pool("paris", "eu-west", 2.4, 20)}${app}`;
 
 function filesOf(t: Test) {
   const folder = testFolder(t, {
     "fleet.yaml": FLEET,
+    "sized.yaml": FLEET.replace(app, sized),
     "west.yaml": policy("eu-west"),
     "bad.yaml": policy("eu-west", "perhaps"),
     "empty.yaml": `${pool("a", "eu", 8, 0)}${app}`,
@@ -61,10 +63,20 @@ t.test("simulate says what a policy would do: to regions and tiers, in round tri
   t.match(told.out, /refused +0 +(\d+) +\+\1\n/);
   t.match(told.out, /eu-central +strict +\d+ /);
   t.match(told.out, /WHO LOSES MOST .*\n\w.* \d+\.\d ms/);
-  t.match(told.out, /note: fill bytes are 0: content is not in the day/);
+  t.match(told.out, /fill bytes +0 +0 +\+0\n/);
+  t.match(told.out, /note: fill bytes are without the bundles of hall: no edge has reported the release, and no label/);
   t.equal((await run(...fleet, file("west.yaml"))).out, told.out, "the same seed, the same words");
   const other = await run(...fleet, file("west.yaml"), "--seed", "2");
   t.not(other.out, told.out);
+});
+
+t.test("simulate says what bytes of scenes pools would fetch for whom they are given", async (t) => {
+  const file = filesOf(t);
+  const told = await run("simulate", "--fleet", file("sized.yaml"), file("west.yaml"));
+  t.match(told.out, /fill bytes +10000 +5000 +-5000\n/, "one pool instead of two, each once");
+  t.notMatch(told.out, /fill bytes are without/);
+  const added = await run("simulate", "--fleet", file("sized.yaml"), "--add", "4xL40S@berlin", "-o", "json");
+  t.match(JSON.parse(added.out), { before: { fillBytes: 10_000 }, after: { fillBytes: 15_000 } });
 });
 
 t.test("simulate without a change has no delta; for a program it is JSON", async (t) => {
@@ -153,6 +165,7 @@ t.test("simulate asks the origin for the fleet, with what agents report of thems
   const place = { region: "eu", coordinates: { latitude: 50, longitude: 8 } };
   const hd = { name: "hd", eyeWidthPixels: 64, eyeHeightPixels: 64, frameRateHz: 72 };
   const agents = [{ agent: "gpu-1", slots: slots(7) }];
+  const sites = [{ site: "s", activeGeneration: 0, desiredGeneration: 3, objectsMissing: 2, releaseBytes: 800 }];
   const node = (name: string, role: string, status: object) => ({
     ...resource("Node", name, { role, pool: "near", cordoned: false, draining: false }),
     status,
@@ -162,7 +175,7 @@ t.test("simulate asks the origin for the fleet, with what agents report of thems
     "/v1/resources/RenderApp": [resource("RenderApp", "hall", { bundle: { site: "s", path: "/b" }, classes: [hd] })],
     "/v1/resources/PlacementPolicy": [],
     "/v1/nodes": [
-      node("edge-1", "edge", { liveness: "connected", status: { agents } }),
+      node("edge-1", "edge", { liveness: "connected", status: { agents, sites } }),
       node("edge-2", "edge", { liveness: "connected", status: { agents } }),
       ...[node("gpu-1", "agent", {}), node("gpu-2", "agent", {})],
     ],
@@ -176,6 +189,7 @@ t.test("simulate asks the origin for the fleet, with what agents report of thems
   t.equal(code, EXIT.ok, notes);
   const { before, notes: said } = JSON.parse(out);
   t.match(said.join("\n"), /agents that have not reported count as nothing: gpu-2/);
+  t.equal(before.fillBytes, 800, "of the release that no edge serves yet");
   const used = before.pools[0].slotHours / 24;
   t.ok(used > 2 && used < 7, `${used} of 7 slots on average, not of the 14 that two edges tell of`);
 });

@@ -78,13 +78,13 @@ function createApiEvents(logger: Logger, metrics: Metrics) {
   const refused = metrics.counter("api_refusals_total", "Operator requests refused, by code", ["code"]);
   const forced = metrics.counter(
     "guard_rails_forced_total",
-    "Changes of policies applied although guard-rails were broken",
+    "Changes of policies and pools made although guard-rails were broken",
   );
   return {
     apiRefused: (code: string) => refused.inc({ code }),
     guardRailsForced(subject: string, broken: readonly string[]) {
       forced.inc();
-      logger.warn({ subject, broken }, "a policy was applied although it breaks guard-rails");
+      logger.warn({ subject, broken }, "a change was made although it breaks guard-rails");
     },
   };
 }

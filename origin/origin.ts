@@ -36,6 +36,7 @@ import { ObservedNodes } from "./observed/observed-nodes.ts";
 import { authorise, issueToken } from "./operator-api/authorisation.ts";
 import { createOperatorApi, fleetFacts, type OperatorApiParts } from "./operator-api/operator-api.ts";
 import { createPolicyTrial } from "./policy-trial/policy-trial.ts";
+import { startKeepingReports } from "./policy-trial/pool-knowledge.ts";
 import { openRecords } from "./records/records.ts";
 import { createRolloutEvents } from "./rollout/events.ts";
 import { RolloutDriver } from "./rollout/rollout-driver.ts";
@@ -60,6 +61,7 @@ export async function startOrigin(config: OriginConfig, tools: OriginTools): Pro
   const parts = await openParts(config, tools, starting);
   const listeners = await startListeners(config, parts, starting);
   starting.use(startHousekeeping(parts, config));
+  starting.use(startKeepingReports(parts));
   if (config.acme !== undefined) starting.use(await openSiteCertificates(config.acme, config.dataDir, parts));
   await giveFirstToken(config, parts, tools);
   // Last: what says that the origin is ready says so of all the rest.

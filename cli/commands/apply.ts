@@ -11,7 +11,7 @@ export function addApply(program: Command, session: CommandSession): void {
     .description("apply resources from YAML or JSON files, all or none")
     .requiredOption("-f, --file <path...>", "files, or folders of .yaml, .yml and .json files")
     .option("--dry-run", "say what would change, and change nothing")
-    .option("--force", "apply policies although a simulation says that they break their guard-rails")
+    .option("--force", "apply although a simulation says that guard-rails are broken")
     .addOption(resultOption())
     .addHelpText("after", "\nExamples:\n  perigee apply -f policies/eu.yaml\n  perigee apply -f resources/ --dry-run")
     .action(async (options: ApplyFlags, command: Command) => {

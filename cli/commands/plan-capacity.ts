@@ -3,7 +3,7 @@ import { type Command, Option } from "commander";
 import { type CapacityPlan, planCapacity } from "#domain/simulation/capacity-plan.ts";
 import { compileWorld } from "#platform/cel/worlds.ts";
 import { printValue, renderTable } from "../output.ts";
-import { poolsOf } from "../simulation/fleet.ts";
+import { appsOf, poolsOf } from "../simulation/fleet.ts";
 import { parseSeed, parseSlotsPerGpu, parseWhole, SEED_DEFAULT } from "../simulation/options.ts";
 import { count, percent } from "../simulation/report.ts";
 import { apiOf, type CommandSession } from "./session.ts";
@@ -42,10 +42,10 @@ export function addPlanCapacity(program: Command, session: CommandSession): void
       const fleet = poolsOf(stated);
       const model = options.model ?? fleet.pools.flatMap(({ labels }) => labels["gpu"] ?? [])[0] ?? "gpu";
       const world = compileWorld(fleet.pools, stated.policies);
-      const parts = { apps: stated.apps, policies: world.policies, arrivalsMax: PLANNED_ARRIVALS_MAX };
+      const parts = { apps: appsOf(stated), policies: world.policies, arrivalsMax: PLANNED_ARRIVALS_MAX };
       const day = makeDay(fleet, parts, seed);
       const plan = planCapacity(day, world, { gpus, model, slotsPerGpu });
-      const assumptions = [...assumptionsOf(plan, gpus, model), ...notesOfFleet(fleet).slice(2)];
+      const assumptions = [...assumptionsOf(plan, gpus, model), ...notesOfFleet(fleet)];
       const gains = plan.gains.slice(0, PLACES_SHOWN);
       if (options.output === "json") {
         return printValue(session.output, "json", { source: day.source, ...plan, gains, assumptions });
@@ -67,6 +67,6 @@ function assumptionsOf({ placesLookedAt, gains }: CapacityPlan, gpus: number, mo
     "a new pool has its nearest neighbour's region, labels and cost, and takes sessions as soon as it is there",
     "who comes, and when, does not change with what there is",
     `of ${placesLookedAt} places the ${gains.length} that prices at the busiest time value most were simulated for a day each, and are ranked by that`,
-    "the simulated days place by distance, with prices of zero",
+    "the simulated days place as schedulers do, by distance and prices solved from who came so far",
   ];
 }

@@ -69,19 +69,29 @@ export function addDescribe(program: Command, session: CommandSession): void {
     });
 }
 
+interface DeleteFlags {
+  readonly output: string;
+  readonly force?: boolean;
+}
+
 export function addDelete(program: Command, session: CommandSession): void {
   program
     .command("delete")
     .description("delete one resource")
     .argument("<kind>")
     .argument("<name>")
+    .option("--force", "delete although a simulation says that guard-rails are broken")
     .addOption(resultOption())
     .addHelpText("after", "\nExample:\n  perigee delete contentpolicy shop-everywhere")
-    .action(async (kindText: string, name: string, options: { output: string }, command: Command) => {
+    .action(async (kindText: string, name: string, options: DeleteFlags, command: Command) => {
       const kind = parseKind(kindText);
-      const path = `/v1/resources/${kind}/${encodeURIComponent(name)}`;
+      const path = `/v1/resources/${kind}/${encodeURIComponent(name)}${options.force === true ? "?force=true" : ""}`;
       const answer = await apiOf(command, session).origin({ method: "DELETE", path });
       if (options.output === "json") printValue(session.output, "json", answer);
       else session.output.line(`${kind}/${name} deleted`);
+      const warnings = fieldOf(answer, "warnings");
+      for (const warning of Array.isArray(warnings) ? warnings : []) {
+        session.output.note(`warning: ${textOf(fieldOf(warning, "message"))}`);
+      }
     });
 }

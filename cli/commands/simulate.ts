@@ -2,16 +2,17 @@
 import { isDeepStrictEqual } from "node:util";
 import { type Command, Option } from "commander";
 import { Failure } from "#domain/failure.ts";
-import { compareDays } from "#domain/simulation/compare-days.ts";
+import { type Comparison, compareDays } from "#domain/simulation/compare-days.ts";
 import type { Day, DayApp, DayPool } from "#domain/simulation/day.ts";
 import { parseAddedGpus, withGpus, withoutPools } from "#domain/simulation/fleet-change.ts";
 import { type FleetPools, SLOTS_LABEL } from "#domain/simulation/fleet-pools.ts";
+import { BUNDLE_BYTES_LABEL } from "#domain/simulation/pool-reports.ts";
 import { makeSyntheticDay } from "#domain/simulation/synthetic-day.ts";
 import { compileWorld } from "#platform/cel/worlds.ts";
 import { seededRandom } from "#platform/random.ts";
 import { printValue } from "../output.ts";
 import { readResourceFiles } from "../resource-files.ts";
-import { amendFleet, fetchFleet, poolsOf, readFleetFiles, type StatedFleet } from "../simulation/fleet.ts";
+import { amendFleet, appsOf, fetchFleet, poolsOf, readFleetFiles, type StatedFleet } from "../simulation/fleet.ts";
 import { parseLoad, parseSeed, parseSlotsPerGpu, SEED_DEFAULT } from "../simulation/options.ts";
 import type { RecordedDay, RecordedParts } from "../simulation/recorded.ts";
 import { reportDocument, reportLines, shortList } from "../simulation/report.ts";
@@ -144,16 +145,18 @@ function simulateChange(
   const before = compileWorld(base.pools, fleet.policies);
   const after = compileWorld(pools, amended.policies, change.load);
   const policies = [...before.policies, ...after.policies];
-  const { day, notes, noteOf } = findDay(recorded, { fleet, base, apps: amended.apps, policies, seed });
+  const { day, notes, noteOf } = findDay(recorded, { fleet, base, apps: appsOf(amended), policies, seed });
   const comparison = compareDays(day, { ...before, ...(noteOf === undefined ? {} : { onPlaced }) }, after);
   const isSame = isDeepStrictEqual(comparison.before, comparison.after) && comparison.moves + comparison.lost === 0;
   const ofChange = notesOfChange(fleet, amended, change, { before: base.pools, after: pools });
   return {
     ...{ day, comparison },
     notes: [
+      "moves are those at the busiest time, were the change made then",
       ...(noteOf === undefined ? [] : [noteOf(placed)]),
       ...notes,
       ...notesOfFleet(base),
+      ...notesOfSizes(comparison),
       ...ofChange,
       ...(isSame ? ["before and after are the same"] : []),
     ],
@@ -198,13 +201,16 @@ function checkPlaceable({ pools }: FleetPools, apps: readonly DayApp[]): void {
 
 /** What the fleet does not say, and what is made of it. */
 export function notesOfFleet({ silentAgents, emptyPools }: FleetPools): readonly string[] {
-  const notes = [
-    "fill bytes are 0: content is not in the day",
-    "moves are those at the busiest time, were the change made then",
-  ];
+  const notes: string[] = [];
   if (emptyPools.length > 0) notes.push(`no slots are known of ${shortList(emptyPools)}`);
   if (silentAgents.length > 0) notes.push(`agents that have not reported count as nothing: ${shortList(silentAgents)}`);
   return notes;
+}
+
+function notesOfSizes({ unsizedApps }: Comparison): readonly string[] {
+  if (unsizedApps.length === 0) return [];
+  const how = `no edge has reported the release, and no label ${BUNDLE_BYTES_LABEL} says it`;
+  return [`fill bytes are without the bundles of ${shortList(unsizedApps)}: ${how}`];
 }
 
 function notesOfChange(

@@ -1,17 +1,18 @@
 /** The fleet that a simulation is of: as the origin has it, or as files say it. */
-import Type, { type Static } from "typebox";
+import Type, { type Static, type TSchema } from "typebox";
 import { Value } from "typebox/value";
 import { parseResourceInput, type ResourceInput } from "#contracts/operator-api/resources/parse.ts";
 import { Failure } from "#domain/failure.ts";
 import { API_VERSION } from "#domain/resource.ts";
 import type { DayApp } from "#domain/simulation/day.ts";
+import { type FleetPools, fleetPools, type StatedNode, type StatedPool } from "#domain/simulation/fleet-pools.ts";
 import {
-  type FleetPools,
-  fleetPools,
-  type ReportedAgent,
-  type StatedNode,
-  type StatedPool,
-} from "#domain/simulation/fleet-pools.ts";
+  dayAppOf,
+  type EdgeReport,
+  mergeReports,
+  type PoolReport,
+  withReportedSizes,
+} from "#domain/simulation/pool-reports.ts";
 import type { WrittenPolicy } from "#platform/cel/worlds.ts";
 import type { Api } from "../commands/session.ts";
 import { fieldOf, itemsOf, textOf } from "../output.ts";
@@ -20,21 +21,20 @@ import { readResourceFiles } from "../resource-files.ts";
 export interface StatedFleet {
   readonly pools: readonly StatedPool[];
   readonly nodes: readonly StatedNode[];
-  readonly agents: readonly ReportedAgent[];
+  /** By pool, where any of its edges has told. */
+  readonly reports: ReadonlyMap<string, PoolReport>;
   readonly apps: readonly DayApp[];
   readonly policies: readonly WrittenPolicy[];
 }
 
-/** What is read of an edge's status. */
+const count = Type.Number({ minimum: 0 });
+const siteSchema = Type.Object({
+  ...{ site: Type.String(), activeGeneration: count, desiredGeneration: count, objectsMissing: count },
+  releaseBytes: Type.Optional(count),
+});
 const agentSchema = Type.Object({
   agent: Type.String(),
-  slots: Type.Array(
-    Type.Object({
-      renderClass: Type.String(),
-      total: Type.Number({ minimum: 0 }),
-      frameMsP95: Type.Number({ minimum: 0 }),
-    }),
-  ),
+  slots: Type.Array(Type.Object({ renderClass: Type.String(), total: count, frameMsP95: count })),
 });
 
 export async function fetchFleet(api: Api): Promise<StatedFleet> {
@@ -43,18 +43,15 @@ export async function fetchFleet(api: Api): Promise<StatedFleet> {
   const apps = (await list("/v1/resources/RenderApp")).map(resourceOf);
   const policies = (await list("/v1/resources/PlacementPolicy")).map(resourceOf);
   const nodes = await list("/v1/nodes");
-  const reported = nodes.flatMap((node) => agentsOf(fieldOf(node, "status", "status", "agents")));
-  return {
-    ...statedOf([...pools, ...apps, ...policies]),
-    nodes: nodes.map(nodeOf),
-    // Every edge of a pool speaks for all of its agents.
-    agents: [...new Map(reported.map((agent) => [agent.agent, agent])).values()],
-  };
+  const told = nodes.filter((node) => fieldOf(node, "status", "status") !== undefined).map(reportOf);
+  const byPool = Map.groupBy(told, ({ pool }) => pool);
+  const reports = new Map([...byPool].map(([pool, of]) => [pool, mergeReports(of)]));
+  return { ...statedOf([...pools, ...apps, ...policies]), nodes: nodes.map(nodeOf), reports };
 }
 
 /** Throws `argument-invalid` with file and line of every fault. */
 export function readFleetFiles(paths: readonly string[]): StatedFleet {
-  return { ...statedOf(readResourceFiles(paths).map(({ input }) => input)), nodes: [], agents: [] };
+  return { ...statedOf(readResourceFiles(paths).map(({ input }) => input)), nodes: [], reports: new Map() };
 }
 
 /** With the pools, apps and policies among the inputs in place of those of the same name. */
@@ -69,7 +66,12 @@ export function amendFleet(fleet: StatedFleet, inputs: readonly ResourceInput[])
 }
 
 export function poolsOf(fleet: StatedFleet): FleetPools {
-  return fleetPools(fleet);
+  return fleetPools({ ...fleet, apps: appsOf(fleet) });
+}
+
+/** With the sizes of their bundles, where they are known. */
+export function appsOf({ apps, reports }: StatedFleet): readonly DayApp[] {
+  return withReportedSizes(apps, [...reports.values()]);
 }
 
 function replaced<T>(stored: readonly T[], written: readonly T[], nameOf: (item: T) => string): readonly T[] {
@@ -80,9 +82,7 @@ function replaced<T>(stored: readonly T[], written: readonly T[], nameOf: (item:
 function statedOf(inputs: readonly ResourceInput[]): Pick<StatedFleet, "pools" | "apps" | "policies"> {
   return {
     pools: inputs.flatMap((input) => (input.kind === "NodePool" ? [input] : [])),
-    apps: inputs.flatMap((input) =>
-      input.kind === "RenderApp" ? [{ name: input.metadata.name, spec: input.spec }] : [],
-    ),
+    apps: inputs.flatMap((input) => (input.kind === "RenderApp" ? [dayAppOf(input)] : [])),
     policies: inputs.flatMap((input) =>
       input.kind === "PlacementPolicy" ? [{ name: input.metadata.name, spec: input.spec }] : [],
     ),
@@ -108,6 +108,18 @@ function nodeOf(item: unknown): StatedNode {
   };
 }
 
-function agentsOf(agents: unknown): readonly Static<typeof agentSchema>[] {
-  return Array.isArray(agents) ? agents.filter((agent) => Value.Check(agentSchema, agent)) : [];
+/** What of it this command understands. */
+function reportOf(node: unknown): EdgeReport & { readonly pool: string } {
+  const status = (field: string) => fieldOf(node, "status", "status", field);
+  const storeBytesMax = status("storeBytesMax");
+  return {
+    pool: textOf(fieldOf(node, "spec", "pool")),
+    agents: partsOf(agentSchema, status("agents")),
+    sites: partsOf(siteSchema, status("sites")),
+    storeBytesMax: typeof storeBytesMax === "number" ? storeBytesMax : 0,
+  };
+}
+
+function partsOf<T extends TSchema>(schema: T, parts: unknown): readonly Static<T>[] {
+  return Array.isArray(parts) ? parts.filter((part) => Value.Check(schema, part)) : [];
 }

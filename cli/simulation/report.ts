@@ -44,7 +44,7 @@ function totalRows({ before, after, moves, lost }: Comparison): readonly Row[] {
     counted("refused", ({ refused }) => refused),
     ["moved by the change", "", count(moves), ""],
     ["ended by the change", "", count(lost), ""],
-    ["fill bytes", "0", "0", "+0"],
+    counted("fill bytes", ({ fillBytes }) => fillBytes),
     ["cost", cost(before), cost(after), costDelta(before, after)],
   ];
 }
@@ -57,7 +57,7 @@ export function reportDocument(comparison: Comparison, source: string, notes: re
 
 function documentOf(summary: DaySummary): object {
   const { policies, ...rest } = summary;
-  return { ...rest, shareWithinLimit: shareOf([summary]), fillBytes: 0, policies: Object.fromEntries(policies) };
+  return { ...rest, shareWithinLimit: shareOf([summary]), policies: Object.fromEntries(policies) };
 }
 
 function cost({ cost }: DaySummary): string {

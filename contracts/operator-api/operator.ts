@@ -18,6 +18,7 @@ const closed = { additionalProperties: false };
 const name = Type.String({ pattern: NAME_PATTERN });
 const generation = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
 const faultSchema = Type.Object({ pointer: Type.String(), message: Type.String() }, closed);
+const warningsSchema = Type.Array(Type.Object({ document: Type.Integer(), ...faultSchema.properties }, closed));
 
 /** `POST /v1/apply?dryRun=true|false`: documents as operators write them; all or none are applied. */
 export const applyRequestSchema = Type.Object(
@@ -42,7 +43,7 @@ export const applyResultSchema = Type.Object(
       ),
     ),
     /** What is suspicious and was not refused: of policies beside one another and over the fleet. */
-    warnings: Type.Array(Type.Object({ document: Type.Integer(), ...faultSchema.properties }, closed)),
+    warnings: warningsSchema,
   },
   closed,
 );
@@ -56,7 +57,8 @@ export const resourceParamsSchema = Type.Object(
   { kind: Type.String(), name: Type.Optional(Type.String({ pattern: DOTTED_NAME_PATTERN })) },
   closed,
 );
-export const deletedSchema = Type.Object({ revision: Type.Integer() }, closed);
+/** `DELETE …?force=true|false`. Absent warnings are none; what is deleted counts as document 0. */
+export const deletedSchema = Type.Object({ revision: Type.Integer(), warnings: Type.Optional(warningsSchema) }, closed);
 /** `POST /v1/rollout/let-out`. */
 export const letOutSchema = Type.Object({ revision: Type.Integer() }, closed);
 export const resourceListSchema = Type.Object({ revision: Type.Integer(), items: Type.Array(Type.Unknown()) }, closed);
@@ -196,6 +198,7 @@ export const tokenResultSchema = Type.Object(
 export const nodeListSchema = Type.Object({ items: Type.Array(Type.Unknown()) }, closed);
 
 export type ApplyRequest = Static<typeof applyRequestSchema>;
+export type DeletedResult = Static<typeof deletedSchema>;
 export type ApplyResult = Static<typeof applyResultSchema>;
 export type ReleaseRequest = Static<typeof releaseRequestSchema>;
 export type ReleaseResult = Static<typeof releaseResultSchema>;

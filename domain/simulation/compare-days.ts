@@ -42,13 +42,17 @@ export interface Comparison extends Transition {
   readonly after: DaySummary;
   readonly shares: readonly ShareDelta[];
   readonly losers: readonly Loser[];
+  /** Apps of whose bundles the size is not known: they count as nothing in what is filled. */
+  readonly unsizedApps: readonly string[];
 }
 
 /** Three simulations: the day as before, as after, and what has to move when one becomes the other. */
 export function compareDays(day: Day, before: World, after: World): Comparison {
   const [was, is] = [simulateDay(day, before), simulateDay(day, after)];
   const transition = countMoves(day, before, after);
-  return { before: was, after: is, ...transition, shares: shareDeltas(was, is), losers: listLosers(was, is) };
+  const unsizedApps = day.apps.filter(({ bundle }) => bundle?.bytes === undefined).map(({ name }) => name);
+  const deltas = { shares: shareDeltas(was, is), losers: listLosers(was, is) };
+  return { before: was, after: is, ...transition, ...deltas, unsizedApps };
 }
 
 /**

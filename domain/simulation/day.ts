@@ -27,6 +27,8 @@ export interface ClientGroup {
 export interface DayApp {
   readonly name: string;
   readonly spec: Pick<RenderAppSpec, "needs" | "classes">;
+  /** The published site that its scene is a file of; `bytes` are those of its release, undefined where nobody says. */
+  readonly bundle?: { readonly site: string; readonly bytes?: number | undefined } | undefined;
 }
 
 /** In columns, in the order of `atSeconds`. */
@@ -76,6 +78,8 @@ export interface DayPool {
   readonly slotHourCost?: number | undefined;
   /** Undefined where nobody says. */
   readonly gpus?: number | undefined;
+  /** Sites whose releases it holds when the day begins, and the room for them; nothing and no bound where not given. */
+  readonly scenes?: { readonly sites: readonly string[]; readonly roomBytes?: number | undefined } | undefined;
 }
 
 const HASH_RANGE = 0x1_0000_0000;

@@ -12,7 +12,9 @@ const stated = (name: string, labels: Record<string, string>, longitude = 8.7) =
 });
 const needs = { gpuShareRatio: 0.1, encoderSessions: 1, memoryBytes: 1, egressBitsPerSecond: 1 };
 const renderClass = (name: string) => ({ name, eyeWidthPixels: 64, eyeHeightPixels: 64, frameRateHz: 72 });
-const apps = [{ name: "hall", spec: { needs, classes: [renderClass("hd"), renderClass("sd")] } }];
+const apps = [
+  { name: "hall", spec: { needs, classes: [renderClass("hd"), renderClass("sd")] }, bundle: { site: "s" } },
+];
 const node = (name: string, role: string, pool: string, changes = {}) => ({
   ...{ name, role, pool, cordoned: false, draining: false, isDead: false, ...changes },
 });
@@ -36,7 +38,12 @@ const { pools, silentAgents, emptyPools } = fleetPools({
       node("f", "edge", "dead", { isDead: true }),
     ],
   ],
-  agents: [agent("a", 4), agent("b", 6), agent("c", 8)],
+  reports: new Map([
+    [
+      "real",
+      { agents: [agent("a", 4), agent("b", 6), agent("c", 8)], sites: [{ site: "s", isHeld: true }], roomBytes: 9 },
+    ],
+  ]),
 });
 
 t.test("what agents report goes before what labels say, and who is cordoned holds nothing", async (t) => {
@@ -49,6 +56,10 @@ t.test("what agents report goes before what labels say, and who is cordoned hold
   ]);
   t.match([real?.reachable, planned?.reachable, dead?.reachable], [true, true, false]);
   t.same(empty?.classes, []);
+  t.same(
+    [real?.scenes, planned?.scenes, dead?.scenes],
+    [{ sites: ["s"], roomBytes: 9 }, { sites: [] }, { sites: ["s"] }],
+  );
   t.same(silentAgents, ["d"]);
   t.same(emptyPools, ["empty", "dead"]);
 });

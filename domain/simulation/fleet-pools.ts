@@ -1,8 +1,8 @@
 /** The pools of a simulation from what operators say of the fleet and what its render-agents report. Pure. */
-import type { SlotCount } from "../fleet/node.ts";
 import type { Coordinates } from "../geography.ts";
 import type { Labels } from "../placement/labels.ts";
 import type { DayApp, DayPool, PoolClass } from "./day.ts";
+import type { PoolReport, ReportedAgent } from "./pool-reports.ts";
 
 /** Of a pool whose agents have reported nothing: slots of any class. */
 export const SLOTS_LABEL = "perigee.dev/slots";
@@ -30,15 +30,11 @@ export interface StatedNode {
   readonly isDead: boolean;
 }
 
-export interface ReportedAgent {
-  readonly agent: string;
-  readonly slots: readonly Pick<SlotCount, "renderClass" | "total" | "frameMsP95">[];
-}
-
 export interface FleetParts {
   readonly pools: readonly StatedPool[];
   readonly nodes: readonly StatedNode[];
-  readonly agents: readonly ReportedAgent[];
+  /** By pool, where any of its edges has told. */
+  readonly reports: ReadonlyMap<string, PoolReport>;
   readonly apps: readonly DayApp[];
 }
 
@@ -51,14 +47,16 @@ export interface FleetPools {
 }
 
 /** What agents report goes before what labels say. */
-export function fleetPools({ pools, nodes, agents, apps }: FleetParts): FleetPools {
-  const reported = new Map(agents.map((agent) => [agent.agent, agent]));
+export function fleetPools({ pools, nodes, reports, apps }: FleetParts): FleetPools {
+  const reported = new Map([...reports.values()].flatMap(({ agents }) => agents.map((agent) => [agent.agent, agent])));
+  const sites = [...new Set(apps.flatMap(({ bundle }) => bundle?.site ?? []))];
   const classes = [...new Set(apps.flatMap(({ spec }) => spec.classes.map(({ name }) => name)))];
+  const membersOf = Map.groupBy(nodes, ({ pool }) => pool);
   const made = pools.map((pool): DayPool => {
-    const members = nodes.filter((node) => node.pool === pool.metadata.name);
+    const members = membersOf.get(pool.metadata.name) ?? [];
     const open = members.filter(({ role, cordoned, draining }) => role === "agent" && !cordoned && !draining);
     const heard = open.flatMap(({ name }) => reported.get(name) ?? []);
-    return poolOf(pool, { members, heard, classes });
+    return poolOf(pool, { members, heard, classes, sites, report: reports.get(pool.metadata.name) });
   });
   const silent = nodes.filter(({ role, name }) => role === "agent" && !reported.has(name));
   const holdsNothing = ({ classes: held }: DayPool) => held.every(({ slots }) => slots === 0);
@@ -75,6 +73,8 @@ function poolOf(
     readonly members: readonly StatedNode[];
     readonly heard: readonly ReportedAgent[];
     readonly classes: readonly string[];
+    readonly sites: readonly string[];
+    readonly report: PoolReport | undefined;
   },
 ): DayPool {
   const { name, labels } = metadata;
@@ -91,7 +91,19 @@ function poolOf(
     draining: living.length > 0 && living.every(({ draining }) => draining),
     ...(slotHourCost === undefined ? {} : { slotHourCost }),
     ...(gpus === undefined ? {} : { gpus }),
+    scenes: scenesOf(of.report, { sites: of.sites, hasEdges }),
   };
+}
+
+/** As schedulers take it: a pool whose edges have reported nothing lacks nothing. One that is only planned holds nothing. */
+function scenesOf(
+  report: PoolReport | undefined,
+  { sites, hasEdges }: { readonly sites: readonly string[]; readonly hasEdges: boolean },
+): NonNullable<DayPool["scenes"]> {
+  if (report === undefined) return { sites: hasEdges ? sites : [] };
+  const { roomBytes } = report;
+  const held = report.sites.flatMap(({ site, isHeld }) => (isHeld && sites.includes(site) ? [site] : []));
+  return { sites: held, ...(roomBytes === undefined ? {} : { roomBytes }) };
 }
 
 function reportedClasses(heard: readonly ReportedAgent[]): PoolClass[] {

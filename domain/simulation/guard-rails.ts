@@ -1,4 +1,4 @@
-/** Whether a change of a policy keeps within what the policy says a change may do, by a simulation of it. Pure. */
+/** Whether a change keeps within what a policy says a change may do, by a simulation of it. Pure. */
 import type { GuardRails } from "../policy/placement-policy.ts";
 import { type Comparison, shareOf, sumOf } from "./compare-days.ts";
 import type { ShareRow } from "./tally.ts";
@@ -36,9 +36,14 @@ export function judgeRails(comparison: Comparison, policy: JudgedPolicy): RailJu
   const measured = measure(before.shares.filter(isOf), after.shares.filter(isOf), comparison);
   const breaches = policy.rails.flatMap((rails) => breachesOf(rails, measured));
   const distinct = new Map(breaches.map((breach) => [breach.message, breach]));
-  const isOfFill = policy.rails.some(({ fillBytesMax }) => fillBytesMax !== undefined);
-  const notes = isOfFill ? [`guardRails.fillBytesMax of ${policy.name} is not judged: content is not in the day`] : [];
-  return { breaches: [...distinct.values()], notes };
+  return { breaches: [...distinct.values()], notes: notesOfFill(comparison, policy) };
+}
+
+function notesOfFill({ unsizedApps }: Comparison, { name, apps, rails }: JudgedPolicy): string[] {
+  const unsized = unsizedApps.filter((app) => apps.includes(app));
+  if (unsized.length === 0 || rails.every(({ fillBytesMax }) => fillBytesMax === undefined)) return [];
+  const whose = `the bundle of ${unsized.join(", ")}`;
+  return [`guardRails.fillBytesMax of ${name} is judged without ${whose}: how large it is, is not known`];
 }
 
 interface Measured {
@@ -48,20 +53,24 @@ interface Measured {
   readonly awayBefore: number;
   readonly awayAfter: number;
   readonly moves: number;
+  /** More than before. */
+  readonly fillBytes: number;
 }
 
-function measure(before: readonly ShareRow[], after: readonly ShareRow[], { moves }: Comparison): Measured {
+function measure(before: readonly ShareRow[], after: readonly ShareRow[], compared: Comparison): Measured {
   const away = (rows: readonly ShareRow[]) =>
     sumOf(rows, ({ turnedAway }) => turnedAway) / sumOf(rows, ({ sessions }) => sessions);
   return {
     sessions: Math.round(sumOf(after, ({ sessions }) => sessions)),
     ...{ shareBefore: shareOf(before), shareAfter: shareOf(after) },
-    ...{ awayBefore: away(before), awayAfter: away(after), moves: Math.round(moves) },
+    ...{ awayBefore: away(before), awayAfter: away(after) },
+    moves: Math.round(compared.moves),
+    fillBytes: compared.after.fillBytes - compared.before.fillBytes,
   };
 }
 
 function breachesOf(rails: GuardRails, measured: Measured): RailBreach[] {
-  const { sessions, shareBefore, shareAfter, awayBefore, awayAfter, moves } = measured;
+  const { sessions, shareBefore, shareAfter, awayBefore, awayAfter, moves, fillBytes } = measured;
   const breaches: RailBreach[] = [];
   const fall = 100 * (shareBefore - shareAfter);
   const within = `${percent(shareAfter)} of ${sessions} sessions would be within their limit, ${percent(shareBefore)} are`;
@@ -86,6 +95,10 @@ function breachesOf(rails: GuardRails, measured: Measured): RailBreach[] {
   if (rails.movesMax !== undefined && moves > rails.movesMax) {
     const message = `${moves} sessions would have to move at the busiest time; movesMax is ${rails.movesMax}`;
     breaches.push({ rail: "movesMax", message });
+  }
+  if (rails.fillBytesMax !== undefined && fillBytes > rails.fillBytesMax) {
+    const message = `pools would have to fetch ${fillBytes} bytes of scene bundles more; fillBytesMax is ${rails.fillBytesMax}`;
+    breaches.push({ rail: "fillBytesMax", message });
   }
   return breaches;
 }

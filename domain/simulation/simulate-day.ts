@@ -16,6 +16,7 @@ import { Asks, type GroupAsk, type SimulatedTry } from "./asks.ts";
 import { type Day, type DayPool, repeatsOf } from "./day.ts";
 import { DayPrices } from "./day-prices.ts";
 import { Departures } from "./departures.ts";
+import { HeldScenes } from "./held-scenes.ts";
 import { Occupancy } from "./occupancy.ts";
 import { type Arrived, type DaySummary, Tally } from "./tally.ts";
 import { Withheld } from "./withheld.ts";
@@ -59,6 +60,7 @@ export class DayRun {
   readonly #pools: readonly DayPool[];
   readonly #occupancy: Occupancy;
   readonly #withheld: Withheld;
+  readonly #scenes: HeldScenes;
   readonly #asks: Asks;
   readonly #classes: readonly string[];
   readonly #arePricesGiven: boolean;
@@ -89,6 +91,7 @@ export class DayRun {
       priceMsOf: (pool) => priceMs?.get(pool) ?? 0,
     });
     this.#withheld = new Withheld(this.#pools);
+    this.#scenes = new HeldScenes(this.#pools, day.apps);
     this.#asks = new Asks(day, { policies, classes, occupancy: this.#occupancy });
     this.#classes = classes;
     this.#arePricesGiven = priceMs !== undefined;
@@ -158,10 +161,8 @@ export class DayRun {
   }
 
   summarise(): DaySummary {
-    return this.#tally.summarise(
-      this.#names,
-      this.#pools.map(({ slotHourCost }) => slotHourCost),
-    );
+    const costs = this.#pools.map(({ slotHourCost }) => slotHourCost);
+    return { ...this.#tally.summarise(this.#names, costs), fillBytes: this.#scenes.fetchedBytes };
   }
 
   #openPrices(): DayPrices {
@@ -188,6 +189,7 @@ export class DayRun {
       this.#onPlaced?.(arrived.group, this.#names[poolAt] ?? "");
       this.#remember({ ...arrived, poolAt, classAt: attempt.classAt }, atSeconds + seconds);
       this.#prices?.started(ask);
+      this.#scenes.change(arrived.app, poolAt, 1);
       if (!isCounted) return;
       const rttMs = this.#frame.rttMs[chosenAt] ?? 0;
       const isWithinLimit = rttMs <= rttLimitMsOf(this.#frame, chosenAt);
@@ -222,6 +224,7 @@ export class DayRun {
       if (slot === undefined) continue;
       this.#occupancy.change(slot.classAt, slot.poolAt, -1);
       this.#withheld.change(this.#day.apps[slot.app]?.name ?? "", slot.poolAt, -1);
+      this.#scenes.change(slot.app, slot.poolAt, -1);
       this.#prices?.ended(this.#asks.find(slot.group, slot.app, slot.tier));
     }
   }

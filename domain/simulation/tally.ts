@@ -50,6 +50,8 @@ export interface DaySummary {
   readonly pools: readonly PoolRow[];
   /** Sessions by the policy that applied; those of none are under the empty name. */
   readonly policies: ReadonlyMap<string, number>;
+  /** Of scene bundles, fetched by pools for who was placed there, from the filling before the day on. */
+  readonly fillBytes: number;
   /** Of the slots used, where every pool that was used says what one costs; undefined otherwise. */
   readonly cost: number | undefined;
 }
@@ -144,7 +146,7 @@ export class Tally {
   }
 
   /** `names` and `costs` of the pools are by their place in the tables. */
-  summarise(names: readonly string[], costs: readonly (number | undefined)[]): DaySummary {
+  summarise(names: readonly string[], costs: readonly (number | undefined)[]): Omit<DaySummary, "fillBytes"> {
     const scale = this.#day.sessionsPerArrival;
     const sum = (column: Uint32Array) => scale * column.reduce((total, value) => total + value, 0);
     const placed = this.#bins.reduce((total, value) => total + value, 0);

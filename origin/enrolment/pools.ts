@@ -13,9 +13,8 @@ export function checkPoolToJoin(log: ResourceLog, { role, pool }: { role: NodeRo
   throw new Failure("not-found", `NodePool ${pool} does not exist: apply it, then let nodes join it`);
 }
 
-/** With what is said of its end. Throws `not-found`, or `resource-conflict` where it has nodes. */
-export async function deletePool(log: ResourceLog, name: string, said: readonly Write[] = []): Promise<void> {
-  const { metadata } = getResource(log, "NodePool", name);
+/** Throws `resource-conflict` where it has nodes. */
+export function checkPoolIsEmpty(log: ResourceLog, name: string): void {
   const nodes = listResources(log, "Node").filter(({ spec }) => spec.role !== "scheduler" && spec.pool === name);
   if (nodes.length > 0) {
     const shown = nodes.slice(0, NODES_SHOWN_MAX).map((node) => node.metadata.name);
@@ -26,6 +25,11 @@ export async function deletePool(log: ResourceLog, name: string, said: readonly 
       { detail: { nodes: nodes.length } },
     );
   }
-  const { resourceVersion: expectedRevision } = metadata;
+}
+
+/** With what is said of its end. Throws `not-found`, or `resource-conflict` where it has nodes. */
+export async function deletePool(log: ResourceLog, name: string, said: readonly Write[] = []): Promise<void> {
+  const { resourceVersion: expectedRevision } = getResource(log, "NodePool", name).metadata;
+  checkPoolIsEmpty(log, name);
   await log.write([{ kind: "NodePool", name, expectedRevision, render: () => undefined }, ...said]);
 }

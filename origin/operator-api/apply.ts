@@ -11,6 +11,7 @@ import { findResource, listResources, planWrite } from "../log/resources.ts";
 import type { RailCheck, RailWarnings } from "../policy-trial/guard-rails.ts";
 import { changedPointers } from "./changed-pointers.ts";
 import { hostnameFaults, type NamedSite } from "./hostname-faults.ts";
+import { keepRails } from "./keep-rails.ts";
 import { policyWarnings } from "./policy-warnings.ts";
 
 type DocumentFault = Fault & { readonly document: number };
@@ -18,7 +19,7 @@ type DocumentFault = Fault & { readonly document: number };
 export interface ApplyOptions {
   readonly dryRun: boolean;
   readonly nowMs: number;
-  /** What a simulation says of the changed policies' guard-rails; undefined where nobody can say. */
+  /** What a simulation of all the documents says of guard-rails; undefined where nobody can say. */
   readonly checkRails?: (inputs: readonly ResourceInput[]) => Promise<RailCheck>;
   /** Applies although guard-rails are broken, which is then told to `onForced`. */
   readonly force?: boolean;
@@ -37,7 +38,9 @@ export async function applyDocuments(
     before: findResource(log, input.kind, input.metadata.name),
     plan: planWrite(log, input, options.nowMs),
   }));
-  const railWarnings = await judgeRails(inputs, options);
+  const check = (await options.checkRails?.(inputs)) ?? { breaches: [], warnings: [] };
+  const whereOf = ({ document }: RailWarnings[number]) => `document ${document}: `;
+  const railWarnings = keepRails(check, { ...options, whereOf });
   const writes = plans.flatMap(({ plan }) => plan.write ?? []);
   const rows = options.dryRun || writes.length === 0 ? [] : await log.write(writes);
   const versions = new Map(rows.map((row) => [`${row.kind}/${row.name}`, row.revision]));
@@ -56,18 +59,6 @@ export async function applyDocuments(
       ),
     })),
   };
-}
-
-/** Answers what was not judged, and what was forced. */
-async function judgeRails(inputs: readonly ResourceInput[], options: ApplyOptions): Promise<RailWarnings> {
-  const { breaches, warnings } = (await options.checkRails?.(inputs)) ?? { breaches: [], warnings: [] };
-  if (breaches.length === 0) return warnings;
-  if (options.force !== true) {
-    const message = breaches.map((breach) => `document ${breach.document}: ${breach.message}`).join("\n");
-    throw new Failure("guard-rails-broken", message, { detail: { faults: breaches } });
-  }
-  if (!options.dryRun) options.onForced?.(breaches);
-  return [...warnings, ...breaches.map((breach) => ({ ...breach, message: `forced: ${breach.message}` }))];
 }
 
 function parseDocuments(log: ResourceLog, documents: readonly unknown[], nowMs: number): readonly ResourceInput[] {

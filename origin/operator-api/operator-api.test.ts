@@ -459,10 +459,29 @@ t.test(
     const passed = await apply([cut], "?force=true");
     t.match(passed, { status: 200, warnings: [{ message: /^forced: guard-rail of eu/ }, { message: /^forced/ }] });
     t.match(forced, [{ subject: "test", broken: [/points less/, /points more/] }]);
+    const remove = async (query = "") => {
+      const url = `/v1/resources/NodePool/far${query}`;
+      return (await server.inject({ method: "DELETE", url, headers })).json();
+    };
+    const kept = await remove();
+    t.match(kept, {
+      code: "guard-rails-broken",
+      detail: /^guard-rail of eu: \d.* points less; share.*\nguard-rail of eu: /,
+    });
+    t.match(kept.faults, [
+      { document: 0, pointer: "/spec/guardRails/shareWithinLimitMayFallByPoints" },
+      { document: 0 },
+    ]);
+    t.not(log.find("NodePool", "far"), undefined);
+    t.match(await remove("?force=true"), {
+      warnings: [{ message: /^forced: guard-rail of eu/ }, { message: /^forced/ }],
+    });
+    t.match(forced.slice(1), [{ subject: "test", broken: [/points less/, /points more/] }]);
+    t.equal(log.find("NodePool", "far"), undefined);
   },
 );
 
-t.test("guard-rails wait for agents that are yet to report", async (t) => {
+t.test("guard-rails wait for agents of which nothing was ever known", async (t) => {
   const { server, admin: headers, log } = await openApi(t);
   const apply = async (spec: object, query = "") => {
     const document = { apiVersion: "perigee.dev/v1", kind: "PlacementPolicy", metadata: { name: "eu" }, spec };
@@ -473,7 +492,7 @@ t.test("guard-rails wait for agents that are yet to report", async (t) => {
   const node = { role: "agent", pool: "near", cordoned: false, draining: false } as const;
   writeResource(log, { kind: "Node", metadata: { name: "gpu-1", labels: {} }, spec: node }, 1);
   const spec = { apps: ["hall"], guardRails: { movesMax: 0 } };
-  t.match(await apply(spec), { code: "unavailable", detail: /none of 1 agents has reported/ });
+  t.match(await apply(spec), { code: "unavailable", detail: /none of 1 agents has ever reported/ });
   t.match(await apply(spec, "?force=true"), { warnings: [{ message: /cannot be judged/ }] });
   t.match(await apply({ apps: ["hall"] }), { code: "unavailable" }, "the rails that are stored hold as well");
 });

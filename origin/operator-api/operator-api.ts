@@ -34,7 +34,7 @@ import { DIGEST_PATTERN } from "#domain/content/release.ts";
 import { Failure } from "#domain/failure.ts";
 import { ROLLOUT_NAME } from "#domain/fleet/rollout.ts";
 import { NAME_PATTERN } from "#domain/ids.ts";
-import { type AnyResource, isKind, type Kind, WRITER_BY_KIND } from "#domain/resource.ts";
+import { type AnyResource, isKind, type Kind } from "#domain/resource.ts";
 import { SOFTWARE_VERSION } from "#domain/version.ts";
 import { type ApiServer, createApiServer } from "#platform/http/api-server.ts";
 import { describedAs } from "#platform/http/openapi.ts";
@@ -42,21 +42,19 @@ import { pinOf } from "#platform/identity/certificates.ts";
 import type { Logger } from "#platform/logging.ts";
 import { BLOB_BYTES_MAX } from "../blob-store/file-blob-store.ts";
 import type { JoinTokens } from "../enrolment/join-tokens.ts";
-import { checkPoolToJoin, deletePool } from "../enrolment/pools.ts";
+import { checkPoolToJoin } from "../enrolment/pools.ts";
 import { OVERLAP_MS } from "../keys/authorities.ts";
 import type { OriginKeys } from "../keys/origin-keys.ts";
 import type { ResourceLog } from "../log/resource-log.ts";
 import { findResource, getResource, listResources } from "../log/resources.ts";
-import { tombstoneWrites } from "../log/tombstones.ts";
 import type { ObservedNodes } from "../observed/observed-nodes.ts";
 import { type FleetFacts, nodeStatus, resourceStatus } from "../observed/resource-status.ts";
-import { checkGuardRails } from "../policy-trial/guard-rails.ts";
-import type { PolicyTrial } from "../policy-trial/policy-trial.ts";
+import { checkGuardRails, type RailParts, type RailWarnings } from "../policy-trial/guard-rails.ts";
 import { type PublishingParts, publishRelease, rollbackRelease } from "../publishing/publish.ts";
-import { deleteSite } from "../publishing/releases.ts";
 import type { RolloutDriver } from "../rollout/rollout-driver.ts";
 import { applyDocuments } from "./apply.ts";
 import { authorise, issueToken, type TokenDesk } from "./authorisation.ts";
+import { deleteResource } from "./delete.ts";
 import { addRevisionRoutes, type RevisionRouteParts } from "./revision-routes.ts";
 import { addUsageRoute, type UsageRouteParts } from "./usage-route.ts";
 
@@ -68,13 +66,13 @@ const APPLY_BODY_BYTES_MAX = 8 * 1024 * 1024;
 const UPLOAD_MS_MAX = 600_000;
 
 export interface OperatorApiParts extends PublishingParts, TokenDesk, UsageRouteParts, RevisionRouteParts {
-  readonly records: UsageRouteParts["records"] & RevisionRouteParts["records"];
+  readonly records: UsageRouteParts["records"] & RevisionRouteParts["records"] & RailParts["records"];
   readonly keys: OriginKeys;
   readonly joinTokens: JoinTokens;
   readonly observed: ObservedNodes;
   readonly logger: Logger;
   readonly rollout: Pick<RolloutDriver, "report" | "letOut">;
-  readonly trial: PolicyTrial;
+  readonly trial: RailParts["trial"];
   readonly events: {
     apiRefused(code: string): void;
     /** By whom, and what was broken. */
@@ -137,12 +135,8 @@ function addApplyRoute(server: ApiServer, parts: OperatorApiParts): void {
       const { dryRun, force } = request.query;
       const applied = await applyDocuments(log, request.body.documents, {
         ...{ dryRun, force, nowMs: clock.nowMs() },
-        checkRails: (inputs) => checkGuardRails(parts, inputs, { force }),
-        onForced: (breaches) =>
-          parts.events.guardRailsForced(
-            sub,
-            breaches.map(({ message }) => message),
-          ),
+        checkRails: (written) => checkGuardRails(parts, { written, deleted: [] }, { force }),
+        onForced: tellForced(parts, sub),
       });
       parts.records.policies.follow(log, clock.nowMs());
       return applied;
@@ -150,8 +144,16 @@ function addApplyRoute(server: ApiServer, parts: OperatorApiParts): void {
   );
 }
 
+function tellForced({ events }: OperatorApiParts, subject: string): (breaches: RailWarnings) => void {
+  return (breaches) =>
+    events.guardRailsForced(
+      subject,
+      breaches.map(({ message }) => message),
+    );
+}
+
 function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
-  const { log, clock, observed } = parts;
+  const { log, observed } = parts;
   const listed = { summary: "all of a kind, with what is observed", response: { 200: resourceListSchema } };
   const listSchemas = {
     schema: { ...listed, params: kindParams },
@@ -172,23 +174,14 @@ function addResourceRoutes(server: ApiServer, parts: OperatorApiParts): void {
     const resource = getNamed(log, parseKind(kind), name);
     return { ...resource, status: statusOf(parts, resource, fleetFacts(log, observed)) };
   });
-  const gone = { summary: "delete one resource", params: namedParams, response: { 200: deletedSchema } };
+  const querystring = Type.Object({ force: Type.Boolean({ default: false }) }, closed);
+  const gone = { summary: "delete one resource", params: namedParams, querystring, response: { 200: deletedSchema } };
   server.delete("/v1/resources/:kind/:name", { schema: gone }, async (request) => {
-    await authorise(parts, request.headers.authorization, "apply");
+    const { sub } = await authorise(parts, request.headers.authorization, "apply");
     const kind = parseKind(request.params.kind);
-    if (WRITER_BY_KIND[kind] !== "operator" && kind !== "Node") {
-      throw new Failure(
-        "permission-denied",
-        `kind ${kind} is written by the ${WRITER_BY_KIND[kind]}, not by operators`,
-      );
-    }
     const { name } = request.params;
-    const said = tombstoneWrites(log, kind, name, clock.nowMs());
-    if (kind === "Site") await deleteSite(log, name, said);
-    else if (kind === "NodePool") await deletePool(log, name, said);
-    else await log.write([{ kind, name, render: () => undefined }, ...said]);
-    if (kind === "Node") observed.forget(name);
-    return { revision: log.revision() };
+    const { force } = request.query;
+    return await deleteResource(parts, { kind, name }, { force, onForced: tellForced(parts, sub) });
   });
   const nodeList = { summary: "every node, with what is observed", response: { 200: nodeListSchema } };
   const nodeSchemas = { schema: nodeList, config: describedAs({ response: { 200: describedNodeList } }) };

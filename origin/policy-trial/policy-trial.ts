@@ -1,4 +1,4 @@
-/** Simulates a change of policies in a thread of its own: the origin goes on meanwhile. */
+/** Simulates a change of policies and pools in a thread of its own: the origin goes on meanwhile. */
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { Failure } from "#domain/failure.ts";
@@ -31,7 +31,7 @@ export function createPolicyTrial(): PolicyTrial {
   let isBusy = false;
   return async (question) => {
     if (isBusy) {
-      const message = "another change of a policy with guard-rails is being simulated: try again in a second";
+      const message = "another change is being simulated for its guard-rails: try again in some seconds";
       throw new Failure("overloaded", message, { retryable: true });
     }
     isBusy = true;

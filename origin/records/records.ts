@@ -3,6 +3,7 @@
 import { fromUint64 } from "#contracts/codec/numbers.ts";
 import type { Report } from "#contracts/generated/perigee/v1/node_pb.js";
 import { type Database, openDatabase } from "#platform/sqlite/database.ts";
+import { KEPT_REPORTS_MIGRATIONS, type KeptReports, keptReportsOn } from "./kept-reports.ts";
 import { POLICY_REVISIONS_MIGRATIONS, type PolicyRevisions, policyRevisionsOn } from "./policy-revisions.ts";
 import { USAGE_MIGRATIONS, type UsageSums, usageOn } from "./usage-sums.ts";
 
@@ -17,6 +18,7 @@ export interface Records extends Disposable {
   prune(beforeMs: number): void;
   readonly usage: Pick<UsageSums, "read" | "prune">;
   readonly policies: PolicyRevisions;
+  readonly reports: KeptReports;
 }
 
 export const RECORDS_MIGRATIONS = [
@@ -31,6 +33,7 @@ export const RECORDS_MIGRATIONS = [
    CREATE INDEX records_by_receipt ON records (received_at_ms);`,
   ...USAGE_MIGRATIONS,
   ...POLICY_REVISIONS_MIGRATIONS,
+  ...KEPT_REPORTS_MIGRATIONS,
 ];
 
 export function openRecords(path: string): Records {
@@ -62,6 +65,7 @@ export function recordsOn(database: Database): Records {
     prune: (beforeMs) => void prune.run(beforeMs),
     usage,
     policies: policyRevisionsOn(database),
+    reports: keptReportsOn(database),
     [Symbol.dispose]: () => database.close(),
   };
 }

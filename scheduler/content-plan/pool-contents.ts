@@ -1,9 +1,6 @@
 /** What edges have reported of sites' sizes, of their stores, and of what they hold whole. Pure. */
-import type { SiteStatus } from "#domain/fleet/node.ts";
+import { isRenderable, roomBytesOf } from "#domain/content/pool-store.ts";
 import type { FleetPool } from "../facts/fleet.ts";
-
-/** Of the smallest store of a pool's edges: the rest is for what is pulled, and for what goes only when its successor is there. */
-export const STORE_RATIO_MAX = 0.8;
 
 /** Of releases by site, the largest counts: some edges have another generation. */
 export function releaseSizes(pools: readonly FleetPool[]): ReadonlyMap<string, number> {
@@ -20,8 +17,8 @@ export function releaseSizes(pools: readonly FleetPool[]): ReadonlyMap<string, n
 export function storeRooms(pools: readonly FleetPool[]): ReadonlyMap<string, number> {
   return new Map(
     pools.flatMap(({ pool, edges }) => {
-      const known = edges.flatMap(({ storeBytesMax = 0 }) => (storeBytesMax > 0 ? [storeBytesMax] : []));
-      return known.length === 0 ? [] : [[pool, Math.min(...known) * STORE_RATIO_MAX]];
+      const room = roomBytesOf(edges.map(({ storeBytesMax }) => storeBytesMax));
+      return room === undefined ? [] : [[pool, room]];
     }),
   );
 }
@@ -35,10 +32,6 @@ export function missingBytesIn({ edges }: FleetPool, site: string, releaseBytes:
   const statuses = reported.map((sites) => sites.find((status) => status.site === site));
   const gaps = statuses.map((status) => (status !== undefined && isRenderable(status) ? 0 : releaseBytes));
   return gaps.length === 0 ? 0 : Math.min(...gaps);
-}
-
-function isRenderable({ activeGeneration, desiredGeneration, objectsMissing }: SiteStatus): boolean {
-  return activeGeneration > 0 && (objectsMissing === 0 || activeGeneration < desiredGeneration);
 }
 
 /** Sites that some edge of the pool serves and has all of. */

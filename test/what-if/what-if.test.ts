@@ -88,4 +88,11 @@ t.test("a policy is simulated, refused by its guard-rails, forced, and rolled ba
   const worse = await run("rollback", "placementpolicy", "eu", "--to", again);
   t.match(worse, { code: EXIT.refused, notes: /guard-rail of eu/ }, "a rollback is a change too");
   t.match(await run("rollback", "placementpolicy", "eu", "--to", again, "--force"), { code: EXIT.ok });
+  const remove = (...flags: string[]) => run("delete", "nodepool", "paris", ...flags);
+  t.match(await remove(), { code: EXIT.refused, notes: /^perigee: guard-rail of eu: \d.*may ?FallByPoints is 5/im });
+  t.match(await remove("--force"), {
+    code: EXIT.ok,
+    out: /paris deleted/,
+    notes: /^warning: forced: guard-rail of eu/m,
+  });
 });
