@@ -231,6 +231,25 @@ t.test("publish uploads only what the origin has not, each under its digest", as
   });
 });
 
+t.test("publish says when a release is served, where it is told", async (t) => {
+  const folder = testFolder(t, { "index.html": "<p>hello" });
+  const api = await startApi(t, {
+    "POST /v1/sites/shop/missing-blobs": { status: 200, body: { digests: [] } },
+    "POST /v1/sites/shop/releases": { status: 201, body: { generation: 3, revision: 9 } },
+  });
+  const publish = (...more: string[]) =>
+    run(["--origin", api.url, "publish", folder, "--site", "shop", ...more], { PERIGEE_TOKEN: "x" });
+  const sent = () => JSON.parse(String(api.seen.at(-1)?.body)).activateAtMs;
+  t.match(await publish(), { code: EXIT.ok });
+  t.equal(sent(), undefined);
+  t.match(await publish("--activate-at", "2026-11-28T08:00"), { code: EXIT.ok });
+  t.equal(sent(), Date.UTC(2026, 10, 28, 8));
+  t.match(await publish("--activate-at", "tomorrow"), {
+    code: EXIT.usage,
+    notes: /--activate-at must be like 2026-11-01.*got tomorrow/,
+  });
+});
+
 t.test("publish keeps compressed forms of what is worth it beside the files, unless told otherwise", async (t) => {
   const text = "Perigee serves content from near its users. ".repeat(100);
   const noise = Buffer.from(seededRandom(1).bytes(4096));

@@ -12,6 +12,7 @@ import { fieldOf, itemsOf, type Output, printValue, resultOption, textOf } from 
 import { type EncodedBlob, encodeFiles, type FileEncodingDigests } from "../release-encodings.ts";
 import { rollBackPolicy } from "./revisions.ts";
 import { type Api, apiOf, type CommandSession } from "./session.ts";
+import { timeOf } from "./time-option.ts";
 
 /** One blob; a file beyond this belongs to object storage behind a `pull` site. */
 export const PUBLISH_FILE_BYTES_MAX = 2 * 1024 * 1024 * 1024;
@@ -30,13 +31,18 @@ export function addPublish(program: Command, session: CommandSession): void {
     .description("publish a folder as the next release of a site")
     .argument("<folder>")
     .requiredOption("--site <name>", "a Site with `publish`")
+    .option("--activate-at <time>", "when it is served, of UTC where it names no zone; at once where it is not given")
     .option("--no-compress", "without compressed forms of its files beside them")
     .addOption(resultOption())
-    .addHelpText("after", "\nExample:\n  perigee publish ./dist --site shop")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  perigee publish ./dist --site shop\n  perigee publish ./dist --site shop --activate-at 2026-11-28T08:00",
+    )
     .action(async (folder: string, options: PublishOptions, command: Command) => {
-      const { compress } = options;
+      const { compress, activateAt } = options;
       const target = { api: apiOf(command, session), site: parseName(options.site, "--site"), output: session.output };
-      const published = await releaseFolder(folder, { ...target, compress });
+      const at = activateAt === undefined ? {} : { activateAtMs: timeOf(activateAt, "--activate-at") };
+      const published = await releaseFolder(folder, { ...target, ...at, compress });
       if (options.output === "json") printValue(session.output, "json", published);
       else session.output.line(describePublished(published));
     });
@@ -45,6 +51,7 @@ export function addPublish(program: Command, session: CommandSession): void {
 interface PublishOptions {
   readonly site: string;
   readonly compress: boolean;
+  readonly activateAt?: string;
   readonly output: string;
 }
 
@@ -53,6 +60,8 @@ interface Target {
   readonly site: string;
   readonly output: Output;
   readonly compress: boolean;
+  /** As soon as it is made where not given. */
+  readonly activateAtMs?: number;
 }
 
 interface Published {
@@ -74,12 +83,13 @@ function describePublished({ release, site, files, uploaded }: Published): strin
 }
 
 async function releaseFolder(folder: string, target: Target): Promise<Published> {
-  const { api, site, compress } = target;
+  const { api, site, compress, activateAtMs } = target;
   const files = await readFolder(folder);
   if (files.length === 0) throw new Failure("argument-invalid", `${folder} holds no files`);
   const uploaded = await uploadMissing(target, files);
   const encodings = compress ? await encodeFiles(files, (blobs) => uploadEncoded(target, blobs)) : new Map();
-  const body = { files: manifestOf(files, encodings) };
+  const at = activateAtMs === undefined ? {} : { activateAtMs };
+  const body = { files: manifestOf(files, encodings), ...at };
   const request = { method: "POST", path: `/v1/sites/${site}/releases`, body } as const;
   return { release: await api.origin(request), site, files: files.length, uploaded };
 }

@@ -1,8 +1,8 @@
 /** `perigee usage`: what sites were used, by hour or day. */
 import { type Command, Option } from "commander";
-import { Failure } from "#domain/failure.ts";
 import { fieldOf, itemsOf, printValue, renderTable, resultOption, textOf } from "../output.ts";
 import { apiOf, type CommandSession } from "./session.ts";
+import { timeOf } from "./time-option.ts";
 
 interface UsageOptions {
   readonly site?: string;
@@ -40,17 +40,6 @@ function pathOf({ site, from, to, per }: UsageOptions): string {
   if (from !== undefined) query.set("fromMs", String(timeOf(from, "--from")));
   if (to !== undefined) query.set("toMs", String(timeOf(to, "--to")));
   return `/v1/usage?${query}`;
-}
-
-const TIME = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2})?)?$/;
-
-function timeOf(text: string, option: string): number {
-  const [, time, , , zone] = TIME.exec(text) ?? [];
-  const ms = TIME.test(text) ? Date.parse(time !== undefined && zone === undefined ? `${text}Z` : text) : Number.NaN;
-  if (Number.isNaN(ms)) {
-    throw new Failure("argument-invalid", `${option} must be like 2026-11-01 or 2026-11-01T10:00, got ${text}`);
-  }
-  return ms;
 }
 
 function cellsOf(item: unknown): readonly string[] {
