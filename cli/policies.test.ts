@@ -65,6 +65,83 @@ t.test("policy match says which policies match, in order, why the first applies 
   t.match((await run("get", "placementpolicies")).out, /campus +1 +hall +0 +cidrs/);
 });
 
+t.test("policy match says what a site's content policies come to, and who says what", async (t) => {
+  const content = (name: string, spec: object) => ({
+    ...{ apiVersion: "perigee.dev/v1", kind: "ContentPolicy", metadata: { name, labels: {}, generation: 1 } },
+    spec: { sites: ["shop"], prefetch: "all", ...spec },
+  });
+  const windows = [{ days: ["sat", "sun"], from: "01:00", to: "05:00", timeZone: "Europe/Lisbon" }];
+  const items = [
+    content("twice", { replicas: 2 }),
+    content("thrice", { replicas: 3, prefetch: { windows } }),
+    content("other", { sites: ["wiki"], prefetch: "none" }),
+  ];
+  const { run } = await startApi(t, {
+    "GET /v1/resources/PlacementPolicy": { items: [] },
+    "GET /v1/resources/ContentPolicy": { items },
+  });
+  const shop = await run("policy", "match", "--site", "shop");
+  t.equal(shop.code, EXIT.ok, shop.notes);
+  t.match(shop.out, /^no policy matches[^\n]*\ncontent of shop, by twice, thrice: of each field the strictest\n/);
+  t.match(shop.out, /replicas +2 +twice\nprefetch +sat,sun 01:00–05:00 Europe\/Lisbon +thrice/);
+  t.match(shop.out, /copies that nobody has asked for begin: (now|from \d{4}-.*Z)/);
+  t.match((await run("policy", "match", "--site", "news")).out, /no content policy names news: every pool holds it/);
+  t.match((await run("policy", "match", "--site", "wiki")).out, /begin: never/);
+  t.match((await run("get", "contentpolicies")).out, /thrice +1 +shop +01:00–05:00[\s\S]*other +1 +wiki +none/);
+});
+
+t.test("revisions and rollback are of content policies too", async (t) => {
+  const path = "/v1/resources/ContentPolicy/night";
+  const content = (prefetch: unknown) => ({
+    ...{ apiVersion: "perigee.dev/v1", kind: "ContentPolicy", metadata: { name: "night", labels: {}, generation: 1 } },
+    spec: { sites: ["shop"], prefetch },
+  });
+  const windows = (from: string) => ({ windows: [{ from, to: "05:00" }] });
+  const items = [
+    { revision: 44, generation: 2, deleted: false, seenAtMs: 0, changed: ["/spec/prefetch/windows"] },
+    { revision: 41, generation: 1, deleted: false, seenAtMs: 0, changed: ["/spec/prefetch"] },
+  ];
+  const results = [{ kind: "ContentPolicy", name: "night", action: "changed", resourceVersion: 45 }];
+  const { run, bodies } = await startApi(t, {
+    [`GET ${path}`]: content(windows("03:00")),
+    [`GET ${path}/revisions`]: { items },
+    [`GET ${path}/revisions/41`]: content(windows("01:00")),
+    "POST /v1/apply?dryRun=false": { revision: 45, results },
+  });
+  t.match((await run("revisions", "contentpolicy", "night")).out, /44 +2 .* spec\.prefetch\.windows/);
+  const differing = await run("diff", "contentpolicy", "night", "--revision", "41");
+  t.match(differing.out, /spec\.prefetch\.windows.*01:00.* → .*03:00/);
+  t.equal(
+    (await run("rollback", "contentpolicy", "night", "--to", "41")).out,
+    "night: revision 45 says what revision 41 said",
+  );
+  t.match(bodies, [{ documents: [{ kind: "ContentPolicy", spec: { prefetch: windows("01:00") } }] }]);
+});
+
+t.test("apply names file and line of a window that is wrong", async (t) => {
+  const { run, bodies } = await startApi(t, {});
+  const written = (window: string) => `apiVersion: perigee.dev/v1
+kind: ContentPolicy
+metadata: { name: night }
+spec:
+  sites: [shop]
+  prefetch:
+    windows:
+      - { from: "22:00", to: "02:00" }
+      - ${window}
+`;
+  const folder = testFolder(t, {
+    "time.yaml": written('{ from: "1:00", to: "05:00" }'),
+    "empty.yaml": written('{ from: "01:00", to: "01:00" }'),
+    "zone.yaml": written('{ from: "01:00", to: "05:00", timeZone: Europe/Lisboa }'),
+  });
+  const faultOf = async (file: string) => (await run("apply", "--dry-run", "-f", join(folder, file))).notes;
+  t.match(await faultOf("time.yaml"), /time\.yaml:9: spec\.prefetch\.windows\[1\]\.from must match.*"1:00"/);
+  t.match(await faultOf("empty.yaml"), /empty\.yaml:9: spec\.prefetch\.windows\[1\] is empty/);
+  t.match(await faultOf("zone.yaml"), /zone\.yaml:9: spec\.prefetch\.windows\[1\]\.timeZone must be a time zone/);
+  t.equal(bodies.length, 0);
+});
+
 t.test("revisions, what differs between them, and going back to one if nobody has written since", async (t) => {
   const path = "/v1/resources/PlacementPolicy/eu";
   const items = [

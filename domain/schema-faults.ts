@@ -55,10 +55,17 @@ function nearestAlternatives(errors: readonly SchemaError[]): readonly SchemaErr
     if (within.every(({ keyword, instancePath }) => keyword === "const" && instancePath === union.instancePath))
       continue;
     const byShape = Map.groupBy(within, ({ schemaPath }) => schemaPath.slice(prefix.length).split("/", 1)[0]);
-    const [nearest = []] = [...byShape.values()].sort((a, b) => a.length - b.length);
+    const rankOf = (shape: readonly SchemaError[]): number =>
+      shape.some((error) => isMeantOtherwise(error, union)) ? 1 : 0;
+    const [nearest = []] = [...byShape.values()].sort((a, b) => rankOf(a) - rankOf(b) || a.length - b.length);
     for (const error of [union, ...within]) if (!nearest.includes(error)) dropped.add(error);
   }
   return errors.filter((error) => !dropped.has(error));
+}
+
+/** It is of another type, or none of some constants: nothing within it is wrong, it was meant to be something else. */
+function isMeantOtherwise({ keyword, instancePath }: SchemaError, union: SchemaError): boolean {
+  return ["type", "const", "enum"].includes(keyword) && instancePath === union.instancePath;
 }
 
 function faultsOfError(error: SchemaError, root: unknown): Fault[] {

@@ -41,7 +41,7 @@ import { ACTIVE_RELEASES_MIGRATIONS, ActiveReleases } from "./published/active-r
 import { BlobFolder } from "./published/blob-folder.ts";
 import { hostTable } from "./published/hosts.ts";
 import { ObjectMemory } from "./published/object-memory.ts";
-import { ReleaseKeeper } from "./published/release-keeper.ts";
+import { ReleaseKeeper, type ReleaseKeeperOptions } from "./published/release-keeper.ts";
 import { type PullFlow, PullSites } from "./pull-sites.ts";
 import { REPORT_QUEUE_MIGRATIONS, type Report, ReportQueue } from "./reports/report-queue.ts";
 import { RequestFlow } from "./request/flow.ts";
@@ -200,7 +200,8 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
     for (const listener of changed) listener();
   };
   const inForce = new SetInForce({ set, store, onApplied: events.applied, onLate: tellChange });
-  const keeper = stack.use(openKeeper(held, fetcher, inForce, tellChange));
+  const fillBytesPerSecond = () => view.fillBytesPerSecond;
+  const keeper = stack.use(openKeeper(held, { fetcher, inForce, fillBytesPerSecond }, tellChange));
   let applied = set.resourcesWithOrders;
   let view = viewOf(applied, identity.peer.pool);
   let hosts = hostTable([], config.hostname);
@@ -256,12 +257,16 @@ function assemble(config: EdgeConfig, held: Held, stack: AsyncDisposableStack) {
   };
 }
 
-function openKeeper(held: Held, fetcher: BlobFetcher, inForce: SetInForce, onChange: () => void): ReleaseKeeper {
+interface Keeping extends Pick<ReleaseKeeperOptions, "fetcher" | "fillBytesPerSecond"> {
+  readonly inForce: SetInForce;
+}
+
+function openKeeper(held: Held, { inForce, ...keeping }: Keeping, onChange: () => void): ReleaseKeeper {
   const { events, identity, originTime } = held;
   return new ReleaseKeeper({
     ...held,
+    ...keeping,
     nowMs: () => originTime.nowMs(),
-    fetcher,
     publishKeys: () => identity.trust.publishKeys,
     events: {
       ...events,

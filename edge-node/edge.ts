@@ -267,7 +267,7 @@ function nodeStateOf(config: EdgeConfig, parts: EdgeParts, { agents, secrets }: 
     storeBytes: () => ({ used: folder.bytesUsed + store.usage().bytes, max: config.store.diskBytesMax }),
     sites: () => keeper.statuses(),
     incompleteSites: () => keeper.incomplete(),
-    waitingFor: () => parts.fetcher.waitingFor,
+    waitingFor: () => parts.fetcher.waitingFor ?? parts.keeper.waitingFor,
     agents,
   });
 }

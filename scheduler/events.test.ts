@@ -66,3 +66,27 @@ t.test(
     t.ok(await has("price_version 0"));
   },
 );
+t.test("what the content plan has under way is shown by pool, of many those with most, and what waits", async (t) => {
+  const metrics = createMetrics("scheduler");
+  const { fillsPlanned } = createEvents(createLogger({ program: "scheduler", level: "silent" }), metrics);
+  const shown = async () =>
+    (await metrics.render()).text.split("\n").filter((line) => line.startsWith("perigee_scheduler_planned_fill"));
+  const underWay = new Map(Array.from({ length: 100 }, (_, index) => [`p${index}`, 1000 + index]));
+  fillsPlanned({ begun: 3, begunBytes: 500, waiting: { window: 4, budget: 5 }, underWay });
+  fillsPlanned({ begun: 1, begunBytes: 100, waiting: { window: 0, budget: 2 }, underWay });
+  const lines = await shown();
+  t.equal(lines.filter((line) => line.includes("fill_bytes{")).length, 64);
+  for (const line of [
+    "planned_fills_total 4",
+    "planned_fill_bytes_total 600",
+    'planned_fill_bytes{pool="p99"} 1099',
+    'planned_fills_waiting{for="window"} 0',
+    'planned_fills_waiting{for="budget"} 2',
+  ])
+    t.ok(lines.includes(`perigee_scheduler_${line}`), line);
+  fillsPlanned({ begun: 0, begunBytes: 0, waiting: { window: 0, budget: 0 }, underWay: new Map() });
+  t.notOk(
+    (await shown()).some((line) => line.includes("fill_bytes{")),
+    "nothing is under way",
+  );
+});

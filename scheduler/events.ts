@@ -4,6 +4,7 @@ import type { NodeState } from "#domain/fleet/node.ts";
 import type { Logger } from "#platform/logging.ts";
 import type { Metrics } from "#platform/metrics/metrics.ts";
 import type { RedisEvents } from "#platform/redis/redis-scripts.ts";
+import type { FillStanding } from "./content-plan/planned-fills.ts";
 import type { SegmentLogEvents } from "./decision-log/segment-log.ts";
 import type { RttExchangeEvents } from "./latency/rtt-exchange.ts";
 import type { LedgerEvents } from "./ledger/redis-ledger.ts";
@@ -16,7 +17,7 @@ import type { SessionEvents } from "./session/session-service.ts";
 import type { SteeringEvents } from "./steering/steering-service.ts";
 
 /** Of the thousands of pools those that say something; a metric with a label each is no place for all. */
-const PRICES_SHOWN_MAX = 64;
+const POOLS_SHOWN_MAX = 64;
 const SOLVE_SECONDS_BUCKETS = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10];
 
 export type SchedulerEvents = ReturnType<typeof createEvents>;
@@ -26,6 +27,7 @@ export function createEvents(logger: Logger, metrics: Metrics) {
   return {
     ...linkEvents(logger, metrics),
     ...fleetEvents(logger, metrics),
+    ...fillEvents(metrics),
     session: { ...sessionEvents(metrics, logger), ...policies },
     steering: { ...steeringEvents(metrics, logger), ...policies },
     pricing: { ...pricingEvents(metrics, logger), ...sharedPricingEvents(metrics, logger) },
@@ -103,6 +105,31 @@ function fleetEvents(logger: Logger, metrics: Metrics) {
   };
 }
 
+function fillEvents(metrics: Metrics) {
+  const begun = metrics.counter("planned_fills_total", "Copies that nobody had asked for, begun by the content plan");
+  const bytes = metrics.counter("planned_fill_bytes_total", "Bytes of those copies");
+  const underWay = metrics.gauge(
+    "planned_fill_bytes",
+    "Bytes of them under way to a pool at its budget, those with most",
+    ["pool"],
+  );
+  const waiting = metrics.gauge(
+    "planned_fills_waiting",
+    "Copies that are planned and not begun, by what they wait for",
+    ["for"],
+  );
+  return {
+    fillsPlanned(standing: FillStanding) {
+      begun.inc(standing.begun);
+      bytes.inc(standing.begunBytes);
+      underWay.reset();
+      const most = [...standing.underWay].sort(([, a], [, b]) => b - a).slice(0, POOLS_SHOWN_MAX);
+      for (const [pool, count] of most) underWay.set({ pool }, count);
+      for (const [what, count] of Object.entries(standing.waiting)) waiting.set({ for: what }, count);
+    },
+  };
+}
+
 function policyEvents(metrics: Metrics, logger: Logger): Pick<SessionEvents, "expressionsFailed"> {
   const failed = metrics.counter("policy_expressions_failed_total", "Expressions of policies that could not be judged");
   return {
@@ -173,7 +200,7 @@ function pricingEvents(metrics: Metrics, logger: Logger): PricingEvents {
   const fallbacks = metrics.counter("price_fallbacks_total", "Times prices were dropped, by reason", ["reason"]);
   const show = (current: Prices): void => {
     prices.reset();
-    const dearest = [...current.byPool].sort(([, a], [, b]) => b - a).slice(0, PRICES_SHOWN_MAX);
+    const dearest = [...current.byPool].sort(([, a], [, b]) => b - a).slice(0, POOLS_SHOWN_MAX);
     for (const [pool, priceMs] of dearest) prices.set({ pool }, priceMs / 1000);
     version.set(current.version);
   };

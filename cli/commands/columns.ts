@@ -60,7 +60,7 @@ const COLUMNS: Readonly<Record<Kind, readonly Column[]>> = {
     { head: "MATCHES BY", cell: matchOf },
     applied,
   ],
-  ContentPolicy: [list("SITES", "spec", "sites"), at("PREFETCH", "spec", "prefetch"), applied],
+  ContentPolicy: [list("SITES", "spec", "sites"), { head: "PREFETCH", cell: prefetchOf }, applied],
   RenderApp: [at("BUNDLE", "spec", "bundle", "site"), applied],
   Assignment: [at("POOL", "spec", "pool"), list("SITES", "spec", "sites"), list("APPS", "spec", "apps"), applied],
   SteeringTable: [at("POOL", "spec", "pool"), applied],
@@ -111,6 +111,12 @@ function linkOf(item: unknown): string {
   if (fieldOf(item, "status", "linkUp") !== true) return "";
   const relay = fieldOf(item, "status", "relayedBy");
   return isThere(relay) ? `by ${textOf(relay)}` : "direct";
+}
+
+function prefetchOf(item: unknown): string {
+  const windows = arrayOf(fieldOf(item, "spec", "prefetch", "windows"));
+  if (windows.length === 0) return textOf(fieldOf(item, "spec", "prefetch"));
+  return windows.map((window) => `${textOf(fieldOf(window, "from"))}–${textOf(fieldOf(window, "to"))}`).join(",");
 }
 
 /** The lists that its match has, as `perigee policy match` names them. */

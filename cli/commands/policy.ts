@@ -1,8 +1,10 @@
-/** `perigee policy match`: which policies match a client, in order, and why the first of them applies. */
+/** `perigee policy match`: which policies match a client, in order, and why the first applies; what a site's content policies come to. */
 import { type Command, Option } from "commander";
 import { parseResourceInput } from "#contracts/operator-api/resources/parse.ts";
 import { Failure } from "#domain/failure.ts";
 import { parseIp } from "#domain/ip-networks.ts";
+import { type ExplainedContent, explainContent } from "#domain/policy/content-explained.ts";
+import type { NamedContentPolicy } from "#domain/policy/content-policy.ts";
 import { TIERS, type Tier } from "#domain/policy/placement-policy.ts";
 import {
   comparePrecedence,
@@ -13,8 +15,9 @@ import {
   type PolicySubject,
   priorityOf,
 } from "#domain/policy/policy-match.ts";
-import { API_VERSION } from "#domain/resource.ts";
+import { API_VERSION, type Kind } from "#domain/resource.ts";
 import { compilePolicy } from "#platform/cel/policies.ts";
+import { systemClock } from "#platform/clock.ts";
 import { fieldOf, itemsOf, renderTable, textOf } from "../output.ts";
 import { apiOf, type CommandSession } from "./session.ts";
 
@@ -31,9 +34,11 @@ interface MatchOptions {
 export function addPolicy(program: Command, session: CommandSession): void {
   program
     .command("policy")
-    .description("placement policies")
+    .description("placement and content policies")
     .command("match")
-    .description("which policies match a client, in order of precedence, and why the first applies")
+    .description(
+      "which policies match a client, in order of precedence, and why the first applies; of a site also what its content policies come to",
+    )
     .option("--app <name>", "sessions of a RenderApp")
     .option("--site <name>", "content of a Site")
     .addOption(new Option("--tier <tier>", "of the session").choices([...TIERS]))
@@ -47,9 +52,17 @@ export function addPolicy(program: Command, session: CommandSession): void {
     )
     .action(async (options: MatchOptions, command: Command) => {
       const subject = subjectOf(options);
-      const answer = await apiOf(command, session).origin({ method: "GET", path: "/v1/resources/PlacementPolicy" });
-      const matches = matchPolicies(itemsOf(answer).map(policyOf), subject);
+      const list = async (kind: Kind) =>
+        itemsOf(await apiOf(command, session).origin({ method: "GET", path: `/v1/resources/${kind}` }));
+      const matches = matchPolicies((await list("PlacementPolicy")).map(policyOf), subject);
       for (const line of explainMatches(matches, subject)) session.output.line(line);
+      if (subject.site === undefined) return;
+      const content = explainContent(
+        (await list("ContentPolicy")).map(contentPolicyOf),
+        subject.site,
+        systemClock.nowMs(),
+      );
+      for (const line of linesOf(content, subject.site)) session.output.line(line);
     });
 }
 
@@ -68,16 +81,37 @@ function invalid(message: string): Failure {
 }
 
 function policyOf(item: unknown): NamedPolicy {
+  const { name, input } = inputOf("PlacementPolicy", item);
+  if (input?.kind === "PlacementPolicy") return compilePolicy(name, input.spec);
+  throw otherVersion(name);
+}
+
+function contentPolicyOf(item: unknown): NamedContentPolicy {
+  const { name, input } = inputOf("ContentPolicy", item);
+  if (input?.kind === "ContentPolicy") return { name, spec: input.spec };
+  throw otherVersion(name);
+}
+
+function inputOf(kind: Kind, item: unknown) {
   const name = textOf(fieldOf(item, "metadata", "name"));
-  const metadata = { name };
-  const parsed = parseResourceInput({
-    apiVersion: API_VERSION,
-    kind: "PlacementPolicy",
-    metadata,
-    spec: fieldOf(item, "spec"),
-  });
-  if (parsed.kind === "valid" && parsed.input.kind === "PlacementPolicy") return compilePolicy(name, parsed.input.spec);
-  throw new Failure("upstream-malformed", `policy ${name} is of another version than this command`);
+  const document = { apiVersion: API_VERSION, kind, metadata: { name }, spec: fieldOf(item, "spec") };
+  const parsed = parseResourceInput(document);
+  return { name, input: parsed.kind === "valid" ? parsed.input : undefined };
+}
+
+function otherVersion(name: string): Failure {
+  return new Failure("upstream-malformed", `policy ${name} is of another version than this command`);
+}
+
+/** Of each field the strictest word of all policies counts. */
+function linesOf({ policies, fields, prefetchNow }: ExplainedContent, site: string): readonly string[] {
+  if (policies.length === 0) return [`no content policy names ${site}: every pool holds it, at any time`];
+  const rows = fields.map(({ field, value, saidBy }) => [field, value, saidBy.join(",")]);
+  return [
+    `content of ${site}, by ${policies.join(", ")}: of each field the strictest`,
+    renderTable(["FIELD", "VALUE", "SAID BY"], rows),
+    `copies that nobody has asked for begin: ${prefetchNow}`,
+  ];
 }
 
 function explainMatches({ ordered, unmatched }: PolicyMatches, { tier }: PolicySubject): readonly string[] {

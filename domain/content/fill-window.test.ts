@@ -1,35 +1,44 @@
 import fc from "fast-check";
 import t from "tap";
-import { FillWindow, nextHolders } from "./fill-window.ts";
+import { FILL_BURST_SECONDS, FillWindow, nextHolders } from "./fill-window.ts";
 
-const BUDGET = { bytesPerSecond: 100, burstBytes: 1000 };
+const BYTES_PER_SECOND = 100;
+const BURST_BYTES = BYTES_PER_SECOND * FILL_BURST_SECONDS;
+const fill = (pool: string, sizeBytes: number) => ({ pool, sizeBytes, bytesPerSecond: BYTES_PER_SECOND });
 
-t.test("a pool is given no more in any time than its link carries, its burst and one fill beside", async (t) => {
-  const fill = fc.record({ afterMs: fc.nat(20_000), sizeBytes: fc.integer({ min: 1, max: 3000 }) });
-  const holds = fc.property(fc.array(fill, { maxLength: 40 }), (fills) => {
-    const window = new FillWindow(BUDGET);
+t.test("no more is under way to a pool than a minute of its budget, or one fill that is larger", async (t) => {
+  const anyFill = fc.record({ afterMs: fc.nat(20_000), sizeBytes: fc.integer({ min: 1, max: 2 * BURST_BYTES }) });
+  const holds = fc.property(fc.array(anyFill, { maxLength: 40 }), (fills) => {
+    const window = new FillWindow();
     let nowMs = 0;
     let given = 0;
-    for (const { afterMs, sizeBytes } of fills) {
+    let largest = 0;
+    return fills.every(({ afterMs, sizeBytes }) => {
       nowMs += afterMs;
-      if (window.admit("a", sizeBytes, nowMs)) given += sizeBytes;
-    }
-    return given <= BUDGET.burstBytes + (nowMs * BUDGET.bytesPerSecond) / 1000 + 3000;
+      if (window.admit(fill("a", sizeBytes), nowMs)) {
+        given += sizeBytes;
+        largest = Math.max(largest, sizeBytes);
+      }
+      const boundBytes = Math.max(BURST_BYTES, largest);
+      return window.underWayBytes("a", nowMs) <= boundBytes && given <= boundBytes + (nowMs * BYTES_PER_SECOND) / 1000;
+    });
   });
   t.doesNotThrow(() => fc.assert(holds, { numRuns: 300 }));
 });
 
 t.test(
-  "a large fill goes once there is credit, and the next waits until it is paid; each pool for itself",
+  "a large fill goes once nothing is under way, and the next waits until it is through; each pool for itself",
   async (t) => {
-    const window = new FillWindow(BUDGET);
-    t.equal(window.admit("a", 5000, 0), true);
-    t.equal(window.admit("a", 1, 40_000), false, "4,000 bytes are owed");
-    t.equal(window.admit("b", 1, 40_000), true);
-    t.equal(window.admit("a", 1, 40_001), true);
-    window.admit("a", 5000, 50_000);
+    const window = new FillWindow();
+    t.ok(window.admit(fill("a", 2 * BURST_BYTES), 0));
+    t.notOk(window.admit(fill("a", 1), 60_000), "half of it is under way");
+    t.ok(window.admit(fill("b", 1), 60_000));
+    t.ok(window.admit(fill("a", 1), 60_010), "there is room beside it");
+    t.notOk(window.admit(fill("a", 2 * BURST_BYTES), 60_010));
+    t.same([...window.listUnderWay(60_010)], [["a", BURST_BYTES]]);
+    t.ok(window.admit(fill("a", 2 * BURST_BYTES), 120_010));
     window.retain(new Set(["b"]));
-    t.equal(window.admit("a", 1, 50_000), true, "a pool that went and came back begins anew");
+    t.ok(window.admit(fill("a", BURST_BYTES), 120_020), "a pool that went and came back begins anew");
   },
 );
 

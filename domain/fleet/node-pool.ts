@@ -10,4 +10,6 @@ export interface NodePoolSpec {
   readonly relay: boolean;
   /** The pool whose edges are asked for what this one lacks, before an upstream is. */
   readonly parent?: string;
+  /** What planned copies may take of the link towards the pool; the scheduler's default where not given. */
+  readonly fillBytesPerSecond?: number;
 }

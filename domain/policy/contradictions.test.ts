@@ -1,6 +1,7 @@
 import t from "tap";
 import { findContradictions, type KindAndSpec } from "./contradictions.ts";
 import type { LabelRequirement, WrittenPlacementPolicy } from "./placement-policy.ts";
+import type { PrefetchWindow } from "./prefetch-window.ts";
 
 const policy: WrittenPlacementPolicy = {
   apps: ["hall"],
@@ -75,6 +76,25 @@ t.test("staleness bounds and class names are consistent", async (t) => {
   const needs = { gpuShareRatio: 0.1, encoderSessions: 1, memoryBytes: 1, egressBitsPerSecond: 1 };
   const spec = { bundle: { site: "hall", path: "/scene.json" }, needs, classes: [small, small] };
   t.match(messagesOf({ kind: "RenderApp", spec }), /small twice/);
+});
+
+t.test("windows that are empty, in no time zone, or said twice are refused, each in its place", async (t) => {
+  const faultsOf = (...windows: PrefetchWindow[]) =>
+    findContradictions({ kind: "ContentPolicy", spec: { sites: ["a"], prefetch: { windows } } }).map(
+      ({ pointer, message }) => `${pointer} ${message}`,
+    );
+  const night = { from: "01:00", to: "05:00", timeZone: "Europe/Lisbon" };
+  t.same(faultsOf(night, { from: "22:00", to: "02:00" }, { from: "00:00", to: "24:00" }), []);
+  t.match(faultsOf(night, { from: "01:00", to: "01:00" }), [
+    /^\/spec\/prefetch\/windows\/1\/to spec\.prefetch\.windows\[1\] is empty: it is from 01:00 to 01:00/,
+  ]);
+  t.match(faultsOf({ ...night, timeZone: "Europe/Lisboa" }, { ...night, days: ["mon", "tue", "mon"] }), [
+    /^\/spec\/prefetch\/windows\/0\/timeZone .*IANA.*"Europe\/Lisboa"/,
+    /^\/spec\/prefetch\/windows\/1\/days .*got mon twice/,
+  ]);
+  t.match(faultsOf({ ...night, days: ["mon", "tue"] }, { ...night, days: ["tue", "mon"] }), [
+    /^\/spec\/prefetch\/windows\/1 .*windows\[1\] says what windows\[0\] says/,
+  ]);
 });
 
 t.test("a path to be signed that no request has, and two keys of one id, are refused", async (t) => {

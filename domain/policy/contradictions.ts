@@ -8,7 +8,7 @@ import { parseHostName } from "../ids.ts";
 import type { AnyResource } from "../resource.ts";
 import type { Fault } from "../schema-faults.ts";
 import type { RenderAppSpec } from "../session/render-app.ts";
-import type { ContentPolicySpec } from "./content-policy.ts";
+import { contentPolicyFaults } from "./content-contradictions.ts";
 import { placementPolicyFaults } from "./placement-contradictions.ts";
 
 const PORT_MAX = 65_535;
@@ -74,17 +74,6 @@ function upstreamFaults(upstream: string): Fault[] {
     {
       pointer: "/spec/pull/upstream",
       message: `spec.pull.upstream must be http:// or https:// with a host and no path, got ${JSON.stringify(upstream)}`,
-    },
-  ];
-}
-
-function contentPolicyFaults(spec: ContentPolicySpec): Fault[] {
-  const { maxStaleSeconds, denyAfterSeconds } = spec.offline ?? {};
-  if (maxStaleSeconds === undefined || denyAfterSeconds === undefined || maxStaleSeconds <= denyAfterSeconds) return [];
-  return [
-    {
-      pointer: "/spec/offline",
-      message: `spec.offline.maxStaleSeconds (${maxStaleSeconds}) must not exceed denyAfterSeconds (${denyAfterSeconds})`,
     },
   ];
 }

@@ -23,7 +23,8 @@ const release = (generation: number) => ({
 });
 
 t.test("a site has its newest release, its assignment and the strictest bounds of its policies", async (t) => {
-  const policy = (maxStaleSeconds: number) => ({ sites: ["shop"], prefetch: "all", offline: { maxStaleSeconds } });
+  const prefetch = { windows: [{ from: "01:00", to: "05:00" }] };
+  const policy = (maxStaleSeconds: number) => ({ sites: ["shop"], prefetch, offline: { maxStaleSeconds } });
   const view = viewOf(
     setOf([
       ["Site", "shop", site],
@@ -37,7 +38,18 @@ t.test("a site has its newest release, its assignment and the strictest bounds o
     "near",
   );
   t.match(view.sites.get("shop"), { isAssigned: true, offline: { maxStaleSeconds: 30 }, release: { generation: 10 } });
-  t.match(view.sites.get("cafe"), { isAssigned: false, offline: {}, release: undefined });
+  t.strictSame(view.sites.get("shop")?.fillWindows, [prefetch.windows, prefetch.windows]);
+  t.match(view.sites.get("cafe"), { isAssigned: false, fillWindows: [], offline: {}, release: undefined });
+});
+
+t.test("what a pool says of its link is that of the own pool", async (t) => {
+  const pool = { region: "eu", coordinates: { latitude: 0, longitude: 0 }, autonomyDurationSeconds: 60, relay: true };
+  const set = setOf([
+    ["NodePool", "near", { ...pool, fillBytesPerSecond: 5000 }],
+    ["NodePool", "far", { ...pool, autonomyDurationSeconds: 9 }],
+  ]);
+  t.match(viewOf(set, "near"), { autonomySeconds: 60, fillBytesPerSecond: 5000 });
+  t.match(viewOf(set, "far"), { autonomySeconds: 9, fillBytesPerSecond: undefined });
 });
 
 t.test("a revocation takes back what it names and nothing else", async (t) => {

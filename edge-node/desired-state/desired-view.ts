@@ -4,6 +4,8 @@ import type { Resources } from "#contracts/codec/set-state.ts";
 import type { ReleaseSpec } from "#domain/content/release.ts";
 import type { SiteSpec } from "#domain/content/site.ts";
 import type { RevocationSpec } from "#domain/fleet/revocation.ts";
+import type { OfflineBounds } from "#domain/policy/content-policy.ts";
+import { type ContentRules, contentRulesOf } from "#domain/policy/content-rules.ts";
 import type { AnyResource, Kind, Resource } from "#domain/resource.ts";
 
 export interface DesiredSite {
@@ -13,8 +15,10 @@ export interface DesiredSite {
   readonly release: ReleaseSpec | undefined;
   /** Held ahead of requests; other releases are fetched object by object as they are asked for. */
   readonly isAssigned: boolean;
+  /** What is assigned is fetched ahead of requests while each of these lists has a window that is open. */
+  readonly fillWindows: ContentRules["windows"];
   /** While cut off, by the strictest policy: how stale at most, and after how long not at all. */
-  readonly offline: { readonly maxStaleSeconds?: number; readonly denyAfterSeconds?: number };
+  readonly offline: OfflineBounds;
 }
 
 export interface DesiredView {
@@ -22,6 +26,8 @@ export interface DesiredView {
   readonly purges: readonly Resource<"Purge">[];
   /** How long this pool goes on alone. */
   readonly autonomySeconds: number | undefined;
+  /** What copies that nobody has asked for may take of this pool's link; undefined where it does not say. */
+  readonly fillBytesPerSecond: number | undefined;
 }
 
 export function* resourcesOf<K extends Kind>(resources: Resources, kind: K): Generator<Resource<K>> {
@@ -38,27 +44,20 @@ export function viewOf(resources: Resources, pool: string): DesiredView {
     if (spec.generation > (newest.get(spec.site)?.generation ?? 0)) newest.set(spec.site, spec);
   }
   const assigned = assignedSites(resources);
-  const policies = [...resourcesOf(resources, "ContentPolicy")];
+  const policies = [...resourcesOf(resources, "ContentPolicy")].map(({ spec }) => spec);
   const sites = new Map<string, DesiredSite>();
   for (const { metadata, spec } of resourcesOf(resources, "Site")) {
     const { name } = metadata;
-    const offline = strictest(policies.filter((policy) => policy.spec.sites.includes(name)));
-    sites.set(name, { name, spec, release: newest.get(name), isAssigned: assigned.has(name), offline });
+    const { windows: fillWindows, offline } = contentRulesOf(policies, name);
+    sites.set(name, { name, spec, release: newest.get(name), isAssigned: assigned.has(name), fillWindows, offline });
   }
   const poolSpec = [...resourcesOf(resources, "NodePool")].find(({ metadata }) => metadata.name === pool)?.spec;
   return {
     sites,
     purges: [...resourcesOf(resources, "Purge")],
     autonomySeconds: poolSpec?.autonomyDurationSeconds,
+    fillBytesPerSecond: poolSpec?.fillBytesPerSecond,
   };
-}
-
-function strictest(policies: readonly Resource<"ContentPolicy">[]): DesiredSite["offline"] {
-  const least = (bound: "maxStaleSeconds" | "denyAfterSeconds") => {
-    const given = policies.flatMap(({ spec }) => spec.offline?.[bound] ?? []);
-    return given.length === 0 ? {} : { [bound]: Math.min(...given) };
-  };
-  return { ...least("maxStaleSeconds"), ...least("denyAfterSeconds") };
 }
 
 /** The sites themselves, and those that the assigned apps' scenes come from. */

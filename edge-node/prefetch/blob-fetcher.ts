@@ -95,8 +95,8 @@ export class BlobFetcher {
     return this.#waiting.values().next().value ?? this.#failedFor;
   }
 
-  /** As many as can be had; throws the last failure where some could not. */
-  async ensureAll(needs: readonly BlobNeed[]): Promise<void> {
+  /** As many as can be had and may begin now; throws the last failure where some could not. */
+  async ensureAll(needs: readonly BlobNeed[], mayBegin: (need: BlobNeed) => boolean = () => true): Promise<void> {
     const before = this.#failedLast;
     const queue = [
       ...needs.filter(({ digest }) => !before.has(digest)),
@@ -107,8 +107,10 @@ export class BlobFetcher {
     const work = async (): Promise<void> => {
       let failures = 0;
       for (const need of queue) {
+        if (this.#options.folder.has(need.digest)) continue;
+        if (!mayBegin(need)) return;
         try {
-          if (!this.#options.folder.has(need.digest)) await this.#begin(need, true).done;
+          await this.#begin(need, true).done;
         } catch (error) {
           if (!isFailure(error)) throw error;
           this.#options.fetchFailed(error);

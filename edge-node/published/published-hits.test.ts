@@ -65,6 +65,7 @@ function siteOf(more: Partial<DesiredSite["spec"]> = {}): DesiredSite {
     spec: { hostnames: ["shop.example"], publish, ...more },
     release: undefined,
     isAssigned: true,
+    fillWindows: [],
     offline: {},
   };
 }

@@ -79,7 +79,7 @@ async function openKeeper(
   cloud: Cloud,
   folder: string,
   nowMs: () => number = systemClock.nowMs,
-  clock: Clock = systemClock,
+  { clock = systemClock, bytesPerSecond }: { clock?: Clock; bytesPerSecond?: number } = {},
 ) {
   const database = openDatabase(`${folder}/releases.sqlite`, {
     migrations: ACTIVE_RELEASES_MIGRATIONS,
@@ -113,18 +113,24 @@ async function openKeeper(
     clock,
     nowMs,
     random: seededRandom(1),
+    fillBytesPerSecond: () => bytesPerSecond,
     events,
     onChange() {
       changes.count += 1;
     },
   });
-  const desire = (release: ReleaseSpec | undefined, isAssigned = true) => {
+  const desire = (
+    release: ReleaseSpec | undefined,
+    isAssigned = true,
+    fillWindows: DesiredSite["fillWindows"] = [],
+  ) => {
     const publish = { keepReleases: 5, indexDocument: "index.html" };
     const site: DesiredSite = {
       name: "shop",
       spec: { hostnames: ["shop.example"], publish },
       release,
       isAssigned,
+      fillWindows,
       offline: {},
     };
     keeper.update(new Map([["shop", site]]), true);
@@ -221,7 +227,7 @@ t.test(
   async (t) => {
     const cloud = new Cloud();
     const clock = new VirtualClock();
-    const kept = await openKeeper(t, cloud, testFolder(t), systemClock.nowMs, clock);
+    const kept = await openKeeper(t, cloud, testFolder(t), systemClock.nowMs, { clock });
     const { desire, served, keeper, blobs, fetcher, delayed, changes } = kept;
     desire(cloud.release(1, "one"), false);
     await until(() => served() === 1, "served");
@@ -250,6 +256,124 @@ t.test(
     t.equal(changes.count, told, "what is here changes nothing");
   },
 );
+
+const NIGHT = [[{ from: "01:00", to: "05:00", timeZone: "Europe/Lisbon" }]];
+
+t.test("outside its windows a release is served at its time, and only what is asked for is fetched", async (t) => {
+  const cloud = new Cloud();
+  let originMs = Date.UTC(2026, 10, 27, 20);
+  const { desire, served, keeper, blobs, fetcher } = await openKeeper(t, cloud, testFolder(t), () => originMs);
+  desire(cloud.release(1, "one"), true, NIGHT);
+  await until(() => served() === 1, "served");
+  t.notOk(blobs.has(digestOf("one")), "nobody has asked for it");
+  t.notOk(keeper.isHeld("shop"), "alone it could not answer for it");
+  t.same([keeper.incomplete(), keeper.waitingFor], [["shop"], "a prefetch window of shop"]);
+  await fetcher.ensure({ digest: digestOf("one"), sizeBytes: 3 });
+  t.ok(blobs.has(digestOf("one")), "a request waits for no window");
+  t.ok(keeper.isHeld("shop"));
+  t.same([keeper.incomplete(), keeper.waitingFor], [[], undefined]);
+  desire(cloud.release(2, "two"), true, NIGHT);
+  await until(() => served() === 2, "at its time");
+  t.notOk(blobs.has(digestOf("two")));
+  originMs = Date.UTC(2026, 10, 28, 1);
+  await until(() => blobs.has(digestOf("two")), "the window has opened");
+  t.ok(keeper.isHeld("shop"));
+});
+
+t.test("a release whose time is after a window is whole at its time", async (t) => {
+  const cloud = new Cloud();
+  let originMs = Date.UTC(2026, 10, 27, 20);
+  const { desire, served, blobs } = await openKeeper(t, cloud, testFolder(t), () => originMs);
+  desire(cloud.release(1, "one", { activateAtMs: Date.UTC(2026, 10, 28, 8) }), true, NIGHT);
+  originMs = Date.UTC(2026, 10, 28, 4, 59);
+  await until(() => blobs.has(digestOf("one")), "in the night before");
+  t.equal(served(), 0);
+  originMs = Date.UTC(2026, 10, 28, 8);
+  await until(() => served() === 1, "served");
+});
+
+t.test("a session's file is fetched at once outside the windows too", async (t) => {
+  const cloud = new Cloud();
+  const kept = await openKeeper(t, cloud, testFolder(t), () => Date.UTC(2026, 10, 27, 20));
+  const { desire, served, keeper, blobs } = kept;
+  desire(cloud.release(1, "one"), true, NIGHT);
+  await until(() => served() === 1, "served");
+  t.notOk(blobs.has(digestOf("one")));
+  keeper.prefetchFile({ site: "shop", path: "/index.html" });
+  await until(() => blobs.has(digestOf("one")), "fetched");
+});
+
+t.test("when a window closes no further object is begun, and what has begun is finished", async (t) => {
+  const cloud = new Cloud();
+  const { blobs, fetcher } = await openKeeper(t, cloud, testFolder(t));
+  const texts = Array.from({ length: 50 }, (_, at) => `object ${at}`);
+  for (const text of texts) cloud.blobs.set(digestOf(text), text);
+  const needs = texts.map((text) => ({ digest: digestOf(text), sizeBytes: text.length }));
+  const count = () => needs.filter(({ digest }) => blobs.has(digest)).length;
+  await fetcher.ensureAll(needs, () => cloud.opened.length < 10);
+  t.ok(count() >= 10 && count() < 20, `${count()} objects`);
+  t.equal(cloud.opened.length, count());
+  await fetcher.ensureAll(needs);
+  t.equal(count(), 50);
+});
+
+t.test("a release whose window closes while it is filled is served as it is, and filled in the next one", async (t) => {
+  const cloud = new Cloud();
+  const clock = new VirtualClock();
+  const [openMs, closedMs] = [Date.UTC(2026, 10, 28, 4, 59), Date.UTC(2026, 10, 28, 5)];
+  let openedMax = 10;
+  const nowMs = () => (cloud.opened.length < openedMax ? openMs : closedMs);
+  const { desire, served, blobs } = await openKeeper(t, cloud, testFolder(t), nowMs, { clock });
+  const texts = Array.from({ length: 40 }, (_, at) => `object ${at}`);
+  for (const text of texts) cloud.blobs.set(digestOf(text), text);
+  const files = Object.fromEntries(
+    texts.map((text) => [`/${text}`, { digest: digestOf(text), sizeBytes: text.length, mediaType: "text/plain" }]),
+  );
+  const count = () => texts.filter((text) => blobs.has(digestOf(text))).length;
+  desire(cloud.release(1, "one", { inside: { files } }), true, NIGHT);
+  await until(() => count() >= 9, "what has begun is finished");
+  for (let turn = 0; turn < 10 && served() === 0; turn += 1) {
+    await until(() => count() === cloud.opened.length - 1, "nothing is under way");
+    await clock.advance(10_000);
+  }
+  t.equal(served(), 1);
+  t.ok(count() < 20, `${count()} objects`);
+  openedMax = Number.POSITIVE_INFINITY;
+  await clock.advance(10_000);
+  await until(() => count() === 40, "in the next window");
+});
+
+t.test("no more is begun ahead of requests than the pool's budget; what is asked for does not wait", async (t) => {
+  const cloud = new Cloud();
+  const clock = new VirtualClock();
+  const budget = { clock, bytesPerSecond: 10 };
+  const { desire, served, keeper, blobs, fetcher } = await openKeeper(t, cloud, testFolder(t), () => 1, budget);
+  const texts = Array.from({ length: 10 }, (_, at) => `${at}`.repeat(200));
+  const files = Object.fromEntries(
+    texts.map((text, at) => {
+      cloud.blobs.set(digestOf(text), text);
+      return [`/${at}`, { digest: digestOf(text), sizeBytes: text.length, mediaType: "text/plain" }];
+    }),
+  );
+  const count = () => texts.filter((text) => blobs.has(digestOf(text))).length;
+  desire(cloud.release(1, "one", { inside: { files } }));
+  await until(() => count() === 3, "a minute of the budget: 600 bytes");
+  await clock.advance(12_000);
+  t.equal(count(), 3, "120 of them are through, and the next has 200");
+  t.same([keeper.incomplete(), keeper.waitingFor], [["shop"], "the pool's fillBytesPerSecond"]);
+  const last = texts.at(-1) ?? "";
+  await fetcher.ensure({ digest: digestOf(last), sizeBytes: last.length });
+  t.equal(count(), 4);
+  await clock.advance(12_000);
+  for (const expected of [5, 6, 7, 8, 9]) {
+    await until(() => count() >= expected, `${expected} objects`);
+    t.equal(count(), expected, "one in 20 s");
+    t.equal(served(), 0, "it is not whole");
+    await clock.advance(22_000);
+  }
+  await until(() => served() === 1, "served");
+  t.equal(keeper.waitingFor, undefined);
+});
 
 t.test("who verifies a release itself gets its manifest by digest, from any offset, while it is served", async (t) => {
   const cloud = new Cloud();

@@ -1,10 +1,12 @@
 /** Brings each published site to its newest release: manifest, objects, activation; what is refused changes nothing. */
 import { MANIFEST_BYTES_MAX, openManifest } from "#contracts/codec/manifest.ts";
 import { assert } from "#domain/assert.ts";
+import { FillWindow } from "#domain/content/fill-window.ts";
 import type { BlobReference, Digest, Manifest, ReleaseSpec } from "#domain/content/release.ts";
 import { blobsOf, releaseBytesOf, releaseName } from "#domain/content/release.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
 import type { SiteStatus } from "#domain/fleet/node.ts";
+import { areOpen } from "#domain/policy/prefetch-window.ts";
 import type { Clock } from "#platform/clock.ts";
 import { backoffMs } from "#platform/concurrency/retry.ts";
 import { checkSignature, type TrustedKeys } from "#platform/identity/signatures.ts";
@@ -20,6 +22,8 @@ import { decideReleaseStep } from "./release-step.ts";
 const TICK_MS = 500;
 /** Sessions that begin one after the other ask for the same file: a source that refuses is not asked for each. */
 const FILE_RETRY_MS = 1_000;
+/** What was not begun for the pool's link or a window is looked at again; a minute of the budget may be under way. */
+const FILL_TURN_MS = 5_000;
 const RETRY = { attemptsMax: 1, baseMs: 500, capMs: 30_000 };
 /** What no retry mends: asked for again only when another release or key comes. */
 const FINAL = new Set(["signature-invalid", "manifest-invalid", "generation-regressed"]);
@@ -33,6 +37,8 @@ export interface ReleaseKeeperOptions {
   /** By the origin's clock, which activation times are told in. */
   readonly nowMs: () => number;
   readonly random: Random;
+  /** What is fetched ahead of requests begins no faster; undefined where the pool says nothing. */
+  readonly fillBytesPerSecond: () => number | undefined;
   readonly events: {
     activated(site: string, generation: number): void;
     releaseRefused(release: string, failure: Failure): void;
@@ -54,12 +60,18 @@ interface Pending {
   /** A single file may be asked for again, after one could not be had. */
   fileAtMs: number;
   isBusy: boolean;
+  /** Some of it was not begun: its windows have closed, or the pool's link has no room. */
+  isHeldBack: boolean;
 }
+
+/** Key of the only link that is counted. */
+const OWN_POOL = "own";
 
 export class ReleaseKeeper implements Disposable {
   readonly #options: ReleaseKeeperOptions;
   readonly #pending = new Map<string, Pending>();
   readonly #ticking: Disposable;
+  readonly #fills = new FillWindow();
   /** By digest, in bytes, of all that this node is to have; `undefined` until somebody asks for one. */
   #wanted: ReadonlyMap<Digest, number> | undefined;
   #needsCollection = true;
@@ -77,7 +89,8 @@ export class ReleaseKeeper implements Disposable {
   isHeld(site: string): boolean {
     const active = this.get(site);
     if (active === undefined) return false;
-    if (this.#pending.get(site)?.site.isAssigned !== false) return true;
+    const desired = this.#pending.get(site)?.site;
+    if (desired === undefined || (desired.isAssigned && desired.fillWindows.length === 0)) return true;
     const { folder } = this.#options;
     return Object.values(active.manifest.files).every((file) =>
       blobsOf(file).every(({ digest }) => folder.has(digest)),
@@ -158,6 +171,14 @@ export class ReleaseKeeper implements Disposable {
     });
   }
 
+  /** What an incomplete site waits for by its policies; one of them for all. */
+  get waitingFor(): string | undefined {
+    const incomplete = this.incomplete().flatMap((site) => this.#pending.get(site) ?? []);
+    const closed = incomplete.find((pending) => !this.#isOpen(pending));
+    if (closed !== undefined) return `a prefetch window of ${closed.site.name}`;
+    return incomplete.some(({ isHeldBack }) => isHeldBack) ? "the pool's fillBytesPerSecond" : undefined;
+  }
+
   [Symbol.dispose](): void {
     this.#ticking[Symbol.dispose]();
   }
@@ -169,8 +190,8 @@ export class ReleaseKeeper implements Disposable {
       known.site = site;
       return;
     }
-    const fresh = { manifest: undefined, refusal: undefined, attempts: 0, retryAtMs: 0, fileAtMs: 0, isBusy: false };
-    this.#pending.set(site.name, { site, ...fresh });
+    const fresh = { manifest: undefined, refusal: undefined, attempts: 0, retryAtMs: 0, fileAtMs: 0 };
+    this.#pending.set(site.name, { site, ...fresh, isBusy: false, isHeldBack: false });
   }
 
   #forgetOthers(sites: ReadonlyMap<string, DesiredSite>): void {
@@ -210,10 +231,10 @@ export class ReleaseKeeper implements Disposable {
 
   #stepOf(pending: Pending) {
     const { active, nowMs } = this.#options;
-    const { name, release, isAssigned } = pending.site;
+    const { name, release } = pending.site;
     return decideReleaseStep({
       release,
-      isAssigned,
+      isFilled: pending.site.isAssigned && this.#isOpen(pending),
       active: active.get(name)?.generation ?? 0,
       floor: active.floorOf(name),
       quarantined: active.quarantinedOf(name),
@@ -221,6 +242,29 @@ export class ReleaseKeeper implements Disposable {
       missing: this.#missing(pending).length,
       nowMs: nowMs(),
     });
+  }
+
+  #isOpen({ site }: Pending): boolean {
+    return areOpen(site.fillWindows, this.#options.nowMs());
+  }
+
+  /** One object of a fill; it counts if so. */
+  #mayBegin(pending: Pending, { sizeBytes }: BlobNeed): boolean {
+    const mayBegin = this.#isOpen(pending) && this.#hasRoomFor(sizeBytes);
+    pending.isHeldBack ||= !mayBegin;
+    return mayBegin;
+  }
+
+  #hasRoomFor(sizeBytes: number): boolean {
+    const bytesPerSecond = this.#options.fillBytesPerSecond();
+    if (bytesPerSecond === undefined) return true;
+    return this.#fills.admit({ pool: OWN_POOL, sizeBytes, bytesPerSecond }, this.#options.clock.monotonicMs());
+  }
+
+  async #prefetch(pending: Pending): Promise<void> {
+    pending.isHeldBack = false;
+    await this.#options.fetcher.ensureAll(this.#missing(pending), (need) => this.#mayBegin(pending, need));
+    if (pending.isHeldBack) pending.retryAtMs = this.#options.clock.monotonicMs() + FILL_TURN_MS;
   }
 
   async #bring(pending: Pending): Promise<void> {
@@ -242,7 +286,8 @@ export class ReleaseKeeper implements Disposable {
           this.#wanted = undefined;
           break;
         case "prefetch":
-          await this.#options.fetcher.ensureAll(this.#missing(pending));
+          await this.#prefetch(pending);
+          if (pending.isHeldBack) return;
           break;
         case "activate":
           this.#activate(pending, release);

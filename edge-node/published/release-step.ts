@@ -4,7 +4,8 @@ import type { Manifest, ReleaseSpec } from "#domain/content/release.ts";
 export interface ReleaseFacts {
   /** The newest in the set. */
   readonly release: ReleaseSpec | undefined;
-  readonly isAssigned: boolean;
+  /** It is assigned, and the windows of its policies are open. */
+  readonly isFilled: boolean;
   /** Generation served; 0 while none is. */
   readonly active: number;
   /** Highest generation that was ever served. */
@@ -27,13 +28,16 @@ export type ReleaseStep =
   | { readonly kind: "wait" }
   | { readonly kind: "activate" };
 
-/** An assigned release is served once it is complete, another one once its manifest is verified. */
+/**
+ * While a release is filled it is served once it is complete, another one once its manifest is verified: outside its
+ * windows what is asked for is fetched as it is asked for.
+ */
 export function decideReleaseStep(facts: ReleaseFacts): ReleaseStep {
-  const { release, isAssigned, active, floor, quarantined, manifest, missing, nowMs } = facts;
+  const { release, isFilled, active, floor, quarantined, manifest, missing, nowMs } = facts;
   if (release === undefined || release.generation <= quarantined) return { kind: "none" };
   if (release.generation < floor) return { kind: "refuse-older" };
-  if (release.generation === active) return { kind: isAssigned && missing > 0 ? "prefetch" : "none" };
+  if (release.generation === active) return { kind: isFilled && missing > 0 ? "prefetch" : "none" };
   if (manifest === undefined) return { kind: "fetch-manifest" };
-  if (isAssigned && missing > 0) return { kind: "prefetch" };
+  if (isFilled && missing > 0) return { kind: "prefetch" };
   return { kind: nowMs < release.activateAtMs ? "wait" : "activate" };
 }

@@ -63,7 +63,7 @@ t.test("what was proven stays beside what took its place, and is served again af
     const step = (generation: number) =>
       decideReleaseStep({
         ...{ release: released("shop", generation).release, manifest: released("shop", generation).manifest },
-        ...{ isAssigned: false, missing: 0, nowMs: 1 },
+        ...{ isFilled: false, missing: 0, nowMs: 1 },
         ...{ active: 1, floor: back.floorOf("shop"), quarantined: back.quarantinedOf("shop") },
       }).kind;
     t.same([step(3), step(4)], isHeld ? ["none", "activate"] : ["activate", "activate"], goBack);

@@ -1,35 +1,11 @@
 /** Plans which published sites and apps are to be on which pool. Pure. */
 import type { AssignmentSpec } from "#domain/placement/assignment.ts";
-import { type Labels, meetsRequirement } from "#domain/placement/labels.ts";
+import { meetsRequirement } from "#domain/placement/labels.ts";
 import { rulesForSome, selectPolicy } from "#domain/placement/policy-selection.ts";
-import type { ContentPolicySpec } from "#domain/policy/content-policy.ts";
+import { type ContentRules, contentRulesOf, findResidencyBreach } from "#domain/policy/content-rules.ts";
 import { TIERS } from "#domain/policy/placement-policy.ts";
 import type { DesiredView } from "../facts/desired-view.ts";
 import { rankByHash } from "../steering/rendezvous.ts";
-
-export interface ContentRules {
-  readonly prefetch: "all" | "none";
-  /** Undefined: every pool that may. */
-  readonly replicas: number | undefined;
-  readonly residency: readonly Labels[];
-}
-
-/** Of several policies that name a site the strictest counts; a site that none names is held everywhere. */
-export function contentRulesOf(policies: readonly ContentPolicySpec[], site: string): ContentRules {
-  const naming = policies.filter((policy) => policy.sites.includes(site));
-  const replicas = naming.flatMap((policy) => policy.replicas ?? []);
-  return {
-    prefetch: naming.some((policy) => policy.prefetch === "none") ? "none" : "all",
-    replicas: replicas.length === 0 ? undefined : Math.min(...replicas),
-    residency: naming.flatMap(({ residency }) => (residency === undefined ? [] : [residency])),
-  };
-}
-
-/** The first label that the pool lacks; undefined where it may hold the content. */
-export function findResidencyBreach(labels: Labels, residency: readonly Labels[]): string | undefined {
-  const unmet = residency.flatMap(Object.entries).find(([label, value]) => labels[label] !== value);
-  return unmet === undefined ? undefined : `label ${unmet[0]} must be ${unmet[1]}`;
-}
 
 /** One for each pool, in the order of their names. `planned` has the pools of sites that not all can hold. */
 export function planAssignments(
@@ -51,7 +27,7 @@ export function planAssignments(
 /** In the order of their names. */
 export function permittedPools(
   { poolLabels }: Pick<DesiredView, "poolLabels">,
-  { residency }: ContentRules,
+  { residency }: Pick<ContentRules, "residency">,
 ): readonly string[] {
   const permitted = [...poolLabels].filter(([, labels]) => findResidencyBreach(labels, residency) === undefined);
   return permitted.map(([pool]) => pool).sort();
@@ -60,7 +36,7 @@ export function permittedPools(
 /** With fewer replicas than pools, and nothing planned, the hash of site and pool chooses. */
 function holdersOf(view: DesiredView, site: string): ReadonlySet<string> {
   const rules = contentRulesOf(view.contentPolicies, site);
-  if (rules.prefetch === "none") return new Set();
+  if (rules.isNever) return new Set();
   const permitted = permittedPools(view, rules);
   return new Set(rankByHash(site, permitted).slice(0, rules.replicas ?? permitted.length));
 }

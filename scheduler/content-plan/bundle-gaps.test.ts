@@ -1,13 +1,13 @@
 import t from "tap";
+import { FILL_BYTES_PER_SECOND_DEFAULT } from "#domain/content/fill-window.ts";
 import { MISSING_BUNDLE_MS_MAX } from "#domain/content/missing-bundle.ts";
 import type { NodeState, SiteStatus } from "#domain/fleet/node.ts";
 import { VirtualClock } from "../../test/simulation/virtual-clock.ts";
 import type { FleetPool } from "../facts/fleet.ts";
 import { BundleGaps } from "./bundle-gaps.ts";
-import { FILL_BUDGET } from "./site-plan.ts";
 
 /** Two seconds of filling. */
-const RELEASE_BYTES = 2 * FILL_BUDGET.bytesPerSecond;
+const RELEASE_BYTES = 2 * FILL_BYTES_PER_SECOND_DEFAULT;
 
 interface Reported {
   readonly state?: NodeState;

@@ -1,9 +1,9 @@
 /** What it counts against a pool that it lacks an app's scene, by what its edges last reported of the scene's site. */
+import { FILL_BYTES_PER_SECOND_DEFAULT } from "#domain/content/fill-window.ts";
 import { missingBundleMs } from "#domain/content/missing-bundle.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { FleetPool } from "../facts/fleet.ts";
 import { missingBytesIn, releaseSizes } from "./pool-contents.ts";
-import { FILL_BUDGET } from "./site-plan.ts";
 
 /** Reports of 10,000 edges are not read for every session: a release's size is that of its generation. */
 const SIZES_MS = 10_000;
@@ -30,7 +30,7 @@ export class BundleGaps {
     const releaseBytes = this.#sizeOf(site);
     if (facts === undefined || releaseBytes === 0) return 0;
     const isFilled = facts.edges.some(({ state }) => state === "connected");
-    const fillBytesPerSecond = isFilled ? FILL_BUDGET.bytesPerSecond : 0;
+    const fillBytesPerSecond = isFilled ? FILL_BYTES_PER_SECOND_DEFAULT : 0;
     return missingBundleMs({ missingBytes: missingBytesIn(facts, site, releaseBytes), fillBytesPerSecond });
   }
 

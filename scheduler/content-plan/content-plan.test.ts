@@ -79,6 +79,14 @@ t.test("apps go to the pools that have agents and that the policy permits", asyn
   t.same(assigned([...three, app, ...agents, policy]), { a: "hall", b: "", c: "" });
 });
 
+t.test("an app is on its pools whatever the windows of its scene: sessions wait for no window", async (t) => {
+  const windows = [{ from: "03:00", to: "03:01" }];
+  const policy = { prefetch: { windows }, replicas: 1 };
+  const agents = [node("ga", "a", "agent"), node("gc", "c", "agent")];
+  const plan = assigned([...three, app, published, ...agents], [policy]);
+  t.match(plan, { a: /hall$/, c: /hall$/ });
+});
+
 t.test("one pool more moves little of what has a number of replicas", async (t) => {
   const names = Array.from({ length: 12 }, (_, at) => `pool-${at}`);
   const holds = fc.property(fc.integer({ min: 1, max: 11 }), (replicas) => {
@@ -149,7 +157,7 @@ function startLoop(resources: [string, AnyResource][]) {
       written.push({ request, key: `${kind}/${metadata.name}`, expected, sites });
       return true;
     },
-    events: { planWritten: () => undefined },
+    events: { planWritten: () => undefined, fillsPlanned: () => undefined },
   });
   /** The origin takes the last write of a resource and tells of it. */
   const accept = ([key, row]: [string, AnyResource]): void => {

@@ -1,10 +1,11 @@
 /** Keeps the plan of the sites that not all pools hold, and takes what is assigned towards it as links permit. */
-import { FillWindow, nextHolders } from "#domain/content/fill-window.ts";
+import { contentRulesOf } from "#domain/policy/content-rules.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { DesiredView } from "../facts/desired-view.ts";
 import type { FleetPool } from "../facts/fleet.ts";
-import { contentRulesOf, permittedPools } from "./assignments.ts";
-import { releaseSizes, storeRooms, wholeSites } from "./pool-contents.ts";
+import { permittedPools } from "./assignments.ts";
+import { type FillStanding, PlannedFills, type SiteHolders, type SteppedSite } from "./planned-fills.ts";
+import { releaseSizes, storeRooms } from "./pool-contents.ts";
 import { type KnownDemand, type LimitedSite, type PlannedPool, planSiteHolders } from "./site-holders.ts";
 
 /** Demand is that of days. A policy, a pool or a release that changes is planned for at once. */
@@ -15,12 +16,6 @@ const REPORTS_MS = 10_000;
 const VALUES_PER_TURN = 20_000;
 /** What a step costs beside the values that it works out. */
 const STEP_VALUES = 32;
-/** 100 Mbit/s, and a gibibyte at once: what the plan moves leaves a pool's link to its users. */
-export const FILL_BUDGET = { bytesPerSecond: 12_500_000, burstBytes: 1024 ** 3 };
-
-/** By site; a site that is not named is held wherever its policies permit. */
-export type SiteHolders = ReadonlyMap<string, ReadonlySet<string>>;
-
 export interface SitePlanPorts {
   readonly clock: Clock;
   readonly demand: KnownDemand;
@@ -31,7 +26,8 @@ export interface SitePlanPorts {
   };
 }
 
-type PlacedSite = Omit<LimitedSite, "held">;
+type CurrentSite = LimitedSite & SteppedSite;
+type PlacedSite = Omit<CurrentSite, "held">;
 
 interface Begun {
   /** What the plan is of, but for the demand. */
@@ -47,7 +43,7 @@ interface Reports {
 
 export class SitePlan {
   readonly #ports: SitePlanPorts;
-  readonly #fills = new FillWindow(FILL_BUDGET);
+  readonly #fills: PlannedFills;
   #assigned: SiteHolders = new Map();
   #reports: Reports | undefined;
   #planned: (Begun & { readonly holders: SiteHolders }) | undefined;
@@ -55,6 +51,12 @@ export class SitePlan {
 
   constructor(ports: SitePlanPorts) {
     this.#ports = ports;
+    this.#fills = new PlannedFills(ports);
+  }
+
+  /** As of the last turn. */
+  get fills(): FillStanding {
+    return this.#fills.standing;
   }
 
   /** Begins again with what is assigned: another replica may have planned since. */
@@ -71,12 +73,11 @@ export class SitePlan {
     const nowMs = clock.monotonicMs();
     const { limited, pools, of } = limitSites(fleet.view, this.#readReports(nowMs));
     const held = limited.every(({ site }) => this.#assigned.has(site)) ? this.#assigned : heldIn(fleet.view);
-    const current = limited.map((site) => {
+    const current = limited.map((site): CurrentSite => {
       return { ...site, held: this.#assigned.get(site.site) ?? held.get(site.site) ?? new Set<string>() };
     });
     this.#plan(pools, current, { of, nowMs });
-    this.#fills.retain(fleet.view.pools);
-    this.#assigned = this.#step(current, nowMs);
+    this.#assigned = this.#fills.step(current, this.#planned?.holders);
     return this.#assigned;
   }
 
@@ -103,26 +104,6 @@ export class SitePlan {
     }
   }
 
-  #step(limited: readonly LimitedSite[], nowMs: number): SiteHolders {
-    const { fleet } = this.#ports;
-    const whole = new Map<string, ReadonlySet<string>>();
-    const wholeIn = (pool: string) => {
-      const sites = whole.get(pool) ?? wholeSites(fleet.findPool(pool));
-      whole.set(pool, sites);
-      return sites;
-    };
-    return new Map(
-      limited.map(({ site, sizeBytes, permitted, held }) => {
-        const may = new Set(permitted);
-        const isForbidden = (pool: string) => !may.has(pool);
-        const wanted = new Set([...(this.#planned?.holders.get(site) ?? held)].filter((pool) => may.has(pool)));
-        const isServed = (pool: string) => wholeIn(pool).has(site);
-        const admit = (pool: string) => this.#fills.admit(pool, sizeBytes, nowMs);
-        return [site, nextHolders({ held, wanted, isForbidden, isServed }, admit)];
-      }),
-    );
-  }
-
   #readReports(nowMs: number): Reports {
     if (this.#reports === undefined || nowMs - this.#reports.atMs >= REPORTS_MS) {
       const pools = this.#ports.fleet.listPools();
@@ -137,12 +118,12 @@ function limitSites(view: DesiredView, { sizes, rooms }: Reports) {
   const permittedBy = new Map<string, readonly string[]>();
   const sites = [...view.sites].flatMap(([site, spec]) => {
     const rules = contentRulesOf(view.contentPolicies, site);
-    if (spec.publish === undefined || rules.prefetch === "none") return [];
+    if (spec.publish === undefined || rules.isNever) return [];
     const residency = JSON.stringify(rules.residency);
     const permitted = permittedBy.get(residency) ?? permittedPools(view, rules);
     permittedBy.set(residency, permitted);
     const copies = Math.min(permitted.length, rules.replicas ?? permitted.length);
-    return [{ site, sizeBytes: sizes.get(site) ?? 1, permitted, copies, residency }];
+    return [{ site, sizeBytes: sizes.get(site) ?? 1, permitted, copies, residency, rules }];
   });
   sites.sort((a, b) => (a.site < b.site ? -1 : 1));
   const roomOf = (pool: string) => rooms.get(pool) ?? Number.POSITIVE_INFINITY;

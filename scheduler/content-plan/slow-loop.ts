@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { API_VERSION, type Resource } from "#domain/resource.ts";
 import { BoundedMap } from "#platform/concurrency/bounded-map.ts";
 import { planAssignments } from "./assignments.ts";
+import type { FillStanding } from "./planned-fills.ts";
 import { SitePlan, type SitePlanPorts } from "./site-plan.ts";
 import { planSteeringTables } from "./steering-tables.ts";
 
@@ -20,7 +21,10 @@ type Planned = "Assignment" | "SteeringTable";
 export interface SlowLoopPorts extends SitePlanPorts {
   /** False where the link does not stand. */
   readonly write: (request: number, resource: object, expectedResourceVersion: number) => boolean;
-  readonly events: { planWritten(kind: Planned, pool: string, outcome: string): void };
+  readonly events: {
+    planWritten(kind: Planned, pool: string, outcome: string): void;
+    fillsPlanned(standing: FillStanding): void;
+  };
 }
 
 export interface WriteResult {
@@ -89,7 +93,9 @@ export class SlowLoop implements Disposable {
       if (room <= 0 || isPending || isTooSoon || isDeepStrictEqual(current?.spec, spec)) return;
       if (this.#write(kind, spec, version)) room -= 1;
     };
-    for (const spec of planAssignments(view, this.#sites.turn())) {
+    const holders = this.#sites.turn();
+    this.#ports.events.fillsPlanned(this.#sites.fills);
+    for (const spec of planAssignments(view, holders)) {
       write("Assignment", spec, view.assignments.get(spec.pool));
     }
     for (const spec of planSteeringTables(fleet.listPools())) {

@@ -4,18 +4,23 @@ import { join } from "node:path";
 import t from "tap";
 import { parseResourceInput, type ResourceInput } from "#contracts/operator-api/resources/parse.ts";
 import { judgeLabels } from "#domain/placement/labels.ts";
+import { contentRulesOf, findResidencyBreach, mayPrefetch } from "#domain/policy/content-rules.ts";
+import { findContentWarnings } from "#domain/policy/content-warnings.ts";
 import type { Tier } from "#domain/policy/placement-policy.ts";
 import { findPolicyWarnings } from "#domain/policy/policy-warnings.ts";
 import type { AnyResource } from "#domain/resource.ts";
 import { expressionFaults } from "#platform/cel/expressions.ts";
 import { compilePolicy, compilePoolExpressions } from "#platform/cel/policies.ts";
 import { parseSourceDocuments } from "#platform/yaml/documents.ts";
-import { contentRulesOf, findResidencyBreach, planAssignments } from "../content-plan/assignments.ts";
+import { VirtualClock } from "#test/simulation/virtual-clock.ts";
+import { planAssignments } from "../content-plan/assignments.ts";
+import { ContentDemand } from "../content-plan/content-demand.ts";
+import { SitePlan } from "../content-plan/site-plan.ts";
 import { viewOf } from "../facts/desired-view.ts";
 import { Client, failureOf, placedIn, World } from "./session-world.test.ts";
 
 const FILE = "docs/operating/policies.md";
-const POLICIES = 10;
+const POLICIES = 11;
 const page = readFileSync(join(import.meta.dirname, "..", "..", FILE), "utf8");
 const blocks = [...page.matchAll(/^```yaml\n(?<text>[\s\S]*?)^```$/gm)].map((match) => match.groups?.["text"] ?? "");
 const inputs = blocks.flatMap((text) => parseSourceDocuments(text, FILE)).map(({ value }) => inputOf(value));
@@ -60,7 +65,7 @@ async function open(name: string, sessionsByPool: Readonly<Record<string, number
 
 t.test("the page has its policies, all well formed, and nothing of them is suspicious over its fleet", async (t) => {
   const placement = inputs.flatMap((input) => (input.kind === "PlacementPolicy" ? [input] : []));
-  const content = inputs.filter(({ kind }) => kind === "ContentPolicy");
+  const content = inputs.flatMap((input) => (input.kind === "ContentPolicy" ? [input] : []));
   t.equal(placement.length + content.length, POLICIES);
   t.equal([...page.matchAll(/^### \d+\. /gm)].length, POLICIES);
   const expressions = compilePoolExpressions(placement.map(({ spec }) => spec));
@@ -72,6 +77,8 @@ t.test("the page has its policies, all well formed, and nothing of them is suspi
     const policy = compilePolicy(metadata.name, spec);
     t.same(findPolicyWarnings(policy, [policy], judged), [], metadata.name);
   }
+  const named = content.map(({ metadata, spec }) => ({ name: metadata.name, spec }));
+  for (const policy of named) t.same(findContentWarnings(policy, named, judged), [], policy.name);
 });
 
 t.test("1. residents of the Union stay in it", async (t) => {
@@ -154,14 +161,19 @@ t.test("8. the relaxed tier goes where it is cheap", async (t) => {
   t.equal(await poolOf(), "zurich");
 });
 
-t.test("9. content is held twice, and in the Union only", async (t) => {
-  const site = { hostnames: ["shop.test"], publish: {} };
-  const shop = inputOf({ apiVersion: "perigee.dev/v1", kind: "Site", metadata: { name: "shop" }, spec: site });
-  const stored = [...inputs, shop].map((input): AnyResource => {
+/** The page's fleet and policies, and a published site. */
+function viewWith(name: string) {
+  const spec = { hostnames: [`${name}.test`], publish: {} };
+  const site = inputOf({ apiVersion: "perigee.dev/v1", kind: "Site", metadata: { name }, spec });
+  const stored = [...inputs, site].map((input): AnyResource => {
     const metadata = { ...input.metadata, generation: 1, resourceVersion: 1, createdAtMs: 1 };
     return { ...input, metadata };
   });
-  const view = viewOf(new Map(stored.map((resource) => [`${resource.kind}/${resource.metadata.name}`, resource])));
+  return viewOf(new Map(stored.map((resource) => [`${resource.kind}/${resource.metadata.name}`, resource])));
+}
+
+t.test("9. content is held twice, and in the Union only", async (t) => {
+  const view = viewWith("shop");
   const holders = planAssignments(view).filter(({ sites }) => sites.includes("shop"));
   t.equal(holders.length, 2);
   t.notOk(holders.some(({ pool }) => pool === "zurich"));
@@ -171,6 +183,30 @@ t.test("9. content is held twice, and in the Union only", async (t) => {
     breaches.map(([pool]) => pool),
     ["zurich"],
     "nobody is sent there for it",
+  );
+});
+
+t.test("11. films come at night", async (t) => {
+  const view = viewWith("films");
+  const clock = new VirtualClock(Date.parse("2026-11-27T12:00+01:00"), 1);
+  const fleet = { view, listPools: () => [], findPool: () => undefined };
+  const plan = new SitePlan({ clock, fleet, demand: new ContentDemand(clock) });
+  const holders = () => planAssignments(view, plan.turn()).filter(({ sites }) => sites.includes("films"));
+  t.equal(holders().length, 0, "a Friday at noon");
+  await clock.advance(Date.parse("2026-11-28T01:00+01:00") - clock.nowMs());
+  t.equal(holders().length, 2);
+  t.notOk(holders().some(({ pool }) => pool === "zurich"));
+  const rules = contentRulesOf(view.contentPolicies, "films");
+  const isOpen = (time: string) => mayPrefetch(rules, Date.parse(time));
+  t.ok(isOpen("2026-11-29T08:59+01:00"), "a Sunday");
+  t.notOk(isOpen("2026-11-28T08:59+01:00"), "a Saturday");
+  t.same(
+    ["22:59", "23:00"].map((time) => isOpen(`2026-07-01T${time}Z`)),
+    [false, true],
+  );
+  t.same(
+    ["23:59", "00:00"].map((time) => isOpen(`2026-12-01T${time}Z`)),
+    [false, true],
   );
 });
 

@@ -28,6 +28,8 @@ const SPECS: { readonly [K in keyof SpecByKind]: SpecByKind[K] } = {
     coordinates: { latitude: 50.5, longitude: 8.25 },
     autonomyDurationSeconds: 86_400,
     relay: true,
+    parent: "core",
+    fillBytesPerSecond: 2_500_000,
   },
   Node: { role: "edge", pool: "near", cordoned: true, draining: false },
   PlacementPolicy: {
@@ -45,7 +47,7 @@ const SPECS: { readonly [K in keyof SpecByKind]: SpecByKind[K] } = {
     sites: ["shop"],
     replicas: 2,
     residency: { region: "eu" },
-    prefetch: "all",
+    prefetch: { windows: [{ days: ["sat", "sun"], from: "22:30", to: "05:00", timeZone: "Europe/Lisbon" }] },
     offline: { maxStaleSeconds: 600, denyAfterSeconds: 86_400 },
   },
   RenderApp: {

@@ -108,3 +108,18 @@ t.test("a requirement that is neither of a label nor an expression is told by wh
   t.same(messagesOf({ expression: 1 }), ["spec.constraints[0].expression must be string, got 1"]);
   t.same(messagesOf({ expression: "true" }), []);
 });
+
+t.test("a prefetch that is wrong is answered with what is wrong with it as what it was meant to be", async (t) => {
+  const messages = (prefetch: unknown) =>
+    messagesOf({ ...site, kind: "ContentPolicy", spec: { sites: ["shop"], prefetch } });
+  const night = { from: "01:00", to: "05:00" };
+  t.equal(messages({ windows: [night, { days: ["sat"], from: "22:00", to: "24:00", timeZone: "Asia/Tokyo" }] }), "");
+  t.equal(messages("none"), "");
+  t.match(messages("some"), /^\/spec\/prefetch: spec\.prefetch must be .*all, none, got "some"$/);
+  t.match(messages({ windows: [] }), /^\/spec\/prefetch\/windows: .*fewer than 1/);
+  t.match(messages({ windows: [{ ...night, from: "25:00" }] }), /^\/spec\/prefetch\/windows\/0\/from: .*"25:00"$/);
+  t.match(messages({ windows: [{ ...night, from: "24:00" }] }), /windows\/0\/from: .*"24:00"$/);
+  t.match(messages({ windows: [{ ...night, days: ["monday"] }] }), /windows\/0\/days\/0: .*mon, tue.*"monday"$/);
+  t.match(messages({ windows: [{ ...night, zone: "UTC" }] }), /windows\/0\/zone: .*not a known field$/);
+  t.match(messages({ windows: [{ from: "01:00" }] }), /windows\/0: .*lacks the field to$/);
+});

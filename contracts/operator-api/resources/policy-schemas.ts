@@ -10,12 +10,17 @@ import {
   NO_FIT_ACTIONS,
   TIERS,
 } from "#domain/policy/placement-policy.ts";
+import { TIME_ZONE_DEFAULT, WEEKDAYS } from "#domain/policy/prefetch-window.ts";
 import { closed, count, label, labelsSchema, labelValue, name, seconds, specSchema } from "./fields.ts";
 
 /** A list that is longer says it by a label, a tenant or a table of networks. */
 export const MATCH_ENTRIES_MAX = 256;
 export const POLICY_REQUIREMENTS_MAX = 32;
 export const POLICY_PRIORITY_MAX = 1_000_000;
+/** Two a day of a week, and some. */
+export const PREFETCH_WINDOWS_MAX = 16;
+/** Twice the longest that there is. */
+export const TIME_ZONE_LENGTH_MAX = 64;
 const requirement = {
   label,
   operator: Type.Enum(["In", "NotIn", "Exists", "DoesNotExist"]),
@@ -134,13 +139,42 @@ export const placementPolicy = specSchema<"PlacementPolicy">()(
   ),
 );
 
+const time = (pattern: string, description: string) => Type.String({ pattern: `^(${pattern})$`, description });
+const prefetchWindows = Type.Array(
+  Type.Object(
+    {
+      days: Type.Optional(
+        Type.Array(Type.Enum([...WEEKDAYS]), {
+          minItems: 1,
+          maxItems: WEEKDAYS.length,
+          description: "on which it begins; every day where it is not given",
+        }),
+      ),
+      from: time("([01]\\d|2[0-3]):[0-5]\\d", "HH:MM on the clock of the time zone, included"),
+      to: time("([01]\\d|2[0-3]):[0-5]\\d|24:00", "HH:MM, not included; of the next day where it is before `from`"),
+      timeZone: Type.Optional(
+        Type.String({
+          pattern: "^[A-Za-z][A-Za-z0-9_+/-]*$",
+          maxLength: TIME_ZONE_LENGTH_MAX,
+          description: `of the IANA database; ${TIME_ZONE_DEFAULT} where it is not given`,
+        }),
+      ),
+    },
+    closed,
+  ),
+  { minItems: 1, maxItems: PREFETCH_WINDOWS_MAX },
+);
+
 export const contentPolicy = specSchema<"ContentPolicy">()(
   Type.Object(
     {
       sites: Type.Array(name(), { minItems: 1, maxItems: 256 }),
       replicas: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000 })),
       residency: Type.Optional(labelsSchema),
-      prefetch: Type.Union([Type.Literal("all"), Type.Literal("none")], { default: "all" }),
+      prefetch: Type.Union([Type.Enum(["all", "none"]), Type.Object({ windows: prefetchWindows }, closed)], {
+        default: "all",
+        description: "when copies that nobody has asked for may begin",
+      }),
       offline: Type.Optional(
         Type.Object({ maxStaleSeconds: Type.Optional(seconds), denyAfterSeconds: Type.Optional(seconds) }, closed),
       ),

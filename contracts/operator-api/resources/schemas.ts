@@ -1,5 +1,6 @@
 /** The TypeBox schema of every kind's spec: from it come validation, defaults and the API reference. */
 import Type, { type TSchema } from "typebox";
+import { FILL_BYTES_PER_SECOND_DEFAULT } from "#domain/content/fill-window.ts";
 import { DIGEST_PATTERN } from "#domain/content/release.ts";
 import { NODE_ROLES } from "#domain/fleet/node.ts";
 import { ROLLOUT_NAME } from "#domain/fleet/rollout.ts";
@@ -22,6 +23,8 @@ export const PURGE_ENTRIES_MAX = 1000;
 export const RENDER_CLASSES_MAX = 16;
 export const RELEASES_KEPT_MAX = 100;
 export const STEERING_ENTRIES_MAX = 64;
+/** 8 kbit/s: a pool that is to get less is named by no policy. */
+export const FILL_BYTES_PER_SECOND_MIN = 1000;
 /** A host name, a colon and a port. */
 export const PEER_ADDRESS_LENGTH_MAX = HOST_NAME_LENGTH_MAX + 6;
 export const PEER_ADDRESS_PATTERN = "^(\\[[0-9a-fA-F:.]+\\]|[A-Za-z0-9._-]+):[0-9]{1,5}$";
@@ -167,6 +170,13 @@ const nodePool = specSchema<"NodePool">()(
       autonomyDurationSeconds: Type.Integer({ minimum: 0, maximum: DURATION_SECONDS_MAX, default: 86_400 }),
       relay: Type.Boolean({ default: true }),
       parent: Type.Optional(name("the pool whose edges are asked for what this one lacks, before an upstream is")),
+      fillBytesPerSecond: Type.Optional(
+        Type.Integer({
+          minimum: FILL_BYTES_PER_SECOND_MIN,
+          maximum: Number.MAX_SAFE_INTEGER,
+          description: `what copies that nobody has asked for may take of the pool's link; ${FILL_BYTES_PER_SECOND_DEFAULT} where it is not given`,
+        }),
+      ),
     },
     closed,
   ),
