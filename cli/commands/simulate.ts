@@ -142,8 +142,10 @@ function simulateChange(
   const pools = withoutPools(added, change.kill);
   const placed = new Map<number, string>();
   const onPlaced = (group: number, pool: string) => void placed.set(group, pool);
-  const before = compileWorld(base.pools, fleet.policies);
-  const after = compileWorld(pools, amended.policies, change.load);
+  // Each session of a log is a group of its own, which no forecast can learn of.
+  const prices = recorded === undefined ? {} : { priceMs: new Map<string, number>() };
+  const before = { ...compileWorld(base.pools, fleet.policies), ...prices };
+  const after = { ...compileWorld(pools, amended.policies, change.load), ...prices };
   const policies = [...before.policies, ...after.policies];
   const { day, notes, noteOf } = findDay(recorded, { fleet, base, apps: appsOf(amended), policies, seed });
   const comparison = compareDays(day, { ...before, ...(noteOf === undefined ? {} : { onPlaced }) }, after);

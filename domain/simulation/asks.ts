@@ -61,7 +61,7 @@ export class Asks {
     const known = this.#asks.get(at);
     if (known !== undefined) return known;
     const made = this.#make(group, app, tier);
-    if (this.#day.groups[group]?.rttMs === undefined) this.#asks.set(at, made);
+    if (this.#day.groups[group]?.isOneSession !== true) this.#asks.set(at, made);
     return made;
   }
 
@@ -113,11 +113,11 @@ export class Asks {
   }
 
   #cellOf(group: ClientGroup, table: PoolTable): CellPools {
-    if (group.rttMs !== undefined) return planCellPools(table, rttOf(group, table));
-    const known = this.#cells.get(group.coordinates);
+    const place = group.rttMs ?? group.coordinates;
+    const known = this.#cells.get(place);
     if (known !== undefined) return known;
     const made = planCellPools(table, rttOf(group, table));
-    this.#cells.set(group.coordinates, made);
+    if (group.isOneSession !== true) this.#cells.set(place, made);
     return made;
   }
 }

@@ -16,10 +16,12 @@ export interface ClientGroup {
   readonly tenant?: string | undefined;
   readonly asn?: number | undefined;
   readonly address?: string | undefined;
-  /** By pool, where it is known; elsewhere `estimateMs` says. A group that has any is one session's. */
+  /** By pool, where it is known; elsewhere `estimateMs` says. */
   readonly rttMs?: ReadonlyMap<string, number> | undefined;
   /** The round trip to a pool there; by fibre where not given. */
   readonly estimateMs?: ((pool: Coordinates) => number) | undefined;
+  /** Of a single session: what it asks is found when it comes, and not kept. */
+  readonly isOneSession?: true;
   /** What it measured of itself; undefined where it has not. */
   readonly device?: DeviceTimes | undefined;
 }

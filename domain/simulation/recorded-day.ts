@@ -176,6 +176,7 @@ function groupsOf(sessions: readonly RecordedSession[], pools: readonly DayPool[
       name: tenant === undefined ? group : `${group} (tenant ${tenant})`,
       ...{ tenant, country, asn, address, device, estimateMs, region: near?.region ?? "unknown" },
       coordinates: coordinates ?? near?.coordinates ?? { latitude: 0, longitude: 0 },
+      isOneSession: true,
       rttMs: new Map([...rtts].map(([pool, { rttMs }]) => [pool, rttMs])),
     };
   });
