@@ -48,7 +48,8 @@ export const reservations: Model = async (run) => {
   const before = pin(process.pid, "1");
   try {
     const rates: Rates[] = [];
-    for (let round = 0; round < Math.min(RUNS, run.seeds); round += 1) rates.push(await measure(folder, before !== undefined, run));
+    const rounds = Math.min(RUNS, run.seeds);
+    for (let round = 0; round < rounds; round += 1) rates.push(await measure(folder, before !== undefined, run));
     const raw = rates.map((rate) => rate.raw);
     return [
       rowOf("reserved_per_core_second", {
