@@ -3,9 +3,8 @@
  * that go out and to who listens at port 0, and each process takes them from a block that is its own while it lives.
  */
 import { createServer, type Server } from "node:net";
-import { isFailure } from "#domain/failure.ts";
+import { isFree } from "#deploy/one-machine/free-ports.ts";
 import type { Address } from "#platform/address.ts";
-import { closeServer, listen } from "#platform/http/listening.ts";
 import { systemRandom } from "#platform/random.ts";
 
 const HOST = "127.0.0.1";
@@ -35,7 +34,7 @@ async function takePort(): Promise<number> {
   for (let tries = 0; tries < BLOCKS * BLOCK_PORTS; tries += 1) {
     if (left.length === 0) left = await takeBlock();
     const port = left.shift() ?? 0;
-    if (await canListen(port)) return port;
+    if (await isFree(port)) return port;
   }
   throw new Error(`no port from ${FIRST_PORT} to ${END_PORT - 1} is free`);
 }
@@ -59,16 +58,4 @@ function holds(server: Server, path: string): Promise<boolean> {
     server.once("error", () => resolve(false));
     server.listen(path, () => resolve(true));
   });
-}
-
-async function canListen(port: number): Promise<boolean> {
-  const server = createServer();
-  try {
-    await listen(server, { host: HOST, port });
-  } catch (error) {
-    if (!isFailure(error)) throw error;
-    return false;
-  }
-  await closeServer(server);
-  return true;
 }

@@ -33,7 +33,8 @@ export function tcpPortsOf({
   return [...ofPrograms, ...ofLinks, upstreamPort, controlPort];
 }
 
-async function isFree(port: number): Promise<boolean> {
+/** Of this machine's loopback, over TCP. */
+export async function isFree(port: number): Promise<boolean> {
   const server = createServer();
   try {
     await listen(server, { host: HOST, port });

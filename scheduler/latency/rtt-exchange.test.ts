@@ -1,13 +1,12 @@
 /** Two replicas' round trips through a real Redis. */
-import { Redis } from "ioredis";
 import t from "tap";
 import { fibreRttMsBetween } from "#domain/latency/distance-model.ts";
 import { systemClock } from "#platform/clock.ts";
 import { systemRandom } from "#platform/random.ts";
 import { RedisScripts } from "#platform/redis/redis-scripts.ts";
-import { RedisServer, redisIsMissing } from "../../test/redis/redis-server.ts";
+import { redisIsMissing } from "../../test/redis/redis-server.ts";
+import { type SharedRedis, startSharedRedis } from "../../test/redis/shared-redis.ts";
 import { VirtualClock } from "../../test/simulation/virtual-clock.ts";
-import { testFolder } from "../../test/test-folder.ts";
 import {
   RTT_SAMPLES_PER_TURN_MAX,
   RTT_TURNS_KEPT_MAX,
@@ -20,12 +19,6 @@ const GROUPS = ["prefix:192.0.2.0/24", "cell:52:13", "country:DE"];
 const ENDS = { client: { latitude: 52.5, longitude: 13.4 }, pool: { latitude: 50.1, longitude: 8.7 } };
 const AGE_MS_MAX = 86_400_000;
 const reason = redisIsMissing();
-
-interface World {
-  readonly server: RedisServer;
-  readonly admin: Redis;
-  readonly redis: RedisScripts;
-}
 
 function replica({ redis }: Pick<RttExchangePorts, "redis">, key: string, clock = new VirtualClock()) {
   const counted = { told: 0, learned: 0, untold: 0, unreadable: 0 };
@@ -47,22 +40,12 @@ function replica({ redis }: Pick<RttExchangePorts, "redis">, key: string, clock 
 }
 
 async function main(): Promise<void> {
-  const server = await RedisServer.start({ folder: testFolder(t) });
-  const admin = new Redis(server.url);
-  const up = Promise.withResolvers<void>();
-  const events = { redisDown: () => undefined, redisUp: () => up.resolve() };
-  const redis = new RedisScripts({ url: server.url }, { clock: systemClock, random: systemRandom, events });
-  t.teardown(async () => {
-    redis[Symbol.dispose]();
-    admin.disconnect();
-    await server.kill();
-  });
-  await up.promise;
-  testSharing({ server, admin, redis });
-  testBounds({ server, admin, redis });
+  const world = await startSharedRedis(t);
+  testSharing(world);
+  testBounds(world);
 }
 
-function testSharing(world: World): void {
+function testSharing(world: SharedRedis): void {
   t.test("what one measured the other knows, and who starts later too; nobody learns its own twice", async (t) => {
     const one = replica(world, "sharing");
     const two = replica(world, "sharing");
@@ -128,7 +111,7 @@ function testSharing(world: World): void {
   });
 }
 
-function testBounds(world: World): void {
+function testBounds(world: SharedRedis): void {
   t.test(`a turn tells at most ${RTT_SAMPLES_PER_TURN_MAX} samples; more count here only`, async (t) => {
     const one = replica(world, "most");
     for (let sample = 0; sample <= RTT_SAMPLES_PER_TURN_MAX; sample += 1) one.measure(12);

@@ -1,11 +1,11 @@
 /** Prices of several replicas through a real Redis. */
-import { Redis } from "ioredis";
 import t from "tap";
 import { isFailure } from "#domain/failure.ts";
 import { systemClock } from "#platform/clock.ts";
 import { systemRandom } from "#platform/random.ts";
 import { RedisScripts } from "#platform/redis/redis-scripts.ts";
 import { RedisServer, redisIsMissing } from "../../test/redis/redis-server.ts";
+import { type SharedRedis, startSharedRedis } from "../../test/redis/shared-redis.ts";
 import { VirtualClock } from "../../test/simulation/virtual-clock.ts";
 import { testFolder } from "../../test/test-folder.ts";
 import { PRICES_AGE_MS_MAX } from "./price-source.ts";
@@ -16,12 +16,6 @@ const NEAR = new Map([["near", 4.5]]);
 const FAR = new Map([["far", 2]]);
 const EXPECTED = new Map([["near", 12.5]]);
 const priced = (byPool: ReadonlyMap<string, number>) => ({ byPool, expectedByPool: EXPECTED });
-
-interface World {
-  readonly server: RedisServer;
-  readonly admin: Redis;
-  readonly redis: RedisScripts;
-}
 
 function replica({ redis }: Pick<SharedPricesPorts, "redis">, key: string, holder: string) {
   const clock = new VirtualClock();
@@ -35,25 +29,15 @@ function replica({ redis }: Pick<SharedPricesPorts, "redis">, key: string, holde
 }
 
 async function main(): Promise<void> {
-  const server = await RedisServer.start({ folder: testFolder(t) });
-  const admin = new Redis(server.url);
-  const up = Promise.withResolvers<void>();
-  const events = { redisDown: () => undefined, redisUp: () => up.resolve() };
-  const redis = new RedisScripts({ url: server.url }, { clock: systemClock, random: systemRandom, events });
-  t.teardown(async () => {
-    redis[Symbol.dispose]();
-    admin.disconnect();
-    await server.kill();
-  });
-  await up.promise;
-  testVersions({ server, admin, redis });
-  testAges({ server, admin, redis });
-  testTerms({ server, admin, redis });
-  testForeign({ server, admin, redis });
+  const world = await startSharedRedis(t);
+  testVersions(world);
+  testAges(world);
+  testTerms(world);
+  testForeign(world);
   testOutage();
 }
 
-function testVersions(world: World): void {
+function testVersions(world: SharedRedis): void {
   t.test("what one publishes is of the same version at all, and so at one that starts", async (t) => {
     const [one, two] = [replica(world, "same", "one"), replica(world, "same", "two")];
     const published = await one.prices.publish(priced(NEAR), "damped");
@@ -108,7 +92,7 @@ function testVersions(world: World): void {
   });
 }
 
-function testAges(world: World): void {
+function testAges(world: SharedRedis): void {
   t.test("prices that nobody refreshes are none after a minute, also at one that starts", async (t) => {
     const [one, two] = [replica(world, "stale", "one"), replica(world, "stale", "two")];
     await one.prices.publish(priced(NEAR), "applied");
@@ -158,7 +142,7 @@ function testAges(world: World): void {
   });
 }
 
-function testTerms(world: World): void {
+function testTerms(world: SharedRedis): void {
   t.test("who has lost the lease publishes nothing once another has, until it has it again", async (t) => {
     const [one, two] = [replica(world, "terms", "one"), replica(world, "terms", "two")];
     for (const { prices } of [one, two]) prices.begin();
@@ -185,7 +169,7 @@ function testTerms(world: World): void {
   });
 }
 
-function testForeign(world: World): void {
+function testForeign(world: SharedRedis): void {
   t.test("what are no prices of ours is refused once and changes nothing, and the next ones are taken", async (t) => {
     const [one, two] = [replica(world, "foreign", "one"), replica(world, "foreign", "two")];
     const { version } = await one.prices.publish(priced(NEAR), "applied");
@@ -271,7 +255,7 @@ function testOutage(): void {
 }
 
 /** Turns are seconds apart; two in one millisecond are one to readers. */
-async function nextMillisecond({ admin }: World): Promise<void> {
+async function nextMillisecond({ admin }: SharedRedis): Promise<void> {
   const [seconds, micros] = await admin.time();
   const isPast = async (): Promise<boolean> => {
     const [later, rest] = await admin.time();

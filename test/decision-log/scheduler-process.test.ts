@@ -1,8 +1,7 @@
 /** A scheduler as a process places sessions with a real edge and is killed: the next one still says why, all is decided again, and its log is a day. */
-import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import t, { type Test } from "tap";
+import t from "tap";
 import { EXIT } from "#cli/exit-codes.ts";
 import { runCommandLine } from "#cli/program.ts";
 import { createClientKey } from "#client/session/key.ts";
@@ -23,9 +22,8 @@ import {
   untilAnswer,
 } from "../edge-origin/edge-and-origin.ts";
 import { dial, joinAs } from "../edge-origin/joined-agents.ts";
-import { probeEach, type SchedulerSettings, schedulerSettings } from "../scheduler-origin/steering-cloud.ts";
+import { probeEach, schedulerSettings, spawnScheduler } from "../scheduler-origin/steering-cloud.ts";
 
-const MAIN = join(import.meta.dirname, "..", "..", "scheduler", "main.ts");
 const MS_MAX = 30_000;
 const lisbon = { latitude: 38.72, longitude: -9.14 };
 const near = document("NodePool", "near", { region: "near", coordinates: lisbon });
@@ -34,13 +32,6 @@ const hall = document("RenderApp", "hall", {
   needs: { gpuShareRatio: 0.5, encoderSessions: 1, memoryBytes: 1, egressBitsPerSecond: 14_400_000 },
   classes: [{ name: "small", eyeWidthPixels: 96, eyeHeightPixels: 96, frameRateHz: 72 }],
 });
-
-function spawnScheduler(t: Test, { settings }: SchedulerSettings, file: string) {
-  writeFileSync(file, JSON.stringify(settings));
-  const child = spawn(process.execPath, [MAIN, "--config", file], { stdio: ["ignore", "inherit", "inherit"] });
-  t.teardown(() => kill(child));
-  return child;
-}
 
 async function perigee(words: readonly string[], variables: Record<string, string> = {}) {
   const lines: string[] = [];
@@ -91,7 +82,7 @@ t.test(
       listen: listening,
       steeringLoggedRatio: 1,
     });
-    const first = spawnScheduler(t, settings, join(folder, "s1.json"));
+    const first = spawnScheduler(t, settings);
     const { nowMs, monotonicMs, deadline, sleep } = systemClock;
     const clock = { nowMs, monotonicMs, deadline, sleep };
     const key = await createClientKey(clock);
@@ -103,7 +94,7 @@ t.test(
     while (!limit.aborted && (await logged()).sessions < placed.length);
     await kill(first);
 
-    spawnScheduler(t, settings, join(folder, "s1.json"));
+    spawnScheduler(t, settings);
     const asker = { PERIGEE_TOKEN: cloud.operatorToken };
     const why = (...words: string[]) => perigee(["--scheduler", clientUrl, ...words], asker);
     const [one, two] = placed;

@@ -3,34 +3,12 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { EXIT } from "#cli/exit-codes.ts";
-import { runCommandLine } from "#cli/program.ts";
 import { PoolIds } from "#domain/placement/pool-ids.ts";
 import { DecisionLog } from "#scheduler/decision-log/decision-log.ts";
 import { createExplainStore } from "#scheduler/explain/explain-store.ts";
 import { Client, failureOf, placedIn, queueing, World } from "#scheduler/session/session-world.test.ts";
 import { testFolder } from "#test/test-folder.ts";
-
-async function simulate(...words: string[]) {
-  const out: string[] = [];
-  const notes: string[] = [];
-  const code = await runCommandLine(["simulate", ...words], {
-    output: { line: (text) => out.push(text), note: (text) => notes.push(text) },
-    environment: { variables: { HOME: "/nowhere" }, folder: "/nowhere" },
-    signal: new AbortController().signal,
-    killSignal: new AbortController().signal,
-  });
-  return { code, out: out.join("\n"), notes: notes.join("\n") };
-}
-
-const quiet = {
-  ...{ logged: () => undefined, lost: () => undefined, failed: () => undefined, mended: () => undefined },
-  ...{
-    dropped: () => undefined,
-    sized: () => undefined,
-    tornAtStart: () => undefined,
-    damagedAtStart: () => undefined,
-  },
-};
+import { QUIET, simulate } from "./simulate.ts";
 
 /** Two sessions in two pools, one moved when its pool is lost, one kept, one queued and one that nothing could take. */
 async function runDay(t: Test): Promise<{ folder: string; decisions: number }> {
@@ -40,7 +18,7 @@ async function runDay(t: Test): Promise<{ folder: string; decisions: number }> {
   const pools = new PoolIds();
   const { clock } = world;
   const log = await DecisionLog.open({
-    ...{ folder, bytesMax: 32 * 1024 ** 2, steeringRatio: 1, clock, events: quiet },
+    ...{ folder, bytesMax: 32 * 1024 ** 2, steeringRatio: 1, clock, events: QUIET },
     pools: { poolName: (id) => pools.nameOf(id), findPool: () => undefined },
   });
   const client = await Client.create(world);

@@ -4,30 +4,13 @@ import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import t, { type Test } from "tap";
 import { EXIT } from "#cli/exit-codes.ts";
-import { runCommandLine } from "#cli/program.ts";
 import { PoolIds } from "#domain/placement/pool-ids.ts";
 import { DecisionLog } from "#scheduler/decision-log/decision-log.ts";
 import { createExplainStore } from "#scheduler/explain/explain-store.ts";
 import { Client, queueing, type Rtts, World } from "#scheduler/session/session-world.test.ts";
 import { testFolder } from "#test/test-folder.ts";
+import { QUIET, simulate } from "./simulate.ts";
 
-async function simulate(...words: string[]) {
-  const out: string[] = [];
-  const notes: string[] = [];
-  const code = await runCommandLine(["simulate", ...words], {
-    output: { line: (text) => out.push(text), note: (text) => notes.push(text) },
-    environment: { variables: { HOME: "/nowhere" }, folder: "/nowhere" },
-    signal: new AbortController().signal,
-    killSignal: new AbortController().signal,
-  });
-  return { code, out: out.join("\n"), notes: notes.join("\n") };
-}
-
-const none = (): void => undefined;
-const quiet = {
-  ...{ logged: none, lost: none, failed: none, mended: none, dropped: none, sized: none },
-  ...{ tornAtStart: none, damagedAtStart: none },
-};
 const lisbon = { latitude: 38.72, longitude: -9.14 };
 const boston = { latitude: 42.36, longitude: -71.06 };
 const stated = (name: string) => ({
@@ -74,7 +57,7 @@ async function recordDay(t: Test, root = testFolder(t, FILES)) {
   const pools = new PoolIds();
   const { clock } = world;
   const log = await DecisionLog.open({
-    ...{ folder, bytesMax: 32 * 1024 ** 2, steeringRatio: 1, clock, events: quiet },
+    ...{ folder, bytesMax: 32 * 1024 ** 2, steeringRatio: 1, clock, events: QUIET },
     pools: { poolName: (id) => pools.nameOf(id), findPool: (name) => STATED.get(name) },
   });
   const client = await Client.create(world);

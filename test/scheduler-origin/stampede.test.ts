@@ -1,6 +1,6 @@
 /** A scheduler as a process, real edges, one of which is killed: the sessions of its pool leave it together. */
-import { spawn } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import type { ChildProcess } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { createClientKey } from "#client/session/key.ts";
@@ -25,9 +25,8 @@ import {
 } from "../edge-origin/edge-and-origin.ts";
 import { dial, joinAs } from "../edge-origin/joined-agents.ts";
 import { untilSo } from "../end-to-end/waiting.ts";
-import { probeEach, schedulerSettings } from "./steering-cloud.ts";
+import { probeEach, schedulerSettings, spawnScheduler } from "./steering-cloud.ts";
 
-const MAIN = join(import.meta.dirname, "..", "..", "scheduler", "main.ts");
 const MS_MAX = 30_000;
 /** As many as are placed one by one before it counts as a stampede, and those that have no other pool than the middle. */
 const POOLS = { near: 16, middle: 6, far: 16 };
@@ -44,7 +43,7 @@ const pool = (name: string, longitude: number) =>
 
 interface World {
   readonly edges: ReadonlyMap<string, EdgeProcess>;
-  readonly scheduler: ReturnType<typeof spawn>;
+  readonly scheduler: ChildProcess;
   readonly admin: Address;
   readonly client: Address;
   readonly clientUrl: string;
@@ -64,11 +63,7 @@ async function startWorld(t: Test): Promise<World> {
   const [client, admin] = [await freeAddress(), await freeAddress()];
   const clientUrl = `http://${formatAddress(client)}`;
   const listening = { client: formatAddress(client), admin: formatAddress(admin) };
-  const { settings } = await schedulerSettings(cloud, folder, "s1", { clientUrl, listen: listening });
-  const file = join(folder, "s1.json");
-  writeFileSync(file, JSON.stringify(settings));
-  const scheduler = spawn(process.execPath, [MAIN, "--config", file], { stdio: ["ignore", "inherit", "inherit"] });
-  t.teardown(() => kill(scheduler));
+  const scheduler = spawnScheduler(t, await schedulerSettings(cloud, folder, "s1", { clientUrl, listen: listening }));
   return { edges, scheduler, admin, client, clientUrl, appToken };
 }
 

@@ -1,4 +1,5 @@
 /** A real origin, edges as processes of their own and a scheduler in this process, over loopback. */
+import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Test } from "tap";
@@ -10,8 +11,9 @@ import { createLogger } from "#platform/logging.ts";
 import { systemRandom } from "#platform/random.ts";
 import { schedulerConfigSchema } from "#scheduler/config.ts";
 import { type RunningScheduler, startScheduler } from "#scheduler/scheduler.ts";
-import { type Answer, type Asked, api, type Cloud, get } from "../edge-origin/edge-and-origin.ts";
+import { type Answer, type Asked, api, type Cloud, get, kill } from "../edge-origin/edge-and-origin.ts";
 
+const MAIN = join(import.meta.dirname, "..", "..", "scheduler", "main.ts");
 const LOCAL = "127.0.0.1:0";
 const START_MS_MAX = 20_000;
 export const CLIENT_URL = "http://steer.test:7410";
@@ -64,6 +66,15 @@ export async function startSchedulerHere(t: Test, { settings }: SchedulerSetting
   });
   t.teardown(() => scheduler[Symbol.asyncDispose]());
   return scheduler;
+}
+
+/** `node scheduler/main.ts`, with its configuration beside its data. */
+export function spawnScheduler(t: Test, { folder, settings }: SchedulerSettings): ChildProcess {
+  const file = join(folder, "scheduler.json");
+  writeFileSync(file, JSON.stringify(settings));
+  const child = spawn(process.execPath, [MAIN, "--config", file], { stdio: ["ignore", "inherit", "inherit"] });
+  t.teardown(() => kill(child));
+  return child;
 }
 
 export function askScheduler({ addresses }: RunningScheduler, path: string, asked: Asked = {}): Promise<Answer> {
