@@ -48,6 +48,12 @@ t.test("the pool that others have to have is left to them, though it is nearer a
   );
 });
 
+t.test("what is as near is the same where it is decided and where it is told, also at the last bit", async (t) => {
+  const nearest = pool("nearest", 4.1, { slotsTotal: 20, slotsFree: 21, expectedSessions: 2 });
+  const spared = pool("spared", 4, { slotsTotal: 20, slotsFree: 10, expectedSessions: 0 });
+  t.match(decide([nearest, spared]).outcome, { pool: "spared" }, "3.9999999999999996 and 1 are 5");
+});
+
 t.test("of two as contested the lower score wins, and then the first by name", async (t) => {
   const same = { slotsFree: 10, expectedSessions: 4 };
   t.match(decide([pool("a", 4.5, same), pool("b", 4, same)]).outcome, { pool: "b", marginMs: 0.5 });

@@ -78,7 +78,7 @@ function filterAndChoose(frame: DecisionFrame): void {
   frame.greedyAt = greedyAt;
   conclude(frame, chosenAt, second - best);
   // Most decisions have one best alone. Where a session runs it stays, whoever else wants the pool.
-  if (second - best <= AS_NEAR_MS && chosenAt !== frame.currentAt) yieldToOthers(frame);
+  if (second <= best + AS_NEAR_MS && chosenAt !== frame.currentAt) yieldToOthers(frame);
 }
 
 function yieldToOthers(frame: DecisionFrame): void {
