@@ -5,10 +5,13 @@ const SERVICES = "(origin|edge-node|scheduler|render-agent)";
 
 /** library → the only places, besides tests, that may name it. */
 const OWNERS = {
+  "@jitl/.+": "^render-agent/apps/",
   "@fastify/.+": "^platform/http/",
   "@grpc/.+": "^platform/grpc/",
+  "@jsquash/jpeg": "^render-agent/",
   "@marcbachmann/cel-js": "^platform/cel/",
   "@peculiar/x509": "^platform/identity/",
+  "@jsquash/.+": "^render-agent/",
   "acme-client": "^platform/acme/",
   "cli-table3": "^cli/",
   commander: "^(cli/|platform/lifecycle/)",
@@ -22,6 +25,7 @@ const OWNERS = {
   "node-datachannel": "^render-agent/",
   pino: "^platform/logging",
   "prom-client": "^platform/metrics/",
+  "quickjs-emscripten-core": "^render-agent/apps/",
   "reflect-metadata": "^platform/identity/",
   undici: "^(edge-node/upstream|cli)/",
   webgpu: "^render-agent/",

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { readdirSync } from "node:fs";
 import { createServer, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
@@ -130,6 +131,21 @@ t.test("a file that cannot be read is told by its name and the system's reason, 
   t.match(await run(["--token-file", absent, "get", "sites"]), told(`the token file ${absent} cannot be read`));
   const folder = testFolder(t);
   t.match(await run(["--context", folder, "get", "sites"]), { notes: `${folder} cannot be read: illegal operation` });
+});
+
+t.test("a file that holds no token is told by its name, and nothing of it is shown or sent", async (t) => {
+  const folder = testFolder(t, { "README.md": "# Perigee – plan\n", empty: "\n", token: "abc.d-_=\n" });
+  const api = await startApi(t, { "GET /v1/resources/Site": { status: 200, body: { items: [] } } });
+  const get = (file: string) => run(["--origin", api.url, "--token-file", join(folder, file), "get", "sites"]);
+  for (const file of ["README.md", "empty"]) {
+    t.match(await get(file), {
+      code: EXIT.usage,
+      notes: `perigee: the token file ${join(folder, file)} holds no token: a token is one word`,
+    });
+  }
+  t.equal(api.seen.length, 0);
+  t.equal((await get("token")).code, EXIT.ok);
+  t.match(await run(["get", "sites"], { PERIGEE_TOKEN: "two words" }), { notes: /PERIGEE_TOKEN holds no token/ });
 });
 
 t.test(
@@ -314,6 +330,25 @@ t.test("what cannot be a one-machine start is refused before anything starts", a
   });
   t.match(await run(["machine", "stop"]), { code: EXIT.usage, notes: /missing required argument 'program'/ });
   t.match(await run(["machine", "--help"]), { code: EXIT.ok, out: /perigee machine stop origin scheduler/ });
+});
+
+t.test("the VR page and its library are written to be published", async (t) => {
+  const folder = testFolder(t);
+  t.match(await run(["vr-page", join(folder, "page")]), { code: EXIT.ok, out: /index\.html/, notes: /config\.json/ });
+  t.ok(readdirSync(join(folder, "page")).includes("app.js"));
+  t.match(await run(["vr-page", join(folder, "page", "index.html")]), {
+    code: EXIT.usage,
+    notes: /index\.html cannot be written: file already exists/,
+  });
+  t.match(await run(["vr-page", "/proc/none/page"]), {
+    code: EXIT.usage,
+    notes: /\/proc\/none\/page cannot be written: no such file or directory/,
+  });
+  t.match(await run(["vr-page", join(folder, "library"), "--library-only"]), {
+    code: EXIT.ok,
+    out: /^perigee\.js \d+/,
+  });
+  t.same(readdirSync(join(folder, "library")).sort(), ["perigee.js", "perigee.js.map"]);
 });
 
 t.test("usage asks for the time and the site that are named, and prints a line a sum", async (t) => {

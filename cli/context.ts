@@ -74,15 +74,28 @@ function readContextFile(named: string | undefined, folder: string, home: string
   );
 }
 
+/** RFC 6750 section 2.1: what a header can carry as a bearer token. */
+const TOKEN = /^[A-Za-z0-9\-._~+/]+=*$/;
+
 function readToken(token: string | undefined, tokenFile: string | undefined): string {
-  if (token !== undefined) return token.trim();
+  if (token !== undefined) return checkToken(token, "PERIGEE_TOKEN");
   if (tokenFile === undefined) {
     throw new Failure(
       "permission-denied",
       "no token: give --token-file FILE, set PERIGEE_TOKEN or PERIGEE_TOKEN_FILE, or run where `perigee dev` runs",
     );
   }
-  return readTextFile(tokenFile, `the token file ${tokenFile}`).trim();
+  return checkToken(readTextFile(tokenFile, `the token file ${tokenFile}`), `the token file ${tokenFile}`);
+}
+
+/** What is there is not shown: it may be a secret of another kind. */
+function checkToken(text: string, where: string): string {
+  const token = text.trim();
+  if (TOKEN.test(token)) return token;
+  throw new Failure(
+    "argument-invalid",
+    `${where} holds no token: a token is one word, as \`perigee operator-token\` prints it`,
+  );
 }
 
 function trimSlash(url: string): string {

@@ -67,7 +67,7 @@ function operatorOf(origin: string, tokenFile: string): Operator {
 }
 
 function addressLines(
-  { plan, programs }: OneMachine,
+  { plan, pageFragment, programs }: OneMachine,
   { portOffset }: OneMachineOptions,
   { environment }: CommandSession,
   contextFile: string,
@@ -79,6 +79,8 @@ function addressLines(
     "",
     "Sent to the nearest edge by the scheduler:",
     row("VR page", steeringUrlOf("vr", portOffset)),
+    row("it, with a kill button", `${steeringUrlOf("vr", portOffset)}${pageFragment}`),
+    row("VR, boxes to throw", `${steeringUrlOf("vr", portOffset)}tabletop/`),
     row("site, published", steeringUrlOf("shop", portOffset)),
     row("site, pulled", steeringUrlOf("mirror", portOffset)),
     "The published site at each edge:",

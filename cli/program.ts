@@ -33,6 +33,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   "why-not": async () => (await import("./commands/why-not.ts")).addWhyNot,
   "plan-capacity": async () => (await import("./commands/plan-capacity.ts")).addPlanCapacity,
   simulate: async () => (await import("./commands/simulate.ts")).addSimulate,
+  "vr-page": async () => (await import("./commands/vr-page.ts")).addVrPage,
   edge: async () => (await import("./commands/edge.ts")).addEdge,
   dev: async () => (await import("./commands/dev.ts")).addDev,
   machine: async () => (await import("./commands/machine.ts")).addMachine,

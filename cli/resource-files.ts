@@ -7,6 +7,7 @@ import type { Fault } from "#domain/schema-faults.ts";
 import { expressionFaults } from "#platform/cel/expressions.ts";
 import { systemClock } from "#platform/clock.ts";
 import { parseSourceDocuments, type SourceDocument } from "#platform/yaml/documents.ts";
+import { fieldOf } from "./output.ts";
 import { readTextFile, unreadable } from "./text-file.ts";
 
 export interface SourcedDocument {
@@ -21,8 +22,11 @@ export function readResourceFiles(paths: readonly string[]): readonly SourcedDoc
 }
 
 function faultsOf(parsed: ParsedInput): readonly Fault[] {
-  if (parsed.kind === "invalid") return parsed.faults;
-  return parsed.input.kind === "PlacementPolicy" ? expressionFaults(parsed.input.spec) : [];
+  const said = parsed.kind === "valid" ? parsed.input : parsed.sound;
+  return [
+    ...(parsed.kind === "valid" ? [] : parsed.faults),
+    ...(said?.kind === "PlacementPolicy" ? expressionFaults(said.spec) : []),
+  ];
 }
 
 function filesOf(path: string): string[] {
@@ -38,7 +42,33 @@ function filesOf(path: string): string[] {
 }
 
 function readDocuments(file: string): Omit<SourcedDocument, "input">[] {
-  return parseSourceDocuments(readTextFile(file), file).map((document) => ({ file, document }));
+  return parseSourceDocuments(readTextFile(file), file)
+    .flatMap(itemsOfList)
+    .map((document) => ({ file, document: { ...document, value: withoutObserved(document.value) } }));
+}
+
+/** A list as `perigee get KIND` prints it is its resources. */
+function itemsOfList(document: SourceDocument): readonly SourceDocument[] {
+  const items = fieldOf(document.value, "items");
+  if (fieldOf(document.value, "kind") !== undefined || !Array.isArray(items)) return [document];
+  return items.map((value: unknown, index) => ({
+    value,
+    lineOf: (pointer) => document.lineOf(`/items/${index}${pointer}`),
+  }));
+}
+
+/** Without what only the origin says of a resource, as `perigee get` prints it. */
+function withoutObserved(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  const { status: _, ...document } = Object.fromEntries(Object.entries(value));
+  const { metadata } = document;
+  if (typeof metadata !== "object" || metadata === null || Array.isArray(metadata)) return document;
+  const {
+    generation: _generation,
+    createdAtMs: _createdAtMs,
+    ...written
+  } = Object.fromEntries(Object.entries(metadata));
+  return { ...document, metadata: written };
 }
 
 function checkDocuments(documents: readonly Omit<SourcedDocument, "input">[]): readonly SourcedDocument[] {

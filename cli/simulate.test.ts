@@ -47,6 +47,9 @@ function filesOf(t: Test) {
     "fleet.yaml": FLEET,
     "sized.yaml": FLEET.replace(app, sized),
     "west.yaml": policy("eu-west"),
+    "nowhere.yaml": policy("atlantis"),
+    "railed.yaml": `${FLEET}---\n${policy("eu-west, eu-central")}  guardRails: { refusalsMayRiseByPoints: 1, movesMax: 0 }\n`,
+    "unlabelled.yaml": FLEET.replaceAll("gpu: l40s, ", ""),
     "bad.yaml": policy("eu-west", "perhaps"),
     "empty.yaml": `${pool("a", "eu", 8, 0)}${app}`,
   });
@@ -108,6 +111,39 @@ t.test("simulate takes pools away, adds GPUs, and raises the load", async (t) =>
   t.match(grown.notes.join("\n"), /new-london is new, in region eu-west, with labels gpu=l40s/);
 });
 
+t.test(
+  "GPUs without a place go where plan-capacity would put them, one after the other, and not to a pool that is gone",
+  async (t) => {
+    const file = filesOf(t);
+    const of = ["--fleet", file("fleet.yaml")];
+    const plan = JSON.parse((await run("plan-capacity", ...of, "--gpus", "4", "--model", "L40S", "-o", "json")).out);
+    const { notes, after } = JSON.parse((await run("simulate", ...of, "--add", "4xL40S", "-o", "json")).out);
+    t.match(notes.join("\n"), `4 L40S went to ${plan.gains[0].place}, of ${plan.placesLookedAt} places`);
+    t.match(notes.join("\n"), `${plan.gains[0].hoursGained.toFixed(1)} hours within the limit on a synthetic day`);
+    t.ok(after.pools.length > 0);
+    const twice = JSON.parse(
+      (await run("simulate", ...of, "--add", "4xL40S", "--add", "4xL40S", "--kill", "paris", "-o", "json")).out,
+    );
+    t.equal(twice.notes.filter((note: string) => note.startsWith("4 L40S went to ")).length, 2);
+    t.notMatch(twice.notes.join("\n"), /went to paris,/);
+  },
+);
+
+t.test("simulate says what apply would: warnings of policies, and guard-rails that break", async (t) => {
+  const file = filesOf(t);
+  const run_ = (...words: string[]) => run("simulate", "--fleet", file("railed.yaml"), ...words);
+  const west = await run_(file("west.yaml"));
+  t.match(
+    west.out,
+    /note: guard-rail of eu is broken: \d+\.\d % of \d+ sessions would be refused .*refusalsMayRiseByPoints is 1/,
+  );
+  t.notMatch(west.out, /warning of/);
+  const nowhere = await run_(file("nowhere.yaml"));
+  t.match(nowhere.out, /note: warning of eu: spec\.constraints: no pool of 2 meets them all/);
+  t.match((await run_("--kill", "paris")).out, /guard-rail of eu is broken: \d+ sessions would have to move/);
+  t.notMatch((await run_(file("railed.yaml"))).out, /guard-rail|warning/, "nothing is changed");
+});
+
 t.test("what simulate cannot make sense of is told by name, bound, file and line", async (t) => {
   const file = filesOf(t);
   const fleet = ["simulate", "--fleet", file("fleet.yaml")];
@@ -119,10 +155,12 @@ t.test("what simulate cannot make sense of is told by name, bound, file and line
   t.match(await run(...fleet, "--load", "11"), usage(/--load must be 0\.1 to 10, got "11"/));
   t.match(await run(...fleet, "--load", "1e1"), usage(/--load must be 0\.1 to 10/));
   t.match(await run(...fleet, "--seed", "-1"), usage(/--seed must be a whole number/));
-  t.match(await run(...fleet, "--add", "4@paris"), usage(/--add must be COUNTxMODEL@PLACE/));
+  t.match(await run(...fleet, "--add", "4@paris"), usage(/--add must be COUNTxMODEL or COUNTxMODEL@PLACE/));
   t.match(await run(...fleet, file("bad.yaml")), usage(/bad\.yaml:6: spec\.onNoFit/));
   t.match(await run("simulate", "--fleet", file("empty.yaml")), usage(/no pool has a slot of a class of the apps/));
   t.match(await run("simulate", "--fleet", file("west.yaml")), usage(/the fleet has no RenderApp/));
+  const unlabelled = await run("plan-capacity", "--fleet", file("unlabelled.yaml"));
+  t.match(unlabelled, usage(/no pool has the label gpu; give --slots-per-gpu/));
 });
 
 t.test("plan-capacity ranks places by hours within the limit, and says what it takes for granted", async (t) => {

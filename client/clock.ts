@@ -46,9 +46,15 @@ export const browserClock: ClientClock = {
   },
 };
 
-/** Epoch milliseconds with fractions that never go back: the offset is taken once. */
+const offsetsMs = new WeakMap<object, number>();
+
+/**
+ * Epoch milliseconds with fractions that never go back. Of a clock the offset is taken once: one part of the client
+ * stamps poses and others measure by them, also when the machine's time was set or it slept in between.
+ */
 export function startEpochMs(clock: Pick<ClientClock, "nowMs" | "monotonicMs">): () => number {
-  const offsetMs = clock.nowMs() - clock.monotonicMs();
+  const offsetMs = offsetsMs.get(clock) ?? clock.nowMs() - clock.monotonicMs();
+  offsetsMs.set(clock, offsetMs);
   return () => offsetMs + clock.monotonicMs();
 }
 

@@ -5,9 +5,9 @@ import { parseClientConfig } from "./config.ts";
 const config = { scheduler: "http://127.0.0.1:7410/", app: "hall", appToken: "jws", tier: "strict", site: "vr" };
 
 t.test("a configuration is read, the scheduler without its last slash, the site where there is one", async (t) => {
-  t.same(parseClientConfig(config), { ...config, scheduler: "http://127.0.0.1:7410" });
+  t.same(parseClientConfig(config, "config.json"), { ...config, scheduler: "http://127.0.0.1:7410" });
   const { site: _site, ...rest } = config;
-  t.equal(parseClientConfig(rest).site, undefined);
+  t.equal(parseClientConfig(rest, "config.json").site, undefined);
 });
 
 t.test("what is missing or wrong is named", async (t) => {
@@ -21,7 +21,14 @@ t.test("what is missing or wrong is named", async (t) => {
   ];
   for (const [key, value] of bad) {
     const wrong = { ...config, [key]: value };
-    t.throws(() => parseClientConfig(wrong), { code: "config-invalid", message: new RegExp(key) }, `${key}: ${value}`);
+    t.throws(
+      () => parseClientConfig(wrong, "config.json"),
+      { code: "config-invalid", message: new RegExp(key) },
+      `${key}: ${value}`,
+    );
   }
-  t.throws(() => parseClientConfig(undefined), { code: "config-invalid" });
+  t.throws(() => parseClientConfig(undefined, "createSession"), {
+    code: "config-invalid",
+    message: /^createSession: /,
+  });
 });

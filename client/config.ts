@@ -13,8 +13,9 @@ export interface ClientConfig {
   readonly site: string | undefined;
 }
 
-/** Throws `config-invalid` naming the key. */
-export function parseClientConfig(value: unknown): ClientConfig {
+/** Throws `config-invalid` naming the key; `source` is what a person can mend. */
+export function parseClientConfig(value: unknown, source: string): ClientConfig {
+  const invalid = (what: string) => new ClientFailure("config-invalid", `${source}: ${what}`);
   if (!isRecord(value)) throw invalid("must be a JSON object");
   const text = (key: string): string => {
     const found = value[key];
@@ -33,8 +34,4 @@ export function parseClientConfig(value: unknown): ClientConfig {
     tier,
     site: value["site"] === undefined ? undefined : text("site"),
   };
-}
-
-function invalid(what: string): ClientFailure {
-  return new ClientFailure("config-invalid", `config.json: ${what}`);
 }

@@ -2,6 +2,8 @@
 
 /** Every code, in alphabetical order; docs/errors.md has the cause and the remedy of each. */
 export const FAILURE_CODES = [
+  "app-failed",
+  "app-invalid",
   "archive-invalid",
   "argument-invalid",
   "attempt-superseded",

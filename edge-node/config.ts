@@ -94,6 +94,21 @@ export const edgeConfigSchema = Type.Object(
         closed,
       ),
     ),
+    probe: Type.Optional(
+      Type.Object(
+        {
+          listen: address("127.0.0.1:7424", "clients that measure their round trip (UDP), as 0.0.0.0:7424"),
+          address: Type.Optional(
+            Type.String({
+              pattern: PEER_ADDRESS_PATTERN,
+              maxLength: PEER_ADDRESS_LENGTH_MAX,
+              description: "IP address and port where they reach it, where that is not `listen`",
+            }),
+          ),
+        },
+        closed,
+      ),
+    ),
     dns: Type.Optional(
       Type.Object(
         { listen: address("127.0.0.1:7425", "resolvers (DNS over UDP and TCP), as 0.0.0.0:53"), ...zoneProperties },

@@ -18,6 +18,7 @@ t.test("a name and an edge are enough", async (t) => {
     listen: { websocket: "127.0.0.1:7431", admin: "127.0.0.1:7439" },
     media: { bindAddress: "127.0.0.1", portBegin: 0, portEnd: 0 },
     capacity: { spares: 1 },
+    foveation: "gaze",
   });
   t.equal(portCountOf(config.media), undefined);
   t.equal(portCountOf({ ...config.media, portBegin: 7000, portEnd: 7003 }), 4);
@@ -39,6 +40,23 @@ t.test("what contradicts itself is refused, every fault at once", async (t) => {
   t.throws(() => checkAgentConfig(both), { message: /portEnd.*\n.*different names/ });
   checkAgentConfig(load({ listen: { websocket: "0.0.0.0:7431" }, websocketUrl: "wss://agent.example" }));
   checkAgentConfig(load({ websocketUrl: "ws://[::1]:7431" }));
+});
+
+t.test("an agent's ways to be found are those that it knows, and do not contradict each other", async (t) => {
+  const turn = { urls: ["turn:turn.example"], secretFile: "./secret" };
+  const media = (changes: object) => load({ media: changes });
+  const wrong: readonly [object, RegExp][] = [
+    [{ iceServers: [{ ...turn, urls: ["turn:a?transport=tcp"] }] }, /turn:a\?transport=tcp must be by UDP without TLS/],
+    [{ iceServers: [{ ...turn, urls: ["turns:a?transport=udp"] }] }, /turns:a\?transport=udp must be by UDP/],
+    [{ iceServers: [{ urls: ["stuns:a"] }] }, /stuns:a must be by UDP/],
+    [{ iceServers: [{ urls: ["stun:a"] }], advertise: { address: "192.0.2.1" } }, /exclude each other/],
+    [{ iceServers: [turn], portBegin: 7000, portEnd: 7003 }, /with turn: needs media\.portBegin and portEnd 0/],
+  ];
+  for (const [changes, message] of wrong) {
+    t.throws(() => checkAgentConfig(media(changes)), { code: "config-invalid", message }, JSON.stringify(changes));
+  }
+  checkAgentConfig(media({ iceServers: [{ urls: ["stun:a"] }, turn] }));
+  checkAgentConfig(media({ iceServers: [{ urls: ["stun:a"] }], portBegin: 7000, portEnd: 7003 }));
 });
 
 t.test("a range of ports has as many as sessions can use", async (t) => {

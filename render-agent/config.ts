@@ -2,8 +2,12 @@
 import Type, { type Static } from "typebox";
 import { Failure } from "#domain/failure.ts";
 import { NAME_PATTERN } from "#domain/ids.ts";
+import { parseIceUrl } from "#domain/session/ice-server.ts";
 import { isLoopbackHost, parseAddress } from "#platform/address.ts";
+import { iceServersSchema } from "#platform/ice/ice-servers.ts";
 import { LOG_LEVELS } from "#platform/logging.ts";
+import { ENCODER_WISHES } from "./encoder/encoder-settings.ts";
+import { FOVEATION_USUAL, FOVEATIONS } from "./encoder/foveation.ts";
 
 const closed = { additionalProperties: false };
 const address = (description: string) => Type.String({ minLength: 3, description });
@@ -11,7 +15,7 @@ const port = (description: string) => Type.Integer({ minimum: 0, maximum: 65_535
 
 /** A pool has a few edges; each costs a stream. */
 export const EDGES_MAX = 16;
-/** Processes of some 130 MB each; no machine renders more. */
+/** Processes of some 100 MB each; no machine renders more. */
 export const SLOTS_MAX = 256;
 /** Each waits with its GPU device open. */
 export const SPARES_MAX = 16;
@@ -66,6 +70,9 @@ export const agentConfigSchema = Type.Object(
         bindAddress: Type.String({ minLength: 1, default: "127.0.0.1", description: "where WebRTC's UDP is bound" }),
         portBegin: port("first UDP port, one a session; 0 lets the system choose"),
         portEnd: port("last UDP port of the range"),
+        iceServers: iceServersSchema(
+          "STUN and TURN servers by which clients find the agent behind address translation",
+        ),
         advertise: Type.Optional(
           Type.Object(
             {
@@ -92,6 +99,15 @@ export const agentConfigSchema = Type.Object(
       },
       { ...closed, default: {} },
     ),
+    encoder: Type.Enum([...ENCODER_WISHES], {
+      default: "auto",
+      description: "what encodes pictures; auto is the best that works, jpeg needs no package",
+    }),
+    foveation: Type.Enum([...FOVEATIONS], {
+      default: FOVEATION_USUAL,
+      description:
+        "what headsets do not look at is coarser: fixed is around straight ahead, gaze where the client says its eyes look",
+    }),
     logLevel: Type.Enum([...LOG_LEVELS], { default: "info" }),
   },
   closed,
@@ -108,6 +124,7 @@ export function checkAgentConfig(config: AgentConfig): void {
   if (!isRange && (media.portBegin !== 0 || media.portEnd !== 0)) {
     faults.push("media.portEnd must be at least media.portBegin, both above 0, or both 0");
   }
+  faults.push(...iceFaultsOf(media));
   const names = config.edges.map((edge) => edge.name);
   if (new Set(names).size < names.length) faults.push("edges must have different names");
   const isLoopback = isLoopbackHost(parseAddress(listen.websocket).host);
@@ -119,6 +136,25 @@ export function checkAgentConfig(config: AgentConfig): void {
     faults.push("listen.websocket must be loopback unless websocketUrl is wss:// of what terminates TLS before it");
   }
   if (faults.length > 0) throw new Failure("config-invalid", faults.map((fault) => `config: ${fault}`).join("\n"));
+}
+
+/** What libjuice, which speaks for the agent, cannot do. */
+function iceFaultsOf({ iceServers, advertise, portBegin }: MediaConfig): readonly string[] {
+  const urls = iceServers.flatMap((server) => server.urls);
+  const relays = urls.filter((url) => url.startsWith("turn"));
+  const faults = urls.flatMap((url) => {
+    const { transport, scheme } = parseIceUrl(url) ?? {};
+    return transport === "udp" && scheme?.endsWith("s") === false
+      ? []
+      : [`media.iceServers: ${url} must be by UDP without TLS: an agent knows no other way`];
+  });
+  if (urls.length > 0 && advertise !== undefined)
+    faults.push("media.iceServers and media.advertise exclude each other: the one finds what the other says");
+  if (relays.length > 0 && portBegin !== 0)
+    faults.push(
+      "media.iceServers with turn: needs media.portBegin and portEnd 0: a relay is not used from a fixed port",
+    );
+  return faults;
 }
 
 /** As many ports as there can be sessions; `undefined` where the system chooses them. */

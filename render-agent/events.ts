@@ -3,9 +3,12 @@ import { FAILURE_CODES, type Failure, isFailure } from "#domain/failure.ts";
 import type { SlotCount } from "#domain/fleet/node.ts";
 import type { Logger } from "#platform/logging.ts";
 import type { Metrics } from "#platform/metrics/metrics.ts";
+import type { AppLine } from "./apps/app-messages.ts";
 import type { Calibration } from "./capacity/calibration.ts";
 import type { CalibrationJob } from "./capacity/calibrator.ts";
 import type { Scene } from "./scenes/scene-keeper.ts";
+import type { Lease } from "./session/leases.ts";
+import type { Equipment } from "./session/messages.ts";
 import type { EndedLease, GrantedLease } from "./session/session-host.ts";
 import type { HostHealth } from "./session/spares.ts";
 
@@ -75,6 +78,7 @@ function sessionEvents(logger: Logger, metrics: Metrics) {
   const granted = metrics.counter("leases_granted_total", "Answers that granted a lease, repeated ones included");
   const refused = metrics.counter("leases_refused_total", "Lease requests refused by reason", ["code"]);
   const ended = metrics.counter("sessions_ended_total", "Sessions that ended, by reason", ["reason"]);
+  const lines = metrics.counter("app_lines_total", "Lines of the consoles of sessions' apps", ["level"]);
   const upgrades = metrics.counter("websocket_refused_total", "WebSocket connections without a lease's address");
   return {
     leaseGranted({ session, attempt, fence, renderClass }: GrantedLease) {
@@ -88,6 +92,10 @@ function sessionEvents(logger: Logger, metrics: Metrics) {
     sessionEnded({ lease, reason }: EndedLease) {
       ended.inc({ reason: endLabel(reason) });
       logger.info({ session: lease.session, attempt: lease.attempt, reason }, "session ended");
+    },
+    appLine({ session, app }: Lease, { level, text }: AppLine) {
+      lines.inc({ level });
+      logger[level]({ session, app, text }, "a session's app says");
     },
     upgradeRefused: () => upgrades.inc(),
   };
@@ -116,10 +124,18 @@ function capacityEvents(logger: Logger, metrics: Metrics) {
       if (health.kind === "failed") logger.error({ err: health.failure }, "a session process does not start");
       else logger.debug({ health }, "a session process has started");
     },
+    /** What is missing is not wrong: the machine does its work, slower. */
+    equipped({ adapterName, isSoftware, encoder, advice }: Equipment) {
+      logger.info({ adapter: adapterName, isSoftware, encoder }, "sessions are rendered and encoded by");
+      for (const what of advice) logger.warn({ what }, "sessions could be rendered or encoded better");
+    },
     vulkanFailed: (kind: string, failure: unknown) =>
       logger.warn({ kind, err: failure }, "this Vulkan does not work here, trying the next"),
     calibrated({ renderClass }: CalibrationJob, calibration: Calibration) {
       logger.info({ renderClass: renderClass.name, ...calibration }, "class calibrated");
+    },
+    appRefused({ renderClass }: CalibrationJob, failure: Failure) {
+      logger.error({ renderClass: renderClass.name, err: failure }, "an app fails, it is not rendered here");
     },
     calibrationFailed: (failure: Failure) => logger.warn({ err: failure }, "calibration failed, tried again"),
     sceneReady(app: string, { digest, generation }: Scene) {

@@ -51,7 +51,11 @@ export class RenderAgent implements AsyncDisposable {
     });
     this.#capacity = new HostCapacity({
       ...parts,
-      takeProcess,
+      takeProcess: async () => {
+        const process = await takeProcess();
+        await this.#spares.settled();
+        return process;
+      },
       giveBack: (process) => this.#spares.giveBack(process),
       room: { slotsMax: parts.slotsMax, memoryBytes: totalmem() * MEMORY_RATIO },
       apps: () => this.#scenes.apps,
@@ -65,11 +69,12 @@ export class RenderAgent implements AsyncDisposable {
       takeProcess,
       verify: (shown) => verifyGrant(this.#grantPorts(), shown),
       hostedClass: (app, renderClass) => this.#capacity.hostedClass(app, renderClass),
-      fits: (cost, running) => this.#capacity.fits(cost, running),
+      noRoomBecause: (hosted, running) => this.#capacity.noRoomBecause(hosted, running),
       closedBecause: () => this.#reasons()[0],
       sessionSecondsMax: (app, tier) => sessionSecondsMaxOf(set.resources, app, tier),
-      mediaOf: (slot) => mediaOf(config, slot),
+      mediaOf: (slot) => ({ ...mediaOf(config, slot), ...iceServersFor(parts) }),
       issueUrl: (take) => parts.door.issue(take),
+      onAppLine: events.appLine,
       onEnded: (ended) => this.#onEnded(ended),
       onChange: () => this.#onChange(),
     });
@@ -178,6 +183,12 @@ export class RenderAgent implements AsyncDisposable {
     this.#parts.events.occupied(sessions.length, slots);
     this.#links.sendStatus();
   }
+}
+
+/** Each session has credentials of its own; the process that it runs in is not told the secret. */
+function iceServersFor({ iceServers, config, clock }: AgentParts): Pick<MediaPlace, "iceServers"> {
+  const servers = iceServers.forUser(config.name, clock.nowMs());
+  return servers.length === 0 ? {} : { iceServers: servers };
 }
 
 function mediaOf({ media }: AgentConfig, slot: number): MediaPlace {

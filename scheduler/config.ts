@@ -3,6 +3,7 @@ import Type, { type Static } from "typebox";
 import { ORIGIN_ENDPOINTS_MAX } from "#domain/fleet/origin-endpoint.ts";
 import { NAME_PATTERN } from "#domain/ids.ts";
 import { zoneSettingsSchema } from "#platform/dns/config.ts";
+import { iceServersSchema } from "#platform/ice/ice-servers.ts";
 import { LOG_LEVELS } from "#platform/logging.ts";
 
 const closed = { additionalProperties: false };
@@ -118,6 +119,7 @@ export const schedulerConfigSchema = Type.Object(
         { ...closed, description: "where promises are kept, if not in this process" },
       ),
     ),
+    iceServers: iceServersSchema("STUN and TURN servers that clients are handed with a placement"),
     decisionLogBytesMax: Type.Integer({
       minimum: DECISION_LOG_BYTES_MIN,
       maximum: Number.MAX_SAFE_INTEGER,

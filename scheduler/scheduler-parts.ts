@@ -8,13 +8,13 @@ import { ProbeTrust } from "#domain/latency/probe-trust.ts";
 import { PoolIds } from "#domain/placement/pool-ids.ts";
 import type { Clock } from "#platform/clock.ts";
 import { createGrpcClient } from "#platform/grpc/client.ts";
+import { openIceServers } from "#platform/ice/ice-servers.ts";
 import { authorityKeysOf } from "#platform/identity/certificates.ts";
 import { type NodeIdentity, openNodeIdentity } from "#platform/identity/node-identity.ts";
 import type { Logger } from "#platform/logging.ts";
 import { createMetrics } from "#platform/metrics/metrics.ts";
 import { OriginAddresses } from "#platform/origin-addresses.ts";
 import type { Random } from "#platform/random.ts";
-import { openDatabase } from "#platform/sqlite/database.ts";
 import type { SchedulerConfig } from "./config.ts";
 import { BundleGaps } from "./content-plan/bundle-gaps.ts";
 import { ContentDemand } from "./content-plan/content-demand.ts";
@@ -22,7 +22,7 @@ import { DecisionLog } from "./decision-log/decision-log.ts";
 import type { LoggedPools } from "./decision-log/segment-encoder.ts";
 import { createEvents, type SchedulerEvents } from "./events.ts";
 import { createExplainStore } from "./explain/explain-store.ts";
-import { DESIRED_SET_MIGRATIONS, DesiredSet } from "./facts/desired-set.ts";
+import { openDesiredSet } from "./facts/desired-set.ts";
 import { Fleet } from "./facts/fleet.ts";
 import { groupPrefixLength, type LocatedClient, locateClient } from "./geo/client-groups.ts";
 import { type Geoip, loadGeoip, NO_GEOIP } from "./geo/geoip.ts";
@@ -58,6 +58,7 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
   const { clock, random, logger } = tools;
   checkProxies(config.trustedProxies);
   const networks = config.networksFile === undefined ? NO_NETWORKS : loadNetworksTable(config.networksFile);
+  const iceServers = await openIceServers("iceServers", config.iceServers);
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
   const { others, ...first } = config.origin;
   const origins: SchedulerOrigins = new OriginAddresses([first, ...others], random);
@@ -68,15 +69,13 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
   const place = { networks, geoip: NO_GEOIP };
   if (config.geoip) void openGeoip(place, events);
   const locate = (address: string): LocatedClient => locateClient(place, address);
-  const database = stack.use(
-    openDatabase(join(config.dataDir, "desired.sqlite"), { migrations: DESIRED_SET_MIGRATIONS, durability: "full" }),
-  );
-  const set = new DesiredSet(database, () => {
+  const trustNow = () => {
     const { streamKeys, epoch, authorities } = identity.trust;
-    return { streamKeys, epoch, mints: (cross) => authorityKeysOf(authorities, cross) };
-  });
+    return { streamKeys, epoch, mints: (cross: Uint8Array | undefined) => authorityKeysOf(authorities, cross) };
+  };
+  const { set, database } = openDesiredSet(join(config.dataDir, "desired.sqlite"), trustNow, events.storedDamaged);
+  stack.use(database);
   origins.learnFrom(set);
-  if (set.damage !== undefined) events.storedDamaged(set.damage);
   const fleet = new Fleet();
   fleet.setDesired(set.resources);
   const opened = await openLedger(config, { clock, random, events: events.ledger }, stack);
@@ -97,7 +96,6 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
   const probeTrust = new ProbeTrust(CLIENTS_DISTRUSTED_MAX);
   const deciding = { clock, random, identity, ledger, explain, rttMap, probeTrust, locate, ...pricing };
   // Apart: whoever may steer may not push the probes of sessions out of memory.
-  const sessionProbes = new ProbeTokens(deciding);
   const contentProbes = new ProbeTokens(deciding);
   const watch = stack.use(
     new NodeWatch({
@@ -113,7 +111,7 @@ export async function openSchedulerParts(config: SchedulerConfig, tools: Schedul
   const sessions = createSessionService({
     ...deciding,
     ...{ facts: factsOf(fleet), bundles: new BundleGaps({ clock, fleet }) },
-    ...{ probeTokens: sessionProbes, watch, events: events.session },
+    ...{ probeTokens: new ProbeTokens(deciding), watch, events: events.session, iceServers },
   });
   const demand = new ContentDemand(clock);
   const steering = createSteeringService({

@@ -130,13 +130,23 @@ const imports: readonly Breach[] = [
   },
   importing("every-import-resolves", "platform/planted.ts", "#domain/absent.ts"),
   importing("owner-node-sqlite", "origin/planted.ts", "node:sqlite"),
-  ...["prom-client", "@grpc/grpc-js", "@peculiar/x509", "jose", "pino", "webgpu", "node-av", "undici", "ws"].map(
-    (library) =>
-      importing(
-        `owner-${library.replace("/grpc-js", "/.+").replaceAll(/[^a-z0-9]+/g, "-")}`,
-        "origin/planted.ts",
-        library,
-      ),
+  ...[
+    "prom-client",
+    "@grpc/grpc-js",
+    "@peculiar/x509",
+    "jose",
+    "pino",
+    "webgpu",
+    "node-av",
+    "undici",
+    "ws",
+    "quickjs-emscripten-core",
+  ].map((library) =>
+    importing(
+      `owner-${library.replace("/grpc-js", "/.+").replaceAll(/[^a-z0-9]+/g, "-")}`,
+      "origin/planted.ts",
+      library,
+    ),
   ),
 ];
 

@@ -57,10 +57,20 @@ const SUITES: Readonly<Record<string, Suite>> = {
   "soak-log": { script: ["soak:log"], minutesMax: 60, what: "a day's churn of the log on SQLite" },
   fuzz: { script: ["fuzz:lanes", "--cases", "10000000"], minutesMax: 90, what: "10 million requests, both lanes" },
   "fuzz-dns": { script: ["fuzz:dns", "--cases", "10000000"], minutesMax: 30, what: "10 million DNS messages" },
+  "fuzz-media": {
+    script: ["fuzz:media", "--cases", "5000000"],
+    minutesMax: 30,
+    what: "5 million messages to VR sessions: signalling, fragments, poses, control",
+  },
   soak: {
     script: ["soak", "--minutes", "30"],
     minutesMax: 45,
     what: "half an hour of mixed load: memory, descriptors",
+  },
+  "soak-vr": {
+    script: ["soak:vr", "--minutes", "30"],
+    minutesMax: 45,
+    what: "half an hour of VR sessions that come and go at an agent: memory, processes, descriptors",
   },
   "bench-hit": { script: ["bench:hit"], minutesMax: 45, what: "CPU time of a hit beside nginx and Varnish" },
   "bench-eviction": {
@@ -78,6 +88,16 @@ const SUITES: Readonly<Record<string, Suite>> = {
     script: ["bench:sync"],
     minutesMax: 20,
     what: "10,000 hollow edges on one origin: memory, idle bytes, changes, all back at once",
+  },
+  "bench-vr": {
+    script: ["bench:vr"],
+    minutesMax: 180,
+    what: "pose to decoded picture of VR sessions in Chromium, by size and link, part by part",
+  },
+  "bench-transport": {
+    script: ["bench:transport"],
+    minutesMax: 15,
+    what: "frames over a long and lossy link, by one connection and by several",
   },
   "bench-cold-start": {
     script: ["bench:cold-start"],

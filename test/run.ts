@@ -10,8 +10,11 @@ const TEST_FILES_MIN = 25;
 const SUITES = {
   "--end-to-end": { folders: ["test/end-to-end/"], filesMin: 1 },
   "--behaviour": {
-    folders: ["test/behaviour/", "test/edge-origin/", "test/several-edges/", "test/processes/"],
-    filesMin: 20,
+    folders: [
+      ...["test/behaviour/", "test/edge-origin/", "test/several-edges/", "test/processes/"],
+      ...["test/reprojection/", "test/vr-sessions/"],
+    ],
+    filesMin: 34,
   },
 } as const;
 /** The smallest machine that is promised has two cores. */

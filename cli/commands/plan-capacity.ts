@@ -1,16 +1,17 @@
 /** `perigee plan-capacity`: where more GPUs bring most hours of sessions within their limit. */
 import { type Command, Option } from "commander";
+import { Failure } from "#domain/failure.ts";
 import { type CapacityPlan, planCapacity } from "#domain/simulation/capacity-plan.ts";
+import { GPUS_LABEL } from "#domain/simulation/fleet-pools.ts";
 import { compileWorld } from "#platform/cel/worlds.ts";
 import { printValue, renderTable } from "../output.ts";
 import { appsOf, poolsOf } from "../simulation/fleet.ts";
 import { parseSeed, parseSlotsPerGpu, parseWhole, SEED_DEFAULT } from "../simulation/options.ts";
 import { count, percent } from "../simulation/report.ts";
+import { makeDay, PLANNED_ARRIVALS_MAX } from "../simulation/synthetic.ts";
 import { apiOf, type CommandSession } from "./session.ts";
-import { collect, findFleet, makeDay, notesOfFleet } from "./simulate.ts";
+import { collect, findFleet, notesOfFleet } from "./simulate.ts";
 
-/** Each place that is simulated is a day of its own. */
-const PLANNED_ARRIVALS_MAX = 100_000;
 const GPUS_MAX = 10_000;
 const PLACES_SHOWN = 10;
 
@@ -40,11 +41,19 @@ export function addPlanCapacity(program: Command, session: CommandSession): void
       const seed = parseSeed(options.seed);
       const stated = await findFleet(options.fleet, () => apiOf(command, session));
       const fleet = poolsOf(stated);
-      const model = options.model ?? fleet.pools.flatMap(({ labels }) => labels["gpu"] ?? [])[0] ?? "gpu";
+      const known = options.model ?? fleet.pools.flatMap(({ labels }) => labels["gpu"] ?? [])[0];
+      if (known === undefined && slotsPerGpu === undefined) {
+        const how = `give --slots-per-gpu, or pools the labels gpu and ${GPUS_LABEL}`;
+        throw new Failure(
+          "argument-invalid",
+          `how many sessions a GPU holds is not known: no pool has the label gpu; ${how}`,
+        );
+      }
+      const model = known ?? "gpu";
       const world = compileWorld(fleet.pools, stated.policies);
       const parts = { apps: appsOf(stated), policies: world.policies, arrivalsMax: PLANNED_ARRIVALS_MAX };
       const day = makeDay(fleet, parts, seed);
-      const plan = planCapacity(day, world, { gpus, model, slotsPerGpu });
+      const plan = planCapacity(day, world, { gpus, model, ownKind: true, slotsPerGpu });
       const assumptions = [...assumptionsOf(plan, gpus, model), ...notesOfFleet(fleet)];
       const gains = plan.gains.slice(0, PLACES_SHOWN);
       if (options.output === "json") {

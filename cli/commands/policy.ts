@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import { parseResourceInput } from "#contracts/operator-api/resources/parse.ts";
 import { Failure } from "#domain/failure.ts";
 import { parseIp } from "#domain/ip-networks.ts";
+import { suggestionOf } from "#domain/nearest-names.ts";
 import { type ExplainedContent, explainContent } from "#domain/policy/content-explained.ts";
 import type { NamedContentPolicy } from "#domain/policy/content-policy.ts";
 import { TIERS, type Tier } from "#domain/policy/placement-policy.ts";
@@ -54,6 +55,7 @@ export function addPolicy(program: Command, session: CommandSession): void {
       const subject = subjectOf(options);
       const list = async (kind: Kind) =>
         itemsOf(await apiOf(command, session).origin({ method: "GET", path: `/v1/resources/${kind}` }));
+      await checkNamed(subject, list);
       const matches = matchPolicies((await list("PlacementPolicy")).map(policyOf), subject);
       for (const line of explainMatches(matches, subject)) session.output.line(line);
       if (subject.site === undefined) return;
@@ -74,6 +76,19 @@ function subjectOf({ asn, ...options }: MatchOptions): PolicySubject {
   if (asn !== undefined && !/^[1-9]\d{0,9}$/.test(asn)) throw invalid(`--asn must be a number, got ${asn}`);
   const sessionTier = app === undefined ? {} : { tier: tier ?? "standard" };
   return { ...options, ...sessionTier, ...(asn === undefined ? {} : { asn: Number(asn) }) };
+}
+
+/** Throws `not-found`. */
+async function checkNamed(
+  { app, site }: PolicySubject,
+  list: (kind: Kind) => Promise<readonly unknown[]>,
+): Promise<void> {
+  const [kind, name] = app === undefined ? (["Site", site ?? ""] as const) : (["RenderApp", app] as const);
+  const names = (await list(kind)).map((item) => textOf(fieldOf(item, "metadata", "name")));
+  if (names.includes(name)) return;
+  const meant = suggestionOf(name, names);
+  const lists = meant === "" ? `: perigee get ${kind.toLowerCase()}s lists them` : meant;
+  throw new Failure("not-found", `there is no ${kind} ${name}${lists}`);
 }
 
 function invalid(message: string): Failure {
@@ -117,7 +132,7 @@ function linesOf({ policies, fields, prefetchNow }: ExplainedContent, site: stri
 function explainMatches({ ordered, unmatched }: PolicyMatches, { tier }: PolicySubject): readonly string[] {
   const lines: string[] = [];
   const [first, second] = ordered;
-  if (first === undefined) lines.push("no policy matches: the defaults apply");
+  if (first === undefined) lines.push("no placement policy matches: the defaults apply");
   else if (second === undefined) lines.push(`${first.policy.name} applies: no other matches`);
   else {
     const { because } = comparePrecedence(first, second, tier);

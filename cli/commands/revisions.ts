@@ -1,6 +1,6 @@
 /** `perigee revisions` and `diff`, and the rollback of a policy: what it said before, and that said again. */
 import type { Command } from "commander";
-import { Failure } from "#domain/failure.ts";
+import { Failure, isFailure } from "#domain/failure.ts";
 import { describePointer, valueAt } from "#domain/schema-faults.ts";
 import { changedPointers } from "../../origin/operator-api/changed-pointers.ts";
 import { parseKind } from "../kinds.ts";
@@ -65,7 +65,18 @@ export async function rollBackPolicy(
   const resourceVersion = fieldOf(newest, "deleted") === true ? 0 : Number(fieldOf(newest, "revision"));
   const metadata = { name, labels: fieldOf(before, "metadata", "labels") ?? {}, resourceVersion };
   const document = { apiVersion: fieldOf(before, "apiVersion"), kind, metadata, spec: fieldOf(before, "spec") };
-  return await api.origin({ method: "POST", path: applyPath(false, force), body: { documents: [document] } });
+  const body = { documents: [document] };
+  return await api.origin({ method: "POST", path: applyPath(false, force), body }).catch((error: unknown) => {
+    throw ofRevision(error, `${kind} ${name} as of revision ${revision}`);
+  });
+}
+
+/** The origin numbers the one document that it was sent. */
+function ofRevision(error: unknown, what: string): unknown {
+  const faults = isFailure(error) ? error.detail["faults"] : undefined;
+  if (!isFailure(error) || !Array.isArray(faults)) return error;
+  const lines = faults.map((fault: unknown) => `${what}: ${textOf(fieldOf(fault, "message"))}`);
+  return new Failure(error.code, lines.join("\n"), { cause: error });
 }
 
 function pathOf(kindText: string, name: string): string {

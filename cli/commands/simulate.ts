@@ -1,21 +1,20 @@
 /** `perigee simulate`: what a policy, a failure, more GPUs or more load would do to the sessions of a day, synthetic or logged; or a log decided again. */
 import { isDeepStrictEqual } from "node:util";
 import { type Command, Option } from "commander";
-import { Failure } from "#domain/failure.ts";
 import { type Comparison, compareDays } from "#domain/simulation/compare-days.ts";
-import type { Day, DayApp, DayPool } from "#domain/simulation/day.ts";
-import { parseAddedGpus, withGpus, withoutPools } from "#domain/simulation/fleet-change.ts";
+import type { DayPool } from "#domain/simulation/day.ts";
+import { parseAddedGpus, withoutPools } from "#domain/simulation/fleet-change.ts";
 import { type FleetPools, SLOTS_LABEL } from "#domain/simulation/fleet-pools.ts";
 import { BUNDLE_BYTES_LABEL } from "#domain/simulation/pool-reports.ts";
-import { makeSyntheticDay } from "#domain/simulation/synthetic-day.ts";
 import { compileWorld } from "#platform/cel/worlds.ts";
-import { seededRandom } from "#platform/random.ts";
 import { printValue } from "../output.ts";
 import { readResourceFiles } from "../resource-files.ts";
 import { amendFleet, appsOf, fetchFleet, poolsOf, readFleetFiles, type StatedFleet } from "../simulation/fleet.ts";
 import { parseLoad, parseSeed, parseSlotsPerGpu, SEED_DEFAULT } from "../simulation/options.ts";
 import type { RecordedDay, RecordedParts } from "../simulation/recorded.ts";
 import { reportDocument, reportLines, shortList } from "../simulation/report.ts";
+import { checkPlaceable, makeDay, withAdded } from "../simulation/synthetic.ts";
+import { policyNotes, railNotes } from "../simulation/verdicts.ts";
 import { type Api, apiOf, type CommandSession } from "./session.ts";
 
 /** Each takes some microseconds; of a larger fleet an arrival stands for several sessions. */
@@ -42,7 +41,7 @@ export function addSimulate(program: Command, session: CommandSession): void {
     .option("--kill <pool>", "a pool that is gone; may be given again", collect, [])
     .option(
       "--add <gpus>",
-      "COUNTxMODEL@PLACE: a pool, a large city or LATITUDE,LONGITUDE; may be given again",
+      "COUNTxMODEL@PLACE: a pool, a large city or LATITUDE,LONGITUDE; where they bring most without @PLACE; may be given again",
       collect,
       [],
     )
@@ -135,11 +134,9 @@ function simulateChange(
   const holding = (stated: StatedFleet): FleetPools =>
     recorded !== undefined && fleet.pools.length === 0 ? recorded.fleetOf(stated) : poolsOf(stated);
   const [base, changed] = [holding(fleet), holding(amended)];
-  const added = change.add.reduce<readonly DayPool[]>(
-    (pools, gpus) => withGpus(pools, gpus, change.slotsPerGpu),
-    changed.pools,
-  );
-  const pools = withoutPools(added, change.kill);
+  const parts = { base, apps: appsOf(amended), policies: amended.policies, load: change.load, seed };
+  const added = withAdded(changed.pools, change, parts);
+  const pools = withoutPools(added.pools, change.kill);
   const placed = new Map<number, string>();
   const onPlaced = (group: number, pool: string) => void placed.set(group, pool);
   // Each session of a log is a group of its own, which no forecast can learn of.
@@ -147,7 +144,7 @@ function simulateChange(
   const before = { ...compileWorld(base.pools, fleet.policies), ...prices };
   const after = { ...compileWorld(pools, amended.policies, change.load), ...prices };
   const policies = [...before.policies, ...after.policies];
-  const { day, notes, noteOf } = findDay(recorded, { fleet, base, apps: appsOf(amended), policies, seed });
+  const { day, notes, noteOf } = findDay(recorded, { fleet, base, apps: parts.apps, policies, seed });
   const comparison = compareDays(day, { ...before, ...(noteOf === undefined ? {} : { onPlaced }) }, after);
   const isSame = isDeepStrictEqual(comparison.before, comparison.after) && comparison.moves + comparison.lost === 0;
   const ofChange = notesOfChange(fleet, amended, change, { before: base.pools, after: pools });
@@ -159,7 +156,10 @@ function simulateChange(
       ...notes,
       ...notesOfFleet(base),
       ...notesOfSizes(comparison),
+      ...added.notes,
       ...ofChange,
+      ...policyNotes(fleet.policies, after),
+      ...(isSame ? [] : railNotes(fleet.policies, amended.policies, comparison)),
       ...(isSame ? ["before and after are the same"] : []),
     ],
   };
@@ -175,30 +175,6 @@ function findDay(
     return recorded.dayOf(parts);
   }
   return { day: makeDay(base, { apps, policies, arrivalsMax: SIMULATED_ARRIVALS_MAX }, seed), notes: [] };
-}
-
-export function makeDay(
-  base: FleetPools,
-  parts: Omit<Parameters<typeof makeSyntheticDay>[0], "pools">,
-  seed: number,
-): Day {
-  checkPlaceable(base, parts.apps);
-  return makeSyntheticDay({ pools: base.pools, ...parts }, seededRandom(seed));
-}
-
-/** Throws `argument-invalid` where nobody could be placed. */
-function checkPlaceable({ pools }: FleetPools, apps: readonly DayApp[]): void {
-  if (apps.length === 0) {
-    throw new Failure("argument-invalid", "the fleet has no RenderApp: without one there are no sessions to place");
-  }
-  const names = new Set(apps.flatMap(({ spec }) => spec.classes.map(({ name }) => name)));
-  const isHeld = pools.some(({ classes }) =>
-    classes.some(({ renderClass, slots }) => names.has(renderClass) && slots > 0),
-  );
-  if (!isHeld) {
-    const message = `no pool has a slot of a class of the apps: agents have reported none, and no pool has the label ${SLOTS_LABEL}`;
-    throw new Failure("argument-invalid", message);
-  }
 }
 
 /** What the fleet does not say, and what is made of it. */
@@ -223,10 +199,15 @@ function notesOfChange(
 ): readonly string[] {
   const notes: string[] = [];
   const known = new Set(pools.before.map(({ name }) => name));
-  for (const { name, region, labels } of pools.after) {
+  for (const { name, region, labels, classes } of pools.after) {
     if (known.has(name)) continue;
     const said = Object.entries(labels).map(([label, value]) => `${label}=${value}`);
     notes.push(`pool ${name} is new, in region ${region}, with labels ${said.join(", ") || "none"}`);
+    if (classes.every(({ slots }) => slots === 0)) {
+      notes.push(
+        `pool ${name} takes no session: say its slots by the label ${SLOTS_LABEL}, or give it GPUs with --add`,
+      );
+    }
   }
   if (load !== 1) notes.push(`after has ${load} times the sessions of before`);
   const others = documents.filter(

@@ -23,7 +23,7 @@ export function listLogFiles(folders: readonly string[]): readonly LogFile[] {
       }
     }
     if (found.length > 0) return found;
-    const message = `--log ${folder}: there is no segment of a log of decisions; a scheduler has it in dataDir/decisions`;
+    const message = `--log ${folder}: there is no segment of a log of decisions; a scheduler has it in dataDir/decisions, once it has decided on a session`;
     throw new Failure("argument-invalid", message);
   });
 }

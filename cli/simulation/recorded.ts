@@ -106,7 +106,12 @@ function notesOfPools({ pools }: RecordedLog, fleet: StatedFleet): string[] {
     return ["the fleet names no pools: they are those of the log, with what they held then"];
   const changed = fleet.pools.flatMap(({ metadata: { name, labels }, spec: { region, coordinates } }) => {
     const then = pools.find(name);
-    const isSame = then === undefined || isDeepStrictEqual(then, { labels, region, coordinates });
+    const isSame =
+      then === undefined ||
+      isDeepStrictEqual(
+        { labels: then.labels, region: then.region, coordinates: then.coordinates },
+        { labels, region, coordinates },
+      );
     return isSame ? [] : name;
   });
   if (changed.length === 0) return [];

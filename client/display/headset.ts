@@ -1,19 +1,36 @@
 /** An immersive WebXR session: the viewer's pose of each frame goes out, what comes back is drawn on its layer. */
 import { ClientFailure } from "../failure.ts";
 import type { HeadPose } from "../pose/head-pose.ts";
+import { controllersOf } from "../pose/xr-controllers.ts";
+import { gazeOf } from "../pose/xr-gaze.ts";
+import { seenHandsOf } from "../pose/xr-hands.ts";
 import { headPoseOfViewer } from "../pose/xr-head.ts";
-import type { XrFrame, XrLayer, XrReferenceSpace, XrSession, XrView } from "./webxr.ts";
+import { solidsOfHands } from "./hand-model.ts";
+import type { Solid } from "./solids.ts";
+import type { XrFrame, XrInputSource, XrLayer, XrReferenceSpace, XrSession, XrView } from "./webxr.ts";
 
 /** Where the floor is not known, the head is taken to stand this high at the start. */
 const STANDING_METRES = 1.6;
 
+/** As it is at the time for which the display shows what is drawn. */
+export interface HeadsetFrame {
+  readonly head: HeadPose;
+  readonly layer: XrLayer;
+  readonly views: readonly XrView[];
+  /** The person's own. */
+  readonly hands: readonly Solid[];
+}
+
 export interface HeadsetOptions {
   readonly gl: WebGL2RenderingContext;
-  readonly onFrame: (head: HeadPose, layer: XrLayer, views: readonly XrView[]) => void;
+  readonly onFrame: (frame: HeadsetFrame) => void;
   readonly onEnd: () => void;
+  /** The headset is left when it is aborted. */
+  readonly signal: AbortSignal;
 }
 
 export interface Headset {
+  /** Idempotent. */
   end(): Promise<void>;
 }
 
@@ -26,27 +43,64 @@ export async function isHeadsetThere(): Promise<boolean> {
   }
 }
 
-/** Throws `headset-unavailable`. To be called from a person's click, as WebXR demands. */
-export async function enterHeadset({ gl, onFrame, onEnd }: HeadsetOptions): Promise<Headset> {
+/** Throws `headset-unavailable`, and leaves nobody in a headset that shows nothing. To be called from a person's click, as WebXR demands. */
+export async function enterHeadset(options: HeadsetOptions): Promise<Headset> {
   const { XRWebGLLayer } = window;
   if (navigator.xr === undefined || XRWebGLLayer === undefined) throw unavailable("this browser has no WebXR");
   const session = await navigator.xr
-    .requestSession("immersive-vr", { optionalFeatures: ["local-floor"] })
+    .requestSession("immersive-vr", { optionalFeatures: ["local-floor", "hand-tracking"] })
     .catch((cause: unknown) => {
       throw unavailable(String(cause));
     });
-  session.addEventListener("end", onEnd, { once: true });
-  const layer = new XRWebGLLayer(session, gl);
-  await session.updateRenderState({ baseLayer: layer });
-  const { space, floorMetres } = await requestSpace(session);
+  try {
+    const layer = new XRWebGLLayer(session, options.gl);
+    await session.updateRenderState({ baseLayer: layer });
+    const place = await requestSpace(session);
+    options.signal.throwIfAborted();
+    return show(session, { ...place, layer }, options);
+  } catch (cause) {
+    // One that has ended meanwhile has nobody in it.
+    await session.end().catch(() => undefined);
+    throw unavailable(String(cause));
+  }
+}
+
+interface Shown {
+  readonly layer: XrLayer;
+  readonly space: XrReferenceSpace;
+  readonly floorMetres: number;
+}
+
+function show(session: XrSession, shown: Shown, { onFrame, onEnd, signal }: HeadsetOptions): Headset {
+  const { layer, space, floorMetres } = shown;
+  let isLeft = false;
+  const end = async (): Promise<void> => {
+    if (isLeft) return;
+    isLeft = true;
+    await session.end();
+  };
+  const leave = (): void => void end();
+  signal.addEventListener("abort", leave, { once: true });
+  const onSessionEnd = (): void => {
+    isLeft = true;
+    signal.removeEventListener("abort", leave);
+    onEnd();
+  };
+  session.addEventListener("end", onSessionEnd, { once: true });
   const run = (_timeMs: number, frame: XrFrame): void => {
     session.requestAnimationFrame(run);
     const viewer = frame.getViewerPose(space) ?? undefined;
     const head = viewer === undefined ? undefined : headPoseOfViewer(viewer, floorMetres);
-    if (viewer !== undefined && head !== undefined) onFrame(head, layer, viewer.views);
+    if (viewer === undefined || head === undefined) return;
+    const poseOf = ({ targetRaySpace }: XrInputSource) => frame.getPose(targetRaySpace, space)?.transform;
+    const gaze = gazeOf(session.inputSources, poseOf, head.orientation);
+    const controllers = controllersOf(session.inputSources, poseOf, floorMetres);
+    const worn = { ...head, controllers, asksFoveation: true, ...(gaze === undefined ? {} : { gaze }) };
+    const hands = solidsOfHands(seenHandsOf(session.inputSources, frame, space, floorMetres));
+    onFrame({ head: worn, layer, views: viewer.views, hands });
   };
   session.requestAnimationFrame(run);
-  return { end: () => session.end() };
+  return { end };
 }
 
 async function requestSpace(session: XrSession): Promise<{ space: XrReferenceSpace; floorMetres: number }> {

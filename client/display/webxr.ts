@@ -18,10 +18,34 @@ export interface XrViewerPose {
   readonly views: readonly XrView[];
 }
 
+export interface XrJointPose {
+  readonly transform: XrTransform;
+  /** Metres from the joint to the skin. */
+  readonly radius?: number;
+}
+
 export type XrReferenceSpace = EventTarget;
 
+/** Input profiles are not looked at: buttons and axes are those of the `xr-standard` mapping. */
+export interface XrInputSource {
+  readonly handedness: "none" | "left" | "right";
+  readonly targetRaySpace: EventTarget;
+  /** Where it is held; without one where it is not. */
+  readonly gripSpace?: EventTarget | null;
+  /** Of a hand that is tracked: joints by their names (WebXR Hand Input). */
+  readonly hand?: { get(joint: string): EventTarget | undefined } | null;
+  /** `gaze` is a ray from between the eyes along where they look, or where the head looks. */
+  readonly targetRayMode?: string;
+  readonly gamepad?: {
+    readonly buttons: readonly { readonly value: number }[];
+    readonly axes: readonly number[];
+  };
+}
+
 export interface XrFrame {
+  getPose(space: EventTarget, base: XrReferenceSpace): { readonly transform: XrTransform } | null | undefined;
   getViewerPose(space: XrReferenceSpace): XrViewerPose | null | undefined;
+  getJointPose?(joint: EventTarget, base: XrReferenceSpace): XrJointPose | null | undefined;
 }
 
 export interface XrLayer {
@@ -30,6 +54,7 @@ export interface XrLayer {
 }
 
 export interface XrSession extends EventTarget {
+  readonly inputSources: Iterable<XrInputSource>;
   updateRenderState(state: { readonly baseLayer: XrLayer }): unknown;
   requestReferenceSpace(type: "local" | "local-floor"): Promise<XrReferenceSpace>;
   requestAnimationFrame(run: (timeMs: number, frame: XrFrame) => void): number;

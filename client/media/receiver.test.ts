@@ -1,6 +1,7 @@
 /** Frames become pictures in order, with their counts; what breaks the protocol or the decoder costs no more than itself. */
 import t from "tap";
-import { encodeFrame, type FrameHeader } from "#contracts/media/frame.ts";
+import { depthCellsOf, depthShapeOf } from "#contracts/media/depth-shape.ts";
+import { encodeFrame, type Frame, type FrameHeader } from "#contracts/media/frame.ts";
 import { createReceiver, type DecodedFrame, type DecoderEvents } from "./receiver.ts";
 
 const HEADER: FrameHeader = {
@@ -18,13 +19,22 @@ const HEADER: FrameHeader = {
   sentAtMs: 5,
 };
 
+class StandInPicture {
+  isClosed = false;
+
+  close(): void {
+    this.isClosed = true;
+  }
+}
+
 function receiving() {
-  const decoded: DecodedFrame<string>[] = [];
-  const decoders: DecoderEvents<string>[] = [];
+  const decoded: DecodedFrame<StandInPicture>[] = [];
+  const decoders: DecoderEvents<StandInPicture>[] = [];
   const handed: number[] = [];
+  const arrived: number[][] = [];
   let keyRequests = 0;
   let nowMs = 2000;
-  const receiver = createReceiver<string>({
+  const receiver = createReceiver<StandInPicture>({
     nowMs: () => nowMs,
     openDecoder(events) {
       decoders.push(events);
@@ -33,24 +43,33 @@ function receiving() {
     requestKeyFrame() {
       keyRequests += 1;
     },
+    onArrived: ({ header, bytes, arrivedAtMs }) => void arrived.push([header.frameNumber, bytes, arrivedAtMs]),
     onDecoded: (frame) => void decoded.push(frame),
   });
-  const send = (header: Partial<FrameHeader>): void =>
-    receiver.addFrame(encodeFrame({ header: { ...HEADER, ...header }, accessUnit: new Uint8Array(10) }), 0);
+  const send = (header: Partial<FrameHeader>, planes: Pick<Frame, "depth"> = {}): void =>
+    receiver.addFrame(encodeFrame({ header: { ...HEADER, ...header }, accessUnit: new Uint8Array(10), ...planes }), 0);
   const advance = (ms: number): void => {
     nowMs += ms;
   };
-  return { receiver, decoded, decoders, handed, send, advance, keyRequests: () => keyRequests };
+  return { receiver, decoded, decoders, handed, arrived, send, advance, keyRequests: () => keyRequests };
 }
 
-t.test("a frame is given with its header and times when its picture comes", async (t) => {
+t.test("a frame is given with its header, depth and times when its picture comes", async (t) => {
   const { receiver, decoded, decoders, send, advance } = receiving();
-  send({ frameNumber: 3 });
+  const depth = new Uint8Array(depthCellsOf(depthShapeOf(HEADER))).fill(8);
+  send({ frameNumber: 3 }, { depth });
   advance(4);
-  decoders[0]?.onPicture("picture", 3);
-  t.match(decoded, [{ header: { poseId: 5 }, arrivedAtMs: 2000, decodedAtMs: 2004, picture: "picture" }]);
-  decoders[0]?.onPicture("again", 3);
+  const [picture, again] = [new StandInPicture(), new StandInPicture()];
+  decoders[0]?.onPicture(picture, 3);
+  t.match(decoded, [{ header: { poseId: 5 }, depth, arrivedAtMs: 2000, decodedAtMs: 2004, picture }]);
+  decoders[0]?.onPicture(again, 3);
   t.match(receiver.counts(), { framesDecoded: 1, framesLost: 0 });
+  t.equal(decoded.length, 1);
+  t.same(
+    [picture.isClosed, again.isClosed],
+    [false, true],
+    "whoever takes one closes it; one that nobody takes is closed",
+  );
 });
 
 t.test("a missing frame costs those up to the next key frame", async (t) => {
@@ -77,13 +96,14 @@ t.test("a decoder that fails is replaced, and begins with a key frame", async (t
   t.match(receiver.counts(), { decoderErrors: 1, framesLost: 2 });
 });
 
-t.test("bytes that are no frame, and codecs it has no decoder for, are counted and change nothing", async (t) => {
-  const { receiver, handed, send } = receiving();
+t.test("bytes that are no frame are counted and change nothing", async (t) => {
+  const { receiver, handed, arrived, send } = receiving();
   receiver.addFrame(new Uint8Array(200), 0);
-  send({ codec: "jpeg" });
-  t.same(handed, []);
-  t.equal(receiver.counts().messagesInvalid, 2);
+  t.same([handed, arrived], [[], []]);
+  t.equal(receiver.counts().messagesInvalid, 1);
+  send({ frameNumber: 8, codec: "jpeg" });
+  t.same([handed, arrived], [[8], [[8, 74, 2000]]], "any codec of the protocol is one");
   receiver.close();
   send({ frameNumber: 9 });
-  t.same(handed, [], "nothing is decoded after it is closed");
+  t.same(handed, [8], "nothing is decoded after it is closed");
 });

@@ -1,5 +1,6 @@
 /** From whole frames to decoded pictures: checks the header, plans, decodes, counts. Nothing waits but in the decoder. */
 import { decodeFrame, type Frame, type FrameHeader } from "#contracts/media/frame.ts";
+import type { HeldObject } from "#contracts/media/held-object.ts";
 import { isFailure } from "#domain/failure.ts";
 import { BEFORE_FIRST_FRAME, planDecode, planRestart } from "./decode-plan.ts";
 
@@ -19,8 +20,17 @@ export interface DecoderEvents<P> {
   onError(reason: string): void;
 }
 
+/** Of a decoder, which has few: it stops where they are not closed. */
+export interface Picture {
+  close(): void;
+}
+
 export interface DecodedFrame<P> {
   readonly header: FrameHeader;
+  /** Of both eyes; `undefined` of an agent that sends none. */
+  readonly depth: Uint8Array | undefined;
+  /** What its picture is without. */
+  readonly held?: readonly HeldObject[];
   /** By the client's clock, epoch milliseconds with fraction. */
   readonly arrivedAtMs: number;
   readonly decodedAtMs: number;
@@ -33,6 +43,12 @@ export interface ReceiverPorts<P> {
   readonly nowMs: () => number;
   readonly openDecoder: (events: DecoderEvents<P>) => FrameDecoder;
   readonly requestKeyFrame: () => void;
+  /** Of every whole frame, before it is decided what becomes of it. */
+  readonly onArrived: (frame: {
+    readonly header: FrameHeader;
+    readonly bytes: number;
+    readonly arrivedAtMs: number;
+  }) => void;
   readonly onDecoded: (frame: DecodedFrame<P>) => void;
 }
 
@@ -53,15 +69,18 @@ export interface Receiver {
   close(): void;
 }
 
-export function createReceiver<P>({ nowMs, openDecoder, requestKeyFrame, onDecoded }: ReceiverPorts<P>): Receiver {
-  const counts = {
-    framesDecoded: 0,
-    framesLost: 0,
-    fragmentsRepaired: 0,
-    messagesInvalid: 0,
-    keyFramesRequested: 0,
-    decoderErrors: 0,
-  };
+const NOTHING_COUNTED = {
+  framesDecoded: 0,
+  framesLost: 0,
+  fragmentsRepaired: 0,
+  messagesInvalid: 0,
+  keyFramesRequested: 0,
+  decoderErrors: 0,
+};
+
+export function createReceiver<P extends Picture>(ports: ReceiverPorts<P>): Receiver {
+  const { nowMs, openDecoder, requestKeyFrame, onArrived, onDecoded } = ports;
+  const counts = { ...NOTHING_COUNTED };
   const decoding = new Map<number, Omit<DecodedFrame<P>, "picture" | "decodedAtMs">>();
   let state = BEFORE_FIRST_FRAME;
   let closed = false;
@@ -74,7 +93,10 @@ export function createReceiver<P>({ nowMs, openDecoder, requestKeyFrame, onDecod
     onPicture(picture, frameNumber) {
       const begun = decoding.get(frameNumber);
       for (const number of decoding.keys()) if (number <= frameNumber) decoding.delete(number);
-      if (begun === undefined) return;
+      if (begun === undefined) {
+        picture.close();
+        return;
+      }
       counts.framesDecoded += 1;
       onDecoded({ ...begun, decodedAtMs: nowMs(), picture });
     },
@@ -98,6 +120,7 @@ export function createReceiver<P>({ nowMs, openDecoder, requestKeyFrame, onDecod
         return;
       }
       const arrivedAtMs = nowMs();
+      onArrived({ header: frame.header, bytes: bytes.byteLength, arrivedAtMs });
       counts.fragmentsRepaired += fragmentsRepaired;
       const plan = planDecode(state, frame.header, { nowMs: arrivedAtMs, decodeQueue: decoder.queue });
       state = plan.state;
@@ -109,7 +132,7 @@ export function createReceiver<P>({ nowMs, openDecoder, requestKeyFrame, onDecod
         if (plan.decision.because !== "late") counts.framesLost += 1;
         return;
       }
-      decoding.set(frame.header.frameNumber, { header: frame.header, arrivedAtMs });
+      decoding.set(frame.header.frameNumber, { header: frame.header, depth: frame.depth, arrivedAtMs });
       for (const number of decoding.keys()) if (decoding.size > DECODING_MAX) decoding.delete(number);
       decoder.decode(frame);
     },
@@ -124,11 +147,10 @@ export function createReceiver<P>({ nowMs, openDecoder, requestKeyFrame, onDecod
   };
 }
 
-/** `undefined` for what is no frame, or of a codec that the decoder is not made for. */
+/** `undefined` for what is no frame. */
 function readFrame(bytes: Uint8Array): Frame | undefined {
   try {
-    const frame = decodeFrame(bytes);
-    return frame.header.codec === "h264" ? frame : undefined;
+    return decodeFrame(bytes);
   } catch (error) {
     if (isFailure(error, "media-invalid")) return undefined;
     throw error;

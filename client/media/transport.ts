@@ -7,6 +7,8 @@ export type TransportKind = "webrtc" | "websocket";
 export interface TransportEvents {
   /** A frame as encodeFrame gives it, and how many of its fragments were made again from parity. */
   onFrame(bytes: Uint8Array<ArrayBuffer>, fragmentsRepaired: number): void;
+  /** A packet of sound as encodeAudio gives it. */
+  onAudio(bytes: Uint8Array<ArrayBuffer>): void;
   onControl(message: ControlMessage): void;
   /** A message that breaks the media protocol: dropped. */
   onInvalid(): void;

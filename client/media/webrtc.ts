@@ -1,57 +1,90 @@
-/** WebRTC data channels to an agent: the client offers, all candidates in the offer; frames arrive as fragments. */
-import { CHANNELS, encodeControl } from "#contracts/media/control.ts";
-import { type AssembledFrame, FrameAssembler } from "#contracts/media/fragments.ts";
-import { POSE_BYTES } from "#contracts/media/pose.ts";
-import { isFailure } from "#domain/failure.ts";
+/** WebRTC data channels to an agent: the client offers; poses and control go by the first connection, frames come by all, sound by one of its own. */
+import { CHANNELS, type ControlMessage, encodeControl } from "#contracts/media/control.ts";
+import { POSE_BYTES_MAX } from "#contracts/media/pose.ts";
+import type { IceServer } from "#domain/session/ice-server.ts";
 import type { ClientClock } from "../clock.ts";
 import { ClientFailure } from "../failure.ts";
+import { type AudioLink, createAudioLink } from "./audio-link.ts";
 import { receiveControl } from "./control-inbox.ts";
+import { createFrameInbox, type FrameInbox } from "./frame-inbox.ts";
+import { makeOffer, openChannel, openPeer, UNRELIABLE } from "./peer.ts";
+import { createStripes, type Stripes } from "./stripes.ts";
 import { type MediaTransport, type PendingTransport, POSES_WAITING_MAX, type TransportEvents } from "./transport.ts";
 
-/** Host candidates are there in milliseconds; one interface that does not answer must not hold the rest. */
-const GATHERING_MS_MAX = 500;
 /** A last message is still sent in it. */
 const CLOSING_MS = 250;
-const UNRELIABLE = { ordered: false, maxRetransmits: 0 };
 
-export async function offerWebRtc(clock: ClientClock): Promise<PendingTransport> {
-  const peer = new RTCPeerConnection({ iceServers: [] });
+export async function offerWebRtc(
+  clock: ClientClock,
+  iceServers: readonly IceServer[] = [],
+): Promise<PendingTransport> {
+  const peer = openPeer(iceServers);
   const channels = {
     poses: peer.createDataChannel(CHANNELS.poses, UNRELIABLE),
     frames: peer.createDataChannel(CHANNELS.frames, UNRELIABLE),
     control: peer.createDataChannel(CHANNELS.control),
   };
   channels.frames.binaryType = "arraybuffer";
-  await peer.setLocalDescription();
-  await gatherCandidates(peer, clock.deadline(GATHERING_MS_MAX));
+  let stripes: Stripes | undefined;
+  let audio: AudioLink | undefined;
+  const say = (message: ControlMessage): void => {
+    if (channels.control.readyState === "open") channels.control.send(encodeControl(message));
+  };
   return {
-    offerSdp: peer.localDescription?.sdp,
+    offerSdp: await makeOffer(peer, clock),
     async open({ answerSdp }, events, signal) {
       if (answerSdp === undefined) throw new ClientFailure("upstream-malformed", "the edge's answer has no SDP");
-      listen(peer, channels, events);
+      const inbox = createFrameInbox({ clock, events, say });
+      const further = createStripes({ clock, iceServers, say, onFragment: inbox.addFragment });
+      stripes = further;
+      const sound = createAudioLink({ clock, iceServers, say, onAudio: events.onAudio });
+      audio = sound;
+      listen({ peer, channels, inbox, stripes: further, audio: sound }, events);
       await peer.setRemoteDescription({ type: "answer", sdp: answerSdp });
       await Promise.all(Object.values(channels).map((channel) => openChannel(channel, signal)));
-      return transportOf(peer, channels, clock);
+      return {
+        sendPose: (bytes) => sendPose(channels.poses, bytes),
+        sendControl: say,
+        close() {
+          further.close();
+          sound.close();
+          for (const channel of Object.values(channels)) channel.close();
+          void clock.sleep(CLOSING_MS).then(() => peer.close());
+        },
+      } satisfies MediaTransport;
     },
-    close: () => peer.close(),
+    close() {
+      stripes?.close();
+      audio?.close();
+      peer.close();
+    },
   };
 }
 
-type Channels = Readonly<Record<keyof typeof CHANNELS, RTCDataChannel>>;
+interface Connected {
+  readonly peer: RTCPeerConnection;
+  readonly channels: Readonly<Record<keyof typeof CHANNELS, RTCDataChannel>>;
+  readonly inbox: FrameInbox;
+  readonly stripes: Stripes;
+  readonly audio: AudioLink;
+}
 
-function listen(peer: RTCPeerConnection, channels: Channels, events: TransportEvents): void {
-  const assembler = new FrameAssembler();
+function listen({ peer, channels, inbox, stripes, audio }: Connected, events: TransportEvents): void {
   channels.frames.addEventListener("message", ({ data }: MessageEvent<unknown>) => {
-    const whole = data instanceof ArrayBuffer ? assemble(assembler, new Uint8Array(data), events) : undefined;
-    if (whole !== undefined) events.onFrame(whole.bytes, whole.repaired);
+    if (data instanceof ArrayBuffer) inbox.addFragment(new Uint8Array(data));
   });
+  const onControl = (message: ControlMessage): void => {
+    if (!stripes.take(message) && !audio.take(message)) events.onControl(message);
+  };
   channels.control.addEventListener("message", ({ data }: MessageEvent<unknown>) => {
-    if (typeof data === "string") receiveControl(data, events);
+    if (typeof data === "string") receiveControl(data, { onControl, onInvalid: events.onInvalid });
   });
   let closed = false;
   const onClosed = (reason: string): void => {
     if (closed) return;
     closed = true;
+    stripes.close();
+    audio.close();
     events.onClosed(reason);
   };
   for (const channel of Object.values(channels)) {
@@ -62,58 +95,9 @@ function listen(peer: RTCPeerConnection, channels: Channels, events: TransportEv
   });
 }
 
-function assemble(
-  assembler: FrameAssembler,
-  fragment: Uint8Array,
-  events: Pick<TransportEvents, "onInvalid">,
-): AssembledFrame | undefined {
-  try {
-    return assembler.add(fragment);
-  } catch (error) {
-    if (!isFailure(error, "media-invalid")) throw error;
-    events.onInvalid();
-    return undefined;
-  }
-}
-
-function transportOf(peer: RTCPeerConnection, channels: Channels, clock: ClientClock): MediaTransport {
-  const { poses, control } = channels;
-  return {
-    sendPose(bytes) {
-      if (poses.readyState !== "open" || poses.bufferedAmount > POSES_WAITING_MAX * POSE_BYTES) return false;
-      poses.send(bytes);
-      return true;
-    },
-    sendControl(message) {
-      if (control.readyState === "open") control.send(encodeControl(message));
-    },
-    close() {
-      for (const channel of Object.values(channels)) channel.close();
-      void clock.sleep(CLOSING_MS).then(() => peer.close());
-    },
-  };
-}
-
-function gatherCandidates(peer: RTCPeerConnection, signal: AbortSignal): Promise<void> {
-  if (peer.iceGatheringState === "complete") return Promise.resolve();
-  return new Promise((resolve) => {
-    signal.addEventListener("abort", () => resolve(), { once: true });
-    peer.addEventListener("icegatheringstatechange", () => {
-      if (peer.iceGatheringState === "complete") resolve();
-    });
-  });
-}
-
-function openChannel(channel: RTCDataChannel, signal: AbortSignal): Promise<void> {
-  if (channel.readyState === "open") return Promise.resolve();
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) {
-      reject(signal.reason);
-      return;
-    }
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    channel.addEventListener("open", () => resolve(), { once: true });
-    const onClose = (): void => reject(new ClientFailure("media-unreachable", `the ${channel.label} channel closed`));
-    channel.addEventListener("close", onClose, { once: true });
-  });
+/** False where it would have to wait. */
+function sendPose(poses: RTCDataChannel, bytes: Uint8Array<ArrayBuffer>): boolean {
+  if (poses.readyState !== "open" || poses.bufferedAmount > POSES_WAITING_MAX * POSE_BYTES_MAX) return false;
+  poses.send(bytes);
+  return true;
 }

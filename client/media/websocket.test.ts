@@ -22,6 +22,7 @@ function recording() {
   const seen: string[] = [];
   const events: TransportEvents = {
     onFrame: (bytes) => void seen.push(`frame ${bytes.join()}`),
+    onAudio: (bytes) => void seen.push(`audio ${bytes.join()}`),
     onControl: ({ type }) => void seen.push(type),
     onInvalid: () => void seen.push("invalid"),
     onClosed: (reason) => void seen.push(reason),
@@ -41,13 +42,14 @@ t.test("messages go both ways, and what is no control message is counted", async
   t.ok(transport.sendPose(Uint8Array.of(65, 66)));
   transport.sendControl({ type: "keyframe-request" });
   server.send(Uint8Array.of(2, 1));
+  server.send(Uint8Array.of(3, 1));
   server.send(JSON.stringify({ type: "session-end", reason: "drain" }));
   server.send("no message");
-  await until(() => received.length === 2 && seen.length === 3, "both sides have heard the other");
+  await until(() => received.length === 2 && seen.length === 4, "both sides have heard the other");
   t.same(received, ["binary AB", 'text {"type":"keyframe-request"}']);
-  t.same(seen, ["frame 2,1", "session-end", "invalid"]);
+  t.same(seen, ["frame 2,1", "audio 3,1", "session-end", "invalid"]);
   server.close(1001);
-  await until(() => seen.length === 4, "the close was noticed");
+  await until(() => seen.length === 5, "the close was noticed");
   t.equal(seen.at(-1), "the WebSocket was closed (1001)");
   t.notOk(transport.sendPose(Uint8Array.of(1)), "what is closed takes no pose");
 });

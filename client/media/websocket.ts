@@ -1,6 +1,7 @@
-/** A WebSocket to an agent, where UDP does not pass: the same messages, whole frames, in order. */
+/** A WebSocket to an agent, where UDP does not pass: the same messages, whole frames and packets of sound, in order. */
+import { AUDIO_TYPE } from "#contracts/media/audio.ts";
 import { encodeControl } from "#contracts/media/control.ts";
-import { POSE_BYTES } from "#contracts/media/pose.ts";
+import { POSE_BYTES_MAX } from "#contracts/media/pose.ts";
 import { ClientFailure } from "../failure.ts";
 import { receiveControl } from "./control-inbox.ts";
 import { type PendingTransport, POSES_WAITING_MAX, type TransportEvents } from "./transport.ts";
@@ -18,7 +19,7 @@ export function offerWebSocket(): PendingTransport {
       listen(opened, events);
       return {
         sendPose(bytes) {
-          if (opened.readyState !== WebSocket.OPEN || opened.bufferedAmount > POSES_WAITING_MAX * POSE_BYTES)
+          if (opened.readyState !== WebSocket.OPEN || opened.bufferedAmount > POSES_WAITING_MAX * POSE_BYTES_MAX)
             return false;
           opened.send(bytes);
           return true;
@@ -35,10 +36,15 @@ export function offerWebSocket(): PendingTransport {
 
 function listen(socket: WebSocket, events: TransportEvents): void {
   socket.addEventListener("message", ({ data }: { readonly data: unknown }) => {
-    if (data instanceof ArrayBuffer) events.onFrame(new Uint8Array(data), 0);
+    if (data instanceof ArrayBuffer) receiveBinary(new Uint8Array(data), events);
     else if (typeof data === "string") receiveControl(data, events);
   });
   socket.addEventListener("close", ({ code }) => events.onClosed(`the WebSocket was closed (${code})`), { once: true });
+}
+
+function receiveBinary(bytes: Uint8Array<ArrayBuffer>, events: TransportEvents): void {
+  if (bytes[0] === AUDIO_TYPE) events.onAudio(bytes);
+  else events.onFrame(bytes, 0);
 }
 
 function openSocket(socket: WebSocket, signal: AbortSignal): Promise<void> {

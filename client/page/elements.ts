@@ -8,6 +8,14 @@ export interface PageElements {
   readonly layout: HTMLButtonElement;
   readonly retry: HTMLButtonElement;
   readonly leave: HTMLButtonElement;
+  readonly pause: HTMLButtonElement;
+  readonly sound: HTMLButtonElement;
+  readonly kill: HTMLButtonElement;
+  readonly killed: HTMLElement;
+  readonly plot: HTMLCanvasElement;
+  readonly legend: HTMLElement;
+  readonly mapSection: HTMLElement;
+  readonly map: SVGSVGElement;
   readonly verdict: HTMLElement;
   readonly parts: HTMLElement;
   readonly session: HTMLElement;
@@ -15,7 +23,7 @@ export interface PageElements {
 
 /** Throws where index.html and app.js are not of the same bundle. */
 export function elementsOf(document: Document): PageElements {
-  const find = <E extends HTMLElement>(id: string, type: new () => E): E => {
+  const find = <E extends Element>(id: string, type: new () => E): E => {
     const element = document.getElementById(id);
     if (element instanceof type) return element;
     throw new TypeError(`index.html has no ${type.name} #${id}: publish index.html and app.js together`);
@@ -28,6 +36,14 @@ export function elementsOf(document: Document): PageElements {
     layout: find("layout", HTMLButtonElement),
     retry: find("retry", HTMLButtonElement),
     leave: find("leave", HTMLButtonElement),
+    pause: find("pause", HTMLButtonElement),
+    sound: find("sound", HTMLButtonElement),
+    kill: find("kill", HTMLButtonElement),
+    killed: find("killed", HTMLElement),
+    plot: find("plot", HTMLCanvasElement),
+    legend: find("legend", HTMLElement),
+    mapSection: find("map-section", HTMLElement),
+    map: find("map", SVGSVGElement),
     verdict: find("verdict", HTMLElement),
     parts: find("parts", HTMLElement),
     session: find("session", HTMLElement),

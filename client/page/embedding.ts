@@ -1,25 +1,12 @@
 /** What scripts and tests may use of a page that shows a session: `window.perigee`. */
 import type { Pixels } from "../display/display.ts";
+import type { Session } from "../perigee.ts";
 import type { EmulatedHead } from "../pose/emulated-head.ts";
-import type { Phase } from "../session/session-states.ts";
-import type { VrClient, VrStatistics } from "../vr-client.ts";
-
-export interface PerigeeState {
-  /** client/session/SPEC.md. */
-  readonly phase: Phase;
-  readonly session: string | undefined;
-  readonly attempt: number | undefined;
-  readonly pool: string | undefined;
-  readonly edge: string | undefined;
-  readonly agent: string | undefined;
-  readonly transport: string | undefined;
-  /** `d-…`, for `perigee why`. */
-  readonly decision: string | undefined;
-  readonly problem: { readonly code: string; readonly message: string } | undefined;
-}
+import type { SessionState } from "../session-state.ts";
+import type { VrStatistics } from "../vr-client.ts";
 
 export interface PerigeePage {
-  state(): PerigeeState;
+  state(): SessionState;
   /** Latency in milliseconds with parts, counts of frames, the budget that was promised. */
   statistics(): VrStatistics;
   /** Of the whole page, also over several agents: what grows while pictures come. */
@@ -33,6 +20,7 @@ export interface PerigeePage {
   head(): EmulatedHead;
   /** The newest decoded picture, both eyes side by side, before reprojection. */
   readPicture(): Pixels | undefined;
+  setAudio(isWanted: boolean): void;
   retry(): void;
   leave(): void;
 }
@@ -43,29 +31,18 @@ declare global {
   }
 }
 
-export function pageInterface(client: VrClient): PerigeePage {
+export function pageInterface(session: Session): PerigeePage {
   return {
-    state() {
-      const { phase, facts } = client.state();
-      const { grant, placement, session, problem } = facts;
-      return {
-        ...{ phase, session, problem },
-        attempt: grant?.connected.attempt,
-        pool: placement?.pool,
-        edge: grant?.edge,
-        agent: grant?.connected.agent,
-        transport: grant?.transport,
-        decision: placement?.decision,
-      };
-    },
-    statistics: client.statistics,
-    framesDecoded: () => client.counts().framesShown,
-    lastPoseId: () => client.counts().lastPoseId,
-    posesSent: () => client.counts().posesSent,
-    setHead: client.setHead,
-    head: client.head,
-    readPicture: client.readPicture,
-    retry: client.retry,
-    leave: client.leave,
+    state: session.state,
+    statistics: session.statistics,
+    framesDecoded: () => session.statistics().framesShown,
+    lastPoseId: () => session.statistics().lastPoseId,
+    posesSent: () => session.statistics().posesSent,
+    setHead: session.setHead,
+    head: session.head,
+    readPicture: session.readPicture,
+    setAudio: session.setAudio,
+    retry: session.retry,
+    leave: () => void session.end(),
   };
 }

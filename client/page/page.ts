@@ -1,21 +1,22 @@
-/** The VR page: reads its configuration, starts the session, and says what happens. */
+/** The VR page: reads its configuration, starts the session, and says and draws what happens. */
 import { browserClock } from "../clock.ts";
-import { type ClientConfig, parseClientConfig } from "../config.ts";
-import { isHeadsetThere } from "../display/headset.ts";
-import { ClientFailure } from "../failure.ts";
+import { parseClientConfig } from "../config.ts";
 import { requestJson } from "../http.ts";
-import type { TransportKind } from "../media/transport.ts";
-import { explainMissingDecoder } from "../media/video-decoder.ts";
-import { browserRandom } from "../random.ts";
-import { describeSession } from "../session/words.ts";
-import { startVrClient, type VrClient } from "../vr-client.ts";
+import { LATENCY_PARTS, type LatencyPart } from "../latency/latency.ts";
+import { createSession, isHeadsetThere, type Session } from "../perigee.ts";
 import { elementsOf, type PageElements } from "./elements.ts";
 import { pageInterface } from "./embedding.ts";
-import { partRows, sessionRows, verdictOf } from "./panel.ts";
+import { offerKill } from "./kill-button.ts";
+import { createLatencyPlot, type LatencyPlot } from "./latency-plot.ts";
+import { machineIn } from "./machine.ts";
+import { createPoolMap } from "./map.ts";
+import { PART_WORDS, partRows, sessionRows, verdictOf } from "./panel.ts";
+import { parsePlaces } from "./places.ts";
 
 /** A person reads no faster. */
 const PANEL_INTERVAL_MS = 500;
-const DEVICE_NAME_CHARACTERS_MAX = 128;
+/** It moves to the left by a pixel or three. */
+const PLOT_INTERVAL_MS = 100;
 
 const elements = elementsOf(document);
 
@@ -27,68 +28,89 @@ try {
 
 async function run(elements: PageElements): Promise<void> {
   const clock = browserClock;
-  const unfit = await explainMissingDecoder();
-  if (unfit !== undefined) throw new ClientFailure("browser-unfit", unfit);
   const url = new URL("config.json", document.baseURI).href;
-  const config: ClientConfig = parseClientConfig(await requestJson({ method: "GET", url, clock }));
-  const transports: readonly TransportKind[] =
-    typeof RTCPeerConnection === "undefined" ? ["websocket"] : ["webrtc", "websocket"];
-  const client = await startVrClient({
-    ...{ config, clock, transports },
-    canvas: elements.view,
-    random: browserRandom,
-    pageEdge: location.origin,
-    deviceName: navigator.userAgent.slice(0, DEVICE_NAME_CHARACTERS_MAX),
-  });
-  window.perigee = pageInterface(client);
-  listen(elements, client);
+  const written = await requestJson({ method: "GET", url, clock });
+  const [config, places] = [parseClientConfig(written, "config.json"), parsePlaces(written)];
+  elements.legend.replaceChildren(...LATENCY_PARTS.map((part) => swatched("li", PART_WORDS[part], part)));
+  const session = await createSession({ ...config, canvas: elements.view });
+  window.perigee = pageInterface(session);
+  listen(elements, session);
+  const machine = machineIn(location);
+  if (machine !== undefined) offerKill(elements, machine, session, clock);
+  const plot = createLatencyPlot(elements.plot);
+  session.on("frame", (sample) => plot.add(sample, clock.monotonicMs()));
+  const map = places === undefined ? undefined : createPoolMap(elements.map, places);
+  elements.mapSection.hidden = map === undefined;
   elements.headset.hidden = !(await isHeadsetThere());
-  client.over.catch((error: unknown) => showFailure(elements, error));
   for (;;) {
-    show(elements, client, clock.monotonicMs());
-    if (client.state().phase === "ended") return;
-    await clock.sleep(PANEL_INTERVAL_MS);
+    const state = session.state();
+    show(elements, session);
+    map?.show(state.phase === "running" ? state.pool : undefined);
+    if (state.phase === "ended") return;
+    await drawFor(PANEL_INTERVAL_MS, plot, session);
   }
 }
 
-function listen({ headset, layout, retry, leave }: PageElements, client: VrClient): void {
+async function drawFor(ms: number, plot: LatencyPlot, session: Session): Promise<void> {
+  const budgetMs = session.statistics().budget?.budgetMs;
+  const untilMs = browserClock.monotonicMs() + ms;
+  do {
+    if (!document.hidden) plot.draw(browserClock.monotonicMs(), budgetMs);
+    await browserClock.sleep(PLOT_INTERVAL_MS);
+  } while (browserClock.monotonicMs() < untilMs);
+}
+
+function listen({ headset, layout, pause, sound, retry, leave }: PageElements, session: Session): void {
+  let isInHeadset = false;
   headset.addEventListener("click", () => {
-    client
-      .enterHeadset(() => undefined)
-      .catch((error: unknown) => {
-        headset.textContent = "Enter VR again";
-        headset.title = error instanceof Error ? error.message : String(error);
-      });
+    const done = isInHeadset ? session.leaveHeadset() : session.enterHeadset();
+    done.catch((error: unknown) => {
+      headset.textContent = "Enter VR again";
+      headset.title = error instanceof Error ? error.message : String(error);
+    });
+  });
+  session.on("headset", (what) => {
+    isInHeadset = what === "entered";
+    headset.textContent = isInHeadset ? "Leave VR" : "Enter VR";
   });
   layout.addEventListener("click", () => {
     const isStereo = layout.getAttribute("aria-pressed") !== "true";
     layout.setAttribute("aria-pressed", String(isStereo));
-    client.setLayout(isStereo ? "stereo" : "mono");
+    session.setLayout(isStereo ? "stereo" : "mono");
   });
-  retry.addEventListener("click", () => client.retry());
-  leave.addEventListener("click", () => client.leave());
-  addEventListener("pagehide", () => client.leave());
+  pause.addEventListener("click", () => {
+    const isPaused = pause.getAttribute("aria-pressed") !== "true";
+    pause.setAttribute("aria-pressed", String(isPaused));
+    if (isPaused) session.pause();
+    else session.resume();
+  });
+  sound.addEventListener("click", () => {
+    const isMuted = sound.getAttribute("aria-pressed") !== "true";
+    sound.setAttribute("aria-pressed", String(isMuted));
+    session.setAudio(!isMuted);
+  });
+  retry.addEventListener("click", () => session.retry());
+  leave.addEventListener("click", () => void session.end());
   // A page that comes back from the cache has left its session.
   addEventListener("pageshow", (event) => {
     if (event.persisted) location.reload();
   });
 }
 
-function show(elements: PageElements, client: VrClient, nowMs: number): void {
-  const state = client.state();
-  const statistics = client.statistics();
-  const words = describeSession(state, nowMs);
-  setText(elements.title, words.title);
-  setText(elements.detail, words.detail);
-  elements.retry.hidden = !words.canRetry;
+function show(elements: PageElements, session: Session): void {
+  const state = session.state();
+  const statistics = session.statistics();
+  setText(elements.title, state.title);
+  setText(elements.detail, state.detail);
+  elements.retry.hidden = !state.canRetry;
   const verdict = verdictOf(statistics);
   setText(elements.verdict, verdict.text);
   elements.verdict.dataset["within"] = String(verdict.isWithin);
-  const parts = partRows(statistics).map(({ part, p50, p95 }) =>
-    row([cell("th", part), cell("td", p50), cell("td", p95)]),
+  const parts = partRows(statistics).map(({ part, plotted, p50, p95 }) =>
+    row([plotted === undefined ? cell("th", part) : swatched("th", part, plotted), cell("td", p50), cell("td", p95)]),
   );
   elements.parts.replaceChildren(...parts);
-  const rows = sessionRows(state.facts, statistics);
+  const rows = sessionRows(state, statistics);
   elements.session.replaceChildren(...rows.flatMap(([term, value]) => [cell("dt", term), cell("dd", value)]));
 }
 
@@ -103,10 +125,18 @@ function row(cells: readonly HTMLElement[]): HTMLTableRowElement {
   return element;
 }
 
-function cell(tag: "th" | "td" | "dt" | "dd", text: string): HTMLElement {
+function cell(tag: "th" | "td" | "dt" | "dd" | "li", text: string): HTMLElement {
   const element = document.createElement(tag);
   if (tag === "th") element.setAttribute("scope", "row");
   element.textContent = text;
+  return element;
+}
+
+/** With its colour in the plot. */
+function swatched(tag: "th" | "li", text: string, part: LatencyPart): HTMLElement {
+  const element = cell(tag, text);
+  element.classList.add("swatch");
+  element.style.setProperty("--part", `var(--${part})`);
   return element;
 }
 

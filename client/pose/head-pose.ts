@@ -1,5 +1,6 @@
 /** Where the head is and what each eye sees: as shown, and a little wider as asked for. Pure. */
-import type { EyePose, FieldOfView, Quaternion, Vector3 } from "#contracts/media/pose.ts";
+import type { ControllerPose } from "#contracts/media/controllers.ts";
+import type { EyePose, FieldOfView, GazeDirection, Quaternion, Vector3 } from "#contracts/media/pose.ts";
 
 export interface HeadPose {
   /** Metres from the floor's origin. */
@@ -7,10 +8,14 @@ export interface HeadPose {
   readonly orientation: Quaternion;
   /** Left, right; the field of view is what is shown. */
   readonly eyes: readonly [EyePose, EyePose];
+  readonly controllers?: readonly ControllerPose[];
+  /** On a headset. */
+  readonly asksFoveation?: boolean;
+  readonly gaze?: GazeDirection;
 }
 
-/** The head turns while a frame is on its way; at 100 degrees per second and 30 ms these 8 % cover it. */
-export const WIDER_RATIO = 1.08;
+/** The head turns while a frame is on its way: at 90 degrees per second and 30 ms by the 2.7 degrees that these 10 % are. */
+export const WIDER_RATIO = 1.1;
 
 /** The same head with the field of view that frames are asked for. */
 export function widenHead(head: HeadPose): HeadPose {

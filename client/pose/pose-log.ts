@@ -6,18 +6,21 @@ import { type HeadPose, widenHead } from "./head-pose.ts";
 export const POSES_KEPT_MAX = 450;
 
 export interface PoseLog {
-  /** The pose to send for what is shown now, with the wider field that frames are asked for. */
+  /** The pose to send for what is shown now, with the wider field and the depth that frames are asked for. */
   next(head: HeadPose, sampledAtMs: number): { readonly pose: PoseMessage; readonly bytes: Uint8Array<ArrayBuffer> };
   find(poseId: number): PoseMessage | undefined;
 }
 
-export function createPoseLog(): PoseLog {
+/** What each pose asks for beside depth. */
+export type PoseWishes = Pick<PoseMessage, "asksJpeg">;
+
+export function createPoseLog(wishes: PoseWishes = {}): PoseLog {
   const kept: PoseMessage[] = [];
   let poseId = 0;
   return {
     next(head, sampledAtMs) {
       poseId += 1;
-      const pose = { poseId, sampledAtMs, ...widenHead(head) };
+      const pose = { poseId, sampledAtMs, ...widenHead(head), ...wishes, asksDepth: true };
       kept[poseId % POSES_KEPT_MAX] = pose;
       return { pose, bytes: encodePose(pose) };
     },

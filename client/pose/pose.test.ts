@@ -2,10 +2,14 @@
 import fc from "fast-check";
 import t from "tap";
 import { decodePose, type FieldOfView, TANGENT_MAX } from "#contracts/media/pose.ts";
+import type { XrInputSource } from "../display/webxr.ts";
+import { withEmulatedHand } from "./emulated-hand.ts";
 import { FORWARD, headPoseOf, moveTo, walk } from "./emulated-head.ts";
 import { fieldOfViewOf, widenHead } from "./head-pose.ts";
 import { createPoseLog, POSES_KEPT_MAX } from "./pose-log.ts";
 import { conjugate, lookRotation, matrixOf, multiply, NO_ROTATION, rotate } from "./rotation.ts";
+import { controllersOf } from "./xr-controllers.ts";
+import { gazeOf } from "./xr-gaze.ts";
 import { headPoseOfViewer } from "./xr-head.ts";
 
 const near = (a: number, b: number): boolean => Math.abs(a - b) < 1e-9;
@@ -57,6 +61,13 @@ t.test("the emulated head walks where it looks and stays within its neck and roo
   });
 });
 
+t.test("what each pose of a client wishes is in each", async (t) => {
+  const log = createPoseLog({ asksJpeg: true });
+  for (let id = 1; id <= 2; id += 1) {
+    t.match(decodePose(log.next(headPoseOf(FORWARD, 1), 1000).bytes), { poseId: id, asksJpeg: true, asksDepth: true });
+  }
+});
+
 t.test("poses are numbered from one, are valid on the wire, and the last ones are found by number", async (t) => {
   const log = createPoseLog();
   const head = headPoseOf(FORWARD, 1);
@@ -64,7 +75,7 @@ t.test("poses are numbered from one, are valid on the wire, and the last ones ar
   for (let id = 1; id <= POSES_KEPT_MAX + 2; id += 1) {
     const { pose, bytes } = log.next(head, 1000 + id);
     t.equal(pose.poseId, id, `pose ${id}`);
-    t.equal(decodePose(bytes).poseId, id, `pose ${id}`);
+    t.match(decodePose(bytes), { poseId: id, asksDepth: true }, `pose ${id}`);
   }
   t.equal(log.find(2), undefined, "older ones are forgotten");
   t.equal(log.find(3)?.sampledAtMs, 1003);
@@ -95,4 +106,81 @@ t.test("a WebXR pose gives the head, its eyes in the head's axes, and skewed fie
     t.ok(fov[side] < TANGENT_MAX);
   }
   t.equal(headPoseOfViewer({ transform: { ...transform, orientation: NO_ROTATION }, views: [] }, 0), undefined);
+});
+
+t.test("WebXR's controllers are taken over, one a hand, and their numbers held to the message's bounds", async (t) => {
+  const ray = new EventTarget();
+  const gamepad = (trigger: number, axis: number) => ({
+    buttons: [{ value: trigger }, { value: 0.5 }],
+    axes: [0, 0, axis, -0.25],
+  });
+  const sources: XrInputSource[] = [
+    { handedness: "none", targetRaySpace: ray },
+    { handedness: "right", targetRaySpace: ray, gamepad: gamepad(1.000_01, -3) },
+    { handedness: "right", targetRaySpace: ray, gamepad: gamepad(0, 0) },
+    { handedness: "left", targetRaySpace: new EventTarget() },
+    { handedness: "left", targetRaySpace: ray, gamepad: { buttons: [], axes: [Number.NaN, 0, Number.NaN] } },
+  ];
+  const transform = {
+    position: { x: 1, y: 0.5, z: -1 },
+    orientation: lookRotation({ yawDegrees: 90, pitchDegrees: 0 }),
+  };
+  const held = controllersOf(sources, ({ targetRaySpace }) => (targetRaySpace === ray ? transform : undefined), 1);
+  const place = { position: { x: 1, y: 1.5, z: -1 }, orientation: transform.orientation };
+  t.same(held, [
+    { hand: "right", ...place, trigger: 1, squeeze: 0.5, thumbstick: { x: -1, y: -0.25 } },
+    { hand: "left", ...place, trigger: 0, squeeze: 0, thumbstick: { x: 0, y: 0 } },
+  ]);
+  const { bytes } = createPoseLog().next({ ...headPoseOf(FORWARD, 1), controllers: held }, 1_000);
+  t.match(decodePose(bytes).controllers, [{ hand: "right", trigger: 1 }, { hand: "left" }]);
+});
+
+t.test("a source of gaze gives where the eyes look from the head, and nothing else does", async (t) => {
+  const sourceOf = (targetRayMode: string): XrInputSource => ({
+    handedness: "none",
+    targetRaySpace: new EventTarget(),
+    targetRayMode,
+  });
+  const sources = [sourceOf("tracked-pointer"), sourceOf("gaze")];
+  const angle = fc.double({ min: -55, max: 55, noNaN: true });
+  fc.assert(
+    fc.property(angle, angle, fc.double({ min: -40, max: 40, noNaN: true }), (yawDegrees, pitchDegrees, eyeDegrees) => {
+      const head = lookRotation({ yawDegrees, pitchDegrees });
+      const eye = lookRotation({ yawDegrees: eyeDegrees, pitchDegrees: 0 });
+      const ray = { position: { x: 0, y: 0, z: 0 }, orientation: multiply(head, eye) };
+      const gaze = gazeOf(sources, (source) => (source === sources[1] ? ray : undefined), head);
+      const expected = Math.tan((eyeDegrees * Math.PI) / 180);
+      t.ok(near(gaze?.x ?? Number.NaN, expected) && near(gaze?.y ?? Number.NaN, 0), `${eyeDegrees} degrees`);
+    }),
+  );
+  const rayOf = (turn: { yawDegrees: number; pitchDegrees: number }) => () => ({
+    ...{ position: { x: 0, y: 0, z: 0 }, orientation: lookRotation(turn) },
+  });
+  const up = gazeOf(sources, rayOf({ yawDegrees: 0, pitchDegrees: 45 }), NO_ROTATION);
+  t.ok(near(up?.y ?? 0, 1), "up is up");
+  for (const yawDegrees of [65, 90, 180, Number.NaN]) {
+    t.equal(gazeOf(sources, rayOf({ yawDegrees, pitchDegrees: 0 }), NO_ROTATION), undefined, `${yawDegrees} degrees`);
+  }
+  t.equal(
+    gazeOf(sources, () => undefined, NO_ROTATION),
+    undefined,
+    "not tracked",
+  );
+  t.equal(gazeOf(sources.slice(0, 1), rayOf({ yawDegrees: 0, pitchDegrees: 0 }), NO_ROTATION), undefined, "a hand");
+  const { bytes } = createPoseLog().next(
+    { ...headPoseOf(FORWARD, 1), asksFoveation: true, gaze: { x: 0.5, y: -0.25 } },
+    1,
+  );
+  t.match(decodePose(bytes), { asksFoveation: true, gaze: { x: 0.5, y: -0.25 } });
+});
+
+t.test("without controllers the hand is where the head is, and pressing is its trigger", async (t) => {
+  const head = headPoseOf(moveTo(FORWARD, { yawDegrees: 30, x: 2 }), 1);
+  for (const isPressed of [false, true]) {
+    const { bytes } = createPoseLog().next(withEmulatedHand(head, isPressed), 1_000);
+    const [hand, ...others] = decodePose(bytes).controllers ?? [];
+    t.same(others, []);
+    t.match(hand, { hand: "right", position: { x: 2 }, trigger: isPressed ? 1 : 0, squeeze: 0 });
+    t.ok(Math.abs((hand?.orientation.y ?? 0) - head.orientation.y) < 1e-6);
+  }
 });

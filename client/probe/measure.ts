@@ -4,6 +4,7 @@ import type { ClientClock } from "../clock.ts";
 import { ClientFailure } from "../failure.ts";
 import { isRecord, requestJson } from "../http.ts";
 import { type ProbedEdge, probeEdges } from "./probe.ts";
+import type { UdpSampler } from "./udp-target.ts";
 
 export interface Measuring {
   readonly scheduler: string;
@@ -12,6 +13,7 @@ export interface Measuring {
   readonly clock: ClientClock;
   /** For both together. */
   readonly withinMs: number;
+  readonly byUdp?: UdpSampler | undefined;
 }
 
 /** Never rejects for what the outside does. */
@@ -20,13 +22,14 @@ export async function measureBySteering({
   site,
   clock,
   withinMs,
+  byUdp,
 }: Measuring): Promise<readonly ProbedEdge[]> {
   if (site === undefined) return [];
   const signal = clock.deadline(withinMs);
   try {
     const url = `${scheduler}/v1/steer?site=${encodeURIComponent(site)}`;
     const targets = probeTargetsOf(await requestJson({ method: "GET", url, clock, signal }));
-    return await probeEdges(targets, { clock, withinMs, signal });
+    return await probeEdges(targets, { clock, withinMs, signal, byUdp });
   } catch (error) {
     if (error instanceof ClientFailure) return [];
     throw error;

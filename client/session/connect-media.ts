@@ -1,5 +1,6 @@
 /** Connects to one of some edges, over one of the transports, within a deadline; an edge that is dead is not waited for. */
 import type { ConnectSession } from "#contracts/operator-api/sessions.ts";
+import type { IceServer } from "#domain/session/ice-server.ts";
 import { ClientFailure } from "../failure.ts";
 import type { PendingMedia } from "../media/media-port.ts";
 import type { TransportKind } from "../media/transport.ts";
@@ -14,6 +15,8 @@ export type Credential = Pick<ConnectSession, "placement" | "resume" | "appToken
 export interface ConnectRequest {
   readonly edges: readonly string[];
   readonly credential: Credential;
+  /** Of the placement; none where an edge is asked without one. */
+  readonly iceServers: readonly IceServer[];
   /** Tried in this order. */
   readonly transports: readonly TransportKind[];
   readonly withinMs: number;
@@ -35,7 +38,8 @@ export async function connectMedia(ports: ConnectPorts, request: ConnectRequest)
   let failure = new ClientFailure("unreachable", "there is no edge to connect to");
   for (const edge of request.edges.slice(0, EDGES_TRIED_MAX)) {
     for (const transport of request.transports) {
-      const attempt = { edge, transport, credential: request.credential, pingMs: request.pingMs };
+      const { credential, iceServers, pingMs } = request;
+      const attempt = { edge, transport, credential, iceServers, pingMs };
       const tried = await connectOnce(ports, attempt, ports.clock.deadline(attemptMs, deadline));
       if (!(tried instanceof ClientFailure)) return { kind: "connected", grant: tried };
       failure = tried;
@@ -47,15 +51,15 @@ export async function connectMedia(ports: ConnectPorts, request: ConnectRequest)
   return { kind: kindOfFailure(failure), failure };
 }
 
-interface Attempt extends Pick<ConnectRequest, "credential" | "pingMs"> {
+interface Attempt extends Pick<ConnectRequest, "credential" | "iceServers" | "pingMs"> {
   readonly edge: string;
   readonly transport: TransportKind;
 }
 
 /** A failure that is no `ClientFailure` is a bug and is thrown. */
 async function connectOnce(
-  { api, media, isAlive }: ConnectPorts,
-  { edge, transport, credential, pingMs }: Attempt,
+  { api, media, clock, isAlive }: ConnectPorts,
+  { edge, transport, credential, iceServers, pingMs }: Attempt,
   deadline: AbortSignal,
 ): Promise<Grant | ClientFailure> {
   const dead = new AbortController();
@@ -64,14 +68,19 @@ async function connectOnce(
   });
   const signal = AbortSignal.any([deadline, dead.signal]);
   let pending: PendingMedia | undefined;
+  const begunAtMs = clock.monotonicMs();
   try {
-    pending = await media.prepare(transport);
+    pending = await media.prepare(transport, iceServers);
     const { offerSdp } = pending;
+    const offeredAtMs = clock.monotonicMs();
     const offer = offerSdp === undefined ? {} : { offerSdp };
     const connected = await api.connect(edge, { ...credential, transport, ...offer }, signal);
+    const leasedAtMs = clock.monotonicMs();
     // From here on media tell by themselves whether anybody is there.
     const link = await pending.open(connected, deadline);
-    return { edge, transport, connected, link };
+    const { connectedAtMs, decodedAtMs } = link;
+    const times = { begunAtMs, offeredAtMs, leasedAtMs, connectedAtMs, decodedAtMs };
+    return { edge, transport, connected, link, times };
   } catch (error) {
     const failure = failureOf(error, `${edge}: no picture came in time`, deadline);
     // An edge that said no has given the offer to nobody.

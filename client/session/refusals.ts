@@ -1,4 +1,4 @@
-/** Sorts failures of calls by what can be done about them. Pure. */
+/** Sorts failures of calls by what can be done about them. */
 import { ClientFailure } from "../failure.ts";
 import type { Problem } from "./session-ports.ts";
 
@@ -44,4 +44,14 @@ export function problemOf({ code, message }: ClientFailure): Problem {
 export function asClientFailure(error: unknown): ClientFailure {
   if (error instanceof ClientFailure) return error;
   throw error;
+}
+
+/** `undefined` where the outside failed: what runs, runs on without it. */
+export async function attempt<T>(call: Promise<T>): Promise<T | undefined> {
+  try {
+    return await call;
+  } catch (error) {
+    asClientFailure(error);
+    return undefined;
+  }
 }

@@ -6,6 +6,7 @@ import type { MediaLink, MediaPort } from "../media/media-port.ts";
 import type { TransportKind } from "../media/transport.ts";
 import type { ProbedEdge } from "../probe/probe.ts";
 import type { ClientRandom } from "../random.ts";
+import type { ComingUp, ConnectTimes, Interruption } from "./coming-up.ts";
 import type { SessionApi } from "./session-api.ts";
 import type { Phase, SessionEvent } from "./session-states.ts";
 
@@ -38,7 +39,7 @@ export interface SessionPorts {
 type AnsweredPlacement = Exclude<PlacementAnswer, { state: "queued" }>;
 
 /** Where the session is, and what says so. */
-export interface Placed extends Pick<AnsweredPlacement, "placement" | "pool" | "edges" | "budget"> {
+export interface Placed extends Pick<AnsweredPlacement, "placement" | "pool" | "edges" | "budget" | "iceServers"> {
   readonly state: AnsweredPlacement["state"];
   /** Undefined where an edge has placed it, by the app token alone. */
   readonly decision: string | undefined;
@@ -49,6 +50,7 @@ export interface Grant {
   readonly transport: TransportKind;
   readonly connected: ConnectedSession;
   readonly link: MediaLink;
+  readonly times: ConnectTimes;
 }
 
 export interface Problem {
@@ -63,6 +65,8 @@ export interface SessionFacts {
   readonly candidates: readonly ProbeTarget[];
   readonly candidatesExpireAtMs: number;
   readonly probed: readonly ProbedEdge[];
+  /** By the monotonic clock. */
+  readonly probedAtMs: number;
   readonly placement: Placed | undefined;
   readonly grant: Grant | undefined;
   /** The newest of the grant's session; kept when the grant is lost. */
@@ -73,6 +77,10 @@ export interface SessionFacts {
   /** By the monotonic clock; `undefined` while frames come or none ever came. */
   readonly lostAtMs: number | undefined;
   readonly runningSinceMs: number | undefined;
+  /** `undefined` while frames come. */
+  readonly interruption: Interruption | undefined;
+  /** Of the last time that pictures were missing and came. */
+  readonly comingUp: ComingUp | undefined;
   /** Since the session last ran for a while: what bounds loops. */
   readonly quickLosses: number;
   readonly renewals: number;
@@ -84,6 +92,7 @@ export const NOTHING_KNOWN: SessionFacts = {
   candidates: [],
   candidatesExpireAtMs: 0,
   probed: [],
+  probedAtMs: Number.NEGATIVE_INFINITY,
   placement: undefined,
   grant: undefined,
   resumeTicket: undefined,
@@ -92,10 +101,15 @@ export const NOTHING_KNOWN: SessionFacts = {
   problem: undefined,
   lostAtMs: undefined,
   runningSinceMs: undefined,
+  interruption: undefined,
+  comingUp: undefined,
   quickLosses: 0,
   renewals: 0,
   failures: 0,
 };
+
+/** What is known once frames come again. */
+export const NOTHING_LOST = { problem: undefined, lostAtMs: undefined, interruption: undefined } as const;
 
 export interface SessionView {
   readonly phase: Phase;

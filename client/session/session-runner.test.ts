@@ -1,7 +1,8 @@
 /** The life of a session, every way through it, on a virtual clock. Invariants by number: SPEC.md. */
-import fc from "fast-check";
 import t, { type Test } from "tap";
 import { ClientFailure } from "../failure.ts";
+import { SILENCE_MS_MIN, SUSPECT_SILENCE_MS_MAX } from "../media/silence.ts";
+import { COMING_UP_PARTS, type ComingUp } from "./coming-up.ts";
 import { RECOVERY_MS_MAX } from "./deadlines.ts";
 import { PROMOTION_INTERVAL_MS, TICKET_INTERVAL_MS } from "./running.ts";
 import { type Health, SessionWorld } from "./session-world.test.ts";
@@ -35,6 +36,9 @@ function running(name: string, world: SessionWorld, run: (t: Test, world: Sessio
   });
 }
 
+const sumOf = (comingUp: ComingUp | undefined) =>
+  COMING_UP_PARTS.reduce((sum, part) => sum + (comingUp?.[part] ?? Number.NaN), 0);
+
 const agentOf = (world: SessionWorld) => world.view.facts.grant?.connected.agent;
 
 running("a session is created, probed, placed, connected and runs", new SessionWorld(), async (t, world) => {
@@ -42,6 +46,28 @@ running("a session is created, probed, placed, connected and runs", new SessionW
   t.match(world.callsOf("connect placement")[0]?.detail, { url: "http://near", placement: "placement-1" });
   t.equal(agentOf(world), "near-1");
 });
+
+const RELAY = { urls: ["turn:relay.example"], username: "1:s", credential: "c" };
+
+running(
+  "every offer is made with the servers of the newest placement, also where an edge is asked without a scheduler",
+  Object.assign(new SessionWorld(), { handsOut: [RELAY] }),
+  async (t, world) => {
+    t.same(world.offeredWith, [[RELAY]]);
+    world.scheduler = "silent";
+    world.kill(world.agent("near-1"));
+    await world.clock.advance(RECOVERY_MS_MAX);
+    t.equal(agentOf(world), "near-2", "by its ticket");
+    world.kill(world.agent("near-2"));
+    await world.clock.advance(4 * RECOVERY_MS_MAX);
+    t.equal(world.view.phase, "running");
+    t.ok(world.callsOf("connect appToken").length > 0, "by the app token");
+    world.kill(world.agent(agentOf(world) ?? ""));
+    await world.clock.advance(4 * RECOVERY_MS_MAX);
+    t.ok(world.offeredWith.length > 3);
+    for (const servers of world.offeredWith) t.same(servers, [RELAY]);
+  },
+);
 
 running(
   "SPEC 3: an agent dies and another of its pool gives frames within three seconds, without the scheduler",
@@ -53,6 +79,54 @@ running(
     t.equal(world.view.phase, "running");
     t.equal(agentOf(world), "near-2");
     t.match(world.callsOf("connect resume")[0]?.detail, { resume: "ticket-1" });
+  },
+);
+
+running(
+  "what coming up took is told part by part, and the parts are the whole",
+  new SessionWorld(["near", "far"], 1),
+  async (t, world) => {
+    const { comingUp: created } = world.view.facts;
+    const ranAtMs = world.clock.monotonicMs() - 2000 + sumOf(created);
+    t.match(created, { because: "created", noticed: 0, offer: 0, lease: 20, picture: 120 });
+    t.ok(world.view.facts.runningSinceMs === ranAtMs, "from the wish on");
+    const diedAtMs = world.clock.monotonicMs();
+    world.kill(world.agent("near-1"));
+    await world.clock.advance(RECOVERY_MS_MAX);
+    const { comingUp, runningSinceMs = 0 } = world.view.facts;
+    t.match(comingUp, { because: "lost", placed: 40, lease: 20, picture: 120 });
+    t.equal(runningSinceMs - diedAtMs, sumOf(comingUp));
+  },
+);
+
+for (const [areWatched, lostMs] of [
+  [true, SUSPECT_SILENCE_MS_MAX],
+  [false, SILENCE_MS_MIN],
+] as const) {
+  running(
+    `SPEC 3: within a second, ${areWatched ? "by its edge's word" : "by silence alone"}`,
+    Object.assign(new SessionWorld(), { areWatched }),
+    async (t, world) => {
+      const diedAtMs = world.clock.monotonicMs();
+      world.kill(world.agent("near-1"));
+      await world.clock.advance(1000);
+      t.equal(world.view.phase, "running");
+      t.equal(agentOf(world), "near-2");
+      const [resumed] = world.callsOf("connect resume");
+      const noticedMs = (resumed?.atMs ?? 0) - diedAtMs;
+      t.ok(noticedMs >= lostMs && noticedMs <= lostMs + 50, `${noticedMs} ms`);
+    },
+  );
+}
+
+running(
+  "an edge that calls a session lost whose frames come is not believed, and not asked at once again",
+  Object.assign(new SessionWorld(), { falseAlarms: 3 }),
+  async (t, world) => {
+    await world.clock.advance(20_000);
+    t.equal(world.falseAlarms, 0);
+    t.equal(world.callsOf("connect resume").length, 0);
+    t.equal(agentOf(world), "near-1");
   },
 );
 
@@ -235,6 +309,16 @@ scenario(
 );
 
 scenario(
+  "SPEC 5: where this browser can show nothing that is sent, no other place is asked for",
+  worldWith({ edgeRefusal: new ClientFailure("browser-unfit", "no H.264, and the agent sends no JPEG instead") }),
+  async (t, world) => {
+    await world.clock.advance(60_000);
+    t.match(world.view, { phase: "failed", facts: { problem: { code: "browser-unfit" } } });
+    t.equal(world.callsOf("renew").length, 0);
+  },
+);
+
+scenario(
   "SPEC 4: a scheduler that has no place is asked ever more seldom",
   worldWith({ refusal: new ClientFailure("no-pool-fits", "no pool fits") }),
   async (t, world) => {
@@ -283,11 +367,13 @@ running(
   "a promotion changes the place without a gap, and the old one is closed",
   new SessionWorld(["far", "near"]),
   async (t, world) => {
+    world.handsOut = [RELAY];
     world.promotion = "near";
     await world.clock.advance(PROMOTION_INTERVAL_MS + 1000);
     t.equal(agentOf(world), "near-1");
     t.equal(world.links.size, 1);
     t.notOk(world.phases.includes("resuming"));
+    t.same(world.offeredWith.at(-1), world.handsOut, "with the servers of the new placement");
     world.promotion = undefined;
     await world.clock.advance(PROMOTION_INTERVAL_MS * 3);
     t.equal(world.view.phase, "running");
@@ -335,6 +421,45 @@ running(
   },
 );
 
+running(
+  "SPEC 7: an edge is killed: pictures go on, and another of its pool is spoken to at once",
+  new SessionWorld(["near", "far"], 2, 2),
+  async (t, world) => {
+    const { grant, resumeTicket } = world.view.facts;
+    const killedAtMs = world.clock.monotonicMs();
+    world.killEdge("http://near");
+    await world.clock.advance(1000);
+    t.equal(world.view.phase, "running");
+    t.match(world.callsOf("ticket"), [{ atMs: killedAtMs, detail: { url: "http://near-2", shown: resumeTicket } }]);
+    t.match(world.view.facts, { grant: { edge: "http://near-2", link: grant?.link }, resumeTicket: "ticket-2" });
+    t.same(world.watched, ["http://near", "http://near-2"], "which is watched from then on");
+    world.kill(world.agent("near-1"));
+    await world.clock.advance(1000);
+    t.equal(agentOf(world), "near-2");
+    t.match(world.callsOf("connect resume"), [{ detail: { url: "http://near-2", resume: "ticket-2" } }]);
+  },
+);
+
+running(
+  "SPEC 7: the only edge of a pool is killed: it is told of the session when it is back",
+  new SessionWorld(),
+  async (t, world) => {
+    world.killEdge("http://near");
+    await world.clock.advance(20_000);
+    t.equal(world.view.phase, "running");
+    t.equal(agentOf(world), "near-1");
+    t.ok(world.watched.length <= 6, `${world.watched.length} watches of who is not there`);
+    Object.assign(world.edges[0] ?? {}, { health: "up" });
+    await world.clock.advance(10_000);
+    t.match(world.callsOf("ticket").at(-1)?.detail, { url: "http://near", shown: "ticket-1" });
+    const { resumeTicket } = world.view.facts;
+    world.kill(world.agent("near-1"));
+    await world.clock.advance(RECOVERY_MS_MAX);
+    t.equal(agentOf(world), "near-2");
+    t.match(world.callsOf("connect resume"), [{ detail: { url: "http://near", resume: resumeTicket } }]);
+  },
+);
+
 t.test("leaving tells the scheduler and the edge, in every phase", async (t) => {
   for (const afterMs of [0, 10, 30, 50, 70, 200, 1000]) {
     const world = new SessionWorld();
@@ -348,48 +473,3 @@ t.test("leaving tells the scheduler and the edge, in every phase", async (t) => 
     t.equal(world.callsOf("end").length, world.view.facts.session === undefined ? 0 : 1, `left after ${afterMs} ms`);
   }
 });
-
-t.test(
-  "SPEC 1, 2, 4: whatever fails in whatever order, it runs again once all is well, and never hammers",
-  async (t) => {
-    const fault = fc.record({
-      afterMs: fc.integer({ min: 0, max: 8000 }),
-      what: fc.constantFrom("scheduler", "near", "far", "agent"),
-      health: fc.constantFrom<Health>("up", "silent", "gone"),
-      agent: fc.nat({ max: 3 }),
-    });
-    await fc.assert(
-      fc.asyncProperty(fc.array(fault, { maxLength: 8 }), async (faults) => {
-        const world = new SessionWorld();
-        const over = world.start();
-        for (const { afterMs, what, health, agent } of faults) {
-          await world.clock.advance(afterMs);
-          if (what === "scheduler") world.scheduler = health;
-          const edge = world.edges.find(({ pool }) => pool === what);
-          if (edge !== undefined) edge.health = health;
-          const struck = world.agents[agent];
-          if (what === "agent" && struck !== undefined) {
-            if (health === "up") struck.isAlive = true;
-            else world.kill(struck);
-          }
-        }
-        world.scheduler = "up";
-        for (const edge of world.edges) edge.health = "up";
-        for (const agent of world.agents) agent.isAlive = true;
-        await world.clock.advance(60_000);
-        t.equal(world.view.phase, "running", `runs again: ${world.phases.join(" ")}`);
-        t.ok(world.links.size <= 1, `${world.links.size} links`);
-        const busiest = Math.max(
-          ...world.calls.map(({ atMs }) => world.calls.filter((call) => Math.abs(call.atMs - atMs) < 500).length),
-        );
-        t.ok(busiest <= 25, `${busiest} calls within a second`);
-        world.leave();
-        await world.clock.advance(10_000);
-        await over;
-        t.equal(world.links.size, 0, "no link is left open");
-        t.equal(world.clock.pendingTimers, 0, "nothing waits any more");
-      }),
-      { numRuns: 60 },
-    );
-  },
-);

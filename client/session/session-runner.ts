@@ -1,6 +1,13 @@
 /** Runs a session from its first call to its end: one phase after another, as the table of session-states.ts says. */
 import { assert } from "#domain/assert.ts";
-import { NOTHING_KNOWN, type SessionFacts, type SessionPorts, type SessionWish, type Step } from "./session-ports.ts";
+import {
+  NOTHING_KNOWN,
+  NOTHING_LOST,
+  type SessionFacts,
+  type SessionPorts,
+  type SessionWish,
+  type Step,
+} from "./session-ports.ts";
 import { type Phase, TRANSITIONS } from "./session-states.ts";
 import { STEPS } from "./session-steps.ts";
 
@@ -19,7 +26,10 @@ export async function runSession(ports: SessionPorts, wish: SessionWish, signal:
   });
   learn({});
   while (phase !== "ended") {
-    const step: Step = await Promise.race([STEPS[phase]({ ports, wish, facts, learn, signal }), left]);
+    const over = new AbortController();
+    const input = { ports, wish, facts, learn, signal: AbortSignal.any([signal, over.signal]) };
+    const step: Step = await Promise.race([STEPS[phase](input), ...returning(phase, facts, ports), left]);
+    over.abort(new DOMException("the phase is over", "AbortError"));
     const next: Phase | null = TRANSITIONS[phase][step.event];
     assert(next !== null, `a session that is ${phase} can have ${step.event}`);
     phase = next;
@@ -27,4 +37,11 @@ export async function runSession(ports: SessionPorts, wish: SessionWish, signal:
   }
   facts.grant?.link.close("client left");
   if (facts.session !== undefined) await ports.api.end(facts.session, facts.grant?.edge);
+}
+
+/** While a session looks for another link, the one that fell silent may be the first to bring pictures. */
+function returning(phase: Phase, { grant }: SessionFacts, { clock }: SessionPorts): readonly Promise<Step>[] {
+  if (grant === undefined || TRANSITIONS[phase]["media-returned"] === null) return [];
+  const learnt = () => ({ ...NOTHING_LOST, runningSinceMs: clock.monotonicMs() });
+  return [grant.link.returned.then(() => ({ event: "media-returned", learnt: learnt() }))];
 }

@@ -39,6 +39,8 @@ export const SESSION_EVENTS = [
   /** Runs on at a better place, without a gap. */
   "promoted",
   "media-lost",
+  /** Those that were lost to silence come again, before others do. */
+  "media-returned",
   /** An answer that says no. */
   "refused",
   /** No answer, or one that says nobody is there. */
@@ -63,6 +65,7 @@ const NOTHING: Row = {
   connected: null,
   promoted: null,
   "media-lost": null,
+  "media-returned": null,
   refused: null,
   unreachable: null,
   stale: null,
@@ -96,6 +99,7 @@ export const TRANSITIONS: Readonly<Record<Phase, Row>> = {
   connecting: {
     ...NOTHING,
     connected: "running",
+    "media-returned": "running",
     refused: "renewing",
     unreachable: "renewing",
     fatal: "failed",
@@ -105,6 +109,7 @@ export const TRANSITIONS: Readonly<Record<Phase, Row>> = {
   resuming: {
     ...NOTHING,
     connected: "running",
+    "media-returned": "running",
     refused: "renewing",
     unreachable: "renewing",
     left: "ended",
@@ -112,14 +117,22 @@ export const TRANSITIONS: Readonly<Record<Phase, Row>> = {
   renewing: {
     ...NOTHING,
     placed: "connecting",
+    "media-returned": "running",
     queued: "requeued",
     refused: "waiting",
     unreachable: "direct",
     stale: "creating",
     left: "ended",
   },
-  requeued: { ...NOTHING, retry: "renewing", left: "ended" },
-  direct: { ...NOTHING, connected: "running", refused: "waiting", unreachable: "waiting", left: "ended" },
+  requeued: { ...NOTHING, retry: "renewing", "media-returned": "running", left: "ended" },
+  direct: {
+    ...NOTHING,
+    connected: "running",
+    "media-returned": "running",
+    refused: "waiting",
+    unreachable: "waiting",
+    left: "ended",
+  },
   waiting: { ...NOTHING, retry: "creating", left: "ended" },
   failed: { ...NOTHING, retry: "creating", left: "ended" },
   ended: NOTHING,

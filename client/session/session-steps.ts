@@ -1,16 +1,26 @@
 /** What is done in each phase of a session, and the event that it ends with. */
 import { pause } from "../clock.ts";
 import { PROBING_MS_MAX, sortByRtt } from "../probe/probe.ts";
+import { comingUpOf } from "./coming-up.ts";
 import { type ConnectOutcome, type Credential, connectMedia } from "./connect-media.ts";
 import { backoffMs, deadlinesFor } from "./deadlines.ts";
 import { readEdgePlacement } from "./edge-placement.ts";
 import { asClientFailure, kindOfFailure, kindOfFirstFailure, problemOf } from "./refusals.ts";
-import { keepRunning } from "./running.ts";
-import type { SessionFacts, SessionPorts, Step, StepInput } from "./session-ports.ts";
+import { keepRunning, measure } from "./running.ts";
+import {
+  NOTHING_LOST,
+  type Placed,
+  type SessionFacts,
+  type SessionPorts,
+  type Step,
+  type StepInput,
+} from "./session-ports.ts";
 import type { Phase } from "./session-states.ts";
 
 /** Probe answers are good for as long as their tokens; an answer on its way needs some of it. */
 const CANDIDATES_LEFT_MS_MIN = 2000;
+/** The answer's own life of 30 s, and some of it for the way. A session that runs probes more often. */
+const PROBES_FRESH_MS_MAX = 28_000;
 /** Times in a row that a placement may be exchanged for another, or a session lost at once, before waiting. */
 export const RENEWALS_MAX = 3;
 export const QUICK_LOSSES_MAX = 3;
@@ -34,7 +44,10 @@ export const STEPS: Readonly<Record<Exclude<Phase, "ended">, (input: StepInput) 
   failed: waitForPerson,
 };
 
-async function create({ ports, wish, signal }: StepInput): Promise<Step> {
+async function create({ ports, wish, facts, learn, signal }: StepInput): Promise<Step> {
+  const nowMs = ports.clock.monotonicMs();
+  if (facts.interruption === undefined)
+    learn({ interruption: { because: "created", sinceMs: nowMs, noticedAtMs: nowMs } });
   const over = new AbortController();
   void endWhereCutOff(ports, over);
   try {
@@ -56,7 +69,7 @@ async function endWhereCutOff({ clock, neighbours }: SessionPorts, call: AbortCo
 
 async function probe({ ports, facts }: StepInput): Promise<Step> {
   const probed = await ports.probe(facts.candidates, PROBING_MS_MAX);
-  if (probed.length > 0) return { event: "probed", learnt: { probed } };
+  if (probed.length > 0) return { event: "probed", learnt: { probed, probedAtMs: ports.clock.monotonicMs() } };
   const message = `none of ${facts.candidates.length} edges answered within ${PROBING_MS_MAX} ms`;
   return { event: "unreachable", learnt: { problem: { code: "no-edge-answers", message } } };
 }
@@ -86,11 +99,14 @@ function answered(ports: SessionPorts, answer: Awaited<ReturnType<SessionPorts["
 }
 
 async function connect(input: StepInput): Promise<Step> {
-  const { ports, facts } = input;
-  const { placement } = facts;
+  const { placement } = input.facts;
   if (placement === undefined) return { event: "refused", learnt: {} };
   const credential = { placement: placement.placement };
-  return concluded(ports, facts, await connectWith(input, placement.edges, credential), "refused");
+  const outcome = await connectWith(input, placement.edges, credential);
+  const step = concluded(input, outcome, "refused");
+  // A browser is the same at every place.
+  const isUnfit = outcome.kind !== "connected" && outcome.failure.code === "browser-unfit";
+  return isUnfit ? { ...step, event: "fatal" } : step;
 }
 
 async function resume(input: StepInput): Promise<Step> {
@@ -99,22 +115,24 @@ async function resume(input: StepInput): Promise<Step> {
   if (grant === undefined || resumeTicket === undefined || quickLosses > QUICK_LOSSES_MAX)
     return { event: "refused", learnt: {} };
   const edges = unique([grant.edge, ...(placement?.edges ?? [])]);
-  // Beside the try: if the pool is lost, what is near is known without waiting for it.
-  const measuring = ports.measure(deadlinesFor(facts.lostAtMs, ports.clock.monotonicMs()).measureMs);
+  // Beside the try: if a silent pool takes its time, what is near by then is known. A pool that says no is not waited with.
+  let measured: Partial<SessionFacts> = {};
+  void measure(ports, deadlinesFor(facts.lostAtMs, ports.clock.monotonicMs()).measureMs).then((learnt) => {
+    measured = learnt;
+  });
   const outcome = await connectWith(input, edges, { resume: resumeTicket });
-  const step = concluded(ports, facts, outcome, "refused");
-  return step.event === "connected" ? step : { ...step, learnt: { ...step.learnt, probed: await measuring } };
+  const step = concluded(input, outcome, "refused");
+  return step.event === "connected" ? step : { ...step, learnt: { ...step.learnt, ...measured } };
 }
 
 async function renew({ ports, facts, signal }: StepInput): Promise<Step> {
-  const { session, placement, probed, renewals, lostAtMs } = facts;
+  const { session, placement, renewals, lostAtMs } = facts;
   if (session === undefined || placement === undefined) return { event: "stale", learnt: {} };
   if (renewals >= RENEWALS_MAX) return { event: "refused", learnt: {} };
   const { renewMs } = deadlinesFor(lostAtMs, ports.clock.monotonicMs());
   const reason = lostAtMs === undefined ? "refused" : "pool-lost";
   try {
-    const results = probed.map(({ result }) => result);
-    const wish = { placement: placement.placement, reason, results } as const;
+    const wish = { placement: placement.placement, reason, results: freshResults(facts, ports.clock) } as const;
     const answer = await ports.api.renew(session, wish, ports.clock.deadline(renewMs, signal));
     if (answer === undefined) return { event: "refused", learnt: { renewals: renewals + 1 } };
     const step = answered(ports, answer);
@@ -124,6 +142,11 @@ async function renew({ ports, facts, signal }: StepInput): Promise<Step> {
     const kind = kindOfFailure(failure);
     return { event: kind === "fatal" ? "refused" : kind, learnt: { problem: problemOf(failure) } };
   }
+}
+
+/** What is older the scheduler does not believe: it knows it from the last renewal, or goes by what it knows of others. */
+function freshResults({ probed, probedAtMs }: SessionFacts, clock: SessionPorts["clock"]) {
+  return clock.monotonicMs() - probedAtMs > PROBES_FRESH_MS_MAX ? [] : probed.map(({ result }) => result);
 }
 
 async function connectDirectly(input: StepInput): Promise<Step> {
@@ -138,12 +161,17 @@ async function connectDirectly(input: StepInput): Promise<Step> {
     const others = (await asking).filter((edge) => !edges.includes(edge));
     if (others.length > 0) outcome = await connectWith(input, others, credential);
   }
-  const step = concluded(ports, facts, outcome, "unreachable");
+  const step = concluded(input, outcome, "unreachable");
   if (outcome.kind !== "connected") return step;
   const { edge, connected } = outcome.grant;
   // A scheduler that is back is shown what the edge has signed.
   const placement = connected.placement === undefined ? undefined : readEdgePlacement(connected.placement, edge);
-  return { ...step, learnt: { ...step.learnt, placement } };
+  return { ...step, learnt: { ...step.learnt, placement: placement && { ...iceServersOf(facts), ...placement } } };
+}
+
+/** An edge knows none: those that a scheduler handed out are still good for a while. */
+function iceServersOf({ placement }: SessionFacts): Pick<Placed, "iceServers"> {
+  return placement?.iceServers === undefined ? {} : { iceServers: placement.iceServers };
 }
 
 function connectWith(
@@ -154,12 +182,12 @@ function connectWith(
   const worked = facts.grant?.transport;
   const transports = facts.lostAtMs === undefined || worked === undefined ? ports.media.kinds : [worked];
   const { connectMs: withinMs, pingMs } = deadlinesFor(facts.lostAtMs, ports.clock.monotonicMs());
-  return connectMedia(ports, { edges, credential, transports, withinMs, pingMs, signal });
+  const { iceServers = [] } = facts.placement ?? {};
+  return connectMedia(ports, { edges, credential, iceServers, transports, withinMs, pingMs, signal });
 }
 
 function concluded(
-  ports: SessionPorts,
-  facts: SessionFacts,
+  { ports, facts, signal }: StepInput,
   outcome: ConnectOutcome,
   otherwise: "refused" | "unreachable",
 ): Step {
@@ -168,11 +196,18 @@ function concluded(
     return { event, learnt: { problem: problemOf(outcome.failure) } };
   }
   const { grant } = outcome;
+  if (signal.aborted || facts.grant?.link.isLost === false) {
+    grant.link.close("the client has left, or the link before has returned");
+    return { event: "media-returned", learnt: NOTHING_LOST };
+  }
   grant.link.show();
   facts.grant?.link.close("the session goes on elsewhere");
+  const { interruption } = facts;
   const learnt = {
+    ...NOTHING_LOST,
     ...{ grant, session: grant.connected.session, resumeTicket: grant.connected.resume },
-    ...{ problem: undefined, lostAtMs: undefined, runningSinceMs: ports.clock.monotonicMs() },
+    ...(interruption && { comingUp: comingUpOf(interruption, grant.times) }),
+    runningSinceMs: ports.clock.monotonicMs(),
   };
   return { event: "connected", learnt };
 }

@@ -1,13 +1,15 @@
 /** A scheduler, edges, agents and media for a session, simulated at its ports on a virtual clock. */
-import type { ConnectedSession, PlacementAnswer, ProbeTarget } from "#contracts/operator-api/sessions.ts";
+import type { ConnectedSession, PlacementAnswer, ProbeTarget, SessionWatch } from "#contracts/operator-api/sessions.ts";
+import type { IceServer } from "#domain/session/ice-server.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
 import { ClientFailure } from "../failure.ts";
 import { REQUEST_DEADLINE_MS } from "../http.ts";
 import type { MediaLink, MediaLoss, PendingMedia } from "../media/media-port.ts";
-import { SILENCE_MS_MAX } from "../media/silence.ts";
+import { SILENCE_MS_MIN, SUSPECT_SILENCE_MS_MAX } from "../media/silence.ts";
 import type { TransportKind } from "../media/transport.ts";
 import type { ProbedEdge } from "../probe/probe.ts";
 import type { Credential } from "./connect-media.ts";
+import { WATCH_DEADLINE_MS } from "./session-api.ts";
 import type { SessionPorts, SessionView } from "./session-ports.ts";
 import { runSession } from "./session-runner.ts";
 
@@ -18,6 +20,7 @@ export interface SimulatedAgent {
   readonly name: string;
   readonly pool: string;
   isAlive: boolean;
+  diedAtMs: number;
   /** What it takes to make a slot ready. */
   setUpMs: number;
 }
@@ -27,6 +30,8 @@ export interface SimulatedEdge {
   readonly pool: string;
   readonly rttMs: number;
   health: Health;
+  /** In its memory, which another of the pool does not share. */
+  knowsSession: boolean;
 }
 
 export interface Call {
@@ -38,6 +43,8 @@ export interface Call {
 interface OpenLink {
   readonly agent: SimulatedAgent;
   readonly lose: (loss: MediaLoss) => void;
+  /** Frames come by it again. */
+  readonly comeBack: () => void;
   isOpen: boolean;
 }
 
@@ -52,13 +59,17 @@ const BUDGET = {
 const ROUND_TRIP_MS = 20;
 const FIRST_FRAME_MS = 120;
 const CANDIDATES_MS = 30_000;
-const MEDIA_ABSENT = { latency: undefined, counts: { framesDecoded: 0, framesLost: 0 } };
+/** As edges do. */
+const WATCH_MS = 20_000;
+const MEDIA_ABSENT = { latency: undefined, codec: undefined, counts: { framesDecoded: 0, framesLost: 0 } };
 
 export class SessionWorld {
   readonly clock = new VirtualClock();
   readonly edges: SimulatedEdge[];
   readonly agents: SimulatedAgent[];
   readonly calls: Call[] = [];
+  /** The edges, in the order in which they were asked. */
+  readonly watched: string[] = [];
   readonly views: SessionView[] = [];
   readonly links = new Set<OpenLink>();
   scheduler: Health = "up";
@@ -75,17 +86,33 @@ export class SessionWorld {
   promotion: string | undefined;
   /** Transports whose media do not come up. */
   readonly blocked = new Set<TransportKind>();
+  /** What the scheduler hands out with each placement, and what offers were made with, newest last. */
+  handsOut: readonly IceServer[] = [];
+  readonly offeredWith: (readonly IceServer[])[] = [];
+  /** Whether edges hear of an agent's death. */
+  areWatched = true;
+  /** What an edge says though the agent goes on. */
+  falseAlarms = 0;
+  /** Told of each link, before whoever asked for it has it. */
+  onOpened: (() => void) | undefined;
+  readonly #watchers = new Set<{ readonly url: string; readonly tell: () => void; readonly breakOff: () => void }>();
   readonly #leaving = new AbortController();
   #attempt = 0;
   #retry = Promise.withResolvers<void>();
 
-  constructor(pools: readonly string[] = ["near", "far"], agentsPerPool = 2) {
-    this.edges = pools.map((pool, at) => ({ url: `http://${pool}`, pool, rttMs: 4 + 20 * at, health: "up" }));
+  constructor(pools: readonly string[] = ["near", "far"], agentsPerPool = 2, edgesPerPool = 1) {
+    this.edges = pools.flatMap((pool, at) =>
+      Array.from({ length: edgesPerPool }, (_, of) => {
+        const url = `http://${pool}${of === 0 ? "" : `-${of + 1}`}`;
+        return { url, pool, rttMs: 4 + 20 * at, health: "up", knowsSession: false } as const;
+      }),
+    );
     this.agents = pools.flatMap((pool) =>
       Array.from({ length: agentsPerPool }, (_, at) => ({
         name: `${pool}-${at + 1}`,
         pool,
         isAlive: true,
+        diedAtMs: 0,
         setUpMs: 0,
       })),
     );
@@ -106,7 +133,22 @@ export class SessionWorld {
   /** As SIGKILL: its media say nothing more. */
   kill(agent: SimulatedAgent): void {
     agent.isAlive = false;
+    agent.diedAtMs = this.clock.monotonicMs();
+    if (this.areWatched) for (const { tell } of [...this.#watchers]) tell();
     for (const link of this.links) if (link.agent === agent) void this.#fallSilent(link);
+  }
+
+  /** No frame of these comes for so long; their agents, and what they send poses by, go on. */
+  async stall(links: readonly OpenLink[], forMs: number): Promise<void> {
+    for (const link of links) void this.#fallSilent(link);
+    await this.clock.sleep(forMs);
+    for (const link of links) if (link.isOpen && link.agent.isAlive) link.comeBack();
+  }
+
+  /** As SIGKILL of its process, with what it knew: connections to it break at once. */
+  killEdge(url: string): void {
+    Object.assign(this.#edge(url), { health: "gone", knowsSession: false });
+    for (const watcher of [...this.#watchers]) if (watcher.url === url) watcher.breakOff();
   }
 
   agent(name: string): SimulatedAgent {
@@ -152,7 +194,10 @@ export class SessionWorld {
         await this.clock.sleep(withinMs);
         return [];
       },
-      media: { kinds: ["webrtc", "websocket"], prepare: async (kind) => this.#prepare(kind) },
+      media: {
+        kinds: ["webrtc", "websocket"],
+        prepare: async (kind, iceServers = []) => this.#prepare(kind, iceServers),
+      },
       retryAsked: () => {
         this.#retry = Promise.withResolvers<void>();
         return this.#retry.promise;
@@ -177,11 +222,15 @@ export class SessionWorld {
           return this.promotion === undefined ? undefined : this.#place([this.promotion]);
         },
         connect: (url, credential, signal) => this.#connect(url, credential, signal),
-        renewTicket: async (url, _session, signal) => {
-          await this.#answer("ticket", url, this.#edge(url).health, signal);
+        renewTicket: async (url, _session, shown, signal) => {
+          const edge = this.#edge(url);
+          await this.#answer("ticket", { url, shown }, edge.health, signal);
+          if (!edge.knowsSession && shown === undefined) throw new ClientFailure("not-found", "whose session is it?");
+          edge.knowsSession = true;
           return `ticket-${this.callsOf("ticket").length + 1}`;
         },
         report: (url, _session, _quality, signal) => this.#answer("report", url, this.#edge(url).health, signal),
+        watch: (url, _session, signal) => this.#watch(url, signal),
         end: (session, edge) => this.#answer("end", { session, edge }, "up"),
       },
     };
@@ -196,6 +245,38 @@ export class SessionWorld {
     });
     if (health !== "up") throw new ClientFailure("unreachable", `${what}: nobody is there`);
     if (this.refusal !== undefined && /^(create|place|renew)/.test(what)) throw this.refusal;
+  }
+
+  async #watch(url: string, signal: AbortSignal | undefined): Promise<SessionWatch> {
+    const deadline = this.clock.deadline(WATCH_DEADLINE_MS, signal);
+    const unreachable = () => new ClientFailure("unreachable", "watch: no answer");
+    this.watched.push(url);
+    if (this.#edge(url).health !== "up") throw unreachable();
+    if (!this.#edge(url).knowsSession) throw new ClientFailure("not-found", "watch: whose session is it?");
+    if (this.falseAlarms > 0) {
+      this.falseAlarms -= 1;
+      await this.clock.sleep(ROUND_TRIP_MS);
+      return { state: "lost", reason: "the agent is gone" };
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<SessionWatch>();
+    const tell = (): void => resolve({ state: "lost", reason: "the agent is gone" });
+    const giveUp = (): void => reject(unreachable());
+    const watcher = { url, tell, breakOff: giveUp };
+    this.#watchers.add(watcher);
+    deadline.addEventListener("abort", giveUp, { once: true });
+    void this.clock.sleep(WATCH_MS, deadline).then(
+      () => resolve({ state: "held" }),
+      () => undefined,
+    );
+    if (deadline.aborted) giveUp();
+    try {
+      const news = await promise;
+      await this.clock.sleep(ROUND_TRIP_MS / 2);
+      return news;
+    } finally {
+      this.#watchers.delete(watcher);
+      deadline.removeEventListener("abort", giveUp);
+    }
   }
 
   async #probe(targets: readonly ProbeTarget[]): Promise<readonly ProbedEdge[]> {
@@ -221,7 +302,8 @@ export class SessionWorld {
     this.#attempt += 1;
     const edges = this.edges.filter((edge) => edge.pool === pool).map(({ url }) => url);
     const placement = `placement-${this.#attempt}`;
-    return { state: "placed", decision: "d", placement, pool, edges, budget: BUDGET };
+    const iceServers = this.handsOut.map(({ urls, ...rest }) => ({ urls: [...urls], ...rest }));
+    return { state: "placed", decision: "d", placement, pool, edges, budget: BUDGET, iceServers };
   }
 
   async #connect(url: string, credential: Credential, signal?: AbortSignal): Promise<ConnectedSession> {
@@ -233,6 +315,7 @@ export class SessionWorld {
     await this.clock.sleep(agent.setUpMs, signal).catch(() => {
       throw new ClientFailure("unreachable", `${url}: no answer in time`);
     });
+    edge.knowsSession = true;
     const placement = "appToken" in credential ? { placement: this.#placeDirectly(edge.pool) } : {};
     return {
       session: "session-1",
@@ -253,7 +336,8 @@ export class SessionWorld {
     return `e30.${claims.toString("base64url")}.direct`;
   }
 
-  #prepare(kind: TransportKind): PendingMedia {
+  #prepare(kind: TransportKind, iceServers: readonly IceServer[]): PendingMedia {
+    this.offeredWith.push(iceServers);
     return {
       offerSdp: "offer",
       release: () => undefined,
@@ -268,18 +352,52 @@ export class SessionWorld {
   }
 
   #open(agent: SimulatedAgent, kind: TransportKind): MediaLink {
-    const { promise, resolve } = Promise.withResolvers<MediaLoss>();
-    const link: OpenLink = { agent, lose: resolve, isOpen: true };
+    let lost = Promise.withResolvers<MediaLoss>();
+    let returned = Promise.withResolvers<void>();
+    let isLost = false;
+    const lose = (loss: MediaLoss): void => {
+      isLost = true;
+      lost.resolve(loss);
+    };
+    const comeBack = (): void => {
+      if (!isLost) return;
+      isLost = false;
+      lost = Promise.withResolvers();
+      const { resolve } = returned;
+      returned = Promise.withResolvers();
+      resolve();
+    };
+    const link: OpenLink = { agent, lose, comeBack, isOpen: true };
     this.links.add(link);
+    this.onOpened?.();
     if (!agent.isAlive) void this.#fallSilent(link);
     if (this.mediaLastMs !== undefined) {
       const loss = { because: "closed", reason: "the frames channel was closed" } as const;
       void this.clock.sleep(this.mediaLastMs).then(() => link.lose(loss));
     }
+    const shut = (): void => {
+      link.isOpen = false;
+      this.links.delete(link);
+      lose({ because: "closed", reason: "closed" });
+    };
     return {
-      kind,
-      lost: promise,
+      ...{ kind, connectedAtMs: this.clock.monotonicMs() - FIRST_FRAME_MS, decodedAtMs: this.clock.monotonicMs() },
+      get lost() {
+        return lost.promise;
+      },
+      get returned() {
+        return returned.promise;
+      },
+      get isLost() {
+        return isLost;
+      },
+      lastFrameAtMs: () => (agent.isAlive ? this.clock.monotonicMs() : agent.diedAtMs),
       show: () => undefined,
+      lose: (reason) => lose({ because: "ended", reason }),
+      suspect: async (reason) => {
+        await this.clock.sleep(SUSPECT_SILENCE_MS_MAX);
+        if (!agent.isAlive) lose({ because: "ended", reason });
+      },
       statistics: () => ({
         ...MEDIA_ABSENT,
         counts: {
@@ -290,16 +408,12 @@ export class SessionWorld {
           decoderErrors: 0,
         },
       }),
-      close: () => {
-        link.isOpen = false;
-        this.links.delete(link);
-        resolve({ because: "closed", reason: "closed" });
-      },
+      close: shut,
     };
   }
 
   async #fallSilent(link: OpenLink): Promise<void> {
-    await this.clock.sleep(SILENCE_MS_MAX);
+    await this.clock.sleep(SILENCE_MS_MIN);
     link.lose({ because: "silent" });
   }
 

@@ -32,9 +32,13 @@ export function describeSession({ phase, facts }: SessionView, nowMs: number): W
     case "direct":
       return say("The scheduler does not answer", "The edges nearby are asked directly.");
     case "waiting":
-      return say("It did not work yet", `${reason(facts)} ${retryWords(facts, nowMs)}`.trim(), true);
+      return say(
+        "It did not work yet",
+        sentences(reason(facts), remedy(facts.problem), retryWords(facts, nowMs)),
+        true,
+      );
     case "failed":
-      return say("It cannot work like this", `${reason(facts)} ${remedy(facts.problem)}`.trim(), true);
+      return say("It cannot work like this", sentences(reason(facts), remedy(facts.problem)), true);
     case "ended":
       return say("The session has ended", "Reload the page to begin another.");
   }
@@ -64,6 +68,15 @@ function reason({ problem }: SessionFacts): string {
   return `${problem.message}${/[.!?]$/.test(problem.message) ? "" : "."}`;
 }
 
+function sentences(...all: readonly string[]): string {
+  return all.filter((sentence) => sentence !== "").join(" ");
+}
+
+/** A browser says of neither that it is the reason: both look like nobody answering. */
+const NOT_REACHED =
+  "Where the browser asks whether this page may reach devices on your network, allow it; where it warns of a " +
+  "certificate when their address is opened, this device does not trust it yet.";
+
 /** Codes of the services are in docs/errors.md; these are what a person at the page can act on. */
 const REMEDIES: Readonly<Record<string, string>> = {
   "token-expired": "The page was published with a token that has expired: ask who publishes it.",
@@ -74,6 +87,9 @@ const REMEDIES: Readonly<Record<string, string>> = {
   "upstream-malformed": "Reload the page.",
   "config-invalid": "Mend config.json beside the page.",
   "browser-unfit": "Use another browser.",
+  unreachable: NOT_REACHED,
+  "no-edge-answers": NOT_REACHED,
+  "media-unreachable": NOT_REACHED,
 };
 
 function remedy(problem: Problem | undefined): string {

@@ -1,10 +1,27 @@
-/** The media protocol: what is written is read, losses within the parity are repaired, garbage is refused by name. */
+/** The media protocol: what is written is read, garbage is refused by name. */
 import fc from "fast-check";
 import t from "tap";
 import { isFailure } from "#domain/failure.ts";
-import { type ControlMessage, decodeControl, ECHO_CHARACTERS_MAX, encodeControl } from "./control.ts";
-import { cutFragments, FRAGMENT_BYTES_MAX, FrameAssembler } from "./fragments.ts";
+import {
+  CONTROL_BYTES_MAX,
+  type ControlMessage,
+  decodeControl,
+  ECHO_CHARACTERS_MAX,
+  encodeControl,
+  REPORTED_FRAGMENTS_MAX,
+  SDP_CHARACTERS_MAX,
+  STRIPES_MAX,
+} from "./control.ts";
+import { FrameAssembler } from "./fragments.ts";
 import { CODECS, decodeFrame, encodeFrame } from "./frame.ts";
+import {
+  HELD_EXTENT_METRES_MAX,
+  HELD_TRIANGLES_MAX,
+  HELD_VERTICES_MAX,
+  type HeldObject,
+  HOLDS_MAX,
+  type HoldNumbers,
+} from "./held-object.ts";
 import { decodePose, encodePose } from "./pose.ts";
 
 const float = (max: number) => fc.float({ min: Math.fround(-max), max: Math.fround(max), noNaN: true });
@@ -32,7 +49,10 @@ t.test("a pose is read as it was written", async (t) => {
         ),
         eyes: fc.tuple(eye, eye),
       }),
-      (pose) => t.same(decodePose(encodePose(pose)), pose),
+      (pose) => {
+        t.same(decodePose(encodePose(pose)), pose);
+        t.same(decodePose(encodePose({ ...pose, asksDepth: true })), { ...pose, asksDepth: true });
+      },
     ),
   );
 });
@@ -48,13 +68,18 @@ t.test(
       }
     };
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 1200 }), fc.integer({ min: 0, max: 4 }), (bytes, type) => {
-        bytes.set([type, 1].slice(0, bytes.length));
-        refuses(() => decodePose(bytes));
-        refuses(() => decodeFrame(bytes));
-        refuses(() => new FrameAssembler().add(bytes));
-        refuses(() => decodeControl(new TextDecoder().decode(bytes)));
-      }),
+      fc.property(
+        fc.uint8Array({ maxLength: 1200 }),
+        fc.integer({ min: 0, max: 4 }),
+        fc.integer({ min: 1, max: 2 }),
+        (bytes, type, version) => {
+          bytes.set([type, version].slice(0, bytes.length));
+          refuses(() => decodePose(bytes));
+          refuses(() => decodeFrame(bytes));
+          refuses(() => new FrameAssembler().add(bytes));
+          refuses(() => decodeControl(new TextDecoder().decode(bytes)));
+        },
+      ),
     );
     const nan = encodePose({
       poseId: 1,
@@ -86,6 +111,7 @@ t.test("a frame is read as it was written", async (t) => {
         renderedAtMs: time,
         encodedAtMs: time,
         sentAtMs: time,
+        without: fc.constantFrom<HoldNumbers>([0, HOLDS_MAX], [3, 0], [1, 2]),
       }),
       fc.uint8Array({ maxLength: 4000 }),
       (header, accessUnit) => {
@@ -98,36 +124,45 @@ t.test("a frame is read as it was written", async (t) => {
   );
 });
 
-t.test("one loss in each parity group is repaired, in any order of arrival", async (t) => {
-  fc.assert(
-    fc.property(fc.integer({ min: 1, max: 30_000 }), fc.nat(), fc.infiniteStream(fc.nat()), (length, start, order) => {
-      const bytes = Uint8Array.from({ length }, (_, at) => (at * 31 + start) & 255);
-      const fragments = cutFragments(7, bytes);
-      const dataCount = Math.ceil(length / 1084);
-      const parityCount = fragments.length - dataCount;
-      const lost = new Set(Array.from({ length: parityCount }, (_, group) => group));
-      const kept = fragments.filter((_, index) => !lost.has(index));
-      const shuffled = kept
-        .map((fragment) => ({ fragment, key: order.next().value ?? 0 }))
-        .sort((a, b) => a.key - b.key);
-      const assembler = new FrameAssembler();
-      const whole = shuffled.map(({ fragment }) => assembler.add(fragment)).filter((frame) => frame !== undefined);
-      t.equal(whole.length, 1, `length ${length}`);
-      t.equal(whole[0]?.repaired, lost.size, `length ${length}`);
-      t.same(Buffer.from(whole[0]?.bytes ?? []).equals(Buffer.from(bytes)), true, `length ${length}`);
-      t.ok(fragments.every((fragment) => fragment.byteLength <= FRAGMENT_BYTES_MAX));
-    }),
-    { numRuns: 40 },
-  );
-});
+const CANDIDATE = "a=candidate:1 1 UDP 2122317823 192.0.2.7 50000 typ host\r\n";
 
-t.test("a frame with two losses in one group is given up, and the next is whole", async (t) => {
-  const assembler = new FrameAssembler();
-  const first = cutFragments(1, new Uint8Array(9000));
-  for (const fragment of first.slice(0, 1)) t.equal(assembler.add(fragment), undefined);
-  const frames = cutFragments(2, new Uint8Array(3000).fill(9)).map((fragment) => assembler.add(fragment));
-  t.equal(frames.filter((frame) => frame !== undefined).length, 1);
-  t.equal(assembler.add(first[1] ?? new Uint8Array()), undefined);
+/** With as many digits as an agent writes. */
+const LARGEST: HeldObject = {
+  ...{ hand: "left", hold: 1, position: { x: -9.1234, y: 0, z: 1 }, orientation: { x: 0, y: 0, z: 0, w: 1 } },
+  ...{ colour: [0.123, 0.456, 1], glowRatio: 0.15 },
+  positions: Array.from({ length: HELD_VERTICES_MAX * 3 }, () => -1.2345),
+  normals: Array.from({ length: HELD_VERTICES_MAX * 3 }, () => -0.57),
+  triangles: Array.from({ length: HELD_TRIANGLES_MAX * 3 }, () => HELD_VERTICES_MAX - 1),
+};
+
+t.test("a held object that is none is refused, and the largest is a message", async (t) => {
+  const written = encodeControl({ type: "held-object", ...LARGEST });
+  t.ok(written.length <= CONTROL_BYTES_MAX, `${written.length} characters`);
+  const wrong: readonly object[] = [
+    { hand: "third" },
+    ...[0, 1.5, HOLDS_MAX + 1, "1", undefined].map((hold) => ({ hold })),
+    ...[{ x: 0, y: 0 }, { x: 11, y: 0, z: 0 }, { x: "0", y: 0, z: 0 }, null, [0, 0, 0]].map((position) => ({
+      position,
+    })),
+    ...[{ x: 0, y: 0, z: 0, w: 0 }, { x: 9, y: 0, z: 0, w: 1 }, 7].map((orientation) => ({ orientation })),
+    ...[[1, 1], [1, 1, 1.1], [1, 1, null], "red"].map((colour) => ({ colour })),
+    ...[-0.1, 2, "1", null].map((glowRatio) => ({ glowRatio })),
+    ...[[], [0, 0], [...LARGEST.positions, 0, 0, 0], [0, 0, HELD_EXTENT_METRES_MAX + 0.1], [0, 0, "0"]].map(
+      (positions) => ({ positions, normals: positions, triangles: [0, 0, 0] }),
+    ),
+    ...[[0, 0, 0], LARGEST.normals.map(() => 1.1), {}].map((normals) => ({ normals })),
+    ...[[], [0, 1], [0, 1, HELD_VERTICES_MAX], [0, 1, -1], [0, 1, 0.5], [...LARGEST.triangles, 0, 0, 0]].map(
+      (triangles) => ({ triangles }),
+    ),
+  ];
+  for (const change of wrong) {
+    const text = JSON.stringify({ type: "held-object", ...LARGEST, ...change });
+    t.throws(() => decodeControl(text), { code: "media-invalid" }, JSON.stringify(change).slice(0, 80));
+  }
+  for (const change of [{ hand: "none" }, { hold: 0 }]) {
+    const text = JSON.stringify({ type: "held-ready", hand: "left", hold: 1, ...change });
+    t.throws(() => decodeControl(text), { code: "media-invalid" }, text);
+  }
 });
 
 t.test("a control message is read as it was written", async (t) => {
@@ -136,10 +171,76 @@ t.test("a control message is read as it was written", async (t) => {
     { type: "heartbeat" },
     { type: "echo-request", content: "a".repeat(ECHO_CHARACTERS_MAX) },
     { type: "echo", content: "" },
+    { type: "frame-report", newestFrame: 7, framesArrived: 3, bytes: 36_000, spanMs: 100.5, networkMsMin: 11.25 },
     { type: "session-end", reason: "client left" },
     { type: "statistics", framesRendered: 3, renderMsP95: 4.5, encodeMsP95: 1 },
+    { type: "statistics", framesRendered: 3, renderMsP95: 4.5, encodeMsP95: 1, framesHeldBack: 2 },
+    { type: "loss-report", fragmentsReceived: 120, fragmentsLost: 2 },
+    { type: "stripe-request", connections: STRIPES_MAX },
+    { type: "stripe-offer", stripe: 1, sdp: CANDIDATE.repeat(SDP_CHARACTERS_MAX / CANDIDATE.length) },
+    { type: "stripe-answer", stripe: STRIPES_MAX - 1, sdp: "v=0\r\n" },
+    { type: "audio-wish", isWanted: true },
+    { type: "audio-state", isThere: false, because: "its scene has no sounds" },
+    { type: "audio-offer", sdp: "v=0\r\n" },
+    { type: "audio-answer", sdp: "v=0\r\n" },
+    { type: "held-wish" },
+    { type: "held-object", ...LARGEST },
+    { type: "held-ready", hand: "right", hold: HOLDS_MAX },
   ];
-  for (const message of messages) t.same(decodeControl(encodeControl(message)), message, message.type);
+  for (const message of messages) t.strictSame(decodeControl(encodeControl(message)), message, message.type);
+  const report = {
+    type: "frame-report",
+    newestFrame: 7,
+    framesArrived: 3,
+    bytes: 36_000,
+    spanMs: 100,
+    networkMsMin: 11,
+  };
+  const wrong = [
+    { newestFrame: -1 },
+    { framesArrived: 1e9 },
+    { bytes: "1" },
+    { spanMs: null },
+    { networkMsMin: 1e300 },
+  ];
+  for (const change of wrong) {
+    const text = JSON.stringify({ ...report, ...change });
+    t.throws(() => decodeControl(text), { code: "media-invalid" }, text);
+  }
   const long = encodeControl({ type: "echo-request", content: "a".repeat(ECHO_CHARACTERS_MAX + 1) });
   t.throws(() => decodeControl(long), { code: "media-invalid" });
+});
+
+t.test("the reason of an end is words, and cut where it is long", async (t) => {
+  const end = (reason: string) => decodeControl(`{"type":"session-end","reason":${reason}}`);
+  t.same(end('"done"'), { type: "session-end", reason: "done" });
+  t.same(end(JSON.stringify("a".repeat(900))), { type: "session-end", reason: "a".repeat(200) });
+  const deep = "[".repeat(8_000) + "]".repeat(8_000);
+  for (const reason of ["null", "7", '{"toString":1,"valueOf":1}', deep])
+    t.throws(() => end(reason), { code: "media-invalid" }, reason.slice(0, 40));
+});
+
+t.test("stripes, session descriptions and losses beyond their bounds are refused", async (t) => {
+  const sdp = "v=0";
+  const bad = [
+    { type: "stripe-offer", stripe: 0, sdp },
+    { type: "stripe-offer", stripe: STRIPES_MAX, sdp },
+    { type: "stripe-offer", stripe: 1.5, sdp },
+    { type: "stripe-offer", stripe: 1, sdp: "v".repeat(SDP_CHARACTERS_MAX + 1) },
+    { type: "stripe-answer", stripe: 1 },
+    { type: "audio-wish" },
+    { type: "audio-wish", isWanted: 1 },
+    { type: "audio-state", because: "" },
+    { type: "audio-offer", sdp: "v".repeat(SDP_CHARACTERS_MAX + 1) },
+    { type: "audio-answer", sdp: 0 },
+    { type: "stripe-request", connections: STRIPES_MAX + 1 },
+    { type: "stripe-request", connections: 0 },
+    { type: "loss-report", fragmentsReceived: -1, fragmentsLost: 0 },
+    { type: "loss-report", fragmentsReceived: 1, fragmentsLost: 0.5 },
+    { type: "loss-report", fragmentsReceived: 1, fragmentsLost: REPORTED_FRAGMENTS_MAX + 1 },
+  ];
+  for (const message of bad) {
+    const text = JSON.stringify(message);
+    t.throws(() => decodeControl(text), { code: "media-invalid" }, text.slice(0, 80));
+  }
 });

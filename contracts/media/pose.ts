@@ -1,16 +1,15 @@
-/** The head pose that a client sends, as bytes: little endian, 100 bytes, one per message. Pure; the same file in the browser. */
+/** The head pose that a client sends, as bytes: little endian, 100 bytes, 48 for each controller and 8 for the gaze, one per message. Pure; the same file in the browser. */
 import { Failure } from "#domain/failure.ts";
+import {
+  CONTROLLER_BYTES,
+  CONTROLLERS_MAX,
+  type ControllerPose,
+  readControllers,
+  writeController,
+} from "./controllers.ts";
+import { isWithin, POSITION_METRES_MAX, type Quaternion, unitOf, type Vector3 } from "./space.ts";
 
-export interface Vector3 {
-  readonly x: number;
-  readonly y: number;
-  readonly z: number;
-}
-
-/** A unit quaternion; WebXR's axes: right-handed, -z forward, y up. */
-export interface Quaternion extends Vector3 {
-  readonly w: number;
-}
+export type { Quaternion, Vector3 };
 
 /** Tangents of the half angles, all positive outward. */
 export interface FieldOfView {
@@ -26,6 +25,12 @@ export interface EyePose {
   readonly fieldOfView: FieldOfView;
 }
 
+/** Where both eyes look: tangents from straight ahead, in the head's axes, x to the right, y upward. */
+export interface GazeDirection {
+  readonly x: number;
+  readonly y: number;
+}
+
 export interface PoseMessage {
   /** Grows by one with each pose of a session, from 1. */
   readonly poseId: number;
@@ -36,22 +41,38 @@ export interface PoseMessage {
   readonly orientation: Quaternion;
   /** Left, right. */
   readonly eyes: readonly [EyePose, EyePose];
+  /** Its frame is wanted with depth planes; clients that know none do not ask. */
+  readonly asksDepth?: boolean;
+  /** Its picture is all that its eyes see, so that where they look ahead the rest may be coarser: a headset's. */
+  readonly asksFoveation?: boolean;
+  /** Its picture is wanted as JPEG, since its client decodes nothing else. An agent that knows this sends no other. */
+  readonly asksJpeg?: boolean;
+  /** Held controllers, one a hand; not there where there are none. */
+  readonly controllers?: readonly ControllerPose[];
+  /** Not there where the client knows none. */
+  readonly gaze?: GazeDirection;
 }
 
+/** Without controllers and gaze. */
 export const POSE_BYTES = 100;
+export const GAZE_BYTES = 8;
+export const POSE_BYTES_MAX = POSE_BYTES + CONTROLLERS_MAX * CONTROLLER_BYTES + GAZE_BYTES;
 const POSE_TYPE = 1;
 const POSE_VERSION = 1;
-/** A room and then some: farther is a broken tracker, and 32-bit floats lose a millimetre at 16 km. */
-export const POSITION_METRES_MAX = 10_000;
+const FLAGS = { asksDepth: 1, asksFoveation: 2, hasGaze: 4, asksJpeg: 8 } as const;
 /** 84 degrees to each side. */
 export const TANGENT_MAX = 10;
 export const EYE_OFFSET_METRES_MAX = 1;
 
 export function encodePose(pose: PoseMessage): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(POSE_BYTES);
+  const controllers = (pose.controllers ?? []).slice(0, CONTROLLERS_MAX);
+  const gazeAt = POSE_BYTES + controllers.length * CONTROLLER_BYTES;
+  const bytes = new Uint8Array(gazeAt + (pose.gaze === undefined ? 0 : GAZE_BYTES));
   const view = new DataView(bytes.buffer);
   view.setUint8(0, POSE_TYPE);
   view.setUint8(1, POSE_VERSION);
+  view.setUint8(2, flagsOf(pose));
+  view.setUint8(3, controllers.length);
   view.setUint32(4, pose.poseId, true);
   view.setFloat64(8, pose.sampledAtMs, true);
   const floats = [
@@ -60,15 +81,33 @@ export function encodePose(pose: PoseMessage): Uint8Array<ArrayBuffer> {
     ...pose.eyes.flatMap(eyeFloats),
   ];
   for (const [index, value] of floats.entries()) view.setFloat32(16 + index * 4, value, true);
+  for (const [index, one] of controllers.entries()) writeController(view, POSE_BYTES + index * CONTROLLER_BYTES, one);
+  if (pose.gaze !== undefined) {
+    view.setFloat32(gazeAt, pose.gaze.x, true);
+    view.setFloat32(gazeAt + 4, pose.gaze.y, true);
+  }
   return bytes;
+}
+
+function flagsOf({ asksDepth, asksFoveation, asksJpeg, gaze }: PoseMessage): number {
+  const depth = asksDepth === true ? FLAGS.asksDepth : 0;
+  const foveation = asksFoveation === true ? FLAGS.asksFoveation : 0;
+  const jpeg = asksJpeg === true ? FLAGS.asksJpeg : 0;
+  return depth | foveation | jpeg | (gaze === undefined ? 0 : FLAGS.hasGaze);
 }
 
 /** Throws `media-invalid` for a wrong length, a version it does not know, or numbers that are no pose. */
 export function decodePose(bytes: Uint8Array): PoseMessage {
-  if (bytes.byteLength !== POSE_BYTES) throw invalid(`must have ${POSE_BYTES} bytes, got ${bytes.byteLength}`);
+  if (bytes.byteLength < POSE_BYTES || bytes.byteLength > POSE_BYTES_MAX)
+    throw invalid(`must have ${POSE_BYTES}..${POSE_BYTES_MAX} bytes, got ${bytes.byteLength}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.getUint8(0) !== POSE_TYPE || view.getUint8(1) !== POSE_VERSION)
     throw invalid("must be of type 1, version 1");
+  const has = (flag: number): boolean => (view.getUint8(2) & flag) !== 0;
+  const count = view.getUint8(3);
+  const gazeAt = POSE_BYTES + count * CONTROLLER_BYTES;
+  const length = gazeAt + (has(FLAGS.hasGaze) ? GAZE_BYTES : 0);
+  if (bytes.byteLength !== length) throw invalid(`must have its ${count} controllers, and its gaze where it says so`);
   const float = (index: number): number => view.getFloat32(16 + index * 4, true);
   const vector = (index: number): Vector3 => ({ x: float(index), y: float(index + 1), z: float(index + 2) });
   const eye = (index: number): EyePose => ({
@@ -83,10 +122,21 @@ export function decodePose(bytes: Uint8Array): PoseMessage {
     position: vector(0),
     orientation: unit({ ...vector(3), w: float(6) }),
     eyes: [eye(7), eye(14)],
+    ...(has(FLAGS.asksDepth) ? { asksDepth: true } : {}),
+    ...(has(FLAGS.asksFoveation) ? { asksFoveation: true } : {}),
+    ...(has(FLAGS.asksJpeg) ? { asksJpeg: true } : {}),
+    ...(count === 0 ? {} : { controllers: readControllers(view, POSE_BYTES, count) }),
+    ...(has(FLAGS.hasGaze) ? { gaze: readGaze(view, gazeAt) } : {}),
   };
   checkVector(pose.position, POSITION_METRES_MAX, "position");
   for (const one of pose.eyes) checkEye(one);
   return pose;
+}
+
+function readGaze(view: DataView, offset: number): GazeDirection {
+  const gaze = { x: view.getFloat32(offset, true), y: view.getFloat32(offset + 4, true) };
+  if (isWithin({ ...gaze, z: 0 }, TANGENT_MAX)) return gaze;
+  throw invalid(`gaze must be within ${TANGENT_MAX}, got ${JSON.stringify(gaze)}`);
 }
 
 function eyeFloats(eye: EyePose): number[] {
@@ -94,16 +144,14 @@ function eyeFloats(eye: EyePose): number[] {
   return [offset.x, offset.y, offset.z, fov.left, fov.right, fov.up, fov.down];
 }
 
-function unit(q: Quaternion): Quaternion {
-  const length = Math.hypot(q.x, q.y, q.z, q.w);
-  if (!(length > 0.5 && length < 2)) throw invalid("orientation must be a unit quaternion");
-  return { x: q.x / length, y: q.y / length, z: q.z / length, w: q.w / length };
+function unit(orientation: Quaternion): Quaternion {
+  const unit = unitOf(orientation);
+  if (unit === undefined) throw invalid("orientation must be a unit quaternion");
+  return unit;
 }
 
 function checkVector(vector: Vector3, max: number, what: string): void {
-  for (const value of [vector.x, vector.y, vector.z]) {
-    if (!(Math.abs(value) <= max)) throw invalid(`${what} must be within ${max} m, got ${value}`);
-  }
+  if (!isWithin(vector, max)) throw invalid(`${what} must be within ${max} m, got ${JSON.stringify(vector)}`);
 }
 
 function checkEye(eye: EyePose): void {

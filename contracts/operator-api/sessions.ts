@@ -130,12 +130,24 @@ export const renewSessionSchema = Type.Object(
 );
 export const endSessionSchema = Type.Object({ proof: token }, closed);
 
+/** As RTCPeerConnection takes it; credentials are the session's own and run out. */
+export const iceServerSchema = Type.Object(
+  {
+    urls: Type.Array(Type.String()),
+    username: Type.Optional(Type.String()),
+    credential: Type.Optional(Type.String()),
+  },
+  closed,
+);
+
 const placed = {
   decision: Type.String(),
   placement: Type.String(),
   pool: name,
   edges: Type.Array(Type.String()),
   budget: budgetSchema,
+  /** Not there where none are configured. */
+  iceServers: Type.Optional(Type.Array(iceServerSchema)),
 };
 export const placementAnswerSchema = Type.Union([
   Type.Object({ state: Type.Literal("placed"), ...placed }, closed),
@@ -193,6 +205,16 @@ export const connectedSessionSchema = Type.Object(
 export const ticketRequestSchema = Type.Object({ proof: token, resume: Type.Optional(token) }, closed);
 export const ticketAnswerSchema = Type.Object({ resume: Type.String() }, closed);
 
+/** `POST /.perigee/v1/sessions/{session}/watch`: answered once no agent of the pool holds the session, or after some seconds. */
+export const watchSessionSchema = Type.Object({ proof: token }, closed);
+export const sessionWatchSchema = Type.Union([
+  Type.Object({ state: Type.Literal("held") }, closed),
+  /** By its agent's word: frames have ended. */
+  Type.Object({ state: Type.Literal("ended"), reason: Type.String() }, closed),
+  /** Its agent is not connected: killed, or cut off from this edge alone. */
+  Type.Object({ state: Type.Literal("lost"), reason: Type.String() }, closed),
+]);
+
 /** `POST /.perigee/v1/sessions/{session}/reports` */
 export const qualityReportSchema = Type.Object(
   {
@@ -217,4 +239,5 @@ export type SessionCandidates = Static<typeof sessionCandidatesSchema>;
 export type PlacementAnswer = Static<typeof placementAnswerSchema>;
 export type ConnectSession = Static<typeof connectSessionSchema>;
 export type ConnectedSession = Static<typeof connectedSessionSchema>;
+export type SessionWatch = Static<typeof sessionWatchSchema>;
 export type QualityReport = Static<typeof qualityReportSchema>;

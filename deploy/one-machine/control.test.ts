@@ -28,6 +28,7 @@ function noting(name: string, told: string[]): SupervisedProgram {
     },
     start: async () => become("running", "start"),
     stop: async (how = "in-order") => become("stopped", how),
+    crash: () => become("waiting", "crash"),
     kill: () => become("stopped", "kill"),
     [Symbol.asyncDispose]: async () => {},
   };
@@ -44,7 +45,7 @@ async function setUp(t: Test) {
   const file = join(testFolder(t), "control.json");
   const programs = [noting("origin", told), noting("near-1", told)];
   const { signal } = new AbortController();
-  const control = await startControl({ port: 0, file, programs, links, random, signal });
+  const control = await startControl({ port: 0, file, programs, killable: ["near-1"], links, random, signal });
   t.teardown(async () => {
     await control[Symbol.asyncDispose]();
     await links[Symbol.asyncDispose]();
@@ -62,7 +63,8 @@ async function setUp(t: Test) {
       (response) => response.text(),
       () => "refused",
     );
-  return { ask, told, reach, control, file };
+  const { pageFragment } = control;
+  return { ask, told, reach, control, file, url, token, pageFragment };
 }
 
 t.test("programs are stopped, killed and started by name", async (t) => {
@@ -103,4 +105,39 @@ t.test("who does not have the folder's token changes nothing", async (t) => {
   t.strictSame(told, []);
   await control[Symbol.asyncDispose]();
   t.notOk(existsSync(file), "who stops takes it along");
+});
+
+t.test("a page of the start crashes what serves it, and can do nothing else", async (t) => {
+  const { told, url, token, pageFragment } = await setUp(t);
+  const [, port, pageToken = ""] = /^#machine=(\d+)\.([\w-]{43})$/.exec(pageFragment) ?? [];
+  t.equal(`http://127.0.0.1:${port}`, url);
+  const ask = async (
+    path: string,
+    given = pageToken,
+    method = "POST",
+    origin = "http://vr.near-1.edge.localhost:7420",
+  ) => {
+    const response = await fetch(`${url}${path}`, { method, headers: { authorization: `Bearer ${given}`, origin } });
+    await response.body?.cancel();
+    return { status: response.status, readableBy: response.headers.get("access-control-allow-origin") };
+  };
+  t.match(await ask("/page/kill/near-1"), { status: 204, readableBy: "http://vr.near-1.edge.localhost:7420" });
+  t.strictSame(told.splice(0), ["near-1 crash"]);
+  t.match(await ask("/page/kill/near-1", "", "OPTIONS"), { status: 204, readableBy: /^http/ }, "a preflight");
+  const refused: readonly (readonly [path: string, token: string, method: string, status: number])[] = [
+    ["/page/kill/origin", pageToken, "POST", 404],
+    ["/page/kill/near-1", pageToken, "GET", 404],
+    ["/page/stop/near-1", pageToken, "POST", 404],
+    ["/page/kill/near-1", token, "POST", 401],
+    ["/page/kill/near-1", "", "POST", 401],
+    ["/stop/near-1", pageToken, "POST", 401],
+    ["/", pageToken, "GET", 401],
+  ];
+  for (const [path, given, method, status] of refused) {
+    t.match(await ask(path, given, method), { status }, `${method} ${path}`);
+  }
+  for (const origin of ["http://evil.example", "http://vr.localhost.evil.example", "null"]) {
+    t.match(await ask("/page/kill/near-1", "", "OPTIONS", origin), { readableBy: null }, `a preflight of ${origin}`);
+  }
+  t.strictSame(told, []);
 });

@@ -1,5 +1,4 @@
 /** Lets a command line beside it steer a running one-machine start: programs stopped and started, pools cut off and restored. */
-import { timingSafeEqual } from "node:crypto";
 import { rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import Type, { type Static } from "typebox";
@@ -8,6 +7,7 @@ import { closeServer, listen } from "#platform/http/listening.ts";
 import { problemOf } from "#platform/http/problem.ts";
 import type { Random } from "#platform/random.ts";
 import type { Links } from "./links.ts";
+import { answerPage, isBearer, type PageControl } from "./page-control.ts";
 import { PROGRAM_STATES, type SupervisedProgram } from "./supervised.ts";
 
 const HOST = "127.0.0.1";
@@ -41,18 +41,30 @@ export interface ControlParts {
   readonly port: number;
   readonly file: string;
   readonly programs: readonly SupervisedProgram[];
+  /** Of `programs`, by name: what a page may kill. */
+  readonly killable: readonly string[];
   readonly links: Links;
   readonly random: Random;
   /** Ends a start that is under way. */
   readonly signal: AbortSignal;
 }
 
-export async function startControl(parts: ControlParts): Promise<AsyncDisposable> {
-  const token = Buffer.from(parts.random.bytes(TOKEN_BYTES)).toString("base64url");
-  const server = createServer((request, response) => void answer(parts, token, request, response));
+export interface Control extends AsyncDisposable {
+  /** Added to the VR page's address it gives the page what it may ask; no server is sent it (RFC 3986 section 3.5). */
+  readonly pageFragment: string;
+}
+
+export async function startControl(parts: ControlParts): Promise<Control> {
+  const newToken = () => Buffer.from(parts.random.bytes(TOKEN_BYTES)).toString("base64url");
+  const token = newToken();
+  const page: PageControl = { token: newToken(), programs: parts.programs, killable: parts.killable };
+  const server = createServer((request, response) => {
+    if (!answerPage(page, request, response)) void answer(parts, token, request, response);
+  });
   const { port } = await listen(server, { host: HOST, port: parts.port });
   writeFileSync(parts.file, `${JSON.stringify({ url: `http://${HOST}:${port}`, token })}\n`, { mode: 0o600 });
   return {
+    pageFragment: `#machine=${port}.${page.token}`,
     async [Symbol.asyncDispose]() {
       rmSync(parts.file, { force: true });
       await closeServer(server);
@@ -68,7 +80,7 @@ async function answer(
 ): Promise<void> {
   request.resume();
   try {
-    if (!isToken(request.headers.authorization, token)) {
+    if (!isBearer(request.headers.authorization, token)) {
       throw new Failure("token-invalid", "the token in the data folder's control.json is asked for");
     }
     await act(parts, request.method ?? "", request.url ?? "");
@@ -111,11 +123,6 @@ function statusOf({ programs, links }: ControlParts): MachineStatus {
     programs: programs.map(({ name, state, pid }) => ({ name, state, ...(pid === undefined ? {} : { pid }) })),
     pools: links.pools().map((pool) => ({ ...pool })),
   };
-}
-
-function isToken(authorization: string | undefined, token: string): boolean {
-  const [given, wanted] = [Buffer.from(authorization ?? ""), Buffer.from(`Bearer ${token}`)];
-  return given.byteLength === wanted.byteLength && timingSafeEqual(given, wanted);
 }
 
 function send(response: ServerResponse, status: number, body: object): void {

@@ -48,6 +48,8 @@ export interface OneMachineTools {
 export interface OneMachine extends AsyncDisposable {
   readonly plan: MachinePlan;
   readonly programs: readonly SupervisedProgram[];
+  /** Added to the VR page's address, the page can kill what serves it. */
+  readonly pageFragment: string;
 }
 
 /** Everything answers when it resolves. Throws `unavailable` where a program or port cannot be had. */
@@ -72,10 +74,11 @@ export async function startOneMachine(options: OneMachineOptions, tools: OneMach
     throw error;
   }
   await untilServed(options.portOffset, { ...tools, signal: limits });
-  const control = { port: plan.controlPort, file: folder.controlFile, programs: programs.all };
-  starting.use(await startControl({ ...tools, ...control, links }));
+  const killable = [...plan.edges, ...plan.agents].map(({ name }) => name);
+  const steered = { port: plan.controlPort, file: folder.controlFile, programs: programs.all, killable, links };
+  const { pageFragment } = starting.use(await startControl({ ...tools, ...steered }));
   const running = starting.move();
-  return { plan, programs: programs.all, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return { plan, pageFragment, programs: programs.all, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
 /** Edges start from their bundle, as they are deployed. */

@@ -7,6 +7,8 @@ import { loadNetworksTable } from "#scheduler/geo/networks-table.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
 import { testFolder } from "#test/test-folder.ts";
 import { takeDataFolder } from "./data-folder.ts";
+import { readPlaces } from "./sample/places.ts";
+import { makeGallery } from "./sample/scene/gallery.ts";
 import { LARGE_FILE_BYTES, makeSampleSite } from "./sample/site.ts";
 import {
   type AppTokenWanted,
@@ -16,8 +18,9 @@ import {
   SAMPLE_NETWORKS_FILE,
   type SampleParts,
 } from "./samples.ts";
-import { planMachine } from "./topology.ts";
+import { POOLS, planMachine } from "./topology.ts";
 
+const GALLERY_BYTES_MAX = 200_000;
 const YEAR_MS = 31_536_000_000;
 
 /** An operator API that keeps what it was told. */
@@ -73,14 +76,22 @@ t.test("the sample site is published once, the page whenever it differs", async 
     published.map(({ site }) => site),
     ["shop", "vr"],
   );
-  t.match(published[1]?.files, ["config.json", "index.html", "scenes", "scenes/hall.json"]);
+  t.strictSame(published[1]?.files, [
+    ...["apps", "apps/tabletop", "apps/tabletop/app.js", "apps/tabletop/scene.json"],
+    ...["config.json", "index.html", "scenes", "scenes/gallery.glb", "scenes/hall.json"],
+    ...["tabletop", "tabletop/config.json", "tabletop/index.html"],
+  ]);
+  t.strictSame(
+    appTokens.map(({ app }) => app),
+    ["hall", "tabletop"],
+  );
   page.text = "second";
   await publishPage(parts);
   t.equal(published.length, 3, "a page that has changed");
-  t.equal(appTokens.length, 1, "the token is kept");
+  t.equal(appTokens.length, 2, "the tokens are kept");
   await clock.advance(YEAR_MS / 2 + 1);
   await publishPage(parts);
-  t.equal(appTokens.length, 2, "half its life is over");
+  t.equal(appTokens.length, 4, "half their life is over");
   t.equal(published.length, 4, "the page has it");
 });
 
@@ -98,6 +109,24 @@ t.test("the sample site is some megabytes and the same every time", async (t) =>
   for (const [index, file] of one.entries()) {
     t.ok(readFileSync(file).equals(readFileSync(two[index] ?? "")), `${file} is the same`);
   }
+});
+
+t.test("the sample gallery is small and the same every time", async (t) => {
+  const gallery = makeGallery();
+  t.ok(gallery.byteLength < GALLERY_BYTES_MAX, `${gallery.byteLength} bytes`);
+  t.ok(Buffer.from(gallery).equals(makeGallery()));
+});
+
+t.test("the page is told where each pool is, and its clients", (t) => {
+  const read = (name: string) => readFileSync(join(import.meta.dirname, "sample", name), "utf8");
+  const { pools, here } = readPlaces(read("resources.yaml"), read("networks.yaml"));
+  t.same(
+    pools.map(({ name }) => name),
+    POOLS.map(({ name }) => name),
+  );
+  t.match(pools[0], { region: "lisbon", latitude: 38.72, longitude: -9.14 });
+  t.match(here, { latitude: Number, longitude: Number });
+  t.end();
 });
 
 t.test("loopback is on the map", async (t) => {

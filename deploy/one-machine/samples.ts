@@ -11,12 +11,14 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { Value } from "typebox/value";
 import { type TokenResult, tokenResultSchema } from "#contracts/operator-api/operator.ts";
 import type { NodeRole } from "#domain/fleet/node.ts";
 import type { Clock } from "#platform/clock.ts";
 import type { DataFolder } from "./data-folder.ts";
+import { readPlaces } from "./sample/places.ts";
+import { makeGallery } from "./sample/scene/gallery.ts";
 import { makeSampleSite } from "./sample/site.ts";
 import { type MachinePlan, SAMPLE_UPSTREAM_PORT } from "./topology.ts";
 
@@ -25,15 +27,32 @@ export const SAMPLE_NETWORKS_FILE = join(SAMPLE, "networks.yaml");
 /** As `sample/resources.yaml` has it; the one in use may be moved. */
 const UPSTREAM_URL_WRITTEN = `http://127.0.0.1:${SAMPLE_UPSTREAM_PORT}`;
 
-const APP = "hall";
+/** Each app has a page of its own, in a folder of the site: its scene, and what else its bundle has. */
+const PAGES: readonly PagePlan[] = [
+  { app: "hall", folder: ".", tokenFile: "app-token.json", bundle: { "scene/hall.json": "scenes/hall.json" } },
+  {
+    app: "tabletop",
+    folder: "tabletop",
+    tokenFile: "app-token-tabletop.json",
+    bundle: { "tabletop/scene.json": "apps/tabletop/scene.json", "tabletop/app.js": "apps/tabletop/app.js" },
+  },
+];
 const PAGE_SITE = "vr";
 /** The page is served at its steering name's edges, whatever their ports. */
-const PAGE_ORIGINS = ["http://vr.localhost:*", "http://vr.*.edge.localhost:*"];
+export const PAGE_ORIGINS = ["http://vr.localhost:*", "http://vr.*.edge.localhost:*"];
 /** What the sample page may take of a machine that renders by software. */
 const PAGE_SESSIONS_MAX = 16;
 const PAGE_TIER = "standard";
 /** A year; a start in its second half gets a new one. */
 const APP_TOKEN_LIFETIME_SECONDS = 31_536_000;
+
+interface PagePlan {
+  readonly app: string;
+  readonly folder: string;
+  readonly tokenFile: string;
+  /** From the samples' folder to the site's. */
+  readonly bundle: Readonly<Record<string, string>>;
+}
 
 /** What an operator can do, as the start needs it. */
 export interface Operator {
@@ -85,16 +104,28 @@ export async function publishSampleSite(parts: SampleParts): Promise<void> {
   await publishMade(parts, "shop", mark, async (folder) => makeSampleSite(folder));
 }
 
-/** Whenever the page, its scene or its settings differ from what was published. */
+/** Whenever the pages, their scenes, apps or settings differ from what was published. */
 export async function publishPage(parts: SampleParts): Promise<void> {
-  const { token } = await appTokenOf(parts);
-  const config = { scheduler: parts.plan.schedulerUrl, app: APP, appToken: token, tier: PAGE_TIER, site: PAGE_SITE };
   await publishMade(parts, PAGE_SITE, parts.folder.sampleFile("vr-published"), async (folder) => {
-    await parts.bundlePage(folder);
-    writeFileSync(join(folder, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
-    mkdirSync(join(folder, "scenes"));
-    copyFileSync(join(SAMPLE, "scene", "hall.json"), join(folder, "scenes", "hall.json"));
+    for (const page of PAGES) await makePage(parts, page, folder);
+    writeFileSync(join(folder, "scenes", "gallery.glb"), makeGallery());
   });
+}
+
+async function makePage(parts: SampleParts, page: PagePlan, site: string): Promise<void> {
+  const { token } = await appTokenOf(parts, page);
+  const folder = join(site, page.folder);
+  mkdirSync(folder, { recursive: true });
+  await parts.bundlePage(folder);
+  const [resources, networks] = [join(SAMPLE, "resources.yaml"), SAMPLE_NETWORKS_FILE];
+  const places = readPlaces(readFileSync(resources, "utf8"), readFileSync(networks, "utf8"));
+  const session = { scheduler: parts.plan.schedulerUrl, site: PAGE_SITE, app: page.app, appToken: token };
+  const config = { ...session, tier: PAGE_TIER, places };
+  writeFileSync(join(folder, "config.json"), `${JSON.stringify(config, null, 2)}\n`);
+  for (const [from, to] of Object.entries(page.bundle)) {
+    mkdirSync(dirname(join(site, to)), { recursive: true });
+    copyFileSync(join(SAMPLE, from), join(site, to));
+  }
 }
 
 async function publishMade(
@@ -127,13 +158,16 @@ function digestOf(folder: string): string {
   return hash.digest("hex");
 }
 
-async function appTokenOf({ folder, operator, clock }: SampleParts): Promise<TokenResult> {
-  const file = folder.sampleFile("app-token.json");
+async function appTokenOf(
+  { folder, operator, clock }: SampleParts,
+  { app, tokenFile }: PagePlan,
+): Promise<TokenResult> {
+  const file = folder.sampleFile(tokenFile);
   const held: unknown = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : undefined;
   const halfLifeMs = (APP_TOKEN_LIFETIME_SECONDS * 1000) / 2;
   if (Value.Check(tokenResultSchema, held) && held.expiresAtMs - clock.nowMs() > halfLifeMs) return held;
   const made = await operator.createAppToken({
-    app: APP,
+    app,
     origins: PAGE_ORIGINS,
     maxSessions: PAGE_SESSIONS_MAX,
     lifetimeSeconds: APP_TOKEN_LIFETIME_SECONDS,

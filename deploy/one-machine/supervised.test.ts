@@ -96,6 +96,10 @@ t.test("a program that is killed is started again as another process", async (t)
   await saying(/started/, 2);
   t.not(program.pid, first);
   t.equal(Number(readFileSync(spec.pidFile, "utf8")), program.pid);
+  program.crash();
+  await saying(/ended: SIGKILL/, 2);
+  await saying(/started/, 3);
+  t.equal(program.state, "running", "also one that is crashed on purpose");
 });
 
 t.test("one that is stopped stays so until it is started by hand", async (t) => {

@@ -30,6 +30,8 @@ export interface SupervisedProgram extends AsyncDisposable {
   start(signal: AbortSignal): Promise<void>;
   /** Ended, and not started again until told. */
   stop(how?: "in-order" | "at-once"): Promise<void>;
+  /** As a crash: ended at once, and started again as after any other end. */
+  crash(): void;
   /** The same at once, for the last moment of whoever supervises. */
   kill(): void;
 }
@@ -94,6 +96,10 @@ class Supervisor implements SupervisedProgram {
     await this.#running?.[Symbol.asyncDispose]();
     await this.#keeping;
     this.#state = "stopped";
+  }
+
+  crash(): void {
+    this.#running?.kill();
   }
 
   kill(): void {

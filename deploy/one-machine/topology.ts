@@ -28,9 +28,11 @@ export const POOL_PORTS = {
   contentLink: 0,
   site: 1,
   siteEnrolment: 2,
+  probeLink: 3,
   content: 4,
   websocketLink: 5,
   websocket: 6,
+  probe: 7,
   agentAdmin: 8,
   admin: 9,
 } as const;
@@ -186,13 +188,14 @@ function planEdge({ data, portOffset }: PlanOptions, pool: PoolPlan): ProgramPla
   const listen = { content: at("content"), site: at("site"), siteEnrolment: at("siteEnrolment"), admin: at("admin") };
   const contentUrl = `http://${at("contentLink")}`;
   const origin = { enrolment, nodeRpc, delivery };
+  const probe = { listen: at("probe"), address: at("probeLink") };
   return {
     name,
     kind: "edge",
     main: "edge-node/main.ts",
     environmentFile: "deploy/programs/edge-node.env",
     dataDir,
-    settings: { dataDir, name, origin, listen, contentUrl, hostname: hostnameOf(pool.name) },
+    settings: { dataDir, name, origin, listen, probe, contentUrl, hostname: hostnameOf(pool.name) },
     adminUrl: `http://${listen.admin}`,
     join: { role: "edge", pool: pool.name },
   };
@@ -225,8 +228,15 @@ function planLinks({ portOffset }: PlanOptions, pool: PoolPlan): readonly LinkPl
   const tcp = (listenPort: number, targetPort: number): LinkPlan => {
     return { ...common, protocol: "tcp", listenPort, targetPort, portCount: 1 };
   };
-  const content = tcp(at("contentLink"), at("content"));
-  if (!pool.hasAgent) return [content];
+  const probe: LinkPlan = {
+    ...common,
+    protocol: "udp",
+    listenPort: at("probeLink"),
+    targetPort: at("probe"),
+    portCount: 1,
+  };
+  const atEdge = [tcp(at("contentLink"), at("content")), probe];
+  if (!pool.hasAgent) return atEdge;
   const media: LinkPlan = {
     ...common,
     protocol: "udp",
@@ -234,5 +244,5 @@ function planLinks({ portOffset }: PlanOptions, pool: PoolPlan): readonly LinkPl
     targetPort: pool.mediaBase + MEDIA_PORTS.agent + portOffset,
     portCount: MEDIA_PORT_COUNT,
   };
-  return [content, tcp(at("websocketLink"), at("websocket")), media];
+  return [...atEdge, tcp(at("websocketLink"), at("websocket")), media];
 }

@@ -1,11 +1,19 @@
 /** What a ContentPolicy says against itself: every fault at once. Pure. */
 import type { Fault } from "../schema-faults.ts";
-import type { ContentPolicySpec } from "./content-policy.ts";
+import type { ContentPolicySpec, Prefetch } from "./content-policy.ts";
 import { isTimeZone, type PrefetchWindow } from "./prefetch-window.ts";
+import { rulesOf } from "./spec-rules.ts";
 
-export function contentPolicyFaults(spec: ContentPolicySpec): Fault[] {
-  const windows = typeof spec.prefetch === "string" ? [] : spec.prefetch.windows;
-  return [...windows.flatMap(windowFaults), ...repeatFaults(windows), ...offlineFaults(spec)];
+const rule = rulesOf<ContentPolicySpec>();
+
+export const CONTENT_POLICY_RULES = [
+  rule(["prefetch"], ({ prefetch }) => windowsOf(prefetch).flatMap(windowFaults)),
+  rule(["prefetch"], ({ prefetch }) => repeatFaults(windowsOf(prefetch))),
+  rule(["offline"], offlineFaults),
+];
+
+function windowsOf(prefetch: Prefetch): readonly PrefetchWindow[] {
+  return typeof prefetch === "string" ? [] : prefetch.windows;
 }
 
 function windowFaults({ days = [], from, to, timeZone }: PrefetchWindow, index: number): Fault[] {
@@ -47,7 +55,7 @@ function repeatFaults(windows: readonly PrefetchWindow[]): Fault[] {
   });
 }
 
-function offlineFaults({ offline }: ContentPolicySpec): Fault[] {
+function offlineFaults({ offline }: Pick<ContentPolicySpec, "offline">): Fault[] {
   const { maxStaleSeconds, denyAfterSeconds } = offline ?? {};
   if (maxStaleSeconds === undefined || denyAfterSeconds === undefined || maxStaleSeconds <= denyAfterSeconds) return [];
   return [

@@ -69,16 +69,28 @@ t.test("what a site's policies come to is shown with who says it, and when copie
   t.equal(explainContent([...policies, day], "shop", NIGHT_MS).prefetchNow, "never");
 });
 
-const messages = (named: NamedContentPolicy, others: readonly NamedContentPolicy[] = [], pools = POOLS) =>
-  findContentWarnings(named, [named, ...others], pools).map(({ pointer, message }) => `${pointer} ${message}`);
+const messages = (
+  named: NamedContentPolicy,
+  others: readonly NamedContentPolicy[] = [],
+  { pools = POOLS, edgesIn = [] }: { pools?: readonly JudgedPool[]; edgesIn?: readonly string[] } = {},
+) =>
+  findContentWarnings(named, [named, ...others], { pools, withEdges: new Set(edgesIn) }).map(
+    ({ pointer, message }) => `${pointer} ${message}`,
+  );
 
 t.test("more copies than pools may hold are said, and labels that no pool has", async (t) => {
   const eu = policy("eu", { replicas: 3, residency: { zone: "eu" } });
   t.same(messages(eu), [
     "/spec/replicas spec.replicas: 3 copies are asked for, and the content may be in 2 of 3 pools",
   ]);
-  t.same(messages(eu, [], []), [], "an empty fleet is one that is to come");
+  t.same(messages(eu, [], { pools: [] }), [], "an empty fleet is one that is to come");
   t.same(messages(policy("p", { replicas: 3 })), []);
+  const resident = policy("eu", { residency: { zone: "eu" } });
+  const others = POOLS.filter(({ labels }) => labels["zone"] !== "eu").map(({ pool }) => pool);
+  t.match(messages(resident, [], { edgesIn: others }), [
+    /^\/spec\/residency .* no pool that has all of the labels has an edge \(2 of 3 pools have them\)/,
+  ]);
+  t.same(messages(resident, [], { edgesIn: POOLS.map(({ pool }) => pool) }), []);
   t.match(messages(policy("p", { replicas: 3 }), [policy("q", { residency: { zone: "eu" } })]), [
     /^\/spec\/replicas spec\.replicas of policies p and q together: 3 copies .* 2 of 3 pools/,
   ]);

@@ -9,13 +9,19 @@ const WEEK_MS = 604_800_000;
 /** Mondays: time zones with summer time have it in one of these weeks and not in the other. */
 const WEEKS_MS = [Date.UTC(2026, 0, 5), Date.UTC(2026, 6, 6)];
 
+export interface ContentFleet {
+  readonly pools: readonly JudgedPool[];
+  /** Names of pools that edges have joined; where there is none all are to come. */
+  readonly withEdges: ReadonlySet<string>;
+}
+
 /** Of one policy among all that there will be, itself included. */
 export function findContentWarnings(
   policy: NamedContentPolicy,
   policies: readonly NamedContentPolicy[],
-  pools: readonly JudgedPool[],
+  fleet: ContentFleet,
 ): readonly Fault[] {
-  const warnings = policy.spec.sites.flatMap((site) => siteWarnings(site, policy, policies, pools));
+  const warnings = policy.spec.sites.flatMap((site) => siteWarnings(site, policy, policies, fleet));
   const own = policy.spec.prefetch === "none" && policy.spec.replicas !== undefined;
   const unused = {
     pointer: "/spec/replicas",
@@ -29,7 +35,7 @@ function siteWarnings(
   site: string,
   policy: NamedContentPolicy,
   policies: readonly NamedContentPolicy[],
-  pools: readonly JudgedPool[],
+  fleet: ContentFleet,
 ): Fault[] {
   const naming = policies.filter(({ spec }) => spec.sites.includes(site));
   const rules = contentRulesOf(
@@ -38,7 +44,7 @@ function siteWarnings(
   );
   return [
     ...noneWarnings(policy, naming),
-    ...(rules.isNever ? [] : [...windowWarnings(rules, naming), ...poolWarnings(rules, naming, pools)]),
+    ...(rules.isNever ? [] : [...windowWarnings(rules, naming), ...poolWarnings(rules, naming, fleet)]),
     ...offlineWarnings(rules, naming),
   ];
 }
@@ -68,13 +74,18 @@ function windowWarnings({ windows }: ContentRules, naming: readonly NamedContent
 function poolWarnings(
   { residency, replicas }: ContentRules,
   naming: readonly NamedContentPolicy[],
-  pools: readonly JudgedPool[],
+  { pools, withEdges }: ContentFleet,
 ): Fault[] {
   if (pools.length === 0) return [];
-  const permitted = pools.filter(({ labels }) => findResidencyBreach(labels, residency) === undefined).length;
+  const permitting = pools.filter(({ labels }) => findResidencyBreach(labels, residency) === undefined);
+  const permitted = permitting.length;
   const of = naming.length === 1 ? "" : ` of policies ${namesOf(naming)} together`;
   if (permitted === 0) {
     const message = `spec.residency${of}: no pool of ${pools.length} has all of the labels: the content is held and served nowhere`;
+    return [{ pointer: "/spec/residency", message }];
+  }
+  if (withEdges.size > 0 && !permitting.some(({ pool }) => withEdges.has(pool))) {
+    const message = `spec.residency${of}: no pool that has all of the labels has an edge (${permitted} of ${pools.length} pools have them): the content is held and served nowhere until one joins`;
     return [{ pointer: "/spec/residency", message }];
   }
   if (replicas === undefined || replicas <= permitted) return [];

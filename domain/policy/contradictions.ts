@@ -8,49 +8,67 @@ import { parseHostName } from "../ids.ts";
 import type { AnyResource } from "../resource.ts";
 import type { Fault } from "../schema-faults.ts";
 import type { RenderAppSpec } from "../session/render-app.ts";
-import { contentPolicyFaults } from "./content-contradictions.ts";
-import { placementPolicyFaults } from "./placement-contradictions.ts";
+import { CONTENT_POLICY_RULES } from "./content-contradictions.ts";
+import { PLACEMENT_POLICY_RULES } from "./placement-contradictions.ts";
+import { judgeRules, rulesOf } from "./spec-rules.ts";
 
 const PORT_MAX = 65_535;
 
 /** A kind with its spec, all that is needed to find contradictions. */
 export type KindAndSpec = { [R in AnyResource as R["kind"]]: Pick<R, "kind" | "spec"> }[AnyResource["kind"]];
 
-export function findContradictions(resource: KindAndSpec): readonly Fault[] {
+/** Of a spec that is wrong elsewhere: those of its fields that are as the schema has them. */
+export type KindAndParts = {
+  [R in AnyResource as R["kind"]]: Pick<R, "kind"> & { readonly spec: Partial<R["spec"]> };
+}[AnyResource["kind"]];
+
+/** What needs a faulty field to be judged is not said. */
+export function findContradictions(resource: KindAndParts, faulty: ReadonlySet<string> = new Set()): readonly Fault[] {
   switch (resource.kind) {
     case "Site":
-      return siteFaults(resource.spec);
+      return judgeRules(SITE_RULES, resource.spec, faulty);
     case "PlacementPolicy":
-      return placementPolicyFaults(resource.spec);
+      return judgeRules(PLACEMENT_POLICY_RULES, resource.spec, faulty);
     case "ContentPolicy":
-      return contentPolicyFaults(resource.spec);
+      return judgeRules(CONTENT_POLICY_RULES, resource.spec, faulty);
     case "RenderApp":
-      return renderAppFaults(resource.spec);
+      return judgeRules(RENDER_APP_RULES, resource.spec, faulty);
     case "OriginEndpoint":
-      return originEndpointFaults(resource.spec);
+      return judgeRules(ORIGIN_ENDPOINT_RULES, resource.spec, faulty);
     case "RolloutPolicy":
-      return rolloutPolicyFaults(resource.spec);
+      return judgeRules(ROLLOUT_POLICY_RULES, resource.spec, faulty);
     default:
       return [];
   }
 }
 
-function siteFaults(spec: SiteSpec): Fault[] {
-  const faults: Fault[] = [];
-  if ((spec.publish === undefined) === (spec.pull === undefined)) {
-    faults.push({ pointer: "/spec", message: "spec must have exactly one of publish and pull" });
-  }
-  spec.hostnames.forEach((name, index) => {
-    if (parseHostName(name) !== name) {
-      faults.push({
-        pointer: `/spec/hostnames/${index}`,
-        message: `spec.hostnames[${index}] must be a lower-case host name without port, got ${JSON.stringify(name)}`,
-      });
-    }
+const ofSite = rulesOf<SiteSpec>();
+const SITE_RULES = [
+  ofSite(["publish", "pull"], sourceFaults),
+  ofSite(["hostnames"], hostnameFaults),
+  ofSite(["pull"], ({ pull }) => (pull === undefined ? [] : upstreamFaults(pull.upstream))),
+  ofSite(["signedUrls"], ({ signedUrls }) => (signedUrls === undefined ? [] : signedUrlFaults(signedUrls))),
+];
+const RENDER_APP_RULES = [rulesOf<RenderAppSpec>()(["classes"], classFaults)];
+const ofEndpoint = rulesOf<OriginEndpointSpec>();
+const ORIGIN_ENDPOINT_RULES = [
+  ofEndpoint(["enrolment"], ({ enrolment }) => portFaults("enrolment", enrolment)),
+  ofEndpoint(["nodeRpc"], ({ nodeRpc }) => portFaults("nodeRpc", nodeRpc)),
+  ofEndpoint(["delivery"], ({ delivery }) => portFaults("delivery", delivery)),
+];
+const ROLLOUT_POLICY_RULES = [rulesOf<RolloutPolicySpec>()(["waves"], waveFaults)];
+
+function sourceFaults({ publish, pull }: Pick<SiteSpec, "publish" | "pull">): Fault[] {
+  if ((publish === undefined) !== (pull === undefined)) return [];
+  return [{ pointer: "/spec", message: "spec must have exactly one of publish and pull" }];
+}
+
+function hostnameFaults({ hostnames }: Pick<SiteSpec, "hostnames">): Fault[] {
+  return hostnames.flatMap((name, index): Fault[] => {
+    if (parseHostName(name) === name) return [];
+    const message = `spec.hostnames[${index}] must be a lower-case host name without port, got ${JSON.stringify(name)}`;
+    return [{ pointer: `/spec/hostnames/${index}`, message }];
   });
-  if (spec.pull !== undefined) faults.push(...upstreamFaults(spec.pull.upstream));
-  if (spec.signedUrls !== undefined) faults.push(...signedUrlFaults(spec.signedUrls));
-  return faults;
 }
 
 /** A path that no request is compared with as it is written would be open. */
@@ -78,23 +96,21 @@ function upstreamFaults(upstream: string): Fault[] {
   ];
 }
 
-function renderAppFaults(spec: RenderAppSpec): Fault[] {
-  const names = spec.classes.map((renderClass) => renderClass.name);
+function classFaults({ classes }: Pick<RenderAppSpec, "classes">): Fault[] {
+  const names = classes.map((renderClass) => renderClass.name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice === undefined) return [];
   return [{ pointer: "/spec/classes", message: `spec.classes must have different names, got ${twice} twice` }];
 }
 
-function originEndpointFaults(spec: OriginEndpointSpec): Fault[] {
-  return Object.entries(spec).flatMap(([listener, address]: [string, string]): Fault[] => {
-    const port = Number(address.slice(address.lastIndexOf(":") + 1));
-    if (port >= 1 && port <= PORT_MAX) return [];
-    const message = `spec.${listener} must have a port of 1..${PORT_MAX}, got ${JSON.stringify(address)}`;
-    return [{ pointer: `/spec/${listener}`, message }];
-  });
+function portFaults(listener: keyof OriginEndpointSpec, address: string): Fault[] {
+  const port = Number(address.slice(address.lastIndexOf(":") + 1));
+  if (port >= 1 && port <= PORT_MAX) return [];
+  const message = `spec.${listener} must have a port of 1..${PORT_MAX}, got ${JSON.stringify(address)}`;
+  return [{ pointer: `/spec/${listener}`, message }];
 }
 
-function rolloutPolicyFaults({ waves }: RolloutPolicySpec): Fault[] {
+function waveFaults({ waves }: RolloutPolicySpec): Fault[] {
   const names = waves.flatMap(({ pools }) => pools);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice === undefined) return [];

@@ -12,10 +12,13 @@ export interface PolicyExpression {
   readonly text: string;
 }
 
-export function expressionsOf(spec: WrittenPlacementPolicy): readonly PolicyExpression[] {
+/** What of a policy may hold expressions. */
+export type ExpressionParts = Partial<Pick<WrittenPlacementPolicy, "match" | "constraints" | "preferences">>;
+
+export function expressionsOf(spec: ExpressionParts): readonly PolicyExpression[] {
   const match = spec.match?.expression;
   const ofPools = (["constraints", "preferences"] as const).flatMap((list) =>
-    spec[list].flatMap((requirement, index): PolicyExpression[] =>
+    (spec[list] ?? []).flatMap((requirement, index): PolicyExpression[] =>
       "expression" in requirement
         ? [{ pointer: `/spec/${list}/${index}/expression`, of: "pool", text: requirement.expression }]
         : [],

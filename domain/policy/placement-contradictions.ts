@@ -2,30 +2,46 @@
 import { parseNetwork } from "../ip-networks.ts";
 import type { Fault } from "../schema-faults.ts";
 import { BUDGET_MS_BY_TIER, type LabelRequirement, TIERS, type WrittenPlacementPolicy } from "./placement-policy.ts";
+import { rulesOf } from "./spec-rules.ts";
 
-export function placementPolicyFaults(spec: WrittenPlacementPolicy): Fault[] {
-  const labelled = spec.constraints.flatMap((constraint, index) =>
-    "expression" in constraint ? [] : [{ index, constraint }],
-  );
-  return [
-    ...labelled.flatMap(({ index, constraint }) => valueFaults(constraint, `constraints/${index}`)),
-    ...spec.preferences.flatMap((preference, index) =>
+type Of<Field extends keyof WrittenPlacementPolicy> = Pick<WrittenPlacementPolicy, Field>;
+
+const rule = rulesOf<WrittenPlacementPolicy>();
+
+export const PLACEMENT_POLICY_RULES = [
+  rule(["constraints"], constraintFaults),
+  rule(["preferences"], ({ preferences }) =>
+    preferences.flatMap((preference, index) =>
       "expression" in preference ? [] : valueFaults(preference, `preferences/${index}`),
     ),
-    ...unsatisfiableFaults(labelled.map(({ constraint }) => constraint)),
-    ...subjectFaults(spec),
-    ...budgetFaults(spec),
-    ...reserveFaults(spec),
-    ...networkFaults(spec),
+  ),
+  rule(["apps", "sites"], subjectFaults),
+  rule(["apps", "sites", "match"], sessionMatchFaults),
+  rule(["latencyBudgetMs"], budgetFaults),
+  rule(["latencyBudgetMs", "match"], tierFaults),
+  rule(["capacityReserveRatio", "capacityReserve"], reserveFaults),
+  rule(["match"], networkFaults),
+];
+
+/** Of requirements that are complete, whether any pool can meet them all. */
+function constraintFaults({ constraints }: Of<"constraints">): Fault[] {
+  const judged = constraints.flatMap((constraint, index) =>
+    "expression" in constraint ? [] : [{ constraint, faults: valueFaults(constraint, `constraints/${index}`) }],
+  );
+  return [
+    ...judged.flatMap(({ faults }) => faults),
+    ...unsatisfiableFaults(judged.flatMap(({ constraint, faults }) => (faults.length === 0 ? [constraint] : []))),
   ];
 }
 
+function subjectFaults({ apps, sites }: Of<"apps" | "sites">): Fault[] {
+  if (apps.length > 0 || sites.length > 0) return [];
+  return [{ pointer: "/spec", message: "spec must name at least one app or site that the policy is for" }];
+}
+
 /** Tenants and tiers are of sessions: for content alone they match nobody. */
-function subjectFaults({ apps, sites, match }: WrittenPlacementPolicy): Fault[] {
-  if (apps.length === 0 && sites.length === 0) {
-    return [{ pointer: "/spec", message: "spec must name at least one app or site that the policy is for" }];
-  }
-  if (apps.length > 0) return [];
+function sessionMatchFaults({ apps, sites, match }: Of<"apps" | "sites" | "match">): Fault[] {
+  if (apps.length > 0 || sites.length === 0) return [];
   const ofSessions = (["tenants", "tiers"] as const).filter((field) => match?.[field] !== undefined);
   return ofSessions.map((field) => ({
     pointer: `/spec/match/${field}`,
@@ -33,31 +49,35 @@ function subjectFaults({ apps, sites, match }: WrittenPlacementPolicy): Fault[] 
   }));
 }
 
-function budgetFaults({ latencyBudgetMs, match }: WrittenPlacementPolicy): Fault[] {
+function budgetFaults({ latencyBudgetMs }: Of<"latencyBudgetMs">): Fault[] {
   const budgets = TIERS.map((tier) => latencyBudgetMs[tier] ?? BUDGET_MS_BY_TIER[tier]);
   return TIERS.flatMap((tier, index): Fault[] => {
     const [own, looser] = [budgets[index], budgets[index + 1]];
-    const faults: Fault[] = [];
-    if (looser !== undefined && own !== undefined && own > looser) {
-      const message = `spec.latencyBudgetMs.${tier} (${own}) must not exceed that of ${TIERS[index + 1]} (${looser})`;
-      faults.push({ pointer: "/spec/latencyBudgetMs", message });
-    }
-    if (latencyBudgetMs[tier] !== undefined && match?.tiers?.includes(tier) === false) {
-      const message = `spec.latencyBudgetMs.${tier} is never asked for: spec.match.tiers leaves ${tier} out`;
-      faults.push({ pointer: `/spec/latencyBudgetMs/${tier}`, message });
-    }
-    return faults;
+    if (looser === undefined || own === undefined || own <= looser) return [];
+    const message = `spec.latencyBudgetMs.${tier} (${own}) must not exceed that of ${TIERS[index + 1]} (${looser})`;
+    return [{ pointer: "/spec/latencyBudgetMs", message }];
   });
 }
 
-function reserveFaults({ capacityReserveRatio, capacityReserve }: WrittenPlacementPolicy): Fault[] {
+function tierFaults({ latencyBudgetMs, match }: Of<"latencyBudgetMs" | "match">): Fault[] {
+  return TIERS.flatMap((tier): Fault[] => {
+    if (latencyBudgetMs[tier] === undefined || match?.tiers?.includes(tier) !== false) return [];
+    const message = `spec.latencyBudgetMs.${tier} is never asked for: spec.match.tiers leaves ${tier} out`;
+    return [{ pointer: `/spec/latencyBudgetMs/${tier}`, message }];
+  });
+}
+
+function reserveFaults({
+  capacityReserveRatio,
+  capacityReserve,
+}: Of<"capacityReserveRatio" | "capacityReserve">): Fault[] {
   const ratio = capacityReserve?.ratio;
   if (ratio === undefined || capacityReserveRatio === 0 || capacityReserveRatio === ratio) return [];
   const message = `spec.capacityReserve.ratio (${ratio}) and spec.capacityReserveRatio (${capacityReserveRatio}) say two things: give one`;
   return [{ pointer: "/spec/capacityReserve/ratio", message }];
 }
 
-function networkFaults({ match }: WrittenPlacementPolicy): Fault[] {
+function networkFaults({ match }: Of<"match">): Fault[] {
   return (match?.cidrs ?? []).flatMap((cidr, index): Fault[] => {
     const parsed = parseNetwork(cidr);
     if (parsed.kind === "network") return [];

@@ -1,5 +1,8 @@
 /** Windows of time in which planned copies may begin, by the wall clock of a time zone. Pure. */
 
+export const WINDOW_START_PATTERN = "^([01]\\d|2[0-3]):[0-5]\\d$";
+export const WINDOW_END_PATTERN = "^(([01]\\d|2[0-3]):[0-5]\\d|24:00)$";
+
 /** In the order of Intl's short names of the days in English, Monday first. */
 export const WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
 export type Weekday = (typeof WEEKDAYS)[number];

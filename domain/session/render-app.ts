@@ -8,7 +8,7 @@ export interface RenderClass {
 }
 
 export interface RenderAppSpec {
-  /** The scene bundle: a file of a published site's current release. */
+  /** The scene bundle: a file of a published site's current release; `app.js` beside it, where there is one, moves it. */
   readonly bundle: { readonly site: string; readonly path: string };
   readonly needs: {
     readonly gpuShareRatio: number;

@@ -46,8 +46,9 @@ export interface CapacityPlan {
 
 export interface AddedCapacity {
   readonly gpus: number;
-  /** Of new places; a pool gets more of its own. */
   readonly model: string;
+  /** Whether a pool that has others gets more of its own. */
+  readonly ownKind: boolean;
   readonly slotsPerGpu: number | undefined;
 }
 
@@ -74,14 +75,14 @@ interface Place {
   readonly grown: { readonly at: DayPool; readonly likePool: string; readonly slots: number };
 }
 
-function placesOf(day: Day, { pools }: World, { gpus, model, slotsPerGpu }: AddedCapacity): Place[] {
+function placesOf(day: Day, { pools }: World, { gpus, model, ownKind, slotsPerGpu }: AddedCapacity): Place[] {
   const cities = new Map(day.groups.map(({ name, coordinates }) => [coordinates, name.replace(/ \(.*$/, "")]));
   const free = [...cities].filter(
     ([coordinates, name]) =>
       !name.startsWith("around ") && !pools.some((pool) => distanceKm(pool.coordinates, coordinates) <= OWN_KM),
   );
   const asked = [
-    ...pools.map(({ name, labels }) => ({ name, isNew: false, model: labels["gpu"] ?? model })),
+    ...pools.map(({ name, labels }) => ({ name, isNew: false, model: (ownKind ? labels["gpu"] : undefined) ?? model })),
     ...free.map(([, name]) => ({ name, isNew: true, model })),
   ];
   return asked.flatMap(({ name, isNew, model: of }): Place[] => {

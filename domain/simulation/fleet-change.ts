@@ -1,9 +1,9 @@
 /** What-ifs over the pools of a fleet: some are gone, some have more GPUs, some are new. Pure. */
 import { Failure } from "../failure.ts";
 import type { Coordinates } from "../geography.ts";
+import { suggestionOf } from "../nearest-names.ts";
 import type { DayPool, PoolClass } from "./day.ts";
 import { GPUS_LABEL, SLOTS_LABEL } from "./fleet-pools.ts";
-import { nearestNames } from "./nearest-names.ts";
 import { POPULATION_CENTRES } from "./population-centres.ts";
 import { nearestPool } from "./synthetic-day.ts";
 
@@ -18,12 +18,15 @@ export interface AddedGpus {
   readonly place: string;
 }
 
-/** `40xL40S@frankfurt-a`. Throws `argument-invalid`. */
-export function parseAddedGpus(text: string): AddedGpus {
-  const [, count = "", model = "", place = ""] = /^(\d{1,9})x([A-Za-z0-9._-]{1,63})@(.{1,100})$/.exec(text) ?? [];
+/** Without a place they go where they bring most. */
+export type WantedGpus = Omit<AddedGpus, "place"> & { readonly place: string | undefined };
+
+/** `40xL40S` or `40xL40S@frankfurt-a`. Throws `argument-invalid`. */
+export function parseAddedGpus(text: string): WantedGpus {
+  const [, count = "", model = "", place] = /^(\d{1,9})x([A-Za-z0-9._-]{1,63})(?:@(.{1,100}))?$/.exec(text) ?? [];
   const isCounted = Number(count) >= 1 && Number(count) <= ADDED_GPUS_MAX;
-  if (isCounted && place !== "") return { count: Number(count), model, place };
-  const message = `--add must be COUNTxMODEL@PLACE as 40xL40S@berlin, of 1 to ${ADDED_GPUS_MAX} GPUs, got ${JSON.stringify(text)}: the place is a pool, a large city or LATITUDE,LONGITUDE`;
+  if (isCounted) return { count: Number(count), model, place };
+  const message = `--add must be COUNTxMODEL or COUNTxMODEL@PLACE as 40xL40S@berlin, of 1 to ${ADDED_GPUS_MAX} GPUs, got ${JSON.stringify(text)}: the place is a pool, a large city or LATITUDE,LONGITUDE; without one they go where plan-capacity would put them`;
   throw new Failure("argument-invalid", message);
 }
 
@@ -33,18 +36,13 @@ export function withoutPools(pools: readonly DayPool[], names: readonly string[]
     if (pools.some((pool) => pool.name === name)) continue;
     throw new Failure(
       "not-found",
-      `there is no pool ${name}${suggestion(
+      `there is no pool ${name}${suggestionOf(
         name,
         pools.map((pool) => pool.name),
       )}`,
     );
   }
   return pools.filter(({ name }) => !names.includes(name));
-}
-
-function suggestion(name: string, names: readonly string[]): string {
-  const nearest = nearestNames(name, names);
-  return nearest.length === 0 ? "" : `: did you mean ${nearest.join(" or ")}?`;
 }
 
 /** With `slotsPerGpu` given it is of every class; else as pools with such GPUs have. Throws `argument-invalid` or `not-found`. */
@@ -120,7 +118,7 @@ function placeOf(place: string, pools: readonly DayPool[]): { name: string; coor
     return { name: "place", coordinates };
   }
   const names = [...pools.map(({ name }) => name), ...POPULATION_CENTRES.map(({ name }) => nameOf(name))];
-  throw new Failure("not-found", `there is no pool and no large city ${place}${suggestion(nameOf(place), names)}`);
+  throw new Failure("not-found", `there is no pool and no large city ${place}${suggestionOf(nameOf(place), names)}`);
 }
 
 function nameOf(place: string): string {

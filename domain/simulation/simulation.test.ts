@@ -226,7 +226,7 @@ t.test("an arrival may stand for many sessions: what it comes to stays near", as
 t.test("the next GPUs go where nobody is within the limit, and nowhere that the policy forbids", async (t) => {
   const pools = poolsOf([40]).map((pool) => ({ ...pool, labels: { ...pool.labels, gpu: "l40s" }, gpus: 4 }));
   const day = dayOf(pools);
-  const added = { gpus: 4, model: "l40s", slotsPerGpu: undefined };
+  const added = { gpus: 4, model: "l40s", ownKind: true, slotsPerGpu: undefined };
   const plan = planCapacity(day, worldOf(pools), added);
   const [first] = plan.gains;
   const near = plan.gains.find(({ place }) => place === "frankfurt");

@@ -4,12 +4,15 @@ import { TOKEN_LENGTH_MAX } from "#contracts/operator-api/sessions.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
 import { sendProblem } from "../published/problems.ts";
 import type { ProbeAnswers } from "./probe-answers.ts";
+import type { UdpProbeTarget } from "./udp-probes.ts";
 
 const PING = "/.perigee/v1/ping";
 const PROBE = "/.perigee/v1/probe";
 
 export interface MeasurementPorts {
   readonly answers: ProbeAnswers;
+  /** Where a round trip is measured without a connection. */
+  readonly udp: UdpProbeTarget | undefined;
   readonly events: { probeAnswered(): void; probeRefused(failure: Failure): void };
 }
 
@@ -18,7 +21,7 @@ export function isMeasurementPath(path: string): boolean {
 }
 
 export async function answerMeasurement(
-  { answers, events }: MeasurementPorts,
+  { answers, udp, events }: MeasurementPorts,
   path: string,
   incoming: IncomingMessage,
   response: ServerResponse,
@@ -35,7 +38,7 @@ export async function answerMeasurement(
     return;
   }
   try {
-    const body = JSON.stringify({ answer: await answers.answer(tokenOf(incoming.url ?? "")) });
+    const body = JSON.stringify({ answer: await answers.answer(tokenOf(incoming.url ?? "")), udp });
     events.probeAnswered();
     response.writeHead(200, {
       "content-type": "application/json",

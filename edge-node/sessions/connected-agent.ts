@@ -66,6 +66,12 @@ export class ConnectedAgent {
     return this.#promised.peek(session)?.attempt ?? reported;
   }
 
+  /** Those that it holds, or was just granted. */
+  sessions(): readonly string[] {
+    const reported = (this.#status?.sessions ?? []).map(({ session }) => session);
+    return [...new Set([...reported, ...[...this.#promised.entries()].map(([session]) => session)])];
+  }
+
   /** By render class. */
   slots(): ReadonlyMap<string, PartCapacity> {
     const promised = [...this.#promised.entries()].map(([, { renderClass }]) => renderClass);

@@ -172,11 +172,10 @@ export class World {
     this.#door?.passOn(this.#last);
   }
 
-  counted(name: string, labels: string): Promise<number> {
-    return this.metrics.render().then(({ text: metrics }) => {
-      const line = metrics.split("\n").find((one) => one.startsWith(`perigee_edge_node_${name}{${labels}}`));
-      return Number(line?.split(" ").at(-1) ?? 0);
-    });
+  async counted(name: string, labels?: string): Promise<number> {
+    const { text } = await this.metrics.render();
+    const [, value = "0"] = text.split(`\nperigee_edge_node_${name}${labels === undefined ? " " : `{${labels}}`}`);
+    return Number.parseFloat(value);
   }
 
   nowSeconds(): number {
@@ -309,7 +308,7 @@ export class World {
     return this.call("POST", path, { transport: "webrtc", offerSdp: "offer", proof, ...grant, ...changes });
   }
 
-  async callSession(client: Client, session: string, part: "ticket" | "reports" | "end", body: object = {}) {
+  async callSession(client: Client, session: string, part: "ticket" | "reports" | "watch" | "end", body: object = {}) {
     const path = `/.perigee/v1/sessions/${session}${part === "end" ? "" : `/${part}`}`;
     const method = part === "end" ? "DELETE" : "POST";
     return this.call(method, path, { proof: await client.key.prove(method, `${this.#url}${path}`), ...body });

@@ -2,13 +2,15 @@
 import { type Failure, isFailure } from "#domain/failure.ts";
 import type { Logger } from "#platform/logging.ts";
 import type { Metrics } from "#platform/metrics/metrics.ts";
+import type { StunFault } from "#platform/stun/binding.ts";
 
-export type SessionOperation = "connect" | "ticket" | "report" | "end";
+export type SessionOperation = "connect" | "ticket" | "report" | "watch" | "end";
 export type DoorEvents = ReturnType<typeof createDoorEvents>;
 
 export function createDoorEvents(logger: Logger, metrics: Metrics) {
   const probes = metrics.counter("probes_answered_total", "Probes answered");
   const probesRefused = metrics.counter("probes_refused_total", "Probes refused by reason", ["code"]);
+  const checks = metrics.counter("udp_probes_total", "Probes over UDP answered, or why not", ["outcome"]);
   const calls = metrics.counter("session_calls_total", "Session calls by outcome: ok or why not", [
     "operation",
     "code",
@@ -19,9 +21,8 @@ export function createDoorEvents(logger: Logger, metrics: Metrics) {
     "code",
   ]);
   const ended = metrics.counter("sessions_ended_total", "Sessions that agents ended");
-  const refused = metrics.counter("site_calls_refused_total", "Calls of agents and siblings that failed by reason", [
-    "code",
-  ]);
+  const refused = metrics.counter("site_calls_refused_total", "Calls of agents and siblings that failed", ["code"]);
+  const watches = metrics.gauge("session_watches", "Clients that wait to hear that their agent is gone");
   const relayed = metrics.counter("enrolments_relayed_total", "Joining and renewing agents by outcome", ["outcome"]);
   const steered = metrics.counter("steered_total", "Users steered while cut off by how", ["how"]);
   let connected = 0;
@@ -31,6 +32,9 @@ export function createDoorEvents(logger: Logger, metrics: Metrics) {
       probesRefused.inc({ code: failure.code });
       logger.debug({ err: failure }, "probe refused");
     },
+    udpProbeAnswered: () => checks.inc({ outcome: "ok" }),
+    udpProbeRefused: (fault: StunFault) => checks.inc({ outcome: fault }),
+    udpProbesBroke: (error: Error) => logger.error({ err: error }, "socket of probes over UDP failed"),
     called: (operation: SessionOperation) => calls.inc({ operation, code: "ok" }),
     callRefused(operation: SessionOperation, failure: Failure) {
       calls.inc({ operation, code: failure.code });
@@ -68,6 +72,7 @@ export function createDoorEvents(logger: Logger, metrics: Metrics) {
       relayed.inc({ outcome });
       logger.info({ outcome }, "enrolment relayed");
     },
+    watching: (waiting: number) => watches.set(waiting),
     steered: (how: "json" | "redirect") => steered.inc({ how }),
   };
 }

@@ -1,9 +1,11 @@
 /** What an edge asks an agent, and what an agent says, as the edge takes it: lease answers and statuses, checked. Pure. */
 import { create } from "@bufbuild/protobuf";
+import { Value } from "typebox/value";
 import { fromAgentStatus } from "#contracts/codec/node-status.ts";
 import { fromUint64 } from "#contracts/codec/numbers.ts";
 import type { AgentStatus as AgentStatusMessage } from "#contracts/generated/perigee/v1/node_pb.js";
 import { type LeaseAnswer, type LeaseRequest, LeaseRequestSchema } from "#contracts/generated/perigee/v1/site_pb.js";
+import { renderClassSchema } from "#contracts/operator-api/resources/schemas.ts";
 import { SDP_LENGTH_MAX } from "#contracts/operator-api/sessions.ts";
 import { FAILURE_CODES, Failure, type FailureCode } from "#domain/failure.ts";
 import type { AgentStatus } from "#domain/fleet/node.ts";
@@ -83,13 +85,14 @@ function grantedOf(answer: LeaseAnswer, { session, attempt, transport }: LeaseWi
   if (transport === "websocket" && (!isUrl || websocketUrl.length > URL_LENGTH_MAX))
     return malformed("no WebSocket URL");
   const { renderClass: name, eyeWidthPixels, eyeHeightPixels, frameRateHz } = answer;
-  if (!isName(name) || eyeWidthPixels === 0 || eyeHeightPixels === 0 || frameRateHz === 0) return malformed("no class");
+  const renderClass: RenderClass = { name, eyeWidthPixels, eyeHeightPixels, frameRateHz };
+  if (!Value.Check(renderClassSchema, renderClass)) return malformed("no class");
   const lease: Lease = {
     attempt,
     fence: { incarnation: fence.incarnation, counter: fromUint64(fence.counter, "fence counter") },
     answerSdp: transport === "webrtc" ? answerSdp : undefined,
     websocketUrl: transport === "websocket" ? websocketUrl : undefined,
-    renderClass: { name, eyeWidthPixels, eyeHeightPixels, frameRateHz },
+    renderClass,
   };
   return { kind: "granted", lease };
 }
@@ -111,6 +114,11 @@ export function agentStatusOf(
   );
   const isDistinct = new Set(slots.map(({ renderClass }) => renderClass)).size === slots.length;
   if (!areSlots || !isDistinct || slots.length > CLASSES_MAX) throw invalid(name, "has slots that cannot be");
+  const measured = [
+    ...slots.map(({ frameMsP95 }) => frameMsP95),
+    ...sessions.flatMap(({ remotePathMsP50, remotePathMsP95, rttMs }) => [remotePathMsP50, remotePathMsP95, rttMs]),
+  ];
+  if (!measured.every((ms) => Number.isFinite(ms) && ms >= 0)) throw invalid(name, "has times that are none");
   if (sessions.length > SESSIONS_MAX) throw invalid(name, `has more than ${SESSIONS_MAX} sessions`);
   return { ...status, reasons: reasons.slice(0, REASONS_MAX) };
 }

@@ -12,6 +12,8 @@ export interface ProvenCall {
   readonly method: string;
   /** As the client may have called it, without query. */
   readonly urls: readonly string[];
+  /** Aborted when the client waits no longer. */
+  readonly signal: AbortSignal;
 }
 
 export class Proofs {
@@ -24,7 +26,7 @@ export class Proofs {
   }
 
   /** Throws `proof-invalid`. What it gives is not used up yet. */
-  verify(proof: string, { method, urls }: ProvenCall): Promise<ProvenKey> {
+  verify(proof: string, { method, urls }: Pick<ProvenCall, "method" | "urls">): Promise<ProvenKey> {
     return verifyProof(proof, { method, urls, nowMs: this.#clock.nowMs() });
   }
 

@@ -1,4 +1,4 @@
-/** The calls of a session at an edge: connect, renew the ticket, report quality, end. */
+/** The calls of a session at an edge: connect, renew the ticket, report quality, watch, end. */
 import type { Static } from "typebox";
 import type {
   ConnectedSession,
@@ -6,17 +6,20 @@ import type {
   endSessionSchema,
   QualityReport,
   ticketRequestSchema,
+  watchSessionSchema,
 } from "#contracts/operator-api/sessions.ts";
 import { Failure } from "#domain/failure.ts";
 import type { ProvenKey } from "#platform/identity/dpop.ts";
 import type { ReportQueue } from "../reports/report-queue.ts";
 import type { SessionPorts } from "../session-port.ts";
+import type { ConnectedAgent } from "./connected-agent.ts";
 import { type DirectPorts, DirectSessions } from "./direct-admission.ts";
 import { type SessionGrant, signTicket, verifyPlacement, verifyShownTicket, verifyTicket } from "./grants.ts";
 import { type PlacedSession, type PlacePorts, placeSession } from "./place-session.ts";
 import { Proofs, type ProvenCall } from "./proofs.ts";
 import { type SessionRecord, SessionRecords } from "./session-records.ts";
 import { SessionTurns } from "./session-turns.ts";
+import { SessionWatches, type WatchAnswer } from "./session-watches.ts";
 
 /** What is seen of a session elsewhere is at most this old. */
 export const REPORT_EVERY_SECONDS = 10;
@@ -27,6 +30,7 @@ export interface SessionCallPorts extends DirectPorts, PlacePorts {
   readonly reports: Pick<ReportQueue, "push">;
   readonly prefetchFile: SessionPorts["prefetchFile"];
   readonly onAgentsChanged: () => void;
+  readonly events: PlacePorts["events"] & { watching(count: number): void };
 }
 
 interface Admission {
@@ -44,11 +48,13 @@ export class SessionCalls {
   readonly #turns = new SessionTurns();
   readonly #direct: DirectSessions;
   readonly records: SessionRecords;
+  readonly watches: SessionWatches;
 
   constructor(ports: SessionCallPorts) {
     this.#ports = ports;
     this.#proofs = new Proofs(ports.clock);
     this.records = new SessionRecords(ports.clock);
+    this.watches = new SessionWatches(ports.clock, ports.events.watching);
     this.#direct = new DirectSessions(ports, (session) => this.records.find(session)?.isDirect ?? false);
   }
 
@@ -128,10 +134,43 @@ export class SessionCalls {
     this.#direct.forget(record.app, record.thumbprint);
   }
 
+  /** Answers once no agent of the pool holds the session, or after `WATCH_MS_MAX`. Throws `proof-invalid`, `not-found`. */
+  async watch(call: ProvenCall, session: string, body: Static<typeof watchSessionSchema>): Promise<WatchAnswer> {
+    const proven = await this.#proofs.verify(body.proof, call);
+    const record = this.#find(session);
+    this.#proofs.use(proven, record.thumbprint);
+    if (!this.#isHeld(record)) return { state: "lost", reason: "no agent that is connected holds it" };
+    return this.watches.wait(session, call.signal);
+  }
+
   /** An agent has ended it. */
-  ended(session: string): void {
+  ended({ session, reason }: { readonly session: string; readonly reason: string }): void {
     const record = this.records.find(session);
-    if (record !== undefined) this.#direct.forget(record.app, record.thumbprint);
+    if (record === undefined) return;
+    this.#direct.forget(record.app, record.thumbprint);
+    if (!this.#isHeld(record)) this.watches.tell(session, { state: "ended", reason });
+  }
+
+  /** Its stream has ended: it was killed, or it is cut off from this edge and its sessions go on. */
+  agentGone(agent: Pick<ConnectedAgent, "name" | "sessions">): void {
+    this.#tellLost(agent.sessions(), `agent ${agent.name} is gone`);
+  }
+
+  /** By its status an agent holds these no more. Why, it tells one edge of its pool; they may be watched at another. */
+  released({ agent, sessions }: { readonly agent: string; readonly sessions: readonly string[] }): void {
+    this.#tellLost(sessions, `agent ${agent} holds it no more`);
+  }
+
+  #tellLost(sessions: readonly string[], reason: string): void {
+    for (const session of sessions) {
+      const record = this.records.peek(session);
+      if (record === undefined || this.#isHeld(record)) continue;
+      this.watches.tell(session, { state: "lost", reason });
+    }
+  }
+
+  #isHeld({ session, attempt }: SessionRecord): boolean {
+    return (this.#ports.directory.holderOf(session)?.attempt ?? 0) >= attempt;
   }
 
   async #admit(body: ConnectSession, proven: ProvenKey): Promise<Admission> {

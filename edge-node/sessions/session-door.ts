@@ -4,8 +4,9 @@ import type { AgentStatus } from "#domain/fleet/node.ts";
 import { parseAddress } from "#platform/address.ts";
 import { type ServiceEntry, startGrpcServer } from "#platform/grpc/server.ts";
 import { serverNameOf } from "#platform/identity/peer.ts";
-import { answerMeasurement, isMeasurementPath } from "../measurement/measurement-http.ts";
+import { answerMeasurement, isMeasurementPath, type MeasurementPorts } from "../measurement/measurement-http.ts";
 import { ProbeAnswers } from "../measurement/probe-answers.ts";
+import { startUdpProbes, type UdpProbeTarget } from "../measurement/udp-probes.ts";
 import { sendProblem } from "../published/problems.ts";
 import type { SessionDoor, SessionPorts } from "../session-port.ts";
 import { steeringFactsOf } from "../steering/cut-off-steering.ts";
@@ -29,13 +30,15 @@ export async function openSessionDoor(ports: SessionPorts): Promise<SessionDoor>
   const resources = () => set.resources;
   const directory = new AgentDirectory(events, resources);
   const calls = new SessionCalls({ ...ports, directory, resources, events });
+  stack.use(calls.watches);
   const addresses = await listenForAgents(ports, { directory, calls, events }, stack);
   stack.defer(() => {
     const stopping = new Failure("unavailable", "the edge is stopping", { retryable: true });
     for (const agent of [...directory.all()]) agent.link.end(stopping);
   });
   const answers = new ProbeAnswers({ ...ports, freeSlots: () => directory.freeSlots() });
-  const handle = routesOf(ports, { calls, answers, events });
+  const udp = await openUdpProbes(ports, events, stack);
+  const handle = routesOf(ports, { calls, answers, udp, events });
   const running = stack.move();
   return {
     addresses,
@@ -69,9 +72,11 @@ async function listenForAgents(
     openObject: ports.openObject,
     clock,
     onChange: onAgentsChanged,
+    onAgentGone: (agent) => calls.agentGone(agent),
+    onReleased: (released) => calls.released(released),
     onSessionEnded(ended) {
       note({ kind: "session-ended", value: ended });
-      calls.ended(ended.session);
+      calls.ended(ended);
       events.sessionEnded(ended);
     },
   });
@@ -99,11 +104,21 @@ async function listenForAgents(
   };
 }
 
+async function openUdpProbes(
+  { config: { probe }, random }: SessionPorts,
+  events: DoorEvents,
+  stack: AsyncDisposableStack,
+): Promise<UdpProbeTarget | undefined> {
+  if (probe === undefined) return undefined;
+  const address = probe.address === undefined ? undefined : parseAddress(probe.address);
+  return stack.use(await startUdpProbes({ listen: parseAddress(probe.listen), address, random, events })).target;
+}
+
 type Handle = SessionDoor["handle"];
 
 function routesOf(
   ports: SessionPorts,
-  { calls, answers, events }: Omit<DoorParts, "directory"> & { readonly answers: ProbeAnswers },
+  { calls, answers, udp, events }: Omit<DoorParts, "directory"> & Pick<MeasurementPorts, "answers" | "udp">,
 ): Handle {
   const { config } = ports;
   const { contentUrl, hostname } = config;
@@ -119,7 +134,7 @@ function routesOf(
       });
       return true;
     };
-    if (isMeasurementPath(path)) return guard(answerMeasurement({ answers, events }, path, incoming, response));
+    if (isMeasurementPath(path)) return guard(answerMeasurement({ answers, udp, events }, path, incoming, response));
     if (isSessionPath(path)) return guard(answerSessionCall(sessionPorts, path, incoming, response));
     if (path === STEER_HERE && answerSteering(steering, path, incoming, response)) return true;
     if (path.startsWith(RESERVED)) {

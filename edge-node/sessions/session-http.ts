@@ -7,6 +7,7 @@ import {
   endSessionSchema,
   qualityReportSchema,
   ticketRequestSchema,
+  watchSessionSchema,
 } from "#contracts/operator-api/sessions.ts";
 import { isOriginAllowed } from "#contracts/tokens/web-origins.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
@@ -26,7 +27,7 @@ const PREFLIGHT_SECONDS = 600;
 /** A report is durable here and not at the origin yet (RFC 9110 section 15.3.3). */
 const ACCEPTED = 202;
 const SESSIONS = "/.perigee/v1/sessions";
-const SESSION_PATH = /^\/\.perigee\/v1\/sessions\/(?<session>[A-Za-z0-9_-]{8,64})(?:\/(?<part>ticket|reports))?$/;
+const SESSION_PATH = /^\/\.perigee\/v1\/sessions\/(?<session>[A-Za-z0-9_-]{8,64})(?:\/(?<part>ticket|reports|watch))?$/;
 
 export interface SessionHttpPorts extends GrantPorts, NodeNames {
   readonly calls: SessionCalls;
@@ -40,7 +41,7 @@ export interface SessionHttpPorts extends GrantPorts, NodeNames {
 
 type Route =
   | { readonly operation: "connect" }
-  | { readonly operation: "ticket" | "report" | "end"; readonly session: string };
+  | { readonly operation: "ticket" | "report" | "watch" | "end"; readonly session: string };
 
 export function isSessionPath(path: string): boolean {
   return path === SESSIONS || path.startsWith(`${SESSIONS}/`);
@@ -64,7 +65,8 @@ export async function answerSessionCall(
     const body = await readJson(incoming, ports.clock);
     await checkOrigin(ports, incoming.headers);
     const urls = urlsOf(path, incoming.headers.host, ports);
-    const answer = await perform(ports, route, { method: incoming.method ?? "", urls }, body);
+    const { signal } = leaving(response);
+    const answer = await perform(ports, route, { method: incoming.method ?? "", urls, signal }, body);
     ports.events.called(route.operation);
     if (route.operation === "report") response.writeHead(ACCEPTED, { "cache-control": "no-store" }).end();
     else sendJson(response, answer);
@@ -81,26 +83,34 @@ export async function answerSessionCall(
   }
 }
 
+function leaving(response: ServerResponse): AbortController {
+  const gone = new AbortController();
+  response.once("close", () => gone.abort(new Failure("unavailable", "the client is gone")));
+  return gone;
+}
+
 function routeOf(method: string | undefined, path: string): Route | undefined {
   if (path === SESSIONS) return method === "POST" ? { operation: "connect" } : undefined;
   const { session, part } = SESSION_PATH.exec(path)?.groups ?? {};
   if (session === undefined) return undefined;
   if (method === "DELETE" && part === undefined) return { operation: "end", session };
   if (method !== "POST" || part === undefined) return undefined;
-  return { operation: part === "ticket" ? "ticket" : "report", session };
+  return { operation: part === "reports" ? "report" : part === "watch" ? part : "ticket", session };
 }
 
 /** `undefined`: there is nothing to say. */
 async function perform({ calls }: SessionHttpPorts, route: Route, call: ProvenCall, body: unknown): Promise<unknown> {
   switch (route.operation) {
     case "connect":
-      return calls.connect(call, parse(connectSessionSchema, body));
+      return calls.connect(call, parseBody(connectSessionSchema, body));
     case "ticket":
-      return calls.renewTicket(call, route.session, parse(ticketRequestSchema, body));
+      return calls.renewTicket(call, route.session, parseBody(ticketRequestSchema, body));
     case "report":
-      return calls.report(call, route.session, parse(qualityReportSchema, body));
+      return calls.report(call, route.session, parseBody(qualityReportSchema, body));
+    case "watch":
+      return calls.watch(call, route.session, parseBody(watchSessionSchema, body));
     case "end":
-      return calls.end(call, route.session, parse(endSessionSchema, body));
+      return calls.end(call, route.session, parseBody(endSessionSchema, body));
   }
 }
 
@@ -138,7 +148,8 @@ async function readJson(incoming: IncomingMessage, clock: Clock): Promise<unknow
   }
 }
 
-function parse<T extends TSchema>(schema: T, body: unknown): Static<T> {
+/** Throws `argument-invalid` with every fault. */
+export function parseBody<T extends TSchema>(schema: T, body: unknown): Static<T> {
   if (Value.Check(schema, body)) return body;
   const faults = faultsOf(Value.Errors(schema, body), body);
   const message = faults.map((fault) => fault.message).join("\n");

@@ -8,6 +8,7 @@ import { createAuthority } from "#platform/identity/authority.ts";
 import { generateSigningKey } from "#platform/identity/signatures.ts";
 import { signToken, verifyToken } from "#platform/identity/tokens.ts";
 import { systemRandom } from "#platform/random.ts";
+import { untilSo } from "../../test/end-to-end/waiting.ts";
 import { until } from "../../test/simulation/until.ts";
 import { type Client, EDGE, FakeAgent, granting, openClient, SCHEDULER, World } from "./door-world.test.ts";
 
@@ -98,6 +99,62 @@ t.test("a session whose agent dies goes on at another, by its ticket alone", asy
   t.not(second.body.agent, first.body.agent);
   t.equal(await world.counted("session_calls_total", 'operation="connect",code="ok"'), 2);
 });
+
+t.test("who watches a session hears at once that its agent died or ended it, and only that", async (t) => {
+  const world = await World.open(t);
+  const agents = [await FakeAgent.start(t, world, "gpu-1"), await FakeAgent.start(t, world, "gpu-2")];
+  const client = await openClient(world);
+  const thief = await openClient(world);
+  t.match((await world.callSession(client, ID, "watch")).body, { code: "not-found" });
+  const first = await world.connect(client, { placement: await world.placement(client) });
+  t.match((await world.callSession(thief, ID, "watch")).body, { code: "proof-invalid" });
+  const [holder, other] = agents.toSorted(({ name }) => (name === first.body.agent ? -1 : 1));
+  const watching = world.callSession(client, ID, "watch");
+  const untilWatched = () =>
+    untilSo(
+      "it waits",
+      () => world.counted("session_watches"),
+      (count) => count === 1,
+      { limitMs: 30_000 },
+    );
+  await untilWatched();
+  other?.kill();
+  await until(() => world.door.agentStatuses().length === 1, "another agent is dropped, which says nothing");
+  const again = world.callSession(client, ID, "watch");
+  t.match((await watching).body, { state: "held" }, "a newer watch answers the older");
+  await untilWatched();
+  holder?.send({ message: { case: "sessionEnded", value: { session: ID, attempt: 1, reason: "gpu-lost" } } });
+  t.match((await again).body, { state: "ended", reason: "gpu-lost" });
+  t.match((await world.callSession(client, ID, "watch")).body, { state: "lost" }, "nobody holds it");
+  const second = await world.connect(client, { placement: await world.placement(client, { attempt: 2 }) });
+  t.equal(second.status, 200);
+  const dying = world.callSession(client, ID, "watch");
+  await untilWatched();
+  holder?.kill();
+  t.match((await dying).body, { state: "lost", reason: `agent ${holder?.name} is gone` });
+});
+
+t.test(
+  "who watches hears by an agent's status that it holds the session no more: why, another edge was told",
+  async (t) => {
+    const world = await World.open(t);
+    const agent = await FakeAgent.start(t, world, "gpu-1");
+    const client = await openClient(world);
+    t.equal((await world.connect(client, { placement: await world.placement(client) })).status, 200);
+    const watching = world.callSession(client, ID, "watch");
+    await untilSo(
+      "it waits",
+      () => world.counted("session_watches"),
+      (count) => count === 1,
+      { limitMs: 30_000 },
+    );
+    agent.sessions.set(ID, 1);
+    agent.sendStatus();
+    agent.sessions.delete(ID);
+    agent.sendStatus();
+    t.match((await watching).body, { state: "lost", reason: "agent gpu-1 holds it no more" });
+  },
+);
 
 t.test("a resumed session goes back to the agent that has it, and away from one that is drained", async (t) => {
   const world = await World.open(t);

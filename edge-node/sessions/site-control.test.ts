@@ -138,6 +138,13 @@ t.test("a peer that breaks the protocol is told so and ends; others go on", asyn
     ),
     { code: "argument-invalid", message: /cannot be/ },
   );
+  for (const frameMsP95 of [Number.NaN, Number.POSITIVE_INFINITY, -1]) {
+    const slots = [{ ...slot, free: 1, frameMsP95 }];
+    const said = await broken("gpu-2", (agent) =>
+      agent.send({ message: { case: "status", value: { ...status, agent: "gpu-2", slots } } }),
+    );
+    t.match(said, { code: "argument-invalid", message: /times that are none/ }, `${frameMsP95} ms`);
+  }
   t.notOk(good.hasEnded);
 });
 

@@ -30,6 +30,9 @@ export interface SiteControlParts {
   readonly clock: Clock;
   /** What agents say of themselves has changed. */
   readonly onChange: () => void;
+  readonly onAgentGone: (agent: ConnectedAgent) => void;
+  /** Its status names them no more. */
+  readonly onReleased: (released: { readonly agent: string; readonly sessions: readonly string[] }) => void;
   readonly onSessionEnded: (ended: { agent: string; session: string; attempt: number; reason: string }) => void;
 }
 
@@ -115,10 +118,14 @@ class AgentStream implements Disposable {
     if (agent === undefined)
       throw new Failure("argument-invalid", `${this.#peer.name} sent ${message.case} before hello`);
     switch (message.case) {
-      case "status":
+      case "status": {
+        const before = agent.sessions();
         agent.setStatus(agentStatusOf(message.value, agent));
         this.#parts.onChange();
+        const sessions = before.filter((session) => agent.attemptOf(session) === undefined);
+        if (sessions.length > 0) this.#parts.onReleased({ agent: agent.name, sessions });
         break;
+      }
       case "leaseAnswer":
         agent.takeAnswer(message.value);
         break;
@@ -143,6 +150,7 @@ class AgentStream implements Disposable {
     // Its lease requests end with the link's signal, which tells them why.
     this.#link.end(new Failure("unavailable", "the stream has ended", { retryable: true }));
     this.#parts.directory.remove(this.#agent);
+    this.#parts.onAgentGone(this.#agent);
     this.#parts.onChange();
   }
 

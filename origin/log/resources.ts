@@ -50,7 +50,7 @@ function checkExpected(written: Written, currentVersion: number): void {
   if (resourceVersion === undefined || resourceVersion === currentVersion) return;
   throw new Failure(
     "resource-conflict",
-    `${written.kind} ${name} is at resourceVersion ${currentVersion}, the write expected ${resourceVersion}: read it again and repeat`,
+    `${written.kind} ${name} is at resourceVersion ${currentVersion}, the write expected ${resourceVersion}: read it again and repeat; without metadata.resourceVersion whatever is there is written over`,
     { detail: { resourceVersion: currentVersion } },
   );
 }

@@ -68,14 +68,13 @@ function parseDocuments(log: ResourceLog, documents: readonly unknown[], nowMs: 
   const seen = new Set<string>();
   for (const [document, value] of documents.entries()) {
     const parsed = parseResourceInput(value, { nowMs });
-    const found =
-      parsed.kind === "invalid"
+    const said = parsed.kind === "valid" ? parsed.input : parsed.sound;
+    const found = [
+      ...(parsed.kind === "invalid"
         ? parsed.faults
-        : [
-            ...faultsOfWriting(log, parsed.input, seen),
-            ...faultsOfTime(parsed.input, nowMs),
-            ...(parsed.input.kind === "PlacementPolicy" ? expressionFaults(parsed.input.spec) : []),
-          ];
+        : [...faultsOfWriting(log, parsed.input, seen), ...faultsOfTime(parsed.input, nowMs)]),
+      ...(said?.kind === "PlacementPolicy" ? expressionFaults(said.spec) : []),
+    ];
     faults.push(...found.map((fault) => ({ document, ...fault })));
     if (parsed.kind === "invalid") continue;
     const input = withPeerAddress(log, parsed.input);

@@ -1,6 +1,7 @@
 /** ContentPolicies as they are applied: what is refused, what is warned of, what each revision changed, and going back. */
 import t, { type Test } from "tap";
 import { isFailure } from "#domain/failure.ts";
+import { writeResource } from "../log/resources.ts";
 import { openSqliteLog } from "../log/sqlite-log.ts";
 import { openRecords } from "../records/records.ts";
 import { applyDocuments } from "./apply.ts";
@@ -57,6 +58,43 @@ t.test("policies beside one another and over the fleet are warned of, and applie
       { pointer: "/spec/prefetch/windows", message: /policies day and night .* no time is in windows of each/ },
     ],
   });
+});
+
+t.test("names that nothing has, pools without an edge and labels that say nothing are warned of", async (t) => {
+  const { apply, log } = open(t);
+  const site = (name: string) => ({
+    ...{ apiVersion: "perigee.dev/v1", kind: "Site", metadata: { name } },
+    spec: { hostnames: [`${name}.example`], publish: {} },
+  });
+  const waves = (...pools: readonly string[]) => ({
+    ...{
+      apiVersion: "perigee.dev/v1",
+      kind: "RolloutPolicy",
+      metadata: { name: "fleet" },
+      spec: { waves: [{ pools }] },
+    },
+  });
+  const early = await apply(policy("eu", { residency: { zone: "eu" } }), waves("naer"));
+  t.same(early.warnings, [], "sites and pools are to come");
+  t.same((await apply(site("shop"), pool("near", "eu"), pool("far", "us"), policy("eu", {}))).warnings, []);
+  const misspelt = await apply(policy("eu", { sites: ["shopp", "blog"] }), site("blog"), waves("near", "fra"));
+  t.match(misspelt.warnings, [
+    { document: 0, pointer: "/spec/sites/0", message: /there is no Site shopp: did you mean shop\?/ },
+    { document: 2, pointer: "/spec/waves/0/pools/1", message: /there is no NodePool fra: did you mean far\?/ },
+  ]);
+  t.equal(misspelt.warnings.length, 2);
+  const together = [policy("eu", { sites: ["wiki"] }), site("wiki")];
+  t.same((await applyDocuments(log, together, { dryRun: true, nowMs: 1 })).warnings, [], "it is in the same request");
+  const node = { role: "edge", pool: "far", cordoned: false, draining: false } as const;
+  await writeResource(log, { kind: "Node", metadata: { name: "far-1", labels: {} }, spec: node }, 1);
+  const edgeless = await apply(policy("eu", { residency: { zone: "eu" } }));
+  t.match(edgeless.warnings, [{ pointer: "/spec/residency", message: /has an edge \(1 of 2 pools have them\)/ }]);
+  t.same((await apply(policy("eu", { residency: { zone: "us" } }))).warnings, []);
+  const labelled = pool("near", "eu");
+  const metadata = { ...labelled.metadata, labels: { "perigee.dev/slots": "many" } };
+  t.match((await apply({ ...labelled, metadata })).warnings, [
+    { pointer: "/metadata/labels/perigee.dev~1slots", message: /must be a number from 0, got "many"/ },
+  ]);
 });
 
 t.test("each revision is kept with what it changed, and an earlier one is written again", async (t) => {

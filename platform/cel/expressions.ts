@@ -1,8 +1,7 @@
 /** Compiles the CEL expressions of policies: typed, bounded in cost before they run, and never a throw when they do. */
 import { type ASTNode, Environment } from "@marcbachmann/cel-js";
 import type { PoolSubject } from "#domain/placement/labels.ts";
-import { EXPRESSION_LENGTH_MAX, expressionsOf } from "#domain/policy/expressions.ts";
-import type { WrittenPlacementPolicy } from "#domain/policy/placement-policy.ts";
+import { EXPRESSION_LENGTH_MAX, type ExpressionParts, expressionsOf } from "#domain/policy/expressions.ts";
 import type { Expression, Judgement, PolicySubject } from "#domain/policy/policy-match.ts";
 import type { Fault } from "#domain/schema-faults.ts";
 
@@ -73,7 +72,7 @@ export function compileClientExpression(text: string): Compiled<PolicySubject> {
 }
 
 /** What is wrong with a policy's expressions, all of them. */
-export function expressionFaults(spec: WrittenPlacementPolicy): readonly Fault[] {
+export function expressionFaults(spec: ExpressionParts): readonly Fault[] {
   return expressionsOf(spec).flatMap(({ pointer, of, text }) => {
     const compiled = of === "pool" ? compilePoolExpression(text) : compileClientExpression(text);
     if (compiled.kind === "compiled") return [];

@@ -3,6 +3,8 @@ import type { Failure, FailureCode } from "#domain/failure.ts";
 
 /** Every code has a status: the compiler holds the table total. */
 export const HTTP_STATUS_BY_CODE: Readonly<Record<FailureCode, number>> = {
+  "app-failed": 422,
+  "app-invalid": 422,
   "archive-invalid": 422,
   "argument-invalid": 400,
   "attempt-superseded": 409,

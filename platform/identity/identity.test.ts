@@ -18,7 +18,7 @@ import {
   importPublicKey,
   signBytes,
 } from "./signatures.ts";
-import { signToken, verifyToken } from "./tokens.ts";
+import { signToken, type TokenTrust, verifyToken } from "./tokens.ts";
 
 const options = { clock: systemClock, random: systemRandom, lifetimeMs: 3_600_000 };
 const scheduler: PeerIdentity = { role: "scheduler", pool: "-", name: "s1" };
@@ -141,6 +141,22 @@ t.test("a token is good for its type, signer and time only", async (t) => {
   t.equal(await verify("perigee-placement+jwt", {}, nowMs + 60_000), "token-expired");
   t.equal(await codeOf(() => verifyToken(`${token}x`, "perigee-placement+jwt", trust, nowMs)), "token-invalid");
   t.equal(await codeOf(() => verifyToken("a.b", "perigee-placement+jwt", trust, nowMs)), "token-invalid");
+  const object = { toString: 1, valueOf: 1 };
+  for (const strange of [
+    { x5c: {} },
+    { x5c: "a" },
+    { x5c: [7] },
+    { x5c: [object] },
+    { typ: object },
+    { kid: object },
+  ]) {
+    const [header = "", ...rest] = token.split(".");
+    const changed = { ...JSON.parse(Buffer.from(header, "base64url").toString()), ...strange };
+    const forged = [Buffer.from(JSON.stringify(changed)).toString("base64url"), ...rest].join(".");
+    const judged: TokenTrust = "kid" in strange ? { kind: "keys", keys: new Map() } : trust;
+    const code = await codeOf(() => verifyToken(forged, "perigee-placement+jwt", judged, nowMs));
+    t.equal(code, "token-invalid", JSON.stringify(strange));
+  }
   const byKey = await signToken("perigee-operator+jwt", { exp }, { key: signer.key });
   const keys = { kind: "keys", keys: new Map([[signer.key.keyId, signer.key.publicKey]]) } as const;
   t.match(await verifyToken(byKey, "perigee-operator+jwt", keys, nowMs), { signer: undefined });

@@ -53,16 +53,28 @@ function signerOf(
 ): { key: KeyObject; signer: ConnectedPeer | undefined } {
   const header = decodeHeader(token, type);
   if (header.typ !== type)
-    throw new Failure("token-invalid", `expected a token of type ${type}, got ${header.typ ?? "none"}`);
+    throw new Failure("token-invalid", `expected a token of type ${type}, got ${JSON.stringify(header.typ) ?? "none"}`);
   if (trust.kind === "keys") {
     const key = trust.keys.get(header.kid ?? "");
     if (key === undefined)
-      throw new Failure("token-invalid", `${type}: signed by the unknown key ${header.kid ?? "(none)"}`);
+      throw new Failure(
+        "token-invalid",
+        `${type}: signed by the unknown key ${JSON.stringify(header.kid) ?? "(none)"}`,
+      );
     return { key, signer: undefined };
   }
-  const chain = (header.x5c ?? []).map((text) => parseCertificate(Buffer.from(text, "base64")));
+  const chain = certificatesOf(header.x5c, type);
   const { leaf, identity } = verifyChain(chain, trust, nowMs);
   return { key: leaf.publicKey, signer: { ...identity, serial: serialOf(leaf) } };
+}
+
+/** A header is what its sender wrote, whatever its type says. */
+function certificatesOf(x5c: unknown, type: string): X509Certificate[] {
+  if (x5c === undefined) return [];
+  if (!Array.isArray(x5c) || !x5c.every((text) => typeof text === "string")) {
+    throw new Failure("token-invalid", `${type}: x5c must be certificates in base64 (RFC 7515 section 4.1.6)`);
+  }
+  return x5c.map((text) => parseCertificate(Buffer.from(text, "base64")));
 }
 
 function decodeHeader(token: string, type: string) {

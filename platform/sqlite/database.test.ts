@@ -91,39 +91,43 @@ t.test("a statement's failure has a code, so that a full disk is no bug", async 
   t.equal(database.prepare("SELECT count(*) AS n FROM notes").get()?.["n"], 1);
 });
 
-t.test("a broken database is set aside and begun again, whether its head or a page is broken", async (t) => {
-  const options = { migrations: [FIRST], durability: "full" as const };
-  const broken = {
-    head: (bytes: Buffer) => bytes.fill("no database", 0, 100),
-    page: (bytes: Buffer) => bytes.fill(0xff, 4096, 8192),
-  };
-  for (const [what, damage] of Object.entries(broken)) {
-    const path = join(testFolder(t), `${what}.sqlite`);
-    {
-      using database = openDatabase(path, options);
-      database.prepare("INSERT INTO notes (text) VALUES (?)").run("hello");
+t.test(
+  "a broken database is set aside and begun again, whether its head, its format or a page is broken",
+  async (t) => {
+    const options = { migrations: [FIRST], durability: "full" as const };
+    const broken = {
+      head: (bytes: Buffer) => bytes.fill("no database", 0, 100),
+      page: (bytes: Buffer) => bytes.fill(0xff, 4096, 8192),
+      "schema format": (bytes: Buffer) => bytes.fill(9, 44, 48),
+    };
+    for (const [what, damage] of Object.entries(broken)) {
+      const path = join(testFolder(t), `${what}.sqlite`);
+      {
+        using database = openDatabase(path, options);
+        database.prepare("INSERT INTO notes (text) VALUES (?)").run("hello");
+      }
+      const bytes = damage(readFileSync(path));
+      writeFileSync(path, bytes);
+      const damages: unknown[] = [];
+      let opened = 0;
+      const texts = openOrBeginAgain(
+        path,
+        options,
+        (database) => {
+          opened += 1;
+          const rows = database.prepare("SELECT text FROM notes").all();
+          database.close();
+          return rows;
+        },
+        (failure) => void damages.push(failure),
+      );
+      t.same(texts, [], what);
+      t.ok(damages.length === 1 && damages.every(isBrokenDatabase), what);
+      t.ok(readFileSync(`${path}.damaged`).equals(bytes), `${what}: kept for who looks into it`);
+      t.equal(opened, what === "page" ? 2 : 1, what);
     }
-    const bytes = damage(readFileSync(path));
-    writeFileSync(path, bytes);
-    const damages: unknown[] = [];
-    let opened = 0;
-    const texts = openOrBeginAgain(
-      path,
-      options,
-      (database) => {
-        opened += 1;
-        const rows = database.prepare("SELECT text FROM notes").all();
-        database.close();
-        return rows;
-      },
-      (failure) => void damages.push(failure),
-    );
-    t.same(texts, [], what);
-    t.ok(damages.length === 1 && damages.every(isBrokenDatabase), what);
-    t.ok(readFileSync(`${path}.damaged`).equals(bytes), `${what}: kept for who looks into it`);
-    t.equal(opened, what === "head" ? 1 : 2, what);
-  }
-});
+  },
+);
 
 t.test("a name of the schema that has rotted into another one is damage, before a statement fails by it", async (t) => {
   const path = join(testFolder(t), "notes.sqlite");

@@ -3,6 +3,8 @@ import { renameSync, rmSync } from "node:fs";
 import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from "node:sqlite";
 import { assert } from "#domain/assert.ts";
 import { Failure, isFailure } from "#domain/failure.ts";
+import { headerFaultOf } from "./header.ts";
+import { decideSchemaVersion, type HeaderVersions, markOf, SCHEMA_VERSION_MAX } from "./schema-version.ts";
 
 /** `full`: what a commit acknowledged survives a power cut; `normal`: it survives a crash of the process. */
 export type Durability = "full" | "normal";
@@ -11,6 +13,8 @@ export type Durability = "full" | "normal";
 export const SQLITE_BUSY_TIMEOUT_MS = 5_000;
 /** What the write-ahead log is cut back to after a checkpoint, so that one large transaction does not keep its disk. */
 export const SQLITE_WAL_BYTES_MAX = 16 * 1024 * 1024;
+/** Of pages in memory: SQLite's own default, said so that no rotten header says more. */
+export const SQLITE_CACHE_BYTES_MAX = 2_000 * 1024;
 /** Kept compiled. Texts are constants of the program, and no database has so many. */
 const STATEMENTS_MAX = 256;
 
@@ -54,8 +58,15 @@ export function isConstraintError(error: unknown): boolean {
 
 /** True where the file is not, or no longer, a database: no later try mends it. */
 export function isBrokenDatabase(error: unknown): boolean {
-  const code = isFailure(error, "storage-failed") ? sqliteCode(error.cause) : undefined;
+  if (!isFailure(error, "storage-failed")) return false;
+  const code = sqliteCode(error.cause);
   return code === SQLITE_CORRUPT || code === SQLITE_NOTADB;
+}
+
+/** What SQLite does not find by itself: as broken as what it finds. */
+function brokenDatabase(path: string, what: string): Failure {
+  const cause = Object.assign(new Error(what), { errcode: SQLITE_CORRUPT });
+  return new Failure("storage-failed", `${path}: ${what}`, { cause });
 }
 
 /** Names what went wrong in the storage; an error that is not the storage's is returned as it is. */
@@ -139,25 +150,59 @@ class OpenDatabase implements Database {
   }
 }
 
-function schemaVersion(connection: DatabaseSync): number {
-  const version = connection.prepare("PRAGMA user_version").get()?.["user_version"];
-  assert(typeof version === "number", "PRAGMA user_version answers a number");
-  return version;
+function headerVersions(database: Database): HeaderVersions {
+  const read = (name: "user_version" | "application_id"): number => {
+    const value = database.prepare(`PRAGMA ${name}`).get()?.[name];
+    assert(typeof value === "number", `PRAGMA ${name} answers a number`);
+    return value;
+  };
+  return { userVersion: read("user_version"), applicationId: read("application_id") };
 }
 
-function migrate(database: Database, connection: DatabaseSync, path: string, migrations: readonly string[]): void {
-  const version = schemaVersion(connection);
-  if (version > migrations.length) {
+function migrate(database: Database, path: string, migrations: readonly string[]): void {
+  assert(migrations.length <= SCHEMA_VERSION_MAX, "schema versions fit into their mark");
+  const decided = decideSchemaVersion(headerVersions(database), migrations.length);
+  if (decided.kind === "broken") throw brokenDatabase(path, decided.because);
+  const { version } = decided;
+  if (decided.kind === "newer") {
     const message = `${path}: has schema ${version}, this program knows up to ${migrations.length}; start the newer program`;
     throw new Failure("storage-failed", message);
   }
+  const mark = (of: number): void => database.exec(`PRAGMA application_id = ${markOf(of)}`);
+  if (!decided.isMarked) checkSchema(database, path, migrations.slice(0, version));
   for (const [index, sql] of migrations.entries()) {
     if (index < version) continue;
     database.transaction(() => {
-      connection.exec(sql);
-      connection.exec(`PRAGMA user_version = ${index + 1}`);
+      database.exec(sql);
+      database.exec(`PRAGMA user_version = ${index + 1}`);
+      mark(index + 1);
     });
   }
+  if (!decided.isMarked && version > 0 && version === migrations.length) markWherePossible(mark, version);
+}
+
+/** A full disk keeps nobody from starting: then a later start marks it. */
+function markWherePossible(mark: (version: number) => void, version: number): void {
+  try {
+    mark(version);
+  } catch (error) {
+    if (!isFailure(error, "disk-full")) throw error;
+  }
+}
+
+/** What a process that was killed left in the log may have the header anew: then the log is folded in. */
+function openConnection(path: string): DatabaseSync {
+  const open = () => translating(path, () => new DatabaseSync(path, { timeout: SQLITE_BUSY_TIMEOUT_MS }));
+  const connection = open();
+  if (headerFaultOf(path) === undefined) return connection;
+  try {
+    translating(path, () => connection.exec("PRAGMA user_version"));
+  } finally {
+    connection.close();
+  }
+  const fault = headerFaultOf(path);
+  if (fault !== undefined) throw brokenDatabase(path, fault);
+  return open();
 }
 
 /** Migration n brings a database from schema n to n + 1; a released one never changes. Throws `storage-failed`. */
@@ -165,13 +210,14 @@ export function openDatabase(
   path: string,
   options: { readonly migrations: readonly string[]; readonly durability: Durability },
 ): Database {
-  const connection = translating(path, () => new DatabaseSync(path, { timeout: SQLITE_BUSY_TIMEOUT_MS }));
+  const connection = openConnection(path);
   const database = new OpenDatabase(path, connection);
   try {
     database.exec("PRAGMA journal_mode = WAL");
     database.exec(`PRAGMA synchronous = ${options.durability === "full" ? "FULL" : "NORMAL"}`);
     database.exec(`PRAGMA journal_size_limit = ${SQLITE_WAL_BYTES_MAX}`);
-    migrate(database, connection, path, options.migrations);
+    database.exec(`PRAGMA cache_size = ${-SQLITE_CACHE_BYTES_MAX / 1024}`);
+    migrate(database, path, options.migrations);
     return database;
   } catch (error) {
     database.close();
@@ -183,8 +229,7 @@ export function openDatabase(
 function checkSound(database: Database, path: string): void {
   const found = database.prepare("PRAGMA quick_check(1)").get()?.["quick_check"];
   if (found === "ok") return;
-  const cause = Object.assign(new Error(String(found)), { errcode: SQLITE_CORRUPT });
-  throw new Failure("storage-failed", `${path}: ${found}`, { cause });
+  throw brokenDatabase(path, String(found));
 }
 
 const COLUMNS = `SELECT tables.name AS "table", columns.name, columns.type, columns."notnull", columns.pk
@@ -196,11 +241,11 @@ const COLUMNS = `SELECT tables.name AS "table", columns.name, columns.type, colu
  * as SQLite does for a broken file.
  */
 export function checkSchema(database: Database, path: string, migrations: readonly string[]): void {
-  using fresh = openDatabase(":memory:", { migrations, durability: "normal" });
+  using fresh = new OpenDatabase(":memory:", new DatabaseSync(":memory:"));
+  for (const sql of migrations) fresh.exec(sql);
   const [expected, found] = [fresh, database].map((of) => JSON.stringify(of.prepare(COLUMNS).all()));
   if (expected === found) return;
-  const cause = Object.assign(new Error("other columns than its migrations make"), { errcode: SQLITE_CORRUPT });
-  throw new Failure("storage-failed", `${path}: its tables have ${cause.message}`, { cause });
+  throw brokenDatabase(path, "its tables have other columns than its migrations make");
 }
 
 export interface BeginAgainOptions {

@@ -1,17 +1,29 @@
-/** Measures what render classes cost on this machine with real processes, one and then two at once; kept on disk. */
+/** Measures what render classes cost on this machine with real processes, one, two, four and more at once; kept on disk. */
 import { readFile } from "node:fs/promises";
 import Type, { type Static } from "typebox";
 import { Value } from "typebox/value";
-import { isFailure } from "#domain/failure.ts";
+import { type Failure, isFailure } from "#domain/failure.ts";
 import type { RenderClass } from "#domain/session/render-app.ts";
 import type { Clock } from "#platform/clock.ts";
 import { writeFileDurably } from "#platform/files/durable.ts";
 import type { MediaPlace } from "../session/messages.ts";
 import type { SessionProcess } from "../session/session-process.ts";
-import { type Calibration, calibrationOf, DETAILS, fitsPeriod } from "./calibration.ts";
+import {
+  type Calibration,
+  calibrationOf,
+  DETAILS,
+  fitsPeriod,
+  judgeLevel,
+  type LevelOutcome,
+  type Machine,
+  nextLevel,
+} from "./calibration.ts";
 
-const ALONE_MS = 400;
-const TOGETHER_MS = 600;
+/** Of one session, for the level of detail; of a level, in which each has its frames. */
+const ALONE_MS = 500;
+const LEVEL_MS = 1_000;
+/** A neighbour's moment makes a level look worse than it is, and never better. */
+const LEVEL_TRIES = 2;
 /** Of all classes that are new; what there was no time for is estimated from what was measured. */
 export const CALIBRATION_MS_MAX = 10_000;
 export const CALIBRATIONS_MAX = 256;
@@ -23,6 +35,7 @@ const storedSchema = Type.Record(
       detail: Type.Number({ minimum: 0, maximum: 1 }),
       slots: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
       frameMsP95: Type.Number({ minimum: 0 }),
+      overMsP95: Type.Number({ minimum: 0 }),
     },
     { additionalProperties: false },
   ),
@@ -32,25 +45,36 @@ const storedSchema = Type.Record(
 export interface CalibrationJob {
   readonly renderClass: RenderClass;
   readonly sceneFile: string;
+  readonly appFile?: string | undefined;
+  /** Of the scene, and of its app where it has one. */
   readonly sceneDigest: string;
 }
 
 export interface CalibratorOptions {
   readonly path: string;
+  readonly machine: Machine;
   readonly clock: Clock;
   readonly events: {
     calibrated(job: CalibrationJob, calibration: Calibration): void;
+    appRefused(job: CalibrationJob, failure: Failure): void;
     storageFailed(error: unknown): void;
   };
 }
 
 export interface Calibrator {
   find(adapterName: string, job: CalibrationJob): Calibration | undefined;
-  /** As many as there is time for, in their order. Throws what starting a process and setting it up throw. */
+  /** Why a job's app cannot be rendered: it failed when it was tried. */
+  refusalOf(job: CalibrationJob): Failure | undefined;
+  /**
+   * As many as there is time for, in their order. Throws what starting a process and setting it up throw, once the others
+   * are measured.
+   */
   measure(adapter: Adapter, jobs: readonly CalibrationJob[], ports: MeasurePorts): Promise<void>;
 }
 
 export interface MeasurePorts {
+  /** Places of this agent: more are not tried. */
+  readonly sessionsMax: number;
   readonly takeProcess: () => Promise<SessionProcess>;
   readonly giveBack: (process: SessionProcess) => void;
   readonly signal: AbortSignal;
@@ -63,58 +87,143 @@ interface Adapter {
 
 /** A file that cannot be read is measured anew. */
 export async function openCalibrator(options: CalibratorOptions): Promise<Calibrator> {
-  const { path, clock, events } = options;
+  const { path, clock, events, machine } = options;
   const known = new Map(Object.entries(await readStored(path)));
+  /** By scene, until the next start. */
+  const refused = new Map<string, Failure>();
+  /** By scene, of the last round: they come after the others, for whom they may have left no time. */
+  let missedLast: ReadonlySet<string> = new Set();
+  /** After each: who is started again meanwhile does not measure it again. */
+  const store = async (): Promise<void> => {
+    for (const key of [...known.keys()].slice(0, -CALIBRATIONS_MAX)) known.delete(key);
+    await writeFileDurably(path, JSON.stringify(Object.fromEntries(known))).catch((error: unknown) => {
+      if (!isFailure(error)) throw error;
+      events.storageFailed(error);
+    });
+  };
   return {
     find: (adapterName, job) => known.get(keyOf(adapterName, job)),
-    async measure(adapter, jobs, { takeProcess, giveBack, signal }) {
+    refusalOf: ({ sceneDigest }) => refused.get(sceneDigest),
+    async measure(adapter, jobs, ports) {
+      const { signal, sessionsMax } = ports;
       const untilMs = clock.monotonicMs() + CALIBRATION_MS_MAX;
-      const pair: SessionProcess[] = [];
-      try {
-        for (const job of jobs) {
-          if (signal.aborted || clock.monotonicMs() > untilMs) break;
-          while (pair.length < 2) pair.push(await takeProcess());
-          const [first, second] = pair;
-          if (first === undefined || second === undefined) break;
-          const calibration = await measureOne(first, second, adapter, job);
-          known.set(keyOf(adapter.adapterName, job), calibration);
-          events.calibrated(job, calibration);
+      const isMissed = ({ sceneDigest }: CalibrationJob): boolean => missedLast.has(sceneDigest);
+      const missed = new Map<string, Failure>();
+      using processes = holdProcesses(ports);
+      const means = { provide: processes.provide, sessionsMax, machine, ...adapter };
+      for (const job of jobs.toSorted((a, b) => Number(isMissed(a)) - Number(isMissed(b)))) {
+        if (signal.aborted || clock.monotonicMs() > untilMs) break;
+        if (refused.has(job.sceneDigest)) continue;
+        const calibration = await measureOne(job, means).catch((error: unknown) => {
+          if (!isFailure(error) || signal.aborted) throw error;
+          return error;
+        });
+        if (isFailure(calibration)) {
+          processes.stop(calibration.code);
+          if (OWN_FAULTS.some((code) => isFailure(calibration, code))) {
+            refused.set(job.sceneDigest, calibration);
+            events.appRefused(job, calibration);
+          } else missed.set(job.sceneDigest, calibration);
+          continue;
         }
-      } catch (error) {
-        for (const process of pair.splice(0)) process.stop("not-calibrated");
-        throw error;
+        known.set(keyOf(adapter.adapterName, job), calibration);
+        events.calibrated(job, calibration);
+        await store();
       }
-      for (const process of pair) giveBack(process);
-      for (const key of [...known.keys()].slice(0, -CALIBRATIONS_MAX)) known.delete(key);
-      await writeFileDurably(path, JSON.stringify(Object.fromEntries(known))).catch((error: unknown) => {
-        if (!isFailure(error)) throw error;
-        events.storageFailed(error);
-      });
+      processes.giveBack();
+      for (const key of [...refused.keys()].slice(0, -CALIBRATIONS_MAX)) refused.delete(key);
+      missedLast = new Set(missed.keys());
+      const [failure] = missed.values();
+      if (failure !== undefined) throw failure;
     },
   };
 }
 
+/** Those that are not given back are stopped, at once where the agent stops. */
+function holdProcesses({ takeProcess, giveBack, signal }: MeasurePorts) {
+  const held: SessionProcess[] = [];
+  const stop = (because: string): void => {
+    for (const process of held.splice(0)) process.stop(because);
+  };
+  const onAbort = (): void => stop("stopping");
+  signal.addEventListener("abort", onAbort, { once: true });
+  return {
+    stop,
+    async provide(count: number): Promise<readonly SessionProcess[]> {
+      while (held.length < count) {
+        held.push(await takeProcess());
+        signal.throwIfAborted();
+      }
+      return held.slice(0, count);
+    },
+    giveBack(): void {
+      for (const process of held.splice(0)) {
+        process.rest();
+        giveBack(process);
+      }
+    },
+    [Symbol.dispose](): void {
+      signal.removeEventListener("abort", onAbort);
+      stop("not-calibrated");
+    },
+  };
+}
+
+/** Of what is to be rendered, whoever renders it: other apps are measured all the same. */
+const OWN_FAULTS = ["app-failed", "app-invalid", "scene-invalid"] as const;
+
 const NO_MEDIA: MediaPlace = { bindAddress: "127.0.0.1", port: 0 };
 
+interface Measuring extends Pick<MeasurePorts, "sessionsMax">, Adapter {
+  readonly provide: (count: number) => Promise<readonly SessionProcess[]>;
+  readonly machine: Machine;
+}
+
 async function measureOne(
-  first: SessionProcess,
-  second: SessionProcess,
-  { isSoftware }: Adapter,
-  { renderClass, sceneFile }: CalibrationJob,
+  { renderClass, sceneFile, appFile }: CalibrationJob,
+  { provide, sessionsMax, machine, isSoftware }: Measuring,
 ): Promise<Calibration> {
-  const setupOf = (detail: number) => ({ renderClass, sceneFile, detail, media: NO_MEDIA });
+  const setupOf = (detail: number) => ({ renderClass, sceneFile, appFile, detail, media: NO_MEDIA });
   const { frameRateHz } = renderClass;
-  let alone: readonly number[] = [];
   let chosen = 1;
+  const [first] = await provide(1);
   for (const detail of isSoftware ? DETAILS : [1]) {
     chosen = detail;
-    await first.setUp(setupOf(detail));
-    alone = await first.measure(ALONE_MS);
-    if (fitsPeriod(alone, frameRateHz)) break;
+    await first?.setUp(setupOf(detail));
+    const alone = await first?.measure(ALONE_MS);
+    if (alone === undefined || fitsPeriod(alone.renderEncodeMs, frameRateHz)) break;
   }
-  await second.setUp(setupOf(chosen));
-  const together = await Promise.all([first.measure(TOGETHER_MS), second.measure(TOGETHER_MS)]);
-  return calibrationOf({ detail: chosen, alone, together: together.flat() }, frameRateHz);
+  let ready = 1;
+  const seen: LevelOutcome[] = [];
+  for (let count = nextLevel(seen, sessionsMax); count !== undefined; count = nextLevel(seen, sessionsMax)) {
+    const level = await provide(count);
+    for (const process of level.slice(ready)) {
+      await process.setUp(setupOf(chosen));
+      // Its connection is made; frames count from when all have one.
+      await process.measure(0);
+    }
+    ready = Math.max(ready, count);
+    seen.push(await tryLevel(level, frameRateHz, machine));
+  }
+  return calibrationOf(chosen, seen);
+}
+
+/** The better of its tries, the first that holds. */
+async function tryLevel(
+  level: readonly SessionProcess[],
+  frameRateHz: number,
+  machine: Machine,
+): Promise<LevelOutcome> {
+  const measure = async (): Promise<LevelOutcome> => {
+    const frames = await Promise.all(level.map((process) => process.measure(LEVEL_MS)));
+    return judgeLevel(frames, frameRateHz, machine);
+  };
+  let best = await measure();
+  for (let tries = 1; tries < LEVEL_TRIES && !best.isHeld; tries += 1) {
+    const next = await measure();
+    if (next.isHeld || next.frameMsP95 < best.frameMsP95) best = next;
+  }
+  return best;
 }
 
 function keyOf(adapterName: string, { renderClass, sceneDigest }: CalibrationJob): string {

@@ -8,14 +8,14 @@ import type { HostedApp } from "../scenes/scene-source.ts";
 import type { HostedClass, RunningClass } from "../session/session-host.ts";
 import type { SessionProcess } from "../session/session-process.ts";
 import type { HostHealth } from "../session/spares.ts";
-import { type Calibration, estimateFrom } from "./calibration.ts";
+import { type Calibration, estimateFrom, frameMsMax } from "./calibration.ts";
 import type { CalibrationJob, Calibrator } from "./calibrator.ts";
-import { type HostRoom, type SessionCost, sessionsThatFit, slotCounts } from "./room.ts";
+import { describeFull, type HostRoom, type SessionCost, sessionsThatFit, slotCounts } from "./room.ts";
 
 /** What an edge takes of one agent; the first by app and class count. */
 const CLASSES_MAX = 64;
-/** A process that could not be had now may be in this. */
-const RETRY_MS = 5_000;
+/** A process that could not be had now may be in this; what tells of changes does not bring it forward. */
+export const RETRY_MS = 5_000;
 
 export interface CapacityOptions {
   readonly room: HostRoom;
@@ -43,6 +43,8 @@ export class HostCapacity implements AsyncDisposable {
   /** Jobs that there was no time to measure: estimated until the next start. */
   readonly #outOfTime = new Set<string>();
   #measuring: Promise<void> | undefined;
+  /** Of the round that measures. */
+  #overtaken = new AbortController();
   #retry: Disposable | undefined;
 
   constructor(options: CapacityOptions) {
@@ -53,15 +55,27 @@ export class HostCapacity implements AsyncDisposable {
   hostedClass(app: string, renderClass: string): HostedClass {
     const job = this.#jobs().find((one) => one.app.name === app && one.renderClass.name === renderClass);
     const calibration = job && this.#calibrationOf(job);
+    const refusal = job && this.#options.calibrator.refusalOf(job);
+    if (refusal !== undefined)
+      throw new Failure("placement-refused", `app ${app} is not rendered here: ${refusal.message}`);
     if (job === undefined || calibration === undefined) {
       throw new Failure("placement-refused", `app ${app} in class ${renderClass} is not rendered here, or not yet`);
     }
-    const { sceneFile, app: hosted } = job;
-    return { renderClass: job.renderClass, sceneFile, detail: calibration.detail, cost: costOf(hosted, calibration) };
+    const { sceneFile, appFile, app: hosted } = job;
+    return {
+      renderClass: job.renderClass,
+      sceneFile,
+      appFile,
+      detail: calibration.detail,
+      cost: costOf(hosted, calibration),
+      frames: framesOf(job.renderClass, calibration),
+    };
   }
 
-  fits(cost: SessionCost, running: readonly SessionCost[]): boolean {
-    return sessionsThatFit(cost, running, this.#options.room) > 0;
+  /** Why one more does not fit, with the best that it could have; `undefined` where it does. */
+  noRoomBecause({ cost, frames }: HostedClass, running: readonly SessionCost[]): string | undefined {
+    const { room } = this.#options;
+    return sessionsThatFit(cost, running, room) > 0 ? undefined : describeFull({ cost, frames, running, room });
   }
 
   /** By class, of the costliest app that has it. */
@@ -97,17 +111,21 @@ export class HostCapacity implements AsyncDisposable {
     return jobs.some((job) => this.#calibrationOf(job) !== undefined) ? undefined : "calibrating";
   }
 
-  /** Apps, scenes, the GPU or what runs have changed: measures what is new, or estimates it while sessions run. */
+  /**
+   * Apps, scenes, the GPU or what runs have changed: measures what is new, or estimates it while sessions run. One that
+   * comes ends a round: it would take the session's frames their time, and they its.
+   */
   update(): void {
     const { health, isIdle } = this.#options;
+    if (!isIdle()) this.#overtaken.abort(new Failure("unavailable", "a session has come"));
     const missing = this.#jobs().filter(
       (job) => this.#measuredOf(job) === undefined && !this.#outOfTime.has(keyOf(job)),
     );
     if (missing.length === 0 || this.#measuring !== undefined || this.#stopping.signal.aborted) return;
     const adapter = health();
     if (adapter.kind !== "good") return;
-    if (isIdle()) this.#measuring = this.#measure(adapter, missing);
-    else this.#estimate();
+    if (!isIdle()) this.#estimate();
+    else if (this.#retry === undefined) this.#measuring = this.#measure(adapter, missing);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -118,19 +136,28 @@ export class HostCapacity implements AsyncDisposable {
 
   async #measure(adapter: Extract<HostHealth, { kind: "good" }>, jobs: readonly Job[]): Promise<void> {
     const { calibrator, events, clock, onChange, takeProcess, giveBack } = this.#options;
+    const overtaken = new AbortController();
+    this.#overtaken = overtaken;
+    const signal = AbortSignal.any([this.#stopping.signal, overtaken.signal]);
     try {
-      await calibrator.measure(adapter, jobs, { takeProcess, giveBack, signal: this.#stopping.signal });
-      for (const job of jobs) if (this.#measuredOf(job) === undefined) this.#outOfTime.add(keyOf(job));
+      const { slotsMax: sessionsMax } = this.#options.room;
+      await calibrator.measure(adapter, jobs, { takeProcess, giveBack, sessionsMax, signal });
+      for (const job of jobs)
+        if (this.#measuredOf(job) === undefined && !signal.aborted) this.#outOfTime.add(keyOf(job));
       this.#estimate();
     } catch (error) {
       if (!isFailure(error)) throw error;
       if (this.#stopping.signal.aborted) return;
+      if (overtaken.signal.aborted) return this.#estimate();
       events.calibrationFailed(error);
-      this.#retry = clock.timer(RETRY_MS, () => this.update());
+      this.#retry = clock.timer(RETRY_MS, () => {
+        this.#retry = undefined;
+        this.update();
+      });
     } finally {
       this.#measuring = undefined;
+      if (!this.#stopping.signal.aborted) onChange();
     }
-    onChange();
   }
 
   #estimate(): void {
@@ -149,12 +176,14 @@ export class HostCapacity implements AsyncDisposable {
       const scene = this.#options.sceneOf(app.name);
       if (scene === undefined) return [];
       return app.spec.classes.map((renderClass: RenderClass) => {
-        return { app, renderClass, sceneFile: scene.file, sceneDigest: scene.digest };
+        const sceneDigest = scene.app === undefined ? scene.digest : `${scene.digest} ${scene.app.digest}`;
+        return { app, renderClass, sceneFile: scene.file, appFile: scene.app?.file, sceneDigest };
       });
     });
   }
 
   #calibrationOf(job: Job): Calibration | undefined {
+    if (this.#options.calibrator.refusalOf(job) !== undefined) return undefined;
     return this.#measuredOf(job) ?? this.#estimates.get(keyOf(job));
   }
 
@@ -175,6 +204,11 @@ function slowestOf(running: readonly RunningClass[], renderClass: string): numbe
 function costOf({ spec }: HostedApp, { slots }: Calibration): SessionCost {
   const { gpuShareRatio, memoryBytes } = spec.needs;
   return { shareRatio: Math.min(1, Math.max(1 / slots, gpuShareRatio)), memoryBytes };
+}
+
+/** By what was measured with one more than fit, scaled to a machine that is just full. */
+function framesOf({ frameRateHz }: RenderClass, { slots, overMsP95 }: Calibration): HostedClass["frames"] {
+  return { msMax: frameMsMax(frameRateHz), fullMsP95: (overMsP95 * slots) / (slots + 1) };
 }
 
 function costlier(a: SessionCost | undefined, b: SessionCost): SessionCost {

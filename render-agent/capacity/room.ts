@@ -32,6 +32,34 @@ function fit({ shareRatio, memoryBytes }: SessionCost, shareLeft: number, bytesL
   return Math.max(0, Math.min(slots, byShare, byMemory));
 }
 
+/** Of a class: what a frame may take until it is whole at its receiver, and what it takes on a machine that is just full. */
+export interface FrameBounds {
+  readonly msMax: number;
+  readonly fullMsP95: number;
+}
+
+export interface FullMachine {
+  /** Of the session that does not fit. */
+  readonly cost: SessionCost;
+  readonly frames: FrameBounds;
+  readonly running: readonly SessionCost[];
+  readonly room: HostRoom;
+}
+
+/** What is missing for one more, and the best value that it could have here. */
+export function describeFull({ cost, frames, running, room }: FullMachine): string {
+  const sessions = running.length === 1 ? "1 session runs" : `${running.length} sessions run`;
+  if (running.length >= room.slotsMax) return `${sessions}, as many as this agent has places for`;
+  const share = running.reduce((sum, { shareRatio }) => sum + shareRatio, cost.shareRatio);
+  if (share <= 1 + ROUNDING) return `${sessions}, and the memory that is left is less than another needs`;
+  const bestMs = frames.fullMsP95 * share;
+  const limit = `of the ${frames.msMax.toFixed(1)} ms that they may take`;
+  // The processors' reserve may be what is missing: then the frames of one more would be in time, and somebody else's not.
+  if (bestMs <= frames.msMax)
+    return `${sessions}; frames of one more would take ${bestMs.toFixed(1)} ms at best (p95), ${limit}, out of the reserve of this node`;
+  return `${sessions}; frames of one more would take ${bestMs.toFixed(1)} ms at best (p95), instead ${limit}`;
+}
+
 export interface ClassFacts {
   readonly renderClass: string;
   /** Of the costliest app that is ready; `undefined` where none is. */

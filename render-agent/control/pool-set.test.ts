@@ -1,4 +1,5 @@
 /** The agent's set takes batches from several edges, once each, and survives what its disk did. */
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { encodePoolBatch } from "#contracts/codec/pool-batch.ts";
@@ -9,7 +10,7 @@ import type { AnyResource } from "#domain/resource.ts";
 import { generateSigningKey, signBytes } from "#platform/identity/signatures.ts";
 import { type Database, openDatabase } from "#platform/sqlite/database.ts";
 import { testFolder } from "#test/test-folder.ts";
-import { POOL_SET_MIGRATIONS, PoolSet } from "./pool-set.ts";
+import { openPoolSet, POOL_SET_MIGRATIONS, PoolSet } from "./pool-set.ts";
 
 const key = generateSigningKey();
 const keys = new Map([[key.keyId, key.publicKey]]);
@@ -169,4 +170,23 @@ t.test("what another stream key has signed opens after a restart, and nothing ne
   t.equal(later.set.apply("near-1", batchOf(1, 2, [b], [a, b], { signer: next })), "applied");
   later.database.close();
   t.match(openSet(t, path, new Map()).set.watermark, { revision: 2 });
+});
+
+t.test("a set whose file has rotted is set aside and begun again, and an edge's next snapshot is taken", (t) => {
+  const path = join(testFolder(t), "desired.sqlite");
+  const damages: string[] = [];
+  const options = { pool: "near", keys: () => keys, epochs: () => ({ epoch: 1, mints: () => [root.publicKey] }) };
+  const openIt = () => openPoolSet(path, options, ({ code }) => void damages.push(code));
+  const before = openIt();
+  t.equal(before.set.apply("near-1", first), "applied");
+  before.database.close();
+  t.same(damages, []);
+  writeFileSync(path, Buffer.alloc(8_192, 7));
+  const { set, database } = openIt();
+  t.teardown(() => database.close());
+  t.same(damages, ["storage-failed"]);
+  t.equal(set.watermark, undefined);
+  t.ok(existsSync(`${path}.damaged`));
+  t.equal(set.apply("near-1", first), "applied");
+  t.end();
 });

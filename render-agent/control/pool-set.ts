@@ -14,7 +14,7 @@ import { Failure, isFailure } from "#domain/failure.ts";
 import { checkEpochProof, type EpochTrust } from "#platform/identity/epoch-trust.ts";
 import { checkSignature, type TrustedKeys } from "#platform/identity/signatures.ts";
 import { VERIFIERS_MIGRATION, Verifiers } from "#platform/identity/verifiers.ts";
-import type { Database } from "#platform/sqlite/database.ts";
+import { type Database, openOrBeginAgain } from "#platform/sqlite/database.ts";
 
 export const POOL_SET_MIGRATIONS = [
   `CREATE TABLE envelope (
@@ -50,6 +50,22 @@ export type BatchOutcome =
   /** Another edge brought it already, or something newer. */
   | "known"
   | "awaits-parts";
+
+/** Its database is the caller's to close. One whose file has rotted is told of, set aside and begun again: an edge sends it anew. */
+export function openPoolSet(
+  path: string,
+  options: PoolSetOptions,
+  onDamage: (failure: Failure) => void,
+): { readonly set: PoolSet; readonly database: Database } {
+  const { set, database } = openOrBeginAgain(
+    path,
+    { migrations: POOL_SET_MIGRATIONS, durability: "full", isChecked: true },
+    (opened) => ({ set: new PoolSet(opened, options), database: opened }),
+    onDamage,
+  );
+  if (set.damage !== undefined) onDamage(set.damage);
+  return { set, database };
+}
 
 export class PoolSet {
   readonly #database: Database;

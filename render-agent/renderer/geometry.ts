@@ -1,4 +1,4 @@
-/** Triangles of the primitives, each within -1..1, at a level of detail. Pure. */
+/** Triangles of the primitives, each within -1..1, at a level of detail; seen from outside they run counter-clockwise. Pure. */
 import { type SceneMesh, SEGMENTS_DEFAULT } from "./scene.ts";
 
 export interface Geometry {
@@ -102,6 +102,26 @@ function concat(a: Geometry, b: Geometry): Geometry {
   return pack([...a.vertices, ...b.vertices], [...a.indices, ...b.indices.map((index) => index + offset)]);
 }
 
+/** Turns each triangle to where its normals point, and leaves out those without an area, as at a sphere's poles. */
 function pack(vertices: readonly number[], indices: readonly number[]): Geometry {
-  return { vertices: new Float32Array(vertices), indices: new Uint32Array(indices) };
+  const turned: number[] = [];
+  for (let at = 0; at < indices.length; at += 3) {
+    const [a = 0, b = 0, c = 0] = indices.slice(at, at + 3);
+    const facing = facingOf(vertices, a, b, c);
+    if (Math.abs(facing) > FLAT) turned.push(a, ...(facing > 0 ? [b, c] : [c, b]));
+  }
+  return { vertices: new Float32Array(vertices), indices: new Uint32Array(turned) };
+}
+
+const FLAT = 1e-9;
+
+/** Twice the area of a triangle, along its corners' normals added up: below 0 where it runs clockwise. */
+function facingOf(vertices: readonly number[], a: number, b: number, c: number): number {
+  const part = (corner: number, at: number): number => vertices[corner * 8 + at] ?? 0;
+  const along = (corner: number, at: number): number => part(corner, at) - part(a, at);
+  return [0, 1, 2].reduce((sum, axis) => {
+    const [y, z] = [(axis + 1) % 3, (axis + 2) % 3];
+    const area = along(b, y) * along(c, z) - along(b, z) * along(c, y);
+    return sum + area * (part(a, 3 + axis) + part(b, 3 + axis) + part(c, 3 + axis));
+  }, 0);
 }

@@ -1,10 +1,15 @@
 /** Opens the GPU of this process (Dawn): a real adapter or software Vulkan, the same code for both. */
 import { create, globals } from "webgpu";
 import { Failure } from "#domain/failure.ts";
+import { type AdapterKind, chooseAdapter } from "./choose-adapter.ts";
+import { findDeviceFiles } from "./software-vulkan.ts";
 
 export interface Gpu extends Disposable {
   readonly device: GPUDevice;
   readonly adapterName: string;
+  readonly adapterKind: AdapterKind;
+  /** What to install where a better adapter could be there. */
+  readonly advice: readonly string[];
   /** Software Vulkan: every pixel and vertex is paid for in CPU time. */
   readonly software: boolean;
   readonly lost: Promise<GPUDeviceLostInfo>;
@@ -18,17 +23,18 @@ export async function openGpu(): Promise<Gpu> {
   Object.assign(globalThis, globals);
   calmPolling();
   const gpu = create([]);
-  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
-  if (adapter === null) {
-    throw new Failure("gpu-unavailable", "no WebGPU adapter: install a Vulkan driver, or leave SwiftShader to npm ci");
-  }
+  const choice = chooseAdapter({ adapters: await listAdapters(gpu), deviceFiles: await findDeviceFiles() });
+  if (choice.kind === "none") throw new Failure("gpu-unavailable", choice.message);
+  const { adapterKind, isSoftware, advice } = choice;
+  const { description, device: model, vendor, adapter } = choice.adapter;
   const device = await adapter.requestDevice();
-  const { description, device: model, vendor } = adapter.info;
   const adapterName = [description, model, vendor].find((text) => text !== "") ?? "unnamed";
   return {
     device,
     adapterName,
-    software: /llvmpipe|swiftshader/i.test(`${description} ${model} ${vendor}`),
+    adapterKind,
+    advice,
+    software: isSoftware,
     lost: device.lost,
     [Symbol.dispose]() {
       device.destroy();
@@ -36,6 +42,20 @@ export async function openGpu(): Promise<Gpu> {
       void gpu;
     },
   };
+}
+
+/** WebGPU names no list: each preference gives one, often the same. */
+async function listAdapters(gpu: GPU) {
+  const preferences: readonly GPURequestAdapterOptions[] = [
+    { powerPreference: "high-performance" },
+    { powerPreference: "low-power" },
+  ];
+  const adapters = await Promise.all(preferences.map((preference) => gpu.requestAdapter(preference)));
+  return adapters.flatMap((adapter) => {
+    if (adapter === null) return [];
+    const { vendor, architecture, device, description } = adapter.info;
+    return [{ adapter, vendor, architecture, device, description }];
+  });
 }
 
 /** Dawn polls with `setImmediate` while a promise is pending, which holds a whole core: make each poll wait. */

@@ -1,8 +1,8 @@
 /** Matrices of an eye: column-major, right-handed with -z forward, depth 0..1. Pure. */
 import type { EyePose, FieldOfView, PoseMessage, Quaternion, Vector3 } from "#contracts/media/pose.ts";
 
-const NEAR_METRES = 0.05;
-const FAR_METRES = 200;
+export const NEAR_METRES = 0.05;
+export const FAR_METRES = 200;
 export type Matrix = Float32Array<ArrayBuffer>;
 
 export function rotate(q: Quaternion, v: Vector3): Vector3 {

@@ -46,6 +46,35 @@ t.test("every primitive stays within -1..1 and indexes its own vertices, at any 
   }
 });
 
+t.test(
+  "triangles run counter-clockwise seen from outside, where their normals point, and each has an area",
+  async (t) => {
+    for (const shape of ["box", "plane", "sphere", "cylinder"] as const) {
+      const { vertices, indices } = buildGeometry({ shape }, 1);
+      const row = (index: number, from: number): readonly number[] => [
+        ...vertices.slice(index * 8 + from, index * 8 + from + 3),
+      ];
+      const less = (a: readonly number[], b: readonly number[]) => a.map((part, axis) => part - (b[axis] ?? 0));
+      let inside = 0;
+      for (let at = 0; at < indices.length; at += 3) {
+        const [a = 0, b = 0, c = 0] = indices.subarray(at, at + 3);
+        const [[ux = 0, uy = 0, uz = 0], [vx = 0, vy = 0, vz = 0]] = [
+          less(row(b, 0), row(a, 0)),
+          less(row(c, 0), row(a, 0)),
+        ];
+        const across = [uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx];
+        // Closed shapes are convex: outside is away from the middle.
+        const outward =
+          shape === "plane"
+            ? [0, 1, 0]
+            : row(a, 0).map((part, axis) => part + (row(b, 0)[axis] ?? 0) + (row(c, 0)[axis] ?? 0));
+        if (across.reduce((sum, part, axis) => sum + part * (outward[axis] ?? 0), 0) <= 1e-9) inside += 1;
+      }
+      t.equal(inside, 0, shape);
+    }
+  },
+);
+
 t.test("a device comes before software, Mesa's driver before SwiftShader", async (t) => {
   const kinds = (device: boolean, lavapipe: boolean) => vulkanChoices({ device, lavapipe }).map(({ kind }) => kind);
   t.same(kinds(true, true), ["device", "lavapipe"]);

@@ -3,12 +3,19 @@ import Type, { type Static } from "typebox";
 import { Value } from "typebox/value";
 import { Failure } from "#domain/failure.ts";
 import { faultsOf } from "#domain/schema-faults.ts";
+import { checkSounds } from "../audio/scene-sounds.ts";
+import { SOUNDS_MAX, soundSchema } from "../audio/sound-schema.ts";
+import { parseBoundedJson } from "../gltf/bounded-json.ts";
 
 /** 20 MB of GPU memory at 64 bytes each, and far more than software rendering can draw. */
 const INSTANCES_MAX = 20_000;
 const MESHES_MAX = 64;
+/** What an app may move: 44 bytes each, each tick. */
+const OBJECTS_MAX = 2_000;
 export const SEGMENTS_DEFAULT = 16;
 export const SCENE_BYTES_MAX = 16 * 1024 * 1024;
+/** 32 of each instance. */
+const SCENE_VALUES_MAX = 640_000;
 
 const closed = { additionalProperties: false };
 const metres = Type.Number({ minimum: -10_000, maximum: 10_000 });
@@ -21,12 +28,16 @@ const meshSchema = Type.Object(
     shape: Type.Enum(["box", "sphere", "cylinder", "plane"]),
     /** Around a sphere or cylinder at full detail; SEGMENTS_DEFAULT where not said. */
     segments: Type.Optional(Type.Integer({ minimum: 3, maximum: 64 })),
+    /** Seen from inside too, and where an instance is mirrored; planes always are. Costs half as much again. */
+    doubleSided: Type.Optional(Type.Boolean()),
   },
   closed,
 );
 
 const instanceSchema = Type.Object(
   {
+    /** Makes it an object, which the bundle's app may move. */
+    name: Type.Optional(Type.String({ minLength: 1, maxLength: 63 })),
     mesh: Type.String({ minLength: 1, maxLength: 63 }),
     position: vector,
     yawDegrees: Type.Number({ minimum: -360, maximum: 360, default: 0 }),
@@ -41,29 +52,35 @@ const instanceSchema = Type.Object(
   closed,
 );
 
+const environment = {
+  sky: colour,
+  sun: Type.Object({ towards: vector, colour }, closed),
+  ambient: Type.Object({ above: colour, below: colour }, closed),
+  fogPerMetre: Type.Number({ minimum: 0, maximum: 1 }),
+};
+export const environmentSchema = Type.Object(environment, closed);
+
 const sceneSchema = Type.Object(
   {
     format: Type.Literal("perigee-scene/1"),
-    sky: colour,
-    sun: Type.Object({ towards: vector, colour }, closed),
-    ambient: Type.Object({ above: colour, below: colour }, closed),
-    fogPerMetre: Type.Number({ minimum: 0, maximum: 1 }),
+    ...environment,
     meshes: Type.Record(Type.String({ minLength: 1, maxLength: 63 }), meshSchema, { maxProperties: MESHES_MAX }),
     instances: Type.Array(instanceSchema, { minItems: 1, maxItems: INSTANCES_MAX }),
+    sounds: Type.Optional(Type.Array(soundSchema, { maxItems: SOUNDS_MAX })),
   },
   closed,
 );
 
+/** Light and air around what is drawn. */
+export type Environment = Static<typeof environmentSchema>;
 export type Scene = Static<typeof sceneSchema>;
 export type SceneMesh = Static<typeof meshSchema>;
 export type SceneInstance = Static<typeof instanceSchema>;
 
 /** Throws `scene-invalid` with every fault. */
 export function parseScene(bytes: Uint8Array): Scene {
-  if (bytes.byteLength > SCENE_BYTES_MAX) {
-    throw new Failure("scene-invalid", `scene: must have at most ${SCENE_BYTES_MAX} bytes, got ${bytes.byteLength}`);
-  }
-  const value = Value.Default(sceneSchema, parseJson(bytes));
+  const json = parseBoundedJson(bytes, { bytesMax: SCENE_BYTES_MAX, valuesMax: SCENE_VALUES_MAX });
+  const value = Value.Default(sceneSchema, json);
   if (!Value.Check(sceneSchema, value)) {
     const faults = faultsOf(Value.Errors(sceneSchema, value), value).slice(0, 10);
     throw new Failure("scene-invalid", `scene: ${faults.map((fault) => fault.message).join("; ")}`);
@@ -72,13 +89,19 @@ export function parseScene(bytes: Uint8Array): Scene {
     if (Object.hasOwn(value.meshes, mesh)) continue;
     throw new Failure("scene-invalid", `scene: instances[${index}].mesh must be one of its meshes, got ${mesh}`);
   }
+  checkNames(value.instances);
+  checkSounds(value.sounds ?? []);
   return value;
 }
 
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch (cause) {
-    throw new Failure("scene-invalid", "scene: must be JSON in UTF-8", { cause });
+function checkNames(instances: readonly SceneInstance[]): void {
+  const names = new Set<string>();
+  for (const [index, { name }] of instances.entries()) {
+    if (name === undefined) continue;
+    if (names.has(name))
+      throw new Failure("scene-invalid", `scene: instances[${index}].name must be unique, got ${name}`);
+    names.add(name);
   }
+  if (names.size <= OBJECTS_MAX) return;
+  throw new Failure("scene-invalid", `scene: must have at most ${OBJECTS_MAX} named instances, got ${names.size}`);
 }

@@ -37,8 +37,14 @@ export function vulkanChoices(found: {
 }
 
 export async function findVulkan(): Promise<readonly VulkanChoice[]> {
+  const device = (await findDeviceFiles()).length > 0;
+  return vulkanChoices({ device, lavapipe: await isThere(LAVAPIPE) });
+}
+
+/** Of GPUs, whether or not there is a driver that draws on them. */
+export async function findDeviceFiles(): Promise<readonly string[]> {
   const present = await Promise.all(DEVICE_FILES.map(isThere));
-  return vulkanChoices({ device: present.includes(true), lavapipe: await isThere(LAVAPIPE) });
+  return DEVICE_FILES.filter((_file, index) => present[index] === true);
 }
 
 /** What of the agent's own environment its processes get. Pure. */

@@ -15,6 +15,8 @@ export interface SceneFolder {
   read(digest: Digest): Promise<Uint8Array | undefined>;
   /** Durable when it resolves. Throws `digest-mismatch`, `disk-full`, `storage-failed`. */
   write(digest: Digest, bytes: Uint8Array): Promise<void>;
+  /** What was made here, under its own digest. Throws `disk-full`, `storage-failed`. */
+  keep(bytes: Uint8Array): Promise<Digest>;
   /** Removes what is not needed. Throws `storage-failed`. */
   collect(needed: ReadonlySet<Digest>): Promise<void>;
 }
@@ -23,14 +25,21 @@ export async function openSceneFolder(folder: string): Promise<SceneFolder> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   for (const name of await readdir(folder)) if (isTemporaryName(name)) await rm(join(folder, name), { force: true });
   const pathOf = (digest: Digest): string => join(folder, digest);
+  const read = async (digest: Digest): Promise<Uint8Array | undefined> => {
+    const bytes = await readFile(pathOf(digest)).catch(() => undefined);
+    if (bytes === undefined || digestOf(bytes) === digest) return bytes;
+    await rm(pathOf(digest), { force: true });
+    return undefined;
+  };
+  const store = async (digest: Digest, bytes: Uint8Array): Promise<void> => {
+    if ((await bytesIn(folder)) + bytes.byteLength > FOLDER_BYTES_MAX) {
+      throw new Failure("disk-full", `${folder}: more than ${FOLDER_BYTES_MAX} bytes of scenes`);
+    }
+    await writeFileDurably(pathOf(digest), bytes);
+  };
   return {
     pathOf,
-    async read(digest) {
-      const bytes = await readFile(pathOf(digest)).catch(() => undefined);
-      if (bytes === undefined || digestOf(bytes) === digest) return bytes;
-      await rm(pathOf(digest), { force: true });
-      return undefined;
-    },
+    read,
     async write(digest, bytes) {
       const actual = digestOf(bytes);
       if (actual !== digest) {
@@ -39,10 +48,12 @@ export async function openSceneFolder(folder: string): Promise<SceneFolder> {
           `blob ${digest}: received ${bytes.byteLength} bytes with the digest ${actual}`,
         );
       }
-      if ((await bytesIn(folder)) + bytes.byteLength > FOLDER_BYTES_MAX) {
-        throw new Failure("disk-full", `${folder}: more than ${FOLDER_BYTES_MAX} bytes of scenes`);
-      }
-      await writeFileDurably(pathOf(digest), bytes);
+      await store(digest, bytes);
+    },
+    async keep(bytes) {
+      const digest = digestOf(bytes);
+      if ((await read(digest)) === undefined) await store(digest, bytes);
+      return digest;
     },
     async collect(needed) {
       for (const name of await namesIn(folder)) {

@@ -1,15 +1,20 @@
 /** Scenes come by signed manifests and digests, stay until the next is whole, and are there again without an edge. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { decodePoolBatch } from "#contracts/codec/pool-batch.ts";
+import { makeGallery } from "#deploy/one-machine/sample/scene/gallery.ts";
 import { Failure } from "#domain/failure.ts";
 import { systemClock } from "#platform/clock.ts";
 import { generateSigningKey } from "#platform/identity/signatures.ts";
 import { systemRandom } from "#platform/random.ts";
 import { patiently } from "#test/render-agent/patience.ts";
 import { digestOf, PoolWorld } from "#test/render-agent/pool-world.ts";
+import { wavOf } from "#test/render-agent/wav-file.ts";
 import { testFolder } from "#test/test-folder.ts";
+import { makeSounds } from "../audio/scene-sounds.ts";
+import { openGltfFile } from "../gltf/gltf-file.ts";
+import { readSceneFile } from "./scene-file.ts";
 import { openSceneFolder } from "./scene-folder.ts";
 import { SceneKeeper } from "./scene-keeper.ts";
 
@@ -112,15 +117,142 @@ t.test("what was ready is ready again without an edge, and what rots on disk is 
   await third.keeper[Symbol.asyncDispose]();
 });
 
+/** A .gltf whose buffer and image are files beside it. */
+function galleryInFiles(imageUri = "tiles%20of%20stone.png"): Readonly<Record<string, Uint8Array>> {
+  const { json, binaryChunk = new Uint8Array() } = openGltfFile(makeGallery());
+  const { byteOffset = 0, byteLength } = json.bufferViews?.[json.images?.[0]?.bufferView ?? -1] ?? { byteLength: 0 };
+  const buffers = [{ byteLength: binaryChunk.byteLength, uri: "data/gallery.bin" }];
+  return {
+    "/scenes/gallery.gltf": Buffer.from(JSON.stringify({ ...json, buffers, images: [{ uri: imageUri }] })),
+    "/scenes/data/gallery.bin": binaryChunk,
+    "/scenes/tiles of stone.png": binaryChunk.subarray(byteOffset, byteOffset + byteLength),
+  };
+}
+
+async function openGltfWorld(path: string) {
+  const world = await PoolWorld.open();
+  world.setResource("RenderApp/hall", { bundle: { site: "scenes", path }, needs: NEEDS, classes: CLASSES });
+  return world;
+}
+
+t.test("a .glb is used as it is; a .gltf and its files become one, and are one again without an edge", async (t) => {
+  const single = await openGltfWorld("/gallery.glb");
+  single.publish("scenes", 1, { "/gallery.glb": makeGallery() });
+  const first = await openKeeper(t, single, testFolder(t));
+  await patiently(() => first.keeper.get("hall") !== undefined, "the .glb");
+  t.equal(first.keeper.get("hall")?.digest, digestOf(makeGallery()));
+  await first.keeper[Symbol.asyncDispose]();
+  const world = await openGltfWorld("/scenes/gallery.gltf");
+  const files = galleryInFiles();
+  world.publish("scenes", 1, files);
+  const second = await openKeeper(t, world, join(first.folder, "files"));
+  await patiently(() => second.keeper.get("hall") !== undefined, "the .gltf");
+  const scene = second.keeper.get("hall");
+  const { gltf } = readSceneFile(readFileSync(scene?.file ?? ""));
+  t.equal(gltf?.nodes.length, 10);
+  t.same(Buffer.from(gltf?.images.get(0)?.bytes ?? []), Buffer.from(files["/scenes/tiles of stone.png"] ?? []));
+  await second.keeper[Symbol.asyncDispose]();
+  const third = await openKeeper(t, world, second.folder);
+  third.state.isReachable = false;
+  third.update();
+  await patiently(() => third.keeper.get("hall") !== undefined, "again from disk");
+  t.equal(third.keeper.get("hall")?.digest, scene?.digest, "the same bytes");
+  await third.keeper[Symbol.asyncDispose]();
+});
+
+t.test("a .gltf with a file outside its folder, or one that is not in the release, is refused", async (t) => {
+  for (const uri of ["../hall.json", "another.png"]) {
+    const world = await openGltfWorld("/scenes/gallery.gltf");
+    world.publish("scenes", 1, { ...galleryInFiles(uri), "/hall.json": hall });
+    const { keeper, state } = await openKeeper(t, world, testFolder(t));
+    await patiently(() => state.delayed.length > 0, uri);
+    t.equal(state.delayed[0], "scene-invalid", uri);
+    t.equal(keeper.get("hall"), undefined, uri);
+    await keeper[Symbol.asyncDispose]();
+  }
+});
+
+const APP = Buffer.from("export function init() {}\nexport function update() {}\n");
+
+t.test("an app beside the scene, in its folder, comes with it; another's does not", async (t) => {
+  const world = await openWorld();
+  world.setResource("RenderApp/hall", {
+    bundle: { site: "scenes", path: "/apps/hall/scene.json" },
+    needs: NEEDS,
+    classes: CLASSES,
+  });
+  const files = { "/apps/hall/scene.json": hall, "/app.js": other, "/apps/app.js": other };
+  world.publish("scenes", 1, { ...files, "/apps/hall/app.js": APP });
+  const { keeper, state, folder } = await openKeeper(t, world);
+  await patiently(() => keeper.get("hall") !== undefined, "ready");
+  t.match(keeper.get("hall"), { digest: digestOf(hall), app: { digest: digestOf(APP) } });
+  t.equal(digestOf(readFileSync(keeper.get("hall")?.app?.file ?? "")), digestOf(APP));
+  const fetched = state.fetched;
+  await keeper[Symbol.asyncDispose]();
+  const again = await openKeeper(t, world, folder);
+  await patiently(() => again.keeper.get("hall") !== undefined, "ready from the disk");
+  t.match(again.keeper.get("hall"), { app: { digest: digestOf(APP) } }, "what it needs is kept");
+  t.equal(again.state.fetched, 0, `and not fetched again, as ${fetched} were`);
+  await again.keeper[Symbol.asyncDispose]();
+  world.publish("scenes", 2, files);
+  const third = await openKeeper(t, world, folder);
+  await patiently(() => third.keeper.get("hall")?.generation === 2, "the release without it");
+  t.equal(third.keeper.get("hall")?.app, undefined);
+  await third.keeper[Symbol.asyncDispose]();
+});
+
+t.test("an app that never comes keeps nothing on disk that the others need no more", async (t) => {
+  const world = await openWorld();
+  const bundle = { site: "broken", path: "/hall.json" };
+  world.setResource("RenderApp/broken", { bundle, needs: NEEDS, classes: CLASSES });
+  world.publish("broken", 1, { "/hall.json": Buffer.from("{}") });
+  world.publish("scenes", 1, { "/hall.json": hall });
+  const { keeper, state, update, folder } = await openKeeper(t, world);
+  await patiently(() => keeper.get("hall")?.generation === 1, "ready");
+  world.publish("scenes", 2, { "/hall.json": other });
+  update();
+  await patiently(() => keeper.get("hall")?.generation === 2, "the newer one");
+  const kept = () => readdirSync(join(folder, "scenes"));
+  await patiently(() => !kept().includes(digestOf(hall)), "what was before it is gone");
+  t.ok(kept().includes(digestOf(other)));
+  t.ok(state.delayed.length > 0 && state.delayed.every((code) => code === "scene-invalid"));
+  const { fetched } = state;
+  update();
+  await patiently(() => state.delayed.length > 3, "tried again");
+  t.equal(state.fetched, fetched, "and not fetched again for that");
+  await keeper[Symbol.asyncDispose]();
+});
+
 const WRONG: Readonly<Record<string, (world: PoolWorld) => void>> = {
   "signature-invalid": (world) => void world.publish("scenes", 1, { "/hall.json": hall }, generateSigningKey()),
   "digest-mismatch": (world) => {
     world.publish("scenes", 1, { "/hall.json": hall });
     world.blobs.set(digestOf(hall), other);
   },
+  "app-invalid": (world) =>
+    void world.publish("scenes", 1, { "/hall.json": hall, "/app.js": Buffer.from([0x65, 0xff, 0xfe]) }),
+  "app-invalid (too large)": (world) =>
+    void world.publish("scenes", 1, { "/hall.json": hall, "/app.js": Buffer.alloc(1024 * 1024 + 1, 32) }),
   "scene-invalid": (world) => void world.publish("scenes", 1, { "/hall.json": Buffer.from("{}") }),
   "scene-invalid (no such file)": (world) => void world.publish("scenes", 1, { "/else.json": hall }),
 };
+
+t.test("the file of a sound comes with its scene as one file; one that is none is refused", async (t) => {
+  const world = await openWorld();
+  const sounds = [{ name: "knock", file: "sounds/knock.wav" }];
+  const scene = Buffer.from(JSON.stringify({ ...JSON.parse(hall.toString()), sounds }));
+  const samples = [1, -2, 3];
+  world.publish("scenes", 1, { "/hall.json": scene, "/sounds/knock.wav": wavOf(samples) });
+  const { keeper, state, update } = await openKeeper(t, world);
+  await patiently(() => keeper.get("hall") !== undefined, "ready");
+  const { scene: read } = readSceneFile(readFileSync(keeper.get("hall")?.file ?? ""));
+  t.same([...(makeSounds(read.sounds ?? [])[0]?.samples ?? [])], samples);
+  world.publish("scenes", 2, { "/hall.json": scene, "/sounds/knock.wav": hall });
+  update();
+  await patiently(() => state.delayed.length > 0, "refused");
+  t.same(state.delayed, ["scene-invalid"]);
+  t.match(keeper.get("hall"), { generation: 1 });
+});
 
 t.test("a scene that is not what was signed, or is none, is refused by name and never ready", async (t) => {
   for (const [name, spoil] of Object.entries(WRONG)) {

@@ -1,4 +1,4 @@
-/** Brings each app's scene here: manifest, then file, verified by signature and digest; the one before stays until then. */
+/** Brings each app's scene here: manifest, then files, verified by signature and digest; the one before stays until then. */
 import type { ManifestClaim } from "#contracts/codec/manifest.ts";
 import { MANIFEST_BYTES_MAX, openManifest } from "#contracts/codec/manifest.ts";
 import type { Resources } from "#contracts/codec/set-state.ts";
@@ -8,9 +8,10 @@ import type { Clock } from "#platform/clock.ts";
 import { backoffMs } from "#platform/concurrency/retry.ts";
 import { checkSignature, type TrustedKeys } from "#platform/identity/signatures.ts";
 import type { Random } from "#platform/random.ts";
-import { parseScene, SCENE_BYTES_MAX } from "../renderer/scene.ts";
+import { APP_BYTES_MAX, parseAppSource } from "../apps/app-source.ts";
+import { bringScene } from "./scene-bundle.ts";
 import type { SceneFolder } from "./scene-folder.ts";
-import { type HostedApp, hostedApps, sceneFileOf } from "./scene-source.ts";
+import { appFileOf, type HostedApp, hostedApps } from "./scene-source.ts";
 
 const RETRY = { attemptsMax: 1, baseMs: 500, capMs: 30_000 };
 const DOUBLINGS_MAX = 10;
@@ -20,6 +21,8 @@ export const APPS_MAX = 64;
 export interface Scene {
   readonly file: string;
   readonly digest: Digest;
+  /** Of a bundle that has one. */
+  readonly app?: { readonly file: string; readonly digest: Digest };
   readonly generation: number;
 }
 
@@ -44,11 +47,14 @@ export interface SceneKeeperOptions {
 interface Held {
   readonly scene: Scene;
   readonly manifest: Digest;
+  readonly sources: readonly Digest[];
 }
 
 export class SceneKeeper implements AsyncDisposable {
   readonly #options: SceneKeeperOptions;
   readonly #held = new Map<string, Held>();
+  /** Of newest releases, in this round: what has come of one that is not whole is not fetched again. */
+  readonly #obtained = new Set<Digest>();
   readonly #stopping = new AbortController();
   #apps: readonly HostedApp[] = [];
   #working: Promise<void> | undefined;
@@ -109,6 +115,7 @@ export class SceneKeeper implements AsyncDisposable {
 
   async #bringAll(): Promise<boolean> {
     let isComplete = true;
+    this.#obtained.clear();
     for (const app of this.#apps) {
       if (this.#stopping.signal.aborted) return false;
       const [newest] = app.releases;
@@ -122,7 +129,7 @@ export class SceneKeeper implements AsyncDisposable {
         await this.#bringFromDisk(app);
       }
     }
-    if (isComplete && !this.#stopping.signal.aborted) await this.#collect();
+    if (!this.#stopping.signal.aborted) await this.#collect();
     return isComplete;
   }
 
@@ -144,11 +151,18 @@ export class SceneKeeper implements AsyncDisposable {
   async #bring(app: HostedApp, release: ReleaseSpec, fetchBlob: FetchBlob): Promise<void> {
     const { folder, events } = this.#options;
     const manifest = await this.#openManifest(release, fetchBlob);
-    const { digest } = sceneFileOf(app, manifest);
-    parseScene(await this.#obtain(digest, SCENE_BYTES_MAX, fetchBlob));
-    const scene = { file: folder.pathOf(digest), digest, generation: release.generation };
-    this.#held.set(app.name, { scene, manifest: release.manifest.digest });
+    const obtain = (wanted: Digest, bytesMax: number) => this.#obtain(wanted, bytesMax, fetchBlob);
+    const { digest, sources } = await bringScene({ app, manifest, folder, obtain });
+    const program = await this.#bringProgram(appFileOf(app, manifest)?.digest, fetchBlob);
+    const scene = { file: folder.pathOf(digest), digest, generation: release.generation, ...program };
+    this.#held.set(app.name, { scene, manifest: release.manifest.digest, sources });
     events.sceneReady(app.name, scene);
+  }
+
+  async #bringProgram(digest: Digest | undefined, fetchBlob: FetchBlob): Promise<Pick<Scene, "app">> {
+    if (digest === undefined) return {};
+    parseAppSource(await this.#obtain(digest, APP_BYTES_MAX, fetchBlob));
+    return { app: { file: this.#options.folder.pathOf(digest), digest } };
   }
 
   async #openManifest(release: ManifestClaim, fetchBlob: FetchBlob) {
@@ -160,21 +174,26 @@ export class SceneKeeper implements AsyncDisposable {
   async #obtain(digest: Digest, bytesMax: number, fetchBlob: FetchBlob): Promise<Uint8Array> {
     const { folder } = this.#options;
     const here = await folder.read(digest);
-    if (here !== undefined) return here;
-    const bytes = await fetchBlob(digest, bytesMax);
-    await folder.write(digest, bytes);
+    const bytes = here ?? (await fetchBlob(digest, bytesMax));
+    if (here === undefined) await folder.write(digest, bytes);
+    if (fetchBlob !== absent) this.#obtained.add(digest);
     return bytes;
   }
 
   /** What could not be removed is at the next change. */
   async #collect(): Promise<void> {
     const { folder, events } = this.#options;
-    const needed = new Set([...this.#held.values()].flatMap(({ scene, manifest }) => [scene.digest, manifest]));
-    await folder.collect(needed).catch((error: unknown) => {
+    const held = [...this.#held.values()];
+    const needed = held.flatMap(({ scene, manifest, sources }) => [...digestsOf(scene, manifest), ...sources]);
+    await folder.collect(new Set([...needed, ...this.#obtained])).catch((error: unknown) => {
       if (!isFailure(error)) throw error;
       events.storageFailed(error);
     });
   }
+}
+
+function digestsOf({ digest, app }: Scene, manifest: Digest): readonly Digest[] {
+  return app === undefined ? [digest, manifest] : [digest, manifest, app.digest];
 }
 
 async function absent(digest: Digest): Promise<Uint8Array> {

@@ -1,8 +1,9 @@
-/** Which file an app's scene is: of its site's releases, the newest first, by their signed manifests. Pure. */
+/** Which files an app's scene and program are: of its site's releases, the newest first, by their signed manifests. Pure. */
 import type { Resources } from "#contracts/codec/set-state.ts";
 import type { Manifest, ManifestFile, ReleaseSpec } from "#domain/content/release.ts";
 import { Failure } from "#domain/failure.ts";
 import type { RenderAppSpec } from "#domain/session/render-app.ts";
+import { APP_FILE_NAME } from "../apps/app-source.ts";
 
 export interface HostedApp {
   readonly name: string;
@@ -27,10 +28,19 @@ export function hostedApps(resources: Resources): readonly HostedApp[] {
     }));
 }
 
-/** Throws `scene-invalid` where the release does not have the file. */
-export function sceneFileOf({ name, spec }: HostedApp, manifest: Manifest): ManifestFile {
-  const { site, path } = spec.bundle;
+/** The app beside the scene, in its folder; `undefined` where the bundle is a scene alone. */
+export function appFileOf({ spec }: HostedApp, manifest: Manifest): ManifestFile | undefined {
+  const { path } = spec.bundle;
+  const beside = `${path.slice(0, path.lastIndexOf("/") + 1)}${APP_FILE_NAME}`;
+  return Object.hasOwn(manifest.files, beside) ? manifest.files[beside] : undefined;
+}
+
+/** A file of the release that the app's scene is in. Throws `scene-invalid` where it is not there. */
+export function fileOf({ name, spec }: HostedApp, manifest: Manifest, path: string): ManifestFile {
   const file = Object.hasOwn(manifest.files, path) ? manifest.files[path] : undefined;
   if (file !== undefined) return file;
-  throw new Failure("scene-invalid", `app ${name}: release ${manifest.generation} of ${site} has no file ${path}`);
+  throw new Failure(
+    "scene-invalid",
+    `app ${name}: release ${manifest.generation} of ${spec.bundle.site} has no file ${path}`,
+  );
 }

@@ -31,7 +31,8 @@ export interface LeaseFacts {
   readonly memory: SessionMemory | undefined;
   /** Why no new session is taken: cordoned, draining, stopping, not ready. */
   readonly closedBecause: string | undefined;
-  readonly hasRoom: boolean;
+  /** With the best that a session could have here; `undefined` where one more fits. */
+  readonly noRoomBecause: string | undefined;
 }
 
 export type LeaseDecision =
@@ -43,7 +44,7 @@ export type LeaseDecision =
   | { readonly kind: "refuse"; readonly failure: Failure };
 
 /** A client that holds a lease keeps it whatever became of the agent's readiness; a new one needs room. */
-export function decideLease({ demand, held, memory, closedBecause, hasRoom }: LeaseFacts): LeaseDecision {
+export function decideLease({ demand, held, memory, closedBecause, noRoomBecause }: LeaseFacts): LeaseDecision {
   const { session, attempt, thumbprint } = demand;
   if (memory?.isOver === true) return refuse("attempt-superseded", `session ${session} has had its time`);
   const highest = Math.max(held?.attempt ?? 0, memory?.attempt ?? 0);
@@ -57,8 +58,8 @@ export function decideLease({ demand, held, memory, closedBecause, hasRoom }: Le
     if (closedBecause === undefined) return { kind: "end-first", reason: "superseded" };
   }
   if (closedBecause !== undefined) return refuse("placement-refused", `no new session is taken here: ${closedBecause}`);
-  if (hasRoom) return { kind: "grant" };
-  return refuse("placement-refused", `no slot of class ${demand.renderClass} is free here`);
+  if (noRoomBecause === undefined) return { kind: "grant" };
+  return refuse("placement-refused", `no slot of class ${demand.renderClass} is free here: ${noRoomBecause}`);
 }
 
 function refuse(code: "attempt-superseded" | "placement-refused" | "proof-invalid", message: string): LeaseDecision {

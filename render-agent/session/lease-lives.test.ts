@@ -59,7 +59,8 @@ class Life {
       held: leases.get(demand.session),
       memory: leases.memoryOf(demand.session),
       closedBecause: this.isClosed ? "cordoned" : undefined,
-      hasRoom: leases.freeSlot() !== undefined && sessionsThatFit(COST, running, ROOM) > 0,
+      noRoomBecause:
+        leases.freeSlot() !== undefined && sessionsThatFit(COST, running, ROOM) > 0 ? undefined : "it is full",
     });
     if (decision.kind === "grant") {
       leases.open(demand, { slot: leases.freeSlot() ?? -1, edge: "near-1" });

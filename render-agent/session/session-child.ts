@@ -1,9 +1,12 @@
 /** The life of a session's process: opens the GPU, does what its agent tells it, ends with a reason. */
+import { flushCompileCache } from "node:module";
 import { Socket } from "node:net";
 import { isFailure } from "#domain/failure.ts";
 import { systemClock } from "#platform/clock.ts";
 import { systemRandom } from "#platform/random.ts";
-import { checkX264 } from "../encoder/x264-encoder.ts";
+import { adviseOnSound } from "../audio/open-sound.ts";
+import { foveationAdvice } from "../encoder/choose-encoder.ts";
+import { findEncoder } from "../encoder/find-encoder.ts";
 import { type Gpu, openGpu } from "../renderer/gpu.ts";
 import type { FromSession, ToSession } from "./messages.ts";
 import { SessionWorker, warmUp } from "./session-worker.ts";
@@ -48,32 +51,41 @@ async function fail(error: unknown): Promise<void> {
   exit();
 }
 
-async function start(): Promise<void> {
-  await checkX264();
+async function start({ encoder: wish, foveation }: Extract<ToSession, { kind: "begin" }>): Promise<void> {
   gpu = await openGpu();
   gpu.lost.then(
     ({ message }) => end(`gpu-lost: ${message}`),
     () => end("gpu-lost"),
   );
-  const warmth = await warmUp(gpu, systemClock);
+  const { encoder, advice } = await findEncoder(gpu, wish);
+  const soundAdvice = await adviseOnSound();
+  const warmth = await warmUp({ gpu, encoder, foveation, clock: systemClock });
   worker = new SessionWorker({
     clock: systemClock,
     random: systemRandom,
     gpu,
+    encoder,
+    foveation,
     warmth,
     onOver: (reason) => void end(reason),
+    onAppLine: (line) => void tell({ kind: "app-line", line }),
   });
-  await tell({ kind: "warm", adapterName: gpu.adapterName, isSoftware: gpu.software });
+  const { adapterName, software: isSoftware } = gpu;
+  const allAdvice = [...gpu.advice, ...advice, ...foveationAdvice(encoder, foveation), ...soundAdvice];
+  await tell({ kind: "warm", equipment: { adapterName, isSoftware, encoder, advice: allAdvice } });
   systemClock.every(TICK_MS, tick);
+  // Its end is by signal, which writes nothing: without this each process would strip and compile all of it anew.
+  flushCompileCache();
 }
 
 async function tick(): Promise<void> {
-  const none = { framesRendered: 0, renderMsP95: 0, encodeMsP95: 0 };
+  const none = { framesRendered: 0, renderMsP95: 0, encodeMsP95: 0, framesHeldBack: 0 };
   await tell({ kind: "statistics", statistics: worker?.tick() ?? none, rttMs: worker?.measureRtt() ?? 0 });
 }
 
 async function obey(message: ToSession, handle: unknown): Promise<void> {
   if (message.kind === "stop") return end(message.reason);
+  if (message.kind === "begin") return start(message);
   if (worker === undefined || isOver) return;
   switch (message.kind) {
     case "setup":
@@ -81,8 +93,13 @@ async function obey(message: ToSession, handle: unknown): Promise<void> {
       await tell({ kind: "ready" });
       return;
     case "measure":
-      await tell({ kind: "measured", framesMs: await worker.measure(message.forMs) });
+      await tell({ kind: "measured", frames: await worker.measure(message.forMs) });
       return;
+    case "await-client":
+      worker.awaitClient();
+      return;
+    case "rest":
+      return worker.rest();
     case "offer":
       return answer(worker, message);
     case "upgrade":
@@ -106,7 +123,6 @@ async function answer(own: SessionWorker, { request, sdp }: Extract<ToSession, {
 process.on("message", (message: ToSession, handle: unknown) => {
   obey(message, handle).catch(fail);
 });
-// Without its agent nobody could reach or end the session.
-process.on("disconnect", exit);
+// Without its agent nobody could reach or end the session. Its client hears of it before anybody misses anything.
+process.on("disconnect", () => void end("agent-gone"));
 process.on("uncaughtException", (error) => void fail(error));
-start().catch(fail);

@@ -10,7 +10,14 @@ import { type EndedLease, SessionHost } from "./session-host.ts";
 import type { SessionProcess } from "./session-process.ts";
 
 const CLASS = { name: "tiny", eyeWidthPixels: 96, eyeHeightPixels: 96, frameRateHz: 30 };
-const HOSTED = { renderClass: CLASS, sceneFile: "hall.json", detail: 1, cost: { shareRatio: 0.5, memoryBytes: 1 } };
+const HOSTED = {
+  renderClass: CLASS,
+  sceneFile: "hall.json",
+  detail: 1,
+  cost: { shareRatio: 0.5, memoryBytes: 1 },
+  frames: { msMax: 20, fullMsP95: 20 },
+};
+const SILENCE_MS = 10_000;
 const ROOM = { slotsMax: 2, memoryBytes: 10 };
 
 /** A process as the host sees it, which does what a test says. */
@@ -25,8 +32,12 @@ class SimulatedProcess implements SessionProcess {
   setup: Promise<void> = Promise.resolve();
   tellStatistics: (statistics: FrameStatistics, rttMs: number) => void = () => undefined;
   port = -1;
+  /** As a real one, whose client does not come. */
+  readonly awaitClient = (): void => void this.#clock.timer(SILENCE_MS, () => this.die("client-silent"));
+  readonly #clock: VirtualClock;
 
-  constructor() {
+  constructor(clock: VirtualClock) {
+    this.#clock = clock;
     const { promise, resolve } = Promise.withResolvers<string>();
     this.ended = promise;
     this.die = resolve;
@@ -40,9 +51,11 @@ class SimulatedProcess implements SessionProcess {
     return Promise.race([this.setup, gone]);
   }
 
-  measure(): Promise<readonly number[]> {
-    return Promise.resolve([]);
+  async measure() {
+    return { framesMs: [], renderEncodeMs: [], windowMs: 1, cpuMs: 0 };
   }
+
+  rest(): void {}
 
   async accept(offerSdp: string): Promise<string> {
     this.offers.push(offerSdp);
@@ -55,6 +68,8 @@ class SimulatedProcess implements SessionProcess {
   onStatistics(listener: (statistics: FrameStatistics, rttMs: number) => void): void {
     this.tellStatistics = listener;
   }
+
+  onAppLine(): void {}
 
   readonly stop = (reason: string): void => this.die(reason);
 }
@@ -79,16 +94,17 @@ function openHost(t: Test) {
     verify: async ({ token, thumbprint }) => ({ ...JSON.parse(token), cnf: { jkt: thumbprint } }),
     takeProcess: async () => {
       if (told.take !== undefined) return told.take();
-      const process = new SimulatedProcess();
+      const process = new SimulatedProcess(clock);
       processes.push(process);
       return process;
     },
     hostedClass: () => HOSTED,
-    fits: (cost, running) => sessionsThatFit(cost, running, ROOM) > 0,
+    noRoomBecause: ({ cost }, running) => (sessionsThatFit(cost, running, ROOM) > 0 ? undefined : "it is full"),
     closedBecause: () => told.closed,
     sessionSecondsMax: () => 100,
     mediaOf: (slot) => ({ bindAddress: "127.0.0.1", port: 5_000 + slot }),
     issueUrl: () => "ws://127.0.0.1:1/one-time",
+    onAppLine() {},
     onEnded: (one) => void ended.push(one),
     onChange() {},
   });
@@ -168,6 +184,14 @@ t.test("a session ends when its time is up and does not come back", async (t) =>
   await t.rejects(ask({ attempt: 9 }), { code: "attempt-superseded" });
 });
 
+t.test("an address for a WebSocket that nobody opens holds no slot for the session's length", async (t) => {
+  const { clock, ask, ended, leases } = openHost(t);
+  t.match(await ask({}, ""), { websocketUrl: /^ws:/ });
+  await clock.advance(SILENCE_MS);
+  t.match(ended, [{ lease: { session: "s-1" }, reason: "client-silent", wasAnswered: true }]);
+  t.same(leases.all(), []);
+});
+
 t.test("what an edge ends has ended; a newer attempt has not", async (t) => {
   const { ask, host, ended } = openHost(t);
   await ask({ attempt: 3 });
@@ -182,7 +206,7 @@ t.test("what an edge ends has ended; a newer attempt has not", async (t) => {
 
 t.test("a process that is not ready in time is a refusal, its slot free, its end nobody's news", async (t) => {
   const { clock, ask, ended, told, leases } = openHost(t);
-  const slow = new SimulatedProcess();
+  const slow = new SimulatedProcess(clock);
   slow.setup = new Promise(() => undefined);
   told.take = async () => slow;
   const asked = ask();
@@ -223,9 +247,9 @@ t.test("frame times of the last second are those of sessions that drew", async (
   const { ask, host, processes } = openHost(t);
   await ask();
   t.match(host.statuses(), [{ rttMs: 0 }]);
-  processes[0]?.tellStatistics({ framesRendered: 30, renderMsP95: 7, encodeMsP95: 2 }, 11);
+  processes[0]?.tellStatistics({ framesRendered: 30, renderMsP95: 7, encodeMsP95: 2, framesHeldBack: 0 }, 11);
   t.match(host.running(), [{ renderClass: "tiny", frameMsP95: 9 }]);
-  processes[0]?.tellStatistics({ framesRendered: 0, renderMsP95: 0, encodeMsP95: 0 }, 12.4);
+  processes[0]?.tellStatistics({ framesRendered: 0, renderMsP95: 0, encodeMsP95: 0, framesHeldBack: 0 }, 12.4);
   t.match(host.running(), [{ frameMsP95: 9 }]);
   t.match(host.statuses(), [{ rttMs: 12 }], "the round trip counts all the same");
 });

@@ -5,7 +5,8 @@ import type { SessionStatus } from "#domain/fleet/node.ts";
 import type { Tier } from "#domain/policy/placement-policy.ts";
 import type { RenderClass } from "#domain/session/render-app.ts";
 import type { Clock } from "#platform/clock.ts";
-import type { SessionCost } from "../capacity/room.ts";
+import type { AppLine } from "../apps/app-messages.ts";
+import type { FrameBounds, SessionCost } from "../capacity/room.ts";
 import type { Fence, Fences } from "./fences.ts";
 import type { SessionGrant, ShownGrant } from "./grants.ts";
 import { decideLease, type LeaseDemand } from "./lease-decision.ts";
@@ -36,8 +37,10 @@ export interface GrantedLease {
 export interface HostedClass {
   readonly renderClass: RenderClass;
   readonly sceneFile: string;
+  readonly appFile?: string | undefined;
   readonly detail: number;
   readonly cost: SessionCost;
+  readonly frames: FrameBounds;
 }
 
 export interface EndedLease {
@@ -55,11 +58,14 @@ export interface HostPorts {
   readonly takeProcess: () => Promise<SessionProcess>;
   /** Throws `placement-refused` for what cannot be rendered here. */
   readonly hostedClass: (app: string, renderClass: string) => HostedClass;
-  readonly fits: (cost: SessionCost, running: readonly SessionCost[]) => boolean;
+  /** `undefined` where one more fits. */
+  readonly noRoomBecause: (hosted: HostedClass, running: readonly SessionCost[]) => string | undefined;
   readonly closedBecause: () => string | undefined;
   readonly sessionSecondsMax: (app: string, tier: Tier) => number;
   readonly mediaOf: (slot: number) => MediaPlace;
   readonly issueUrl: (take: (socket: Socket, upgrade: HandedUpgrade) => void) => string;
+  /** Of the console of the session's app. */
+  readonly onAppLine: (lease: Lease, line: AppLine) => void;
   readonly onEnded: (ended: EndedLease) => void;
   /** What `statuses` or `running` give has changed. */
   readonly onChange: () => void;
@@ -110,7 +116,7 @@ export class SessionHost implements AsyncDisposable {
         held: leases.get(session),
         memory: leases.memoryOf(session),
         closedBecause: this.#ports.closedBecause(),
-        hasRoom: leases.freeSlot() !== undefined && this.#ports.fits(hosted.cost, this.#costs()),
+        noRoomBecause: this.#noRoomBecause(hosted),
       });
       switch (decision.kind) {
         case "refuse":
@@ -159,8 +165,10 @@ export class SessionHost implements AsyncDisposable {
     await Promise.all([...this.#running.values()].map(({ gone }) => gone));
   }
 
-  #costs(): readonly SessionCost[] {
-    return [...this.#running.values()].map(({ hosted }) => hosted.cost);
+  #noRoomBecause(hosted: HostedClass): string | undefined {
+    const costs = [...this.#running.values()].map((running) => running.hosted.cost);
+    const because = this.#ports.noRoomBecause(hosted, costs);
+    return because ?? (this.#ports.leases.freeSlot() === undefined ? "all places of this agent are taken" : undefined);
   }
 
   /** A lease whose first answer fails ends: nobody knows of it. */
@@ -171,13 +179,19 @@ export class SessionHost implements AsyncDisposable {
     try {
       const { process, fence } = await before(deadline, running.started);
       const answerSdp = media.kind === "webrtc" ? await before(deadline, process.accept(media.offerSdp)) : "";
-      const websocketUrl = media.kind === "websocket" ? this.#ports.issueUrl(process.hand) : "";
+      const websocketUrl = media.kind === "websocket" ? this.#issueUrl(process) : "";
       running.wasAnswered = true;
       return { session, attempt, fence, renderClass: running.hosted.renderClass, answerSdp, websocketUrl };
     } catch (error) {
       if (!running.wasAnswered) running.end("not-answered");
       throw error;
     }
+  }
+
+  /** Who does not come by it is silent from now on. */
+  #issueUrl(process: SessionProcess): string {
+    process.awaitClient();
+    return this.#ports.issueUrl(process.hand);
   }
 
   #open(demand: LeaseDemand, hosted: HostedClass, { edge, tier }: { edge: string; tier: Tier }): void {
@@ -218,7 +232,7 @@ export class SessionHost implements AsyncDisposable {
     ending: AbortSignal,
     onStarted: (started: Started) => void,
   ): Promise<string> {
-    const { leases, fences, takeProcess, mediaOf } = this.#ports;
+    const { leases, fences, takeProcess, mediaOf, onAppLine } = this.#ports;
     let process: SessionProcess | undefined;
     try {
       process = await takeProcess();
@@ -231,8 +245,9 @@ export class SessionHost implements AsyncDisposable {
         running.rttMs = wholeRttMs(rttMs);
         if (framesRendered > 0) running.frameMsP95 = renderMsP95 + encodeMsP95;
       });
-      const { renderClass, sceneFile, detail } = hosted;
-      const setup = process.setUp({ renderClass, sceneFile, detail, media: mediaOf(lease.slot) });
+      process.onAppLine((line) => onAppLine(lease, line));
+      const { renderClass, sceneFile, appFile, detail } = hosted;
+      const setup = process.setUp({ renderClass, sceneFile, appFile, detail, media: mediaOf(lease.slot) });
       const [fence] = await Promise.all([fences.next(), setup]);
       leases.apply(lease.session, "process-answered");
       onStarted({ process, fence });

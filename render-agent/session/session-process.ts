@@ -4,7 +4,12 @@ import type { Socket } from "node:net";
 import { join } from "node:path";
 import { Failure } from "#domain/failure.ts";
 import type { Clock } from "#platform/clock.ts";
-import type { FrameStatistics, FromSession, HandedUpgrade, SessionSetup, ToSession } from "./messages.ts";
+import type { AppLine } from "../apps/app-messages.ts";
+import type { EncoderWish } from "../encoder/encoder-settings.ts";
+import { FOVEATION_USUAL, type Foveation } from "../encoder/foveation.ts";
+import { frugalArguments, frugalEnvironment } from "./frugality.ts";
+import type { Equipment, FrameStatistics, FromSession, HandedUpgrade, SessionSetup, ToSession } from "./messages.ts";
+import type { RehearsedFrames } from "./rehearsal.ts";
 
 /** Loading and opening the GPU take a second; a loaded machine takes several times that. */
 const WARM_MS_MAX = 20_000;
@@ -19,18 +24,24 @@ const CHECK_MS = 1_000;
 
 export interface SessionProcess {
   readonly pid: number;
+  /** With the encoder: together they are what a calibration holds for. */
   readonly adapterName: string;
   readonly isSoftware: boolean;
-  /** Resolves once it has rendered and encoded. Throws `scene-invalid`, `unavailable`, `deadline-exceeded`. */
+  /** Resolves once it has rendered and encoded. Throws `scene-invalid`, `app-invalid`, `app-failed`, `unavailable`, `deadline-exceeded`. */
   setUp(setup: SessionSetup): Promise<void>;
-  /** How long frames took, one after the other as fast as they came. */
-  measure(forMs: number): Promise<readonly number[]>;
+  /** Frames at the class's rate to a client that is simulated in the process itself. */
+  measure(forMs: number): Promise<RehearsedFrames>;
+  /** After `measure`: as it was before. */
+  rest(): void;
   /** Resolves with the answer's SDP. Throws `media-invalid`, `unavailable`, `deadline-exceeded`. */
   accept(offerSdp: string): Promise<string>;
+  /** Ends as `client-silent` where none comes. */
+  awaitClient(): void;
   /** The socket is the process's from now on. */
   hand(socket: Socket, upgrade: HandedUpgrade): void;
   /** Every second. */
   onStatistics(listener: (statistics: FrameStatistics, rttMs: number) => void): void;
+  onAppLine(listener: (line: AppLine) => void): void;
   /** Idempotent; the first reason stands. */
   stop(reason: string): void;
   /** Resolves once, when the process is gone, with the reason it gave or its exit. */
@@ -41,22 +52,35 @@ export interface ProcessOptions {
   readonly clock: Clock;
   /** What the process needs for its Vulkan driver, and no more than that. */
   readonly environment: Readonly<Record<string, string>>;
+  readonly encoder?: EncoderWish;
+  readonly foveation?: Foveation | undefined;
+  readonly onEquipped?: (equipment: Equipment) => void;
 }
 
 export type StartProcess = () => Promise<SessionProcess>;
 
 /** Resolves when its GPU is open. Throws `gpu-unavailable`, `encoder-unavailable`, `unavailable`, `deadline-exceeded`. */
-export async function startSessionProcess({ clock, environment }: ProcessOptions): Promise<SessionProcess> {
+export async function startSessionProcess({
+  clock,
+  environment,
+  encoder = "auto",
+  foveation = FOVEATION_USUAL,
+  onEquipped,
+}: ProcessOptions): Promise<SessionProcess> {
   const child = fork(join(import.meta.dirname, "child.ts"), {
-    env: environment,
-    execArgv: [],
+    env: { ...frugalEnvironment(), ...environment },
+    execArgv: frugalArguments(),
     serialization: "advanced",
     stdio: ["ignore", "ignore", "inherit", "ipc"],
   });
   const conversation = converse(child, clock);
   try {
-    const { adapterName, isSoftware } = await conversation.answer("warm", WARM_MS_MAX);
-    return processOf(child, conversation, { adapterName, isSoftware });
+    conversation.send({ kind: "begin", encoder, foveation });
+    const { equipment } = await conversation.answer("warm", WARM_MS_MAX);
+    onEquipped?.(equipment);
+    // What was calibrated with another encoder says nothing of this one.
+    const adapterName = `${equipment.adapterName}, ${equipment.encoder}`;
+    return processOf(child, conversation, { adapterName, isSoftware: equipment.isSoftware });
   } catch (error) {
     conversation.stop("not warm");
     throw error;
@@ -82,8 +106,9 @@ function processOf(
     },
     async measure(forMs) {
       send({ kind: "measure", forMs });
-      return (await answer("measured", forMs + SETUP_MS_MAX)).framesMs;
+      return (await answer("measured", forMs + SETUP_MS_MAX)).frames;
     },
+    rest: () => send({ kind: "rest" }),
     async accept(sdp) {
       offers += 1;
       const request = offers;
@@ -92,10 +117,16 @@ function processOf(
       if (outcome.kind === "accepted") return outcome.sdp;
       throw new Failure("media-invalid", outcome.message);
     },
+    awaitClient: () => send({ kind: "await-client" }),
     hand: (socket, upgrade) => send({ kind: "upgrade", upgrade }, socket),
     onStatistics(listener) {
       listeners.add((message) => {
         if (message.kind === "statistics") listener(message.statistics, message.rttMs);
+      });
+    },
+    onAppLine(listener) {
+      listeners.add((message) => {
+        if (message.kind === "app-line") listener(message.line);
       });
     },
   };
@@ -140,7 +171,7 @@ function converse(child: ChildProcess, clock: Clock) {
     else child.kill("SIGKILL");
     timers.use(clock.timer(STOP_MS_MAX, () => child.kill("SIGKILL")));
   };
-  const endFailure = (exit: string): Failure => failure ?? new Failure("unavailable", `the session ended: ${exit}`);
+  const endFailure = (exit: string): Failure => failure ?? failureOfEnd(exit);
   const answer = <K extends FromSession["kind"]>(
     kind: K,
     withinMs: number,
@@ -160,6 +191,13 @@ function converse(child: ChildProcess, clock: Clock) {
     });
   };
   return { listeners, ended, send, stop, answer };
+}
+
+/** An app that fails while frames are drawn ends the session by a reason, which has the code of its failure before it. */
+function failureOfEnd(exit: string): Failure {
+  const [code, message] = exit.split(/: (.*)/s, 2);
+  if (code === "app-failed") return new Failure(code, message ?? exit);
+  return new Failure("unavailable", `the session ended: ${exit}`);
 }
 
 /** Its last message may come after its exit: the end of the channel comes after both. */

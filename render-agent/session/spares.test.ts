@@ -4,7 +4,7 @@ import { Failure } from "#domain/failure.ts";
 import { seededRandom } from "#platform/random.ts";
 import { VirtualClock } from "#test/simulation/virtual-clock.ts";
 import type { SessionProcess } from "./session-process.ts";
-import { Spares } from "./spares.ts";
+import { REFILL_AFTER_MS, Spares } from "./spares.ts";
 
 interface Simulated extends SessionProcess {
   readonly stopped: string[];
@@ -17,10 +17,13 @@ function simulatedProcess(): Simulated {
   return {
     ...{ pid: 1, adapterName: "simulated", isSoftware: true, ended, stopped },
     setUp: async () => undefined,
-    measure: async () => [],
+    measure: async () => ({ framesMs: [], renderEncodeMs: [], windowMs: 1, cpuMs: 0 }),
+    rest() {},
     accept: async () => "",
     hand() {},
     onStatistics() {},
+    awaitClient() {},
+    onAppLine() {},
     stop(reason) {
       stopped.push(reason);
       resolve(reason);
@@ -56,15 +59,36 @@ t.test("what is taken is replaced, and comes at once while one is warm", async (
   t.equal(started.length, 2);
   t.match(spares.health, { kind: "good", adapterName: "simulated" });
   t.equal(await spares.take(), started[0]);
+  await clock.advance(REFILL_AFTER_MS - 1);
+  t.equal(started.length, 2, "not while the session comes up that took it");
   await clock.advance(1);
   t.equal(started.length, 3);
+});
+
+t.test("who measures waits until none is starting", async (t) => {
+  const { spares, started } = openSpares(t, 2);
+  await spares.take();
+  t.ok(started.length < 3, "the count is being brought up again");
+  await spares.settled();
+  t.equal(started.length, 3, "and is up");
+});
+
+t.test("who measures has the successor of what was taken start before, not in the midst of it", async (t) => {
+  const { clock, spares, started } = openSpares(t, 1);
+  await clock.advance(1);
+  await spares.take();
+  t.equal(started.length, 1, "a session would come up by itself");
+  await spares.settled();
+  t.equal(started.length, 2);
+  await clock.advance(REFILL_AFTER_MS);
+  t.equal(started.length, 2, "once");
 });
 
 t.test("three at once get three, whether or not as many are warm", async (t) => {
   const { clock, spares, started } = openSpares(t, 1);
   const taken = await Promise.all([spares.take(), spares.take(), spares.take()]);
   t.equal(new Set(taken).size, 3);
-  await clock.advance(1);
+  await clock.advance(REFILL_AFTER_MS);
   t.ok(started.length >= 4, "and the count is brought up again");
 });
 

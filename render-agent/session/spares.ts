@@ -7,6 +7,8 @@ import type { SessionProcess, StartProcess } from "./session-process.ts";
 
 const RESTART = { attemptsMax: 1, baseMs: 1_000, capMs: 30_000 };
 const DOUBLINGS_MAX = 10;
+/** A process that starts takes a core, which the session that took its predecessor comes up with. */
+export const REFILL_AFTER_MS = 500;
 
 export type HostHealth =
   | { readonly kind: "starting" }
@@ -21,6 +23,11 @@ export interface SparesOptions {
   readonly onHealth: (health: HostHealth) => void;
 }
 
+interface Wait {
+  /** Only so that a session comes up by itself. */
+  readonly isCourtesy: boolean;
+}
+
 export class Spares implements AsyncDisposable {
   readonly #options: SparesOptions;
   readonly #warm = new Set<SessionProcess>();
@@ -28,7 +35,8 @@ export class Spares implements AsyncDisposable {
   readonly #stopping = new AbortController();
   #health: HostHealth = { kind: "starting" };
   #failures = 0;
-  #isWaiting = false;
+  /** No more are started until it is over. */
+  #wait: Wait | undefined;
 
   constructor(options: SparesOptions) {
     this.#options = options;
@@ -44,13 +52,19 @@ export class Spares implements AsyncDisposable {
     this.#stopping.signal.throwIfAborted();
     for (const process of this.#warm) {
       this.#warm.delete(process);
-      this.#refill();
+      this.#refillLater(REFILL_AFTER_MS, { isCourtesy: true });
       return process;
     }
     const [next] = this.#starting;
     if (next === undefined) return this.#start();
     this.#starting.delete(next);
     return next;
+  }
+
+  /** Resolves when none is starting or about to, which takes a core: what is measured meanwhile is not the machine. */
+  async settled(): Promise<void> {
+    if (this.#wait?.isCourtesy === true) this.#endWait(this.#wait);
+    while (this.#starting.size > 0) await Promise.allSettled(this.#starting);
   }
 
   /** Takes back what was used for nothing that lasts; one too many is stopped. */
@@ -72,7 +86,7 @@ export class Spares implements AsyncDisposable {
     const { count } = this.#options;
     const wanted = this.#health.kind === "good" ? count : Math.max(1, count);
     const isFull = this.#warm.size + this.#starting.size >= wanted;
-    if (isFull || this.#starting.size > 0 || this.#isWaiting || this.#stopping.signal.aborted) return;
+    if (isFull || this.#starting.size > 0 || this.#wait !== undefined || this.#stopping.signal.aborted) return;
     const starting = this.#start();
     this.#starting.add(starting);
     starting.then(
@@ -115,17 +129,26 @@ export class Spares implements AsyncDisposable {
   }
 
   #retryLater(): void {
-    if (this.#isWaiting) return;
-    this.#isWaiting = true;
-    const { clock, random } = this.#options;
-    const waitMs = backoffMs(RESTART, Math.min(Math.max(1, this.#failures), DOUBLINGS_MAX), random);
+    const { random } = this.#options;
+    this.#refillLater(backoffMs(RESTART, Math.min(Math.max(1, this.#failures), DOUBLINGS_MAX), random), {
+      isCourtesy: false,
+    });
+  }
+
+  #refillLater(waitMs: number, wait: Wait): void {
+    if (this.#wait !== undefined) return;
+    this.#wait = wait;
+    const { clock } = this.#options;
     clock.sleep(waitMs, this.#stopping.signal).then(
-      () => {
-        this.#isWaiting = false;
-        this.#refill();
-      },
+      () => this.#endWait(wait),
       () => undefined,
     );
+  }
+
+  #endWait(wait: Wait): void {
+    if (this.#wait !== wait) return;
+    this.#wait = undefined;
+    this.#refill();
   }
 
   #note(health: HostHealth): void {

@@ -5,6 +5,7 @@ import { systemClock } from "#platform/clock.ts";
 import { loadConfig } from "#platform/config/load.ts";
 import { createLogger } from "#platform/logging.ts";
 import { systemRandom } from "#platform/random.ts";
+import { startStunResponder } from "#test/ice/stun-responder.ts";
 import { patiently } from "#test/render-agent/patience.ts";
 import { FakeEdge, PoolWorld } from "#test/render-agent/pool-world.ts";
 import { connectViewer, offerViewer } from "#test/render-agent/viewer.ts";
@@ -26,7 +27,13 @@ function furnish(world: PoolWorld): void {
   world.publish("scenes", 1, { "/hall.json": hall });
 }
 
-async function startOne(t: Test, world: PoolWorld, edges: readonly FakeEdge[], dataDir = testFolder(t)) {
+async function startOne(
+  t: Test,
+  world: PoolWorld,
+  edges: readonly FakeEdge[],
+  dataDir = testFolder(t),
+  changes: object = {},
+) {
   const config = loadConfig(agentConfigSchema, {
     text: JSON.stringify({
       dataDir,
@@ -35,6 +42,7 @@ async function startOne(t: Test, world: PoolWorld, edges: readonly FakeEdge[], d
       edges: edges.map(({ configured }) => configured),
       listen: { websocket: "127.0.0.1:0", admin: "127.0.0.1:0" },
       capacity: { slotsMax: 1 },
+      ...changes,
     }),
   });
   const logger = createLogger({ program: "render-agent", level: "silent" });
@@ -53,7 +61,9 @@ t.test(
     const world = await PoolWorld.open();
     furnish(world);
     await using edge = await FakeEdge.start("near-1", world);
-    const { agent, admin } = await startOne(t, world, [edge]);
+    await using stun = await startStunResponder({ address: "203.0.113.7", port: 40_123 });
+    const media = { iceServers: [{ urls: [stun.url] }] };
+    const { agent, admin } = await startOne(t, world, [edge], testFolder(t), { media });
     await patiently(() => edge.status?.ready === true, "ready");
     t.match(edge.status?.slots, [{ renderClass: "tiny", total: 1 }]);
     const ready = await fetch(`${admin}/readyz`);
@@ -66,6 +76,7 @@ t.test(
       offerSdp: viewer.offerSdp,
     });
     t.match(first, { granted: true, session: "session-1", attempt: 1, renderClass: "tiny", eyeWidthPixels: 96 });
+    t.match(first.answerSdp, / 203\.0\.113\.7 40123 typ srflx/, "where its STUN server saw it");
     viewer.answer(first.answerSdp);
     await patiently(() => viewer.received.frames.length > 2, "frames");
     t.match(edge.status, { slots: [{ free: 0 }], sessions: [{ session: "session-1", attempt: 1, app: "hall" }] });
@@ -73,6 +84,7 @@ t.test(
     t.match(await edge.ask({ grant: await world.placement({ session: "session-2" }) }), {
       granted: false,
       code: "placement-refused",
+      message: /no slot of class tiny is free here: 1 session runs, as many as this agent has places for/,
     });
     const second = await edge.askAgain({ grant: await world.placement({ attempt: 2 }) });
     t.match(second, { granted: true, attempt: 2 });

@@ -2,7 +2,8 @@
 import type { MediaPlace } from "../session/messages.ts";
 
 const HOST_CANDIDATE = /^(a=candidate:\S+ \d+ \S+ \d+ )\S+ (\d+)( typ host.*)$/gm;
-const CANDIDATE_LINE = /^a=candidate:.*\r?\n/gm;
+/** The last one may have no end. */
+const CANDIDATE_LINE = /^a=candidate:[^\n]*(?:\n|$)/gm;
 
 /** Rewrites the host candidates of an answer to where clients reach them. */
 export function advertised(sdp: string, advertise: MediaPlace["advertise"]): string {

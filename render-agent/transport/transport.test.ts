@@ -140,5 +140,7 @@ t.test("host candidates are advertised at another address and port, and an offer
     "a=candidate:1 1 UDP 2122317823 192.0.2.7 5100 typ host",
   );
   t.equal(advertised(line, undefined), line);
+  const endings = ["", "\n", "\u2028\r\n", "\r"].map((ending) => withoutCandidates(`v=0\r\n${line}${ending}`));
+  t.same(endings, Array(4).fill("v=0\r\n"), "however its line ends");
   t.equal(withoutCandidates(`v=0\r\n${line}\r\na=end-of-candidates\r\n`), "v=0\r\na=end-of-candidates\r\n");
 });

@@ -3,8 +3,8 @@ import { type ControlMessage, decodeControl } from "#contracts/media/control.ts"
 import { decodePose, type PoseMessage } from "#contracts/media/pose.ts";
 import { isFailure } from "#domain/failure.ts";
 
-/** A frame behind this much unsent is late already: it is not sent. */
-export const BUFFERED_BYTES_MAX = 256 * 1024;
+/** Some hundred messages: a client that reads none of them is told no more, whatever it goes on asking. */
+export const CONTROL_WAITING_BYTES_MAX = 64 * 1024;
 
 export interface TransportEvents {
   onPose(pose: PoseMessage): void;
@@ -16,8 +16,13 @@ export interface TransportEvents {
 }
 
 export interface Transport {
-  /** False when the frame was dropped: the connection is not open or too much waits. */
+  /** Whether a frame that is handed over now goes out at once, and not behind what waits: asked before one is encoded. */
+  takesFrame(): boolean;
+  /** False when the frame was dropped: it would have had to wait, or the connection is not open. */
   sendFrame(frameNumber: number, bytes: Uint8Array<ArrayBuffer>): boolean;
+  /** False when the packet was dropped: it would have had to wait, or there is no way for sound. */
+  sendAudio(bytes: Uint8Array<ArrayBuffer>): boolean;
+  /** Dropped where `CONTROL_WAITING_BYTES_MAX` wait. */
   sendControl(message: ControlMessage): void;
   /** The smoothed RTT so far, 0 while nothing is known; asked now and then, it goes on measuring. */
   measureRtt(): number;

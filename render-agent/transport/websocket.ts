@@ -1,17 +1,21 @@
-/** A session's connection by WebSocket (RFC 6455), on a socket that the agent accepted: whole poses and frames as binary messages, control as text. */
+/** A session's connection by WebSocket (RFC 6455), on a socket that the agent accepted: whole poses, frames and packets of sound as binary messages, control as text. */
 import { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { type WebSocket, WebSocketServer } from "ws";
-import { CONTROL_BYTES_MAX, encodeControl } from "#contracts/media/control.ts";
+import { encodeControl } from "#contracts/media/control.ts";
+import { FRAME_BYTES_MAX } from "#contracts/media/frame.ts";
 import type { HandedUpgrade } from "../session/messages.ts";
 import { RoundTrips, type RoundTripTools } from "./round-trips.ts";
-import { BUFFERED_BYTES_MAX, type Transport, type TransportEvents, takeControl, takePose } from "./transport.ts";
+import { CONTROL_WAITING_BYTES_MAX, type Transport, type TransportEvents, takeControl, takePose } from "./transport.ts";
 
 /** RFC 6455 section 7.4.1. */
 const NORMAL_CLOSURE = 1000;
 
+/** Poses and control messages: session descriptions, which are longer, do not come this way. */
+const MESSAGE_BYTES_MAX = 4_096;
+
 /** Frames do not compress, and poses are small. */
-const server = new WebSocketServer({ noServer: true, maxPayload: CONTROL_BYTES_MAX, perMessageDeflate: false });
+const server = new WebSocketServer({ noServer: true, maxPayload: MESSAGE_BYTES_MAX, perMessageDeflate: false });
 
 /** Resolves once the handshake is answered; never where the client's request was none: `ws` has refused it then. */
 export function acceptUpgrade(
@@ -38,18 +42,27 @@ export function acceptUpgrade(
         else takeControl(String(content), events);
       });
       client.once("close", (code) => ended(`connection closed with ${code}`));
+      // What the system has taken does not count: from there on it is TCP's.
+      const isClear = (): boolean => client.readyState === client.OPEN && client.bufferedAmount === 0;
       const roundTrips = new RoundTrips((content) => ping(client, content), tools);
       client.on("pong", (content) => roundTrips.take(content));
       // Whatever went wrong, `close` follows.
       client.on("error", () => events.onInvalid());
       resolve({
+        takesFrame: isClear,
         sendFrame(_frameNumber, bytes) {
-          if (client.readyState !== client.OPEN || client.bufferedAmount > BUFFERED_BYTES_MAX) return false;
+          if (!isClear()) return false;
+          client.send(bytes);
+          return true;
+        },
+        sendAudio(bytes) {
+          if (!isClear()) return false;
           client.send(bytes);
           return true;
         },
         sendControl(message) {
-          if (client.readyState === client.OPEN) client.send(encodeControl(message));
+          const isRead = client.bufferedAmount <= FRAME_BYTES_MAX + CONTROL_WAITING_BYTES_MAX;
+          if (isRead && client.readyState === client.OPEN) client.send(encodeControl(message));
         },
         measureRtt: () => roundTrips.measure(),
         close() {

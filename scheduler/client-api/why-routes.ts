@@ -2,7 +2,7 @@
 import Type from "typebox";
 import { Failure } from "#domain/failure.ts";
 import { NAME_PATTERN } from "#domain/ids.ts";
-import { nearestNames } from "#domain/simulation/nearest-names.ts";
+import { nearestNames } from "#domain/nearest-names.ts";
 import type { ApiServer } from "#platform/http/api-server.ts";
 import { type ExplainedDecision, type ExplainStore, explained } from "../explain/explain-store.ts";
 import { answerWhyNot } from "../explain/why-not.ts";

@@ -5,8 +5,15 @@ import { answerWhyNot } from "./why-not.ts";
 const lisbon = { latitude: 38.72, longitude: -9.14 };
 const tokyo = { latitude: 35.68, longitude: 139.69 };
 
-/** Seven pools that may take a session: of the four beside the usual three one is far away, and so not probed. */
 async function placeOne() {
+  const { placed, session, ...decision } = await recordedDecision();
+  const whyNot = (name: string, coordinates = lisbon) =>
+    answerWhyNot(decision.record, decision.found, { name, coordinates });
+  return { placed, whyNot, session };
+}
+
+/** Seven pools that may take a session: of the four beside the usual three one is far away, and so not probed. */
+async function recordedDecision() {
   const world = await World.create();
   for (const name of ["d4", "d5", "d6", "d7"]) await world.addPool(name);
   world.setPool("d7", { coordinates: tokyo });
@@ -20,8 +27,7 @@ async function placeOne() {
   const found = await explain.findSession(session);
   if (found?.record.kind !== "session") throw new TypeError("the session's decision is on record");
   const { record } = found;
-  const whyNot = (name: string, coordinates = lisbon) => answerWhyNot(record, found, { name, coordinates });
-  return { placed, whyNot, session };
+  return { placed, session, record, found };
 }
 
 t.test("why not that pool: chosen, outscored, filtered by the first rule, or not considered at all", async (t) => {
@@ -70,3 +76,21 @@ t.test("why not that pool: chosen, outscored, filtered by the first rule, or not
     /no farther than those considered .*: others came first, or it was not there yet/,
   );
 });
+
+t.test(
+  "the pool that a session stays in is chosen, whatever it fails; of one that is noted, the note is why",
+  async (t) => {
+    const { record, found } = await recordedDecision();
+    const kept = {
+      ...record,
+      outcome: { state: "kept", because: "no-fit", pool: "far", bestAchievableMs: 60 },
+    } as const;
+    const far = answerWhyNot(kept, found, { name: "far", coordinates: lisbon });
+    t.match(far, { verdict: "chosen", rule: undefined, changes: [] });
+    t.match(far.lines.slice(-2), [/^far: RTT 60.0/, "far is where the session is, and stays"]);
+    const noted = { ...record, notes: ["empty: no agent holds render class small"] };
+    const empty = answerWhyNot(noted, found, { name: "empty", coordinates: lisbon });
+    t.match(empty.lines.slice(2), ["empty was not considered", "note: empty: no agent holds render class small"]);
+    t.equal(empty.lines.length, 4);
+  },
+);

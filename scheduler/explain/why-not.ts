@@ -4,7 +4,7 @@ import { fibreRttMsBetween } from "#domain/latency/distance-model.ts";
 import { farthestByGeographyMs } from "#domain/placement/explain.ts";
 import { type Beside, explainWhyNot, type WhyNot } from "#domain/placement/why-not.ts";
 import type { FoundDecision } from "../decision-log/segment-reader.ts";
-import { explainOutcome, type SessionDecisionRecord, subjectOf } from "./explain-store.ts";
+import { explainOutcome, type RecordedOutcome, type SessionDecisionRecord, subjectOf } from "./explain-store.ts";
 
 export interface WhyNotAnswer {
   readonly decision: string;
@@ -39,16 +39,36 @@ export function answerWhyNot(
   const last = known.at(-1)?.why;
   const asked = { decision: record.id, pool: pool.name };
   if (last === undefined || last.kind === "absent") {
-    const lines = [...head, `${pool.name} was not considered`, ...notes, ...explainAbsence(record, pool)];
+    // What is noted of it is why; the general rule is for pools of which nothing is.
+    const reasons = notes.length > 0 ? notes : explainAbsence(record, pool);
+    const lines = [...head, `${pool.name} was not considered`, ...reasons];
     return { ...asked, verdict: "not-considered", changes: [], lines };
   }
   // Earlier classes in a line each; in full where it was looked at last.
   const before = known.slice(0, -1).flatMap(({ title, why }) => ("found" in why ? [`${title}: ${why.found}`] : []));
-  const lines = [...head, ...before, known.at(-1)?.title ?? "", ...linesOf(last, pool.name), ...notes];
+  const lines = [...head, ...before, titleOf(known), ...linesOf(last, pool.name), ...notes];
   if (last.kind === "chosen") return { ...asked, verdict: "chosen", changes: [], lines };
+  if (isWhereItIs(record.outcome, pool.name)) {
+    const line = `${pool.name} is where the session is, and stays`;
+    return {
+      ...asked,
+      verdict: "chosen",
+      changes: [],
+      lines: [...head, ...before, titleOf(known), last.found, line, ...notes],
+    };
+  }
   const { failed, changes } = last;
   if (failed === undefined) return { ...asked, verdict: "outscored", changes, lines };
   return { ...asked, verdict: "filtered", rule: failed.rule, changes, lines };
+}
+
+function titleOf(steps: readonly { readonly title: string }[]): string {
+  return steps.at(-1)?.title ?? "";
+}
+
+/** Also where the core would have refused it today: who is there goes on. */
+function isWhereItIs(outcome: RecordedOutcome, pool: string): boolean {
+  return outcome.state === "kept" && outcome.pool === pool;
 }
 
 function linesOf(why: Exclude<WhyNot, { kind: "absent" }>, pool: string): string[] {

@@ -1,4 +1,5 @@
 /** The set is what was signed, whatever comes and whatever happened to the disk. */
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { encodePoolBatch } from "#contracts/codec/pool-batch.ts";
@@ -10,7 +11,13 @@ import { type AnyResource, API_VERSION } from "#domain/resource.ts";
 import { generateSigningKey, type SigningKey, signBytes } from "#platform/identity/signatures.ts";
 import { openDatabase } from "#platform/sqlite/database.ts";
 import { testFolder } from "#test/test-folder.ts";
-import { CHAIN_ENVELOPES_MAX, DESIRED_SET_MIGRATIONS, DesiredSet, type SignedBatch } from "./desired-set.ts";
+import {
+  CHAIN_ENVELOPES_MAX,
+  DESIRED_SET_MIGRATIONS,
+  DesiredSet,
+  openDesiredSet,
+  type SignedBatch,
+} from "./desired-set.ts";
 
 const key = generateSigningKey();
 const streamKeys = new Map([[key.keyId, key.publicKey]]);
@@ -192,4 +199,25 @@ t.test("a long chain asks for a snapshot, which replaces it", async (t) => {
   set.apply(signed(batch(CHAIN_ENVELOPES_MAX + 1, [a])));
   t.equal(set.needsSnapshot, false);
   t.equal(database.prepare("SELECT count(*) AS count FROM envelope").get()?.["count"], 1);
+});
+
+t.test("a set whose file has rotted is set aside and begun again, and the origin's next snapshot is taken", (t) => {
+  const folder = testFolder(t);
+  const path = join(folder, "desired.sqlite");
+  const trust = () => ({ streamKeys, epoch: 1, mints });
+  const damages: string[] = [];
+  const openIt = () => openDesiredSet(path, trust, ({ code }) => void damages.push(code));
+  const before = openIt();
+  before.set.apply(signed(batch(2, [a, b])));
+  before.database.close();
+  t.same(damages, []);
+  writeFileSync(path, Buffer.alloc(8_192, 7));
+  const { set, database } = openIt();
+  t.teardown(() => database.close());
+  t.same(damages, ["storage-failed"]);
+  t.equal(set.watermark, undefined);
+  t.ok(existsSync(`${path}.damaged`));
+  set.apply(signed(batch(2, [a, b])));
+  t.equal(set.watermark?.revision, 2);
+  t.end();
 });

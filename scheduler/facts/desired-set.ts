@@ -14,7 +14,7 @@ import { Failure, isFailure } from "#domain/failure.ts";
 import { checkEpochProof, type EpochTrust } from "#platform/identity/epoch-trust.ts";
 import { checkSignature, type TrustedKeys } from "#platform/identity/signatures.ts";
 import { VERIFIERS_MIGRATION, Verifiers } from "#platform/identity/verifiers.ts";
-import type { Database } from "#platform/sqlite/database.ts";
+import { type Database, openOrBeginAgain } from "#platform/sqlite/database.ts";
 
 export const DESIRED_SET_MIGRATIONS = [
   `CREATE TABLE envelope (
@@ -42,6 +42,22 @@ export interface SetTrust extends EpochTrust {
 interface Part {
   readonly batch: PoolBatch;
   readonly envelope: SignedBatch;
+}
+
+/** The set is the caller's to close, with its database. One whose file has rotted is told of, set aside and begun again: the origin sends it anew. */
+export function openDesiredSet(
+  path: string,
+  trust: () => SetTrust,
+  onDamage: (failure: Failure) => void,
+): { readonly set: DesiredSet; readonly database: Database } {
+  const { set, database } = openOrBeginAgain(
+    path,
+    { migrations: DESIRED_SET_MIGRATIONS, durability: "full", isChecked: true },
+    (opened) => ({ set: new DesiredSet(opened, trust), database: opened }),
+    onDamage,
+  );
+  if (set.damage !== undefined) onDamage(set.damage);
+  return { set, database };
 }
 
 export class DesiredSet {

@@ -16,6 +16,7 @@ import type { Fit } from "#domain/placement/stampede.ts";
 import type { Tier } from "#domain/policy/placement-policy.ts";
 import type { RenderAppSpec, RenderClass } from "#domain/session/render-app.ts";
 import type { Clock } from "#platform/clock.ts";
+import type { IceServers } from "#platform/ice/ice-servers.ts";
 import { signToken } from "#platform/identity/tokens.ts";
 import type { Random } from "#platform/random.ts";
 import type { ExplainStore, RecordedAsker, RecordedOutcome, SessionDecisionRecord } from "../explain/explain-store.ts";
@@ -52,6 +53,8 @@ export interface PlacingPorts {
   readonly prices: PriceSource;
   readonly wishes: DemandReports;
   readonly bundles: { missingMs(pool: string, site: string): number };
+  /** That clients are handed. */
+  readonly iceServers?: IceServers;
 }
 
 export interface ConsideredPool {
@@ -297,7 +300,7 @@ function explain(
 }
 
 async function issue(
-  { identity, clock }: PlacingPorts,
+  { identity, clock, iceServers }: PlacingPorts,
   request: PlacingRequest,
   outcome: PlacedOutcome,
   decision: string,
@@ -321,7 +324,10 @@ async function issue(
   const placement = await signToken(TOKEN_TYPES.placement, claims, identity.signer());
   const facts = request.considered.find((considered) => considered.pool.pool === pool);
   const edges = facts === undefined ? [] : listOpenEdges(facts.pool).map(({ contentUrl }) => contentUrl);
-  const answer = { state: outcome.state, decision, placement, pool, edges, budget };
+  const servers = iceServers?.forUser(session, clock.nowMs()) ?? [];
+  const reaching =
+    servers.length === 0 ? {} : { iceServers: servers.map(({ urls, ...rest }) => ({ urls: [...urls], ...rest })) };
+  const answer = { state: outcome.state, decision, placement, pool, edges, budget, ...reaching };
   return { kind: "placed", answer, attempt, expiresAtMs: exp * 1000 };
 }
 

@@ -1,4 +1,6 @@
 import t from "tap";
+import { Value } from "typebox/value";
+import { placementAnswerSchema } from "#contracts/operator-api/sessions.ts";
 import { parseClaims, TOKEN_TYPES } from "#contracts/tokens/claims.ts";
 import { Failure } from "#domain/failure.ts";
 import { verifyToken } from "#platform/identity/tokens.ts";
@@ -50,6 +52,25 @@ t.test(
     t.match(lines, /placed: middle, ahead by 2\.0 ms/);
     t.match(lines, /near: RTT 4\.0 ms .*; score 12\.0 = rtt 4\.0 .* \+ missing bundle 8\.0/);
     t.notMatch(lines, /middle: .*missing bundle/);
+  },
+);
+
+t.test(
+  "a placement brings the servers that are configured, with the session's own credentials; without none",
+  async (t) => {
+    const { world, client, service, session, results } = await start(t);
+    t.notOk("iceServers" in (await client.place(service, session, results)));
+    const iceServers = {
+      forUser: (user: string, nowMs: number) => [
+        { urls: ["turn:relay.example"], username: `${nowMs}:${user}`, credential: "c" },
+      ],
+    };
+    const relayed = await world.replica("s2", undefined, { iceServers });
+    const created = await client.create(relayed.service);
+    const answer = await client.place(relayed.service, created.session, await client.results(created.candidates, RTT));
+    const username = `${world.clock.nowMs()}:${created.session}`;
+    t.match(answer, { iceServers: [{ urls: ["turn:relay.example"], username, credential: "c" }] });
+    t.ok(Value.Check(placementAnswerSchema, JSON.parse(JSON.stringify(answer))), "of the API's shape");
   },
 );
 

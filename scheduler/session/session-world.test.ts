@@ -9,6 +9,7 @@ import { RttMap } from "#domain/latency/rtt-map.ts";
 import type { PlacementPolicySpec } from "#domain/policy/placement-policy.ts";
 import type { NamedPolicy } from "#domain/policy/policy-match.ts";
 import type { RenderAppSpec } from "#domain/session/render-app.ts";
+import type { IceServers } from "#platform/ice/ice-servers.ts";
 import {
   type Authority,
   createAuthority,
@@ -62,6 +63,7 @@ interface ReplicaChoices {
   readonly wishes?: DemandReports;
   readonly prices?: PriceSource;
   readonly explain?: ExplainStore;
+  readonly iceServers?: IceServers;
 }
 
 /** A fleet whose edges hold real certificates, on a clock that stands still. */
@@ -132,7 +134,7 @@ export class World {
   async replica(
     name = "s1",
     ledger: Ledger = new EmbeddedLedger(this.clock),
-    { wishes = UNCOUNTED, prices = WITHOUT_PRICES, explain = createExplainStore() }: ReplicaChoices = {},
+    { wishes = UNCOUNTED, prices = WITHOUT_PRICES, explain = createExplainStore(), ...others }: ReplicaChoices = {},
   ) {
     const signer = await this.signer({ role: "scheduler", pool: "-", name });
     const identity = { signer: () => signer, trust: this.trust };
@@ -150,7 +152,7 @@ export class World {
     const rttMap = new RttMap({ groupsMax: 100, ageMsMax: 3_600_000 });
     const probeTrust = new ProbeTrust(100);
     const service = createSessionService({
-      ...{ ledger, explain, events, identity, clock, random, rttMap, probeTrust, wishes, prices },
+      ...{ ledger, explain, events, identity, clock, random, rttMap, probeTrust, wishes, prices, ...others },
       facts: {
         findApp: (name) => (name === "hall" ? app : undefined),
         listPolicies: () => this.policies,

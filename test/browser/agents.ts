@@ -1,6 +1,7 @@
 /** Render-agents' session processes for a browser test: real scene, GPU and encoder, without a program around them. */
 import { join } from "node:path";
 import { systemClock } from "#platform/clock.ts";
+import type { EncoderWish } from "#render-agent/encoder/encoder-settings.ts";
 import { createProcessStarter } from "#render-agent/session/process-starter.ts";
 import type { SessionProcess, StartProcess } from "#render-agent/session/session-process.ts";
 
@@ -23,21 +24,32 @@ export interface TestAgent {
   isAlive(): boolean;
 }
 
-export function createAgentStarter(): Promise<StartProcess> {
+export function createAgentStarter(encoder: EncoderWish = "auto"): Promise<StartProcess> {
   return createProcessStarter({
     clock: systemClock,
     cacheDir: join(ROOT, ".cache/vulkan"),
     environment: {},
-    events: { vulkanFailed: () => undefined },
+    encoder,
+    events: { vulkanFailed: () => undefined, equipped: () => undefined },
   });
 }
 
-export async function startAgent(name: string, start: StartProcess): Promise<TestAgent> {
+/** What a session renders: the hall, unless said otherwise. */
+export interface Bundle {
+  readonly sceneFile: string;
+  readonly appFile?: string;
+}
+
+export async function startAgent(
+  name: string,
+  start: StartProcess,
+  bundle: Bundle = { sceneFile: SCENE },
+): Promise<TestAgent> {
   const session = await start();
   await session.setUp({
     renderClass: RENDER_CLASS,
     detail: DETAIL_RATIO,
-    sceneFile: SCENE,
+    ...bundle,
     media: { bindAddress: "127.0.0.1", port: 0 },
   });
   let alive = true;

@@ -16,10 +16,13 @@ import {
   placementAnswerSchema,
   qualityReportSchema,
   renewSessionSchema,
+  type SessionWatch,
   sessionCandidatesSchema,
   sessionProbesSchema,
+  sessionWatchSchema,
   steerAnswerSchema,
   ticketRequestSchema,
+  watchSessionSchema,
 } from "#contracts/operator-api/sessions.ts";
 import { systemClock } from "#platform/clock.ts";
 import { closeServer, listen } from "#platform/http/listening.ts";
@@ -27,6 +30,8 @@ import { verifyProof } from "#platform/identity/dpop.ts";
 import { RENDER_CLASS, type TestAgent } from "./agents.ts";
 
 const SESSION = "session-1";
+/** Real edges wait longer; this one is closed with what waits. */
+const WATCH_MS = 1_000;
 const BUDGET = {
   budgetMs: 30,
   networkMsP95: 2,
@@ -34,6 +39,13 @@ const BUDGET = {
   decodeJitterMs: 4,
   serialisationMs: 1,
   rttLimitMs: 13,
+};
+const PLACES = {
+  pools: [
+    { name: "near", region: "lisbon", latitude: 38.72, longitude: -9.14 },
+    { name: "far", region: "warsaw", latitude: 52.23, longitude: 21.01 },
+  ],
+  here: { latitude: 40.42, longitude: -3.7 },
 };
 const MEDIA_TYPES: Readonly<Record<string, string>> = {
   ".html": "text/html",
@@ -168,8 +180,23 @@ function edgeRoutes(fleet: StubFleet, edgeUrl: string): readonly Route[] {
       body: qualityReportSchema,
       run: () => undefined,
     },
+    {
+      pattern: /^\/\.perigee\/v1\/sessions\/[^/]+\/watch$/,
+      method: "POST",
+      body: watchSessionSchema,
+      answer: sessionWatchSchema,
+      run: () => watch(fleet),
+    },
     { pattern: /^\/\.perigee\/v1\/sessions\/[^/]+$/, method: "DELETE", body: endSessionSchema, run: () => undefined },
   ];
+}
+
+/** The agent that the next session would go to is the one that has this one's. */
+async function watch({ webrtc }: StubFleet): Promise<SessionWatch> {
+  const holder = webrtc.find(({ isAlive }) => isAlive());
+  const held: Promise<SessionWatch> = systemClock.sleep(WATCH_MS).then(() => ({ state: "held" }));
+  if (holder === undefined) return held;
+  return Promise.race([held, holder.session.ended.then((reason): SessionWatch => ({ state: "lost", reason }))]);
 }
 
 async function grant(
@@ -249,7 +276,8 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
 
 async function serveSite(folder: string, path: string, scheduler: string, response: ServerResponse): Promise<void> {
   const name = path === "/" ? "index.html" : path.slice(1);
-  const config = JSON.stringify({ scheduler, app: "hall", appToken: "app-token", tier: "strict", site: "vr" });
+  const session = { scheduler, app: "hall", appToken: "app-token", tier: "strict", site: "vr" };
+  const config = JSON.stringify({ ...session, places: PLACES });
   const bytes =
     name === "config.json" ? Buffer.from(config) : await readFile(join(folder, name)).catch(() => undefined);
   if (bytes === undefined) return void response.writeHead(404).end();

@@ -142,14 +142,20 @@ metadata: { name: ${name}, labels: { perigee.dev/slots: "4", perigee.dev/render-
 spec: { region: iberia, coordinates: { latitude: 38.72, longitude: -9.14 } }
 ---
 `;
-  writeFileSync(file("f.yaml"), `${pool("middle")}${pool("new")}${APP}`);
+  const far = `apiVersion: perigee.dev/v1
+kind: NodePool
+metadata: { name: far, labels: { perigee.dev/slot-hour-cost: "2" } }
+spec: { region: overseas, coordinates: { latitude: 42.36, longitude: -71.06 } }
+---
+`;
+  writeFileSync(file("f.yaml"), `${pool("middle")}${pool("new")}${far}${APP}`);
   writeFileSync(file("g.yaml"), `${pool("x")}${APP.replace("hall", "lobby")}`);
   const run = (name: string) => simulate("--log", folder, "--fleet", file(name), file("acme.yaml"));
   const { code, out, notes } = await run("f.yaml");
   t.equal(code, EXIT.ok, notes);
   t.match(out, /note: sessions began in pools that the fleet has not: near \(2\)/);
-  t.match(out, /note: labels, region or place are others than in the log, and count as they are now: middle/);
-  t.match(out, /note: round trips: 3 of 6 were measured .*, 3 are estimated by distance/);
+  t.match(out, /note: labels, region or place are others than in the log, and count as they are now: middle\n/);
+  t.match(out, /note: round trips: 6 of 9 were measured .*, 3 are estimated by distance/);
   t.match(await run("g.yaml"), {
     code: EXIT.usage,
     notes: /nobody came in it for an app of the fleet: the log has hall, the fleet lobby/,

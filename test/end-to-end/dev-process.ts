@@ -45,7 +45,7 @@ export async function freeOffset(): Promise<number> {
 }
 
 /** Waits until everything is ready; stopped when the test ends. */
-export async function startDev(t: Test, data: string, offset: number): Promise<Dev> {
+export async function startDev(t: Pick<Test, "teardown">, data: string, offset: number): Promise<Dev> {
   const child = spawn(process.execPath, [CLI, "dev", "--data", data, "--port-offset", String(offset)], {
     stdio: ["ignore", "pipe", "pipe"],
   });

@@ -26,7 +26,7 @@ export interface User {
   steer(scheduler: Address, site: string): Promise<SteerAnswer>;
   /** Where a site's own name is sent to. */
   redirect(scheduler: Address, hostname: string, path: string): Promise<string>;
-  /** Measures the named edges through this user's links, as the client library does. */
+  /** Measures the named edges through this user's links, as the client library does: far ones are not waited for once a near one has answered. */
   probe(targets: SteerAnswer["probes"]): Promise<readonly ProbedEdge[]>;
   report(scheduler: Address, probed: readonly ProbedEdge[]): Promise<void>;
   /** Through this user's link to that edge. */
@@ -69,7 +69,7 @@ export async function startUser({ t }: Ground, plan: UserPlan, edges: readonly E
         url: `http://${formatAddress(addressOf(new URL(target.url)))}`,
       }));
       const probed = await probeEdges(near, { clock: browserClock, withinMs: PROBING_MS_MAX });
-      if (probed.length !== targets.length) throw new Error(`${probed.length} of ${targets.length} edges answered`);
+      if (probed.length === 0) throw new Error(`none of ${targets.length} edges answered in time`);
       return probed;
     },
     async report(scheduler, probed) {

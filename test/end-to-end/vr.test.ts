@@ -6,9 +6,11 @@ import type { Page } from "playwright-core";
 import t, { type Test } from "tap";
 import Type, { type Static } from "typebox";
 import { Value } from "typebox/value";
+import { planMachine } from "#deploy/one-machine/topology.ts";
 import { systemClock } from "#platform/clock.ts";
 import { launchChromium } from "#test/chromium/chromium.ts";
 import { type Dev, freeOffset, perigee, pidsOf, startDev, stopDev } from "./dev-process.ts";
+import { describeComingUp, describeGaps, hasSlots, readComingUp, watchGaps, watchHolders } from "./vr-parts.ts";
 import { untilSo } from "./waiting.ts";
 
 /** A session on a machine whose cores all render, encode, decode and draw at once. */
@@ -50,7 +52,7 @@ const RECORD_STATES = `
   window.states = [];
   setInterval(() => {
     const { phase, agent, attempt, problem, session, decision } = window.perigee?.state() ?? {};
-    if (attempt === 1) window.firstPlacement = { session, decision };
+    if (attempt === 1 && window.firstPlacement?.session !== session) window.firstPlacement = { session, decision };
     const now = [phase, agent, attempt, problem?.code].filter((part) => part !== undefined).join(" ");
     if (now === window.states.at(-1)?.now) return;
     if (window.states.push({ now, atMs: Math.round(performance.now()) }) > 200) window.states.shift();
@@ -65,8 +67,9 @@ t.test("a session is placed by probing, its frames follow the head, and it goes 
   const folder = mkdtempSync(join(tmpdir(), "perigee-vr-"));
   t.teardown(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
   const data = join(folder, "data");
-  const dev = await startDev(t, data, await freeOffset());
-  const address = /^ *VR page +(\S+)$/m.exec(dev.lines.join("\n"))?.[1];
+  const portOffset = await freeOffset();
+  const dev = await startDev(t, data, portOffset);
+  const address = /^ *it, with a kill button +(\S+)$/m.exec(dev.lines.join("\n"))?.[1];
   if (address === undefined) throw new Error(`no VR page is printed:\n${dev.lines.join("\n")}`);
   await untilBothRender(data);
   await using browser = await launchChromium({ width: 480, height: 600 });
@@ -77,12 +80,15 @@ t.test("a session is placed by probing, its frames follow the head, and it goes 
   await page.goto(address);
   try {
     await untilFrames(page, FRAMES_MIN);
+    t.comment(describeComingUp(await readComingUp(page)));
     await checkPlaced(t, data, page);
+    await checkMeasuredByUdp(t, portOffset);
     await checkFollowsHead(t, page);
     await showLatency(t, page);
     mkdirSync(SCREENSHOTS, { recursive: true });
     await page.screenshot({ path: join(SCREENSHOTS, "vr.png") });
-    await checkOutlivesAgent(t, { data, dev, page });
+    await checkOutlivesEdge(t, { data, dev, page, portOffset });
+    await checkOutlivesAgent(t, { data, dev, page, portOffset });
     await page.screenshot({ path: join(SCREENSHOTS, "vr-resumed.png") });
   } finally {
     t.comment(
@@ -93,6 +99,17 @@ t.test("a session is placed by probing, its frames follow the head, and it goes 
   await page.close();
   t.equal(await stopDev(dev.child), 0);
 });
+
+/** At the edges of places that render: a browser that measures by requests only would not have asked. */
+async function checkMeasuredByUdp(t: Test, portOffset: number): Promise<void> {
+  const { edges, agents } = planMachine({ data: "unused", networksFile: "unused", portOffset });
+  const rendering = new Set(agents.map(({ join }) => join?.pool));
+  for (const { name, adminUrl } of edges.filter(({ join }) => rendering.has(join?.pool))) {
+    const metrics = await (await fetch(`${adminUrl}/metrics`)).text();
+    const [, checks = "0"] = /^perigee_edge_node_udp_probes_total\{outcome="ok"\} (\d+)$/m.exec(metrics) ?? [];
+    t.ok(Number(checks) > 0, `${name} has answered ${checks} checks over UDP`);
+  }
+}
 
 const nodesSchema = Type.Object({
   items: Type.Array(
@@ -188,7 +205,7 @@ async function showLatency(t: Test, page: Page): Promise<void> {
 }
 
 /**
- * `kill -9` of the agent, again and again: pictures always come back, and on a machine that other work leaves to the
+ * `kill -9` of the agent, by the page's button and then by signal: pictures always come back, and on a machine that other work leaves to the
  * session the same session goes on at another agent within three seconds.
  */
 async function checkOutlivesAgent(t: Test, place: Place): Promise<void> {
@@ -196,14 +213,53 @@ async function checkOutlivesAgent(t: Test, place: Place): Promise<void> {
   const isAsPromised = ({ resumedMs, isOtherAgent, isSameSession }: Recovery) =>
     isSameSession && isOtherAgent && resumedMs <= RESUMED_MS_MAX;
   const kept = () => recoveries.filter(isAsPromised).length;
-  while (recoveries.length < KILLS_MAX && kept() < KEPT_MIN) recoveries.push(await killAgent(t, place));
+  const byButton = () => place.page.click("#kill");
+  const bySignal = async (pid: number) => void process.kill(pid, "SIGKILL");
+  while (recoveries.length < KILLS_MAX && kept() < KEPT_MIN) {
+    await untilSettled(place);
+    recoveries.push(await killAgent(t, place, recoveries.length === 0 ? byButton : bySignal));
+  }
+  t.match(await place.page.textContent("#killed"), /was killed: pictures came from \S+-gpu-1 \d+ ms later/);
   t.ok(kept() >= KEPT_MIN, `pictures were back: ${JSON.stringify(recoveries)}`);
   const { out: why } = await perigee(place.data, "why", "--session", (await stateOf(place.page)).session);
   t.comment(why);
   t.match(why, /decision d-.*attempt \d/);
 }
 
+/**
+ * `kill -9` of the edge that the session signals through: pictures go on, which come from the agent, and once an edge is
+ * back it watches the session again.
+ */
+async function checkOutlivesEdge(t: Test, { data, dev, page, portOffset }: Place): Promise<void> {
+  const before = await stateOf(page);
+  const { edges } = planMachine({ data, networksFile: "unused", portOffset });
+  const edge = edges.find(({ join }) => join?.pool === before.pool);
+  const pid = edge && pidsOf(data).get(edge.name);
+  if (edge === undefined || pid === undefined) throw new Error(`pool ${before.pool} has no edge that runs`);
+  const isReady = new RegExp(`${edge.name} is ready`);
+  const starts = dev.notes.filter((note) => isReady.test(note)).length;
+  const states = Number(await page.evaluate("window.states.length"));
+  const decoded = Number(await page.evaluate("perigee.framesDecoded()"));
+  const gapsSeen = await watchGaps(page);
+  process.kill(pid, "SIGKILL");
+  await dev.noted(isReady, starts + 1);
+  const watches = () => Promise.all(edges.map(({ adminUrl }) => watchesAt(adminUrl)));
+  await untilSo("an edge watches the session again", watches, (counts) => counts.includes(1));
+  await untilFrames(page, decoded + FRAMES_MIN);
+  const gaps = describeGaps(await gapsSeen());
+  t.comment(`${edge.name} was killed; the longest gap between pictures until it was back and spoken to: ${gaps}`);
+  t.equal((await stateOf(page)).session, before.session);
+  const since = String(await page.evaluate(`window.states.slice(${states}).map(({ now }) => now).join(", ")`));
+  t.comment(`states meanwhile: ${since === "" ? "none but that" : since}`);
+}
+
+async function watchesAt(adminUrl: string): Promise<number> {
+  const metrics = await (await fetch(`${adminUrl}/metrics`)).text();
+  return Number(/^perigee_edge_node_session_watches (\d+)$/m.exec(metrics)?.[1] ?? 0);
+}
+
 interface Place {
+  readonly portOffset: number;
   readonly data: string;
   readonly dev: Dev;
   readonly page: Page;
@@ -215,15 +271,29 @@ interface Recovery {
   readonly isSameSession: boolean;
 }
 
+/** An agent that measures what it can hold takes the cores that the session runs on, and has no slot for it. */
+async function untilSettled({ data, page, portOffset }: Place): Promise<void> {
+  const { agents } = planMachine({ data, networksFile: "unused", portOffset });
+  const measured = () => Promise.all(agents.map(({ adminUrl }) => hasSlots(adminUrl)));
+  await untilSo("every agent has slots", measured, (all) => all.every(Boolean), { limitMs: FRAMES_MS_MAX });
+  await untilFrames(page, Number(await page.evaluate("perigee.framesDecoded()")) + FRAMES_MIN);
+}
+
 /** The killed agent is started again before this returns. */
-async function killAgent(t: Test, { data, dev, page }: Place): Promise<Recovery> {
+async function killAgent(
+  t: Test,
+  { data, dev, page, portOffset }: Place,
+  kill: (pid: number) => Promise<void>,
+): Promise<Recovery> {
   const before = await stateOf(page);
   const pid = pidsOf(data).get(before.agent);
   if (pid === undefined) throw new Error(`${before.agent} has no process`);
   const isReady = new RegExp(`${before.agent} is ready`);
   const starts = dev.notes.filter((note) => isReady.test(note)).length;
+  const { agents } = planMachine({ data, networksFile: "unused", portOffset });
+  await using holders = watchHolders(agents.map(({ adminUrl }) => adminUrl));
   const killedAtMs = systemClock.monotonicMs();
-  process.kill(pid, "SIGKILL");
+  await kill(pid);
   const grant = `(({ phase, session, attempt }) => phase === "running" ? session + attempt : "")(perigee.state())`;
   const isBack = `(() => {
     if (${grant} === "" || ${grant} === "${before.session}${before.attempt}") return false;
@@ -237,6 +307,12 @@ async function killAgent(t: Test, { data, dev, page }: Place): Promise<Recovery>
   const isSameSession = after.session === before.session;
   const session = isSameSession ? "the same session" : "another session";
   t.comment(`${before.agent} was killed; pictures after ${resumedMs} ms from ${after.agent}, ${session}`);
+  t.comment(describeComingUp(await readComingUp(page)));
+  if (resumedMs > RESUMED_MS_MAX) t.comment((await perigee(data, "why", "--session", before.session)).out);
+  t.ok(
+    holders.looks > 0 && holders.most <= 1,
+    `${holders.looks} looks at all agents: they held ${holders.most} sessions at most`,
+  );
   await dev.noted(isReady, starts + 1);
   return { resumedMs, isOtherAgent: after.agent !== before.agent, isSameSession };
 }

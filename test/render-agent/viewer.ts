@@ -1,13 +1,16 @@
 /** A VR client without a browser: offers or connects, sends poses at its own pace, gives the frames that come back. */
-import nodeDataChannel from "node-datachannel";
 import WebSocket from "ws";
-import { CHANNELS, type ControlMessage, decodeControl, encodeControl } from "#contracts/media/control.ts";
-import { FrameAssembler } from "#contracts/media/fragments.ts";
+import { type ControlMessage, decodeControl, encodeControl, STRIPES_MAX } from "#contracts/media/control.ts";
+import type { ControllerPose } from "#contracts/media/controllers.ts";
 import { decodeFrame, type Frame } from "#contracts/media/frame.ts";
 import { encodePose, type PoseMessage } from "#contracts/media/pose.ts";
 import { systemClock } from "#platform/clock.ts";
+import { offerReceiver } from "#render-agent/transport/receiver.ts";
 
 const POSE_MS = 30;
+
+/** What each of its poses asks for. */
+type PoseWishes = Pick<PoseMessage, "asksJpeg">;
 
 /** What a viewer has received, newest last. */
 export interface Received {
@@ -19,6 +22,10 @@ export interface Viewer extends AsyncDisposable {
   readonly received: Received;
   /** Looks there from the next pose on; 0 is ahead, positive turns to the left. Gives the last pose before. */
   turnTo(yawDegrees: number): number;
+  /** Holds these from the next pose on. Gives the last pose before. */
+  hold(controllers: readonly ControllerPose[]): number;
+  /** Asks for pictures that are fine where eyes look, or no longer. Gives the last pose before. */
+  askFoveation(asks: boolean): number;
   say(message: ControlMessage): void;
   /** Resolves once the agent's side has closed. */
   readonly closed: Promise<void>;
@@ -32,57 +39,28 @@ export interface OfferingViewer extends Viewer {
 /** The time a pose of this number claims to have been sampled at. */
 export const sampledAtMsOf = (poseId: number): number => 1_000 + poseId;
 
-/** By data channels. */
-export async function offerViewer(): Promise<OfferingViewer> {
-  const peer = new nodeDataChannel.PeerConnection("viewer", { iceServers: [], bindAddress: "127.0.0.1" });
-  const gathered = new Promise<void>((resolve) => {
-    peer.onGatheringStateChange((state) => {
-      if (state === "complete") resolve();
-    });
-  });
-  const { promise: closed, resolve: noteClosed } = Promise.withResolvers<void>();
-  peer.onStateChange((state) => {
-    if (state === "closed" || state === "failed" || state === "disconnected") noteClosed();
-  });
-  const unreliable = { unordered: true, maxRetransmits: 0 };
-  const poses = peer.createDataChannel(CHANNELS.poses, unreliable);
-  const frames = peer.createDataChannel(CHANNELS.frames, unreliable);
-  const control = peer.createDataChannel(CHANNELS.control);
-  // The library lets go of a channel, and of the process, only where somebody hears of the channel's end.
-  const ended = [poses, frames, control].map((channel) => new Promise<void>((resolve) => channel.onClosed(resolve)));
+/** By data channels, as many connections as the agent asks for. */
+export async function offerViewer(wishes: PoseWishes = {}): Promise<OfferingViewer> {
   const received: Received = { frames: [], control: [] };
-  const assembler = new FrameAssembler();
-  frames.onMessage((message) => {
-    const whole = typeof message === "string" ? undefined : assembler.add(new Uint8Array(message));
-    if (whole !== undefined) received.frames.push(decodeFrame(whole.bytes));
+  const receiver = await offerReceiver({
+    clock: systemClock,
+    connectionsMax: STRIPES_MAX,
+    onFrame: ({ bytes }) => void received.frames.push(decodeFrame(bytes)),
+    onControl: (message) => void received.control.push(message),
   });
-  control.onMessage((message) => {
-    const said = decodeControl(String(message));
-    received.control.push(said);
-    if (said.type === "echo-request") control.sendMessage(encodeControl({ type: "echo", content: said.content }));
-  });
-  const sender = sendPoses((bytes) => {
-    try {
-      if (poses.isOpen() && frames.isOpen()) poses.sendMessageBinary(bytes);
-    } catch {
-      // The other side has just gone, which `closed` tells.
-    }
-  });
-  await gathered;
+  const sender = sendPoses((bytes) => receiver.sendPose(bytes), wishes);
   return {
-    // An agent that knew where this peer is would reach it before it has the answer, whose fingerprint the library
-    // then finds missing: a race that browsers do not have.
-    offerSdp: (peer.localDescription()?.sdp ?? "").replace(/^a=candidate:.*\r\n/gm, ""),
-    answer: (sdp) => peer.setRemoteDescription(sdp, "answer"),
+    offerSdp: receiver.offerSdp,
+    answer: receiver.answer,
     received,
-    closed,
+    closed: receiver.closed,
     turnTo: sender.turnTo,
-    say: (message) => void control.sendMessage(encodeControl(message)),
+    hold: sender.hold,
+    askFoveation: sender.askFoveation,
+    say: receiver.say,
     async [Symbol.asyncDispose]() {
       sender.stop();
-      for (const channel of [poses, frames, control]) channel.close();
-      peer.close();
-      await Promise.all(ended);
+      await receiver[Symbol.asyncDispose]();
     },
   };
 }
@@ -107,6 +85,8 @@ export async function connectViewer(url: string): Promise<Viewer> {
     received,
     closed,
     turnTo: sender.turnTo,
+    hold: sender.hold,
+    askFoveation: sender.askFoveation,
     say: (message) => socket.send(encodeControl(message)),
     async [Symbol.asyncDispose]() {
       sender.stop();
@@ -115,15 +95,25 @@ export async function connectViewer(url: string): Promise<Viewer> {
   };
 }
 
-function sendPoses(send: (bytes: Uint8Array<ArrayBuffer>) => void) {
+function sendPoses(send: (bytes: Uint8Array<ArrayBuffer>) => void, wishes: PoseWishes = {}) {
   let [poseId, yawDegrees] = [0, 0];
+  let held: readonly ControllerPose[] = [];
+  let asksFoveation = false;
   const sending = systemClock.every(POSE_MS, () => {
     poseId += 1;
-    send(encodePose(poseOf(poseId, yawDegrees)));
+    send(encodePose({ ...poseOf(poseId, yawDegrees), ...wishes, controllers: held, asksFoveation }));
   });
   return {
     turnTo(degrees: number) {
       yawDegrees = degrees;
+      return poseId;
+    },
+    hold(controllers: readonly ControllerPose[]) {
+      held = controllers;
+      return poseId;
+    },
+    askFoveation(asks: boolean) {
+      asksFoveation = asks;
       return poseId;
     },
     stop: () => sending[Symbol.dispose](),
@@ -139,5 +129,6 @@ function poseOf(poseId: number, yawDegrees: number): PoseMessage {
     position: { x: 0, y: 1.6, z: 0 },
     orientation: { x: 0, y: Math.sin(half), z: 0, w: Math.cos(half) },
     eyes: [eye, eye],
+    asksDepth: true,
   };
 }

@@ -98,7 +98,10 @@ async function view({ clientUrl, appToken }: World, rttMs: typeof FLEXIBLE): Pro
     const created = await sessions.create(wish).catch(() => undefined);
     if (created?.candidates.length !== Object.keys(POOLS).length) continue;
     const answer = await sessions.place(created.session, await probeEach(created.candidates, rttMs));
-    if (answer.state !== "queued") return { sessions, session: created.session, answer };
+    if (answer.state === "queued") continue;
+    if (answer.pool === "near") return { sessions, session: created.session, answer };
+    // The slots of the nearest were not told yet.
+    await sessions.end(created.session, undefined);
   }
   throw new Error("the scheduler gives no slot of all pools");
 }

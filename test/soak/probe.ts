@@ -1,4 +1,4 @@
-/** Loaded into the measured edge by --import: answers each message with what the process holds after a forced collection. */
+/** Loaded into the measured process by --import: answers each message with what the process holds after a forced collection. */
 import { readdirSync, readlinkSync } from "node:fs";
 import { isMainThread } from "node:worker_threads";
 import type { Held } from "./verdict.ts";
@@ -7,7 +7,7 @@ const MIB = 1024 * 1024;
 
 /** Twice: what a finaliser lets go of is only free after the next. */
 function collect(): void {
-  if (globalThis.gc === undefined) throw new Error("the edge is measured with --expose-gc");
+  if (globalThis.gc === undefined) throw new Error("what is measured runs with --expose-gc");
   globalThis.gc();
   globalThis.gc();
 }
@@ -38,6 +38,6 @@ function targetOf(descriptor: string): string {
 
 if (isMainThread) {
   process.on("message", () => process.send?.(held()));
-  // The edge ends when it wants to, not when nobody measures it any more.
+  // It ends when it wants to, not when nobody measures it any more.
   process.channel?.unref();
 }

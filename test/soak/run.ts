@@ -6,18 +6,15 @@ import { systemClock } from "#platform/clock.ts";
 import { seededRandom } from "#platform/random.ts";
 import { parseOptions } from "#test/bench/options.ts";
 import { printReport, reportOf } from "#test/bench/report.ts";
-import { type MeasuredEdge, startMeasuredEdge } from "./measured-edge.ts";
+import { atRest, describeHeld } from "./at-rest.ts";
+import { startMeasuredEdge } from "./measured-edge.ts";
 import { MixedLoad } from "./mixed-load.ts";
 import { startOriginServer } from "./origin-server.ts";
-import { type Held, isSameCount, rowsOf } from "./verdict.ts";
+import { type Held, rowsOf } from "./verdict.ts";
 
 const MINUTE_MS = 60_000;
 /** By then all that an edge keeps is there: both tiers are full, the engine has compiled what is hot. */
 const EARLY_MINUTES = 5;
-/** At rest once this has passed without a change; connections to the upstream are kept idle for some seconds. */
-const QUIET_MS = 8_000;
-const PAUSE_MS = 1_000;
-const REST_MS_MAX = 90_000;
 /** Both tiers are full before the early measurement and evict from then on. */
 const MEMORY_BYTES = 16 * 1024 * 1024;
 const DISK_BYTES = 48 * 1024 * 1024;
@@ -37,28 +34,8 @@ const { values: options } = parseOptions(HELP, {
   help: { type: "boolean", default: false },
 });
 
-/** Nobody asks any more: waits until nothing changes, since connections and timers end by and by. */
-async function atRest(edge: MeasuredEdge): Promise<Held> {
-  const limit = systemClock.deadline(REST_MS_MAX);
-  let last = await edge.measure();
-  let sinceMs = systemClock.monotonicMs();
-  while (systemClock.monotonicMs() - sinceMs < QUIET_MS) {
-    if (limit.aborted) throw new Error(`not at rest after ${REST_MS_MAX} ms: ${JSON.stringify(last)}`);
-    await systemClock.sleep(PAUSE_MS);
-    const now = await edge.measure();
-    if (!isSameCount(now, last)) sinceMs = systemClock.monotonicMs();
-    last = now;
-  }
-  return last;
-}
-
 function say(line: string): void {
   if (!options.json) console.log(line);
-}
-
-function describe({ memoryMib, residentMib, descriptors, sockets, timers, resources }: Held): string {
-  const memory = `${memoryMib.toFixed(2)} MiB held, ${residentMib.toFixed(0)} MiB resident`;
-  return `${memory}, ${descriptors} descriptors, ${sockets} sockets, ${timers} timers, ${resources} resources`;
 }
 
 async function measure(folder: string, minutes: number) {
@@ -71,9 +48,9 @@ async function measure(folder: string, minutes: number) {
   const taken: Held[] = [];
   for (let done = 0; done < minutes; done += partMinutes) {
     await load.run(Number(options.connections), systemClock.monotonicMs() + partMinutes * MINUTE_MS);
-    const held = await atRest(edge);
+    const held = await atRest(() => edge.measure());
     taken.push(held);
-    say(`after ${(done + partMinutes).toFixed(1)} min, ${load.asked} requests: ${describe(held)}`);
+    say(`after ${(done + partMinutes).toFixed(1)} min, ${load.asked} requests: ${describeHeld(held)}`);
   }
   return { taken, load };
 }

@@ -1,5 +1,6 @@
 /** What-ifs against a process of the origin: simulate asks it for the fleet, and apply is refused by its guard-rails. */
 import { spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import t, { type Test } from "tap";
@@ -71,6 +72,13 @@ t.test("a policy is simulated, refused by its guard-rails, forced, and rolled ba
   t.match(await apply("fleet.yaml"), { code: EXIT.ok });
   const first = await apply("both.yaml");
   t.match(first, { code: EXIT.ok, notes: "" });
+  for (const kind of ["placementpolicies", "nodepools", "renderapps"]) {
+    writeFileSync(join(folder, "got.yaml"), (await run("get", kind, "-o", "yaml")).out);
+    const gotten = await apply("got.yaml");
+    t.match(gotten, { code: EXIT.ok, out: /unchanged/, notes: "" }, `${kind} as get prints them`);
+    t.notMatch(gotten.out, /created|changed +\d+ +\//, gotten.out);
+    t.match(await run("simulate", join(folder, "got.yaml")), { code: EXIT.ok }, `${kind} in a simulation`);
+  }
   const simulated = await run("simulate", join(folder, "west.yaml"), "-o", "json");
   t.equal(simulated.code, EXIT.ok, simulated.notes);
   const { before, after } = JSON.parse(simulated.out);
@@ -86,7 +94,8 @@ t.test("a policy is simulated, refused by its guard-rails, forced, and rolled ba
   t.match(back, { code: EXIT.ok, out: /says what revision \d+ said/ }, back.notes);
   const again = /changed +(\d+)/.exec(forced.out)?.[1] ?? "";
   const worse = await run("rollback", "placementpolicy", "eu", "--to", again);
-  t.match(worse, { code: EXIT.refused, notes: /guard-rail of eu/ }, "a rollback is a change too");
+  const told = /^perigee: PlacementPolicy eu as of revision \d+: guard-rail of eu/;
+  t.match(worse, { code: EXIT.refused, notes: told }, "a rollback is a change too");
   t.match(await run("rollback", "placementpolicy", "eu", "--to", again, "--force"), { code: EXIT.ok });
   const remove = (...flags: string[]) => run("delete", "nodepool", "paris", ...flags);
   t.match(await remove(), { code: EXIT.refused, notes: /^perigee: guard-rail of eu: \d.*may ?FallByPoints is 5/im });

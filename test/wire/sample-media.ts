@@ -1,5 +1,6 @@
 /** A sample of each message between a client and the agent that renders for it, as it is sent. Pure. */
 import { type ControlMessage, encodeControl } from "#contracts/media/control.ts";
+import { depthCellsOf, depthShapeOf } from "#contracts/media/depth-shape.ts";
 import { cutFragments } from "#contracts/media/fragments.ts";
 import { encodeFrame, type FrameHeader } from "#contracts/media/frame.ts";
 import { encodePose, type PoseMessage } from "#contracts/media/pose.ts";
@@ -35,15 +36,29 @@ const controls: readonly ControlMessage[] = [
   { type: "heartbeat" },
   { type: "session-end", reason: "drain" },
   { type: "statistics", framesRendered: 30, renderMsP95: 5.5, encodeMsP95: 2.5 },
+  { type: "statistics", framesRendered: 30, renderMsP95: 5.5, encodeMsP95: 2.5, framesHeldBack: 1 },
+  { type: "loss-report", fragmentsReceived: 420, fragmentsLost: 4 },
+  { type: "stripe-request", connections: 4 },
+  { type: "stripe-offer", stripe: 1, sdp: "v=0\r\n" },
+  { type: "stripe-answer", stripe: 1, sdp: "v=0\r\n" },
 ];
 
 export function sampleMedia() {
   const accessUnit = Uint8Array.from({ length: 2500 }, (_, index) => index % 251);
   const frame = encodeFrame({ header, accessUnit });
+  const depth = Uint8Array.from({ length: depthCellsOf(depthShapeOf(header)) }, (_, index) => (index * index) % 241);
   const text = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
   return {
     pose: { base64: text(encodePose(pose)), value: pose },
+    posesOfHeadsets: [
+      { ...pose, asksFoveation: true },
+      { ...pose, asksDepth: true, asksFoveation: true, gaze: { x: 0.25, y: -0.5 } },
+    ].map((value) => ({ base64: text(encodePose(value)), value })),
     frame: { base64: text(frame), header, accessUnit: text(accessUnit), fragments: cutFragments(3, frame).map(text) },
+    frameWithDepth: {
+      pose: { base64: text(encodePose({ ...pose, asksDepth: true })), value: { ...pose, asksDepth: true } },
+      ...{ base64: text(encodeFrame({ header, accessUnit, depth })), depth: text(depth) },
+    },
     controls: controls.map((value) => ({ text: encodeControl(value), value })),
   };
 }

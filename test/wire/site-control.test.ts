@@ -15,7 +15,8 @@ import {
 
 const name = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,12}[a-z0-9])?$/);
 const filled = fc.string({ minLength: 1, maxLength: 50 });
-const positive = fc.integer({ min: 1, max: 4096 });
+const side = fc.integer({ min: 32, max: 2_048 }).map((half) => half * 2);
+const rate = fc.integer({ min: 1, max: 144 });
 const number = fc.nat(0xff_ff_ff_ff);
 const request = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
 const placed = { session: filled, attempt: number, renderClass: name };
@@ -36,7 +37,7 @@ const granted = fc
       session: filled,
       attempt: number,
       fence: fc.record({ incarnation: filled, counter: fc.nat(Number.MAX_SAFE_INTEGER) }),
-      renderClass: fc.record({ name, eyeWidthPixels: positive, eyeHeightPixels: positive, frameRateHz: positive }),
+      renderClass: fc.record({ name, eyeWidthPixels: side, eyeHeightPixels: side, frameRateHz: rate }),
     }),
     media,
   )
@@ -79,6 +80,24 @@ t.test("a granted lease is to the edge what the agent gave", async (t) => {
   });
   fc.assert(property, { numRuns: 200 });
   t.pass("every generated case held");
+});
+
+t.test("a class that none can be is another agent's turn", async (t) => {
+  const lease = {
+    session: "s-1",
+    attempt: 1,
+    fence: { incarnation: "i", counter: 1 },
+    answerSdp: "v=0",
+    websocketUrl: "",
+  };
+  const right = { name: "tiny", eyeWidthPixels: 480, eyeHeightPixels: 540, frameRateHz: 60 };
+  const outcomeOf = (change: Partial<typeof right>) => {
+    const answer = answerOf(grantedAnswer(1n, { ...lease, renderClass: { ...right, ...change } }));
+    return leaseOutcomeOf(answer, { session: "s-1", attempt: 1, transport: "webrtc" }).kind;
+  };
+  t.equal(outcomeOf({}), "granted");
+  for (const change of [{ eyeWidthPixels: 0 }, { eyeHeightPixels: 2 ** 32 - 1 }, { frameRateHz: 4_000_000 }])
+    t.equal(outcomeOf(change), "passed-on", JSON.stringify(change));
 });
 
 t.test("a refusal is to the edge the failure that the agent had", async (t) => {

@@ -14,6 +14,7 @@ import { parsePemChain } from "#platform/identity/certificates.ts";
 import { importPublicKey, keyIdOf } from "#platform/identity/signatures.ts";
 import { verifyToken } from "#platform/identity/tokens.ts";
 import { readDatabases } from "./databases.ts";
+import { sampleMedia } from "./sample-media.ts";
 import { MESSAGES, sampleMessages } from "./sample-messages.ts";
 
 const FIXTURES = join(import.meta.dirname, "../../contracts/fixtures");
@@ -91,8 +92,21 @@ t.test("stored resources of every kind are read", async (t) => {
 });
 
 t.test("poses, frames, their fragments and control messages are read", async (t) => {
-  for (const version of versions) {
-    const { pose, frame, controls } = read(version, "media.json");
+  // What is not recorded yet is read as this version writes it.
+  const now = JSON.parse(JSON.stringify(sampleMedia()));
+  const media = [
+    ...versions.map((version) => ({ version, ...read(version, "media.json") })),
+    { version: "now", ...now },
+  ];
+  for (const { version, pose, posesOfHeadsets, frame, frameWithDepth, controls } of media) {
+    for (const { base64, value } of posesOfHeadsets ?? []) {
+      t.strictSame(decodePose(bytesOf(base64)), value, `${version}: a headset's`);
+    }
+    if (frameWithDepth !== undefined) {
+      t.strictSame(decodePose(bytesOf(frameWithDepth.pose.base64)), frameWithDepth.pose.value, `${version}: asks`);
+      const { depth = new Uint8Array() } = decodeFrame(bytesOf(frameWithDepth.base64));
+      t.ok(Buffer.from(depth).equals(bytesOf(frameWithDepth.depth)), `${version}: depth`);
+    }
     t.strictSame(decodePose(bytesOf(pose.base64)), pose.value, version);
     const { header, accessUnit } = decodeFrame(bytesOf(frame.base64));
     t.strictSame(header, frame.header, version);

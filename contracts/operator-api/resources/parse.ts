@@ -1,10 +1,12 @@
 /** Parses resources as operators write them and as the log stores them; every fault at once. */
 import Type, { type TProperties, type TSchema } from "typebox";
 import { Compile } from "typebox/compile";
+import { Settings } from "typebox/system";
 import { Value } from "typebox/value";
 import { Failure } from "#domain/failure.ts";
+import { nearestNames } from "#domain/nearest-names.ts";
 import type { Labels } from "#domain/placement/labels.ts";
-import { findContradictions, type KindAndSpec } from "#domain/policy/contradictions.ts";
+import { findContradictions, type KindAndParts, type KindAndSpec } from "#domain/policy/contradictions.ts";
 import { type AnyResource, API_VERSION, isKind, KINDS, type Kind } from "#domain/resource.ts";
 import { type Fault, faultsOf } from "#domain/schema-faults.ts";
 import { labelsSchema } from "./fields.ts";
@@ -23,7 +25,12 @@ export type ResourceInput = KindAndSpec & {
 
 export type ParsedInput =
   | { readonly kind: "valid"; readonly input: ResourceInput }
-  | { readonly kind: "invalid"; readonly faults: readonly Fault[] };
+  | {
+      readonly kind: "invalid";
+      readonly faults: readonly Fault[];
+      /** The fields of the spec that are as the schema has them, for what else is to be said of them. */
+      readonly sound?: KindAndParts;
+    };
 
 const closed = { additionalProperties: false };
 const revision = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
@@ -71,6 +78,10 @@ export function storedSchemaOf(kind: Kind, spec: TSchema = SPEC_SCHEMAS[kind], j
   );
 }
 
+/** Of one document; the library stops at 8, and a value that is none of two shapes has six. */
+const SCHEMA_ERRORS_MAX = 1_000;
+
+const PART_SCHEMAS = new Map(KINDS.map((kind) => [kind, Type.Partial(SPEC_SCHEMAS[kind])]));
 const INPUT_SCHEMAS = new Map(KINDS.map((kind) => [kind, inputSchemaOf(kind)]));
 const STORED_SCHEMAS = new Map(KINDS.map((kind) => [kind, storedSchemaOf(kind)]));
 /** Compiling a check takes as long as this many interpreted ones (3 ms, 70 µs; then 2 µs each): a small set starts without. */
@@ -84,11 +95,12 @@ export function parseResourceInput(value: unknown, { nowMs }: { readonly nowMs?:
   const schema = INPUT_SCHEMAS.get(kind);
   const document: unknown = Value.Default(schema ?? Type.Never(), structuredClone(value));
   if ((kind === "Purge" || kind === "Tombstone") && nowMs !== undefined) setOrderTime(document, nowMs);
-  const faults = faultsOf(Value.Errors(schema ?? Type.Never(), document), value);
-  // Where the spec is well formed, what it contradicts is said together with what is wrong around it.
-  const contradictions = hasSpec(document) ? findContradictions(document) : [];
+  const faults = faultsOf(errorsOf(schema ?? Type.Never(), document), value, schema);
+  // What the well-formed fields of the spec contradict is said together with what is wrong with the others.
+  const { sound, faulty } = soundParts(kind, document);
+  const contradictions = sound === undefined ? [] : findContradictions(sound, faulty);
   if (faults.length + contradictions.length > 0 || !isInput(document)) {
-    return { kind: "invalid", faults: [...faults, ...contradictions] };
+    return { kind: "invalid", faults: [...faults, ...contradictions], ...(sound === undefined ? {} : { sound }) };
   }
   return {
     kind: "valid",
@@ -136,10 +148,46 @@ function isInput(value: unknown): value is ResourceInput & { readonly metadata: 
   return kind !== undefined && Value.Check(INPUT_SCHEMAS.get(kind) ?? Type.Never(), value);
 }
 
-function hasSpec(value: unknown): value is KindAndSpec {
-  const kind = kindOf(value);
-  if (kind === undefined || typeof value !== "object" || value === null || !("spec" in value)) return false;
-  return Value.Check(SPEC_SCHEMAS[kind], value.spec);
+/** All of them, where `Value.Errors` alone leaves off without a word. */
+function errorsOf(schema: TSchema, value: unknown): ReturnType<typeof Value.Errors> {
+  const { maxErrors } = Settings.Get();
+  Settings.Set({ maxErrors: SCHEMA_ERRORS_MAX });
+  try {
+    return Value.Errors(schema, value);
+  } finally {
+    Settings.Set({ maxErrors });
+  }
+}
+
+/** The fields of a spec that are as the schema has them, and the names of those that are not or are lacking. */
+function soundParts(kind: Kind, document: unknown): { sound?: KindAndParts; faulty: ReadonlySet<string> } {
+  const spec = typeof document === "object" && document !== null && "spec" in document ? document.spec : undefined;
+  if (typeof spec !== "object" || spec === null) return { faulty: new Set() };
+  const properties: [string, TSchema][] = Object.entries(SPEC_SCHEMAS[kind].properties);
+  const written = new Map<string, unknown>(Object.entries(spec));
+  const isSound = ([field, schema]: [string, TSchema]) =>
+    written.has(field) ? Value.Check(schema, written.get(field)) : Type.IsOptional(schema);
+  const fields = properties.map(([field]) => field);
+  const misspelt = [...written.keys()].filter((key) => !fields.includes(key));
+  const faulty = new Set([
+    ...properties.filter((property) => !isSound(property)).map(([field]) => field),
+    // What was meant is not there, whatever its default is.
+    ...misspelt.flatMap((key) => nearestNames(key, fields)),
+  ]);
+  const parts = properties.flatMap(([field]): [string, unknown][] =>
+    written.has(field) && !faulty.has(field) ? [[field, written.get(field)]] : [],
+  );
+  const sound: unknown = { kind, spec: Object.fromEntries(parts) };
+  return isParts(kind, sound) ? { sound, faulty } : { faulty };
+}
+
+function isParts(kind: Kind, value: unknown): value is KindAndParts {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "spec" in value &&
+    Value.Check(PART_SCHEMAS.get(kind) ?? Type.Never(), value.spec)
+  );
 }
 
 function isStored(value: unknown): value is AnyResource {

@@ -1,5 +1,6 @@
 /** The schemas of what operators say about placement and content. */
 import Type, { type TSchema } from "typebox";
+import { COUNTRY_PATTERN } from "#domain/pattern-words.ts";
 import { EXPRESSION_LENGTH_MAX } from "#domain/policy/expressions.ts";
 import {
   CAPACITY_RESERVE_RATIO_MAX,
@@ -10,7 +11,12 @@ import {
   NO_FIT_ACTIONS,
   TIERS,
 } from "#domain/policy/placement-policy.ts";
-import { TIME_ZONE_DEFAULT, WEEKDAYS } from "#domain/policy/prefetch-window.ts";
+import {
+  TIME_ZONE_DEFAULT,
+  WEEKDAYS,
+  WINDOW_END_PATTERN,
+  WINDOW_START_PATTERN,
+} from "#domain/policy/prefetch-window.ts";
 import { closed, count, label, labelsSchema, labelValue, name, seconds, specSchema } from "./fields.ts";
 
 /** A list that is longer says it by a label, a tenant or a table of networks. */
@@ -40,7 +46,7 @@ const policyMatch = Type.Object(
   {
     tenants: Type.Optional(Type.Array(name(), entries({ description: "of app tokens" }))),
     countries: Type.Optional(
-      Type.Array(Type.String({ pattern: "^[A-Z]{2}$" }), entries({ description: "ISO 3166-1 alpha-2" })),
+      Type.Array(Type.String({ pattern: COUNTRY_PATTERN }), entries({ description: "ISO 3166-1 alpha-2" })),
     ),
     asns: Type.Optional(Type.Array(Type.Integer({ minimum: 1, maximum: 4_294_967_295 }), entries({}))),
     cidrs: Type.Optional(Type.Array(Type.String({ maxLength: 64 }), entries({}))),
@@ -139,7 +145,6 @@ export const placementPolicy = specSchema<"PlacementPolicy">()(
   ),
 );
 
-const time = (pattern: string, description: string) => Type.String({ pattern: `^(${pattern})$`, description });
 const prefetchWindows = Type.Array(
   Type.Object(
     {
@@ -150,8 +155,14 @@ const prefetchWindows = Type.Array(
           description: "on which it begins; every day where it is not given",
         }),
       ),
-      from: time("([01]\\d|2[0-3]):[0-5]\\d", "HH:MM on the clock of the time zone, included"),
-      to: time("([01]\\d|2[0-3]):[0-5]\\d|24:00", "HH:MM, not included; of the next day where it is before `from`"),
+      from: Type.String({
+        pattern: WINDOW_START_PATTERN,
+        description: "HH:MM on the clock of the time zone, included",
+      }),
+      to: Type.String({
+        pattern: WINDOW_END_PATTERN,
+        description: "HH:MM, not included; of the next day where it is before `from`",
+      }),
       timeZone: Type.Optional(
         Type.String({
           pattern: "^[A-Za-z][A-Za-z0-9_+/-]*$",
