@@ -14,6 +14,7 @@ import {
   rowsOf,
   SIZES,
   type Size,
+  sizeOf,
   targetOf,
   targetTogether,
   WAYS,
@@ -34,7 +35,7 @@ const SMOKE_SECONDS = 2;
 const MISUSED = 2;
 
 const HELP = `npm run bench:vr -- [options]: pose to decoded picture, in Chromium, from real session processes
-  --size <WxH,…>     an eye's pixels (${SIZES.map(({ name }) => name).join(", ")}: all)
+  --size <WxH,…>     an eye's pixels (${SIZES.map(({ name }) => name).join(", ")}: all); another as WxH@HZ: 1440x1600@72
   --rtt <ms>         only this link, with what of the next two is given; 0 is loopback (all links: ${WAYS.map(({ name }) => name).join("; ")})
   --jitter <ms>
   --loss <percent>
@@ -78,9 +79,9 @@ function planOf(): Plan {
   };
   const names = options.size === "" ? SIZES.map(({ name }) => name) : options.size.split(",");
   const sizes = names.map((name) => {
-    const size = SIZES.find((known) => known.name === name);
+    const size = sizeOf(name);
     if (size !== undefined) return size;
-    throw new TypeError(`there is no size ${name}; there are ${SIZES.map((known) => known.name).join(", ")}`);
+    throw new TypeError(`there is no size ${name}: ${SIZES.map((known) => known.name).join(", ")}, or WxH@HZ`);
   });
   const isOneWay = [options.rtt, options.jitter, options.loss].some((given) => given !== undefined);
   const [rttMs, jitterMs, lossPercent] = [numberOf("rtt", 0), numberOf("jitter", 0), numberOf("loss", 0)];

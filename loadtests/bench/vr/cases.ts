@@ -5,11 +5,11 @@ import type { Row } from "#test/bench/report.ts";
 import { BUDGET_MS, FREEZE_MS, type Measure } from "./measures.ts";
 
 export interface Size extends RenderClass {
-  /** On loopback, from a pose to the picture decoded. */
-  readonly decodedMsP95Max: number;
+  /** On loopback, from a pose to the picture decoded; `undefined` where nothing is promised. */
+  readonly decodedMsP95Max: number | undefined;
 }
 
-const size = (eyeWidthPixels: number, eyeHeightPixels: number, frameRateHz: number, decodedMsP95Max: number): Size => {
+const size = (eyeWidthPixels: number, eyeHeightPixels: number, frameRateHz: number, decodedMsP95Max?: number): Size => {
   return {
     name: `${eyeWidthPixels}x${eyeHeightPixels}`,
     eyeWidthPixels,
@@ -25,6 +25,16 @@ export const SIZES: readonly Size[] = [
   size(480, 540, 30, 22),
   size(640, 720, 30, 28),
 ];
+
+const ANY_SIZE = /^(?<width>[1-9]\d{1,3})x(?<height>[1-9]\d{1,3})@(?<rate>[1-9]\d{1,2})$/;
+
+/** By its name of those above, or any as `WIDTHxHEIGHT@HZ`; `undefined` for what is neither. */
+export function sizeOf(text: string): Size | undefined {
+  const known = SIZES.find(({ name }) => name === text);
+  const { width, height, rate } = ANY_SIZE.exec(text)?.groups ?? {};
+  if (known !== undefined || width === undefined) return known;
+  return size(Number(width), Number(height), Number(rate));
+}
 
 export interface Way {
   readonly name: string;
@@ -71,7 +81,7 @@ export function targetOf(size: Size, way: Way, measure: string): Target {
   const isPromised = way.link === undefined || way.name === PROMISED;
   switch (measure) {
     case "pose to decoded p95":
-      if (way.link === undefined) return { target: size.decodedMsP95Max };
+      if (way.link === undefined) return { target: size.decodedMsP95Max ?? null };
       return { target: way.name === PROMISED ? (PROMISED_MS[size.name]?.p95 ?? null) : null };
     case "pose to decoded p50":
       return { target: way.name === PROMISED ? (PROMISED_MS[size.name]?.p50 ?? null) : null };

@@ -1,5 +1,5 @@
 import t from "tap";
-import { rowsOf, SIZES, targetOf, WAYS, wayOf } from "./cases.ts";
+import { rowsOf, SIZES, sizeOf, targetOf, WAYS, wayOf } from "./cases.ts";
 import { findValue, type Measure, measureStart, measureWindow, mediansOf } from "./measures.ts";
 import type { FrameRecord, WindowRecord } from "./records.ts";
 
@@ -129,4 +129,13 @@ t.test("what is promised of a size over a link is what its rows are judged by", 
     [{ row: `here: ${p95}`, value: 12, target: 12 }],
   );
   t.match(rowsOf("here", measures, undefined), [{ target: null }]);
+});
+
+t.test("a size is one of the promised, or any that is written out", async (t) => {
+  t.equal(sizeOf("320x360"), SIZES[1]);
+  t.match(sizeOf("1440x1600@72"), { eyeWidthPixels: 1440, eyeHeightPixels: 1600, frameRateHz: 72 });
+  t.equal(sizeOf("1440x1600@72")?.decodedMsP95Max, undefined);
+  for (const text of ["", "1440x1600", "1440x1600@0", "0x1600@72", "14400x16@72", "320x360@60 ", "x@"]) {
+    t.equal(sizeOf(text), undefined, text);
+  }
 });
