@@ -98,7 +98,7 @@ interface Ground {
   readonly plan: Plan;
   readonly folder: string;
   readonly environment: Readonly<Record<string, string>>;
-  /** What the page is drawn with, where it is not SwiftShader. */
+  /** What the page is drawn with, where it is not SwiftShader: a GPU where the variable names its driver. */
   readonly driverFile: string | undefined;
   readonly truth: Truth;
   readonly say: (text: string) => void;
@@ -174,7 +174,7 @@ async function run(plan: Plan): Promise<number> {
     await bundlePage(folder);
     say(`Vulkan: ${choice.kind}, ${truth.adapterName}`);
     const measured: Measured = { cases: [], together: [], rows: [], runs: [] };
-    const driverFile = choice.kind === "lavapipe" ? choice.driverFile : undefined;
+    const driverFile = choice.kind === "lavapipe" ? choice.driverFile : process.env["VK_DRIVER_FILES"];
     const ground = { plan, folder, environment, driverFile, truth, say };
     for (const size of plan.sizes) await measureSize(ground, size, measured);
     const quiet = measured.runs.filter(({ isQuiet }) => isQuiet).length;
