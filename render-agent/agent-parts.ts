@@ -68,7 +68,7 @@ export async function openAgentParts(config: AgentConfig, tools: AgentTools, sta
   const sceneFolder = await openSceneFolder(join(dataDir, "scenes"));
   const calibrator = await openCalibrator({
     ...{ path: join(dataDir, "calibrations.json"), clock, events },
-    machine: { processors: availableParallelism() },
+    processors: availableParallelism(),
   });
   const leases = new Leases({ slotsMax, clock });
   const held = {

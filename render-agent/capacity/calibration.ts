@@ -12,6 +12,8 @@ const FRAME_MS_MAX = 20;
 const FRAMES_RATIO_MIN = 0.98;
 /** Of all processors: for the agent, a spare that starts, what else runs on the node, and a scene's worst view. */
 export const RESERVE_RATIO = 0.2;
+/** Where software draws, each frame wants all processors at once; and who looks at it often sits at the same machine. */
+export const RESERVE_RATIO_SOFTWARE = 0.4;
 /** Sessions that run at once while it is measured, and so the most of a class. */
 export const SESSIONS_MEASURED_MAX = 16;
 
@@ -27,6 +29,7 @@ export interface Calibration {
 
 export interface Machine {
   readonly processors: number;
+  readonly isSoftware: boolean;
 }
 
 export interface LevelOutcome {
@@ -50,33 +53,33 @@ export function frameMsMax(frameRateHz: number): number {
 }
 
 /** Every session must have its frames, in time; the average would hide the one that starves. */
-export function judgeLevel(
-  level: readonly RehearsedFrames[],
-  frameRateHz: number,
-  { processors }: Machine,
-): LevelOutcome {
+export function judgeLevel(level: readonly RehearsedFrames[], frameRateHz: number, machine: Machine): LevelOutcome {
   const frameMsP95 = Math.max(...level.map(({ framesMs }) => percentile(framesMs, 0.95)));
   const renderEncodeMsP95 = Math.max(...level.map(({ renderEncodeMs }) => percentile(renderEncodeMs, 0.95)));
-  const busyRatio = level.reduce((sum, { cpuMs, windowMs }) => sum + cpuMs / windowMs, 0) / processors;
+  const busyRatio = level.reduce((sum, { cpuMs, windowMs }) => sum + cpuMs / windowMs, 0) / machine.processors;
   const hasAll = level.every(({ framesMs, windowMs }) => {
     return framesMs.length >= Math.floor((windowMs * frameRateHz * FRAMES_RATIO_MIN) / 1000);
   });
-  const isHeld = hasAll && frameMsP95 <= frameMsMax(frameRateHz) && busyRatio <= 1 - RESERVE_RATIO;
+  const isHeld = hasAll && frameMsP95 <= frameMsMax(frameRateHz) && busyRatio <= busyRatioMax(machine);
   return { sessions: level.length, isHeld, frameMsP95, renderEncodeMsP95, busyRatio };
 }
 
 /** How many to try next: twice as many while they hold, then between what held and what did not. `undefined` when it is known. */
-export function nextLevel(seen: readonly LevelOutcome[], sessionsMax: number): number | undefined {
+export function nextLevel(seen: readonly LevelOutcome[], sessionsMax: number, machine: Machine): number | undefined {
   const held = highestHeld(seen);
   const most = Math.min(sessionsMax, SESSIONS_MEASURED_MAX);
   if (seen.length === 0) return most < 1 ? undefined : 1;
   if (held === undefined) return undefined;
   // What they take of the processors says what more of them would: that need not be tried.
-  const affordable = Math.floor((held.sessions * (1 - RESERVE_RATIO)) / Math.max(held.busyRatio, 1e-3));
+  const affordable = Math.floor((held.sessions * busyRatioMax(machine)) / Math.max(held.busyRatio, 1e-3));
   const missed = lowestMissed(seen)?.sessions;
   const wanted = missed === undefined ? held.sessions * 2 : Math.floor((held.sessions + missed) / 2);
   const next = Math.min(wanted, affordable, most);
   return next > held.sessions ? next : undefined;
+}
+
+function busyRatioMax({ isSoftware }: Machine): number {
+  return 1 - (isSoftware ? RESERVE_RATIO_SOFTWARE : RESERVE_RATIO);
 }
 
 /** One always fits: slow is told, not hidden. */

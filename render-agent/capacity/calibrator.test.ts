@@ -62,7 +62,7 @@ async function setUp(t: Test) {
   });
   const calibrator = await openCalibrator({
     path: join(testFolder(t), "calibrations.json"),
-    machine: { processors: 2 },
+    processors: 2,
     clock,
     events: {
       calibrated() {},

@@ -52,7 +52,7 @@ export interface CalibrationJob {
 
 export interface CalibratorOptions {
   readonly path: string;
-  readonly machine: Machine;
+  readonly processors: number;
   readonly clock: Clock;
   readonly events: {
     calibrated(job: CalibrationJob, calibration: Calibration): void;
@@ -87,7 +87,7 @@ interface Adapter {
 
 /** A file that cannot be read is measured anew. */
 export async function openCalibrator(options: CalibratorOptions): Promise<Calibrator> {
-  const { path, clock, events, machine } = options;
+  const { path, clock, events, processors } = options;
   const known = new Map(Object.entries(await readStored(path)));
   /** By scene, until the next start. */
   const refused = new Map<string, Failure>();
@@ -109,8 +109,9 @@ export async function openCalibrator(options: CalibratorOptions): Promise<Calibr
       const untilMs = clock.monotonicMs() + CALIBRATION_MS_MAX;
       const isMissed = ({ sceneDigest }: CalibrationJob): boolean => missedLast.has(sceneDigest);
       const missed = new Map<string, Failure>();
-      using processes = holdProcesses(ports);
-      const means = { provide: processes.provide, sessionsMax, machine, ...adapter };
+      using held = holdProcesses(ports);
+      const machine = { processors, isSoftware: adapter.isSoftware };
+      const means = { provide: held.provide, sessionsMax, machine };
       for (const job of jobs.toSorted((a, b) => Number(isMissed(a)) - Number(isMissed(b)))) {
         if (signal.aborted || clock.monotonicMs() > untilMs) break;
         if (refused.has(job.sceneDigest)) continue;
@@ -119,7 +120,7 @@ export async function openCalibrator(options: CalibratorOptions): Promise<Calibr
           return error;
         });
         if (isFailure(calibration)) {
-          processes.stop(calibration.code);
+          held.stop(calibration.code);
           if (OWN_FAULTS.some((code) => isFailure(calibration, code))) {
             refused.set(job.sceneDigest, calibration);
             events.appRefused(job, calibration);
@@ -130,7 +131,7 @@ export async function openCalibrator(options: CalibratorOptions): Promise<Calibr
         events.calibrated(job, calibration);
         await store();
       }
-      processes.giveBack();
+      held.giveBack();
       for (const key of [...refused.keys()].slice(0, -CALIBRATIONS_MAX)) refused.delete(key);
       missedLast = new Set(missed.keys());
       const [failure] = missed.values();
@@ -174,20 +175,20 @@ const OWN_FAULTS = ["app-failed", "app-invalid", "scene-invalid"] as const;
 
 const NO_MEDIA: MediaPlace = { bindAddress: "127.0.0.1", port: 0 };
 
-interface Measuring extends Pick<MeasurePorts, "sessionsMax">, Adapter {
+interface Measuring extends Pick<MeasurePorts, "sessionsMax"> {
   readonly provide: (count: number) => Promise<readonly SessionProcess[]>;
   readonly machine: Machine;
 }
 
 async function measureOne(
   { renderClass, sceneFile, appFile }: CalibrationJob,
-  { provide, sessionsMax, machine, isSoftware }: Measuring,
+  { provide, sessionsMax, machine }: Measuring,
 ): Promise<Calibration> {
   const setupOf = (detail: number) => ({ renderClass, sceneFile, appFile, detail, media: NO_MEDIA });
   const { frameRateHz } = renderClass;
   let chosen = 1;
   const [first] = await provide(1);
-  for (const detail of isSoftware ? DETAILS : [1]) {
+  for (const detail of machine.isSoftware ? DETAILS : [1]) {
     chosen = detail;
     await first?.setUp(setupOf(detail));
     const alone = await first?.measure(ALONE_MS);
@@ -195,7 +196,8 @@ async function measureOne(
   }
   let ready = 1;
   const seen: LevelOutcome[] = [];
-  for (let count = nextLevel(seen, sessionsMax); count !== undefined; count = nextLevel(seen, sessionsMax)) {
+  const next = (): number | undefined => nextLevel(seen, sessionsMax, machine);
+  for (let count = next(); count !== undefined; count = next()) {
     const level = await provide(count);
     for (const process of level.slice(ready)) {
       await process.setUp(setupOf(chosen));

@@ -61,7 +61,7 @@ t.test(
   },
 );
 
-const machine = { processors: 2 };
+const machine = { processors: 2, isSoftware: false };
 
 /** Of one session at 30 Hz, watched for a second. */
 function framesOf(ms: number, { frames = 30, cores = 0.5 } = {}): RehearsedFrames {
@@ -79,6 +79,11 @@ t.test("a level is held where every session has its frames, in time, and the res
     "one has none": [framesOf(9), framesOf(0, { frames: 0 })],
   };
   for (const [why, level] of Object.entries(missed)) t.notOk(judge(level).isHeld, why);
+  const software = { ...machine, isSoftware: true };
+  const judgeDrawn = (cores: number) =>
+    judgeLevel([framesOf(9, { cores }), framesOf(9, { cores })], 30, software).isHeld;
+  t.ok(judgeDrawn(0.6), "where software draws two fifths are left");
+  t.notOk(judgeDrawn(0.61));
   t.ok(judge([framesOf(9, { frames: 29 })]).isHeld, "the edges of the time it was watched cost no frame");
   t.equal(frameMsMax(90), 1_000 / 90, "at a high rate the period is less than the share of the budget");
   t.ok(fitsPeriod([20, 20, 99], 30), "a neighbour's moment");
@@ -92,7 +97,8 @@ function search(
   coresEach: number,
 ): { tried: number[]; slots: number; over: number } {
   const seen: LevelOutcome[] = [];
-  for (let count = nextLevel(seen, sessionsMax); count !== undefined; count = nextLevel(seen, sessionsMax)) {
+  const next = (): number | undefined => nextLevel(seen, sessionsMax, machine);
+  for (let count = next(); count !== undefined; count = next()) {
     const [ms, cores] = [count <= holds ? 10 : 20 + count, coresEach];
     seen.push(
       judgeLevel(
