@@ -20,6 +20,10 @@ const DROPPED_RATIO = 0.7;
 /** On a way without delay it doubles in a second, and at first in three quarters of one; the nearer to the target, the slower. */
 const GROWTH_PER_SECOND = 1;
 const FIRST_GROWTH_PER_SECOND = 1.5;
+/** Back to what the way carried within the last minute, once next to nothing stands in the way again. */
+const RETURN = { perSecond: 1.5, beginsBelow: 0.35, relaxedRatio: 0.95, memoryMs: 60_000 };
+/** What was sent for so long since the last decrease, the way carries. */
+const PROVEN_MS = 2_000;
 const EXCESS_SMOOTHING = 0.4;
 const GROWTH_MS_MAX = 250;
 /** After a decrease the way is given time to empty. */
@@ -75,7 +79,7 @@ export type RateEvent =
   | { readonly kind: "unreported" };
 
 export interface RateState {
-  readonly phase: "starting" | "full" | "growing" | "steady" | "lowered" | "dipping";
+  readonly phase: "starting" | "full" | "growing" | "returning" | "steady" | "lowered" | "dipping";
   readonly bitsPerSecond: number;
   readonly step: number;
   readonly roomSinceMs: number | undefined;
@@ -89,6 +93,8 @@ export interface RateState {
   readonly lossRatio: number;
   /** When delay began to lower the rate; `undefined` since it grew again. */
   readonly loweredFrom: Pick<RateState, "bitsPerSecond" | "excessMs"> | undefined;
+  /** The most that the way was seen to carry lately. */
+  readonly proven: { readonly bitsPerSecond: number; readonly atMs: number };
   readonly changedAtMs: number;
   readonly reportedAtMs: number;
   /** Newest that was reported, and the newest sent when the rate was lowered: what is reported up to it is of the past. */
@@ -115,6 +121,7 @@ export function firstRate({ bitsPerSecondMax }: RateBounds): RateState {
     wasSteep: false,
     lossRatio: 0,
     loweredFrom: undefined,
+    proven: { bitsPerSecond: 0, atMs: Number.NEGATIVE_INFINITY },
     changedAtMs: Number.NEGATIVE_INFINITY,
     reportedAtMs: Number.NEGATIVE_INFINITY,
     reportedFrame: 0,
@@ -172,14 +179,36 @@ function judgeReport(before: RateState, report: FrameReport, moment: RateMoment,
   if (state.lossRatio > LOSS_RATIO && !isOfThePast && nowMs - state.changedAtMs > HOLD_MS) {
     return { ...lowered(state, state.bitsPerSecond * (1 - state.lossRatio / 2), moment), lossRatio: 0 };
   }
-  const spareRatio = 1 - state.smoothedMs / (targetMs * RELAXED_RATIO);
-  if (isOver || spareRatio <= 0) return renewBase({ ...state, phase: "steady" }, nowMs);
-  if (nowMs - state.changedAtMs < HOLD_MS && state.phase === "lowered") return state;
-  const grownMs = Math.min(GROWTH_MS_MAX, nowMs - before.reportedAtMs);
+  return isOver
+    ? renewBase({ ...state, phase: "steady" }, nowMs)
+    : grown(state, { grownMs: Math.min(GROWTH_MS_MAX, nowMs - before.reportedAtMs), targetMs }, nowMs);
+}
+
+interface Growth {
+  readonly grownMs: number;
+  readonly targetMs: number;
+}
+
+/** The nearer to the target, the slower; and no further than what the way carried before, where that is known. */
+function grown(before: RateState, { grownMs, targetMs }: Growth, nowMs: number): RateState {
+  if (nowMs - before.changedAtMs < HOLD_MS && before.phase === "lowered") return before;
+  const state = { ...before, proven: provenBy(before, nowMs) };
+  const mostBack = state.proven.bitsPerSecond;
+  const isBelow = state.bitsPerSecond < mostBack;
+  const isReturning = isBelow && (state.phase === "returning" || state.smoothedMs < targetMs * RETURN.beginsBelow);
+  const spareRatio = 1 - state.smoothedMs / (targetMs * (isReturning ? RETURN.relaxedRatio : RELAXED_RATIO));
+  if (spareRatio <= 0) return renewBase({ ...state, phase: "steady" }, nowMs);
   const isFirst = state.phase === "starting";
-  const growth = 1 + (isFirst ? FIRST_GROWTH_PER_SECOND : GROWTH_PER_SECOND) * spareRatio;
-  const bitsPerSecond = state.bitsPerSecond * growth ** (grownMs / 1000);
+  const perSecond = isFirst ? FIRST_GROWTH_PER_SECOND : isReturning ? RETURN.perSecond : GROWTH_PER_SECOND;
+  const bitsPerSecond = state.bitsPerSecond * (1 + perSecond * spareRatio) ** (grownMs / 1000);
+  if (isReturning)
+    return { ...state, bitsPerSecond: Math.min(mostBack, bitsPerSecond), phase: "returning", loweredFrom: undefined };
   return { ...state, bitsPerSecond, phase: isFirst ? "starting" : "growing", loweredFrom: undefined };
+}
+
+function provenBy({ proven, bitsPerSecond, changedAtMs }: RateState, nowMs: number): RateState["proven"] {
+  const isNew = bitsPerSecond >= proven.bitsPerSecond || nowMs - proven.atMs > RETURN.memoryMs;
+  return isNew && nowMs - changedAtMs > PROVEN_MS ? { bitsPerSecond, atMs: nowMs } : proven;
 }
 
 /** The least of a report is what stands in the way; the rest is jitter. */
