@@ -1,5 +1,6 @@
 /** Render-agents' session processes for a browser test: real scene, GPU and encoder, without a program around them. */
 import { join } from "node:path";
+import type { RenderClass } from "#domain/session/render-app.ts";
 import { systemClock } from "#platform/clock.ts";
 import type { EncoderWish } from "#render-agent/encoder/encoder-settings.ts";
 import { createProcessStarter } from "#render-agent/session/process-starter.ts";
@@ -38,6 +39,8 @@ export function createAgentStarter(encoder: EncoderWish = "auto"): Promise<Start
 export interface Bundle {
   readonly sceneFile: string;
   readonly appFile?: string;
+  /** A tiny one at little detail, unless said otherwise: then at full detail. */
+  readonly renderClass?: RenderClass;
 }
 
 export async function startAgent(
@@ -48,7 +51,7 @@ export async function startAgent(
   const session = await start();
   await session.setUp({
     renderClass: RENDER_CLASS,
-    detail: DETAIL_RATIO,
+    detail: bundle.renderClass === undefined ? DETAIL_RATIO : 1,
     ...bundle,
     media: { bindAddress: "127.0.0.1", port: 0 },
   });
