@@ -8,10 +8,12 @@ export interface LinkLife extends Pick<Vigil, "frameCame" | "poseLeft" | "lastFr
   readonly lost: Promise<MediaLoss>;
   readonly returned: Promise<void>;
   readonly isLost: boolean;
+  /** Nothing brings it back: its agent or its transport has ended it, or the client. */
+  readonly isOver: boolean;
   /** From now on frames are expected. */
   expectFrames(): void;
   pictureCame(poseSampledAtMs: number): void;
-  /** Nothing brings it back. False where it had ended already. */
+  /** False where it had ended already. */
   end(loss: MediaLoss): boolean;
 }
 
@@ -54,6 +56,9 @@ export function createLinkLife(clock: ClientClock, sendHeartbeat: () => void): L
     },
     get isLost() {
       return current.lostAtEpochMs !== undefined;
+    },
+    get isOver() {
+      return isOver;
     },
     frameCame: () => current.vigil.frameCame(),
     poseLeft: () => current.vigil.poseLeft(),

@@ -57,6 +57,8 @@ export interface MediaLink {
   /** Of a link that was lost to silence: resolves when a picture of a later pose has come by it after all; of others never. */
   readonly returned: Promise<void>;
   readonly isLost: boolean;
+  /** Nothing brings it back: the agent has ended the lease, the transport broke, or it was closed here. */
+  readonly isOver: boolean;
   /** From now on pictures come from this link; the newest it has comes at once. */
   show(): void;
   /** The agent has ended the session, as its edge says. */
@@ -151,6 +153,9 @@ export function createMediaLinks<P extends Picture>(options: MediaPortOptions<P>
             },
             get isLost() {
               return link.life.isLost;
+            },
+            get isOver() {
+              return link.life.isOver;
             },
             lastFrameAtMs: link.life.lastFrameAtMs,
             statistics: link.statistics,

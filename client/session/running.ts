@@ -53,7 +53,10 @@ export async function keepRunning(input: StepInput): Promise<Step> {
       const { connected } = found.grant;
       return {
         event: "promoted",
-        learnt: { grant: found.grant, placement: found.placement, resumeTicket: connected.resume },
+        learnt: {
+          ...{ grant: found.grant, placement: found.placement },
+          ...{ resumeTicket: connected.resume, resumeTicketAtMs: ports.clock.monotonicMs() },
+        },
       };
     }
     case "lost":
@@ -77,8 +80,9 @@ function lossOf(facts: SessionFacts, { link }: Grant, loss: MediaLoss, nowMs: nu
   };
 }
 
-async function keepTicket({ ports }: StepInput, signalling: Signalling, signal: AbortSignal): Promise<void> {
-  let waitMs = TICKET_INTERVAL_MS;
+/** A session that is interrupted again and again has as fresh a ticket as another. */
+async function keepTicket({ ports, facts }: StepInput, signalling: Signalling, signal: AbortSignal): Promise<void> {
+  let waitMs = Math.max(0, facts.resumeTicketAtMs + TICKET_INTERVAL_MS - ports.clock.monotonicMs());
   while (await pause(ports.clock, waitMs, signal)) {
     waitMs = (await signalling.renewTicket(signal)) ? TICKET_INTERVAL_MS : TICKET_RETRY_MS;
   }
@@ -99,6 +103,7 @@ async function watchLease(
   while (!signal.aborted) {
     const askedAtMs = clock.monotonicMs();
     const answer = await attempt(api.watch(signalling.edge, connected.session, signal));
+    if (signal.aborted) return;
     const nowMs = clock.monotonicMs();
     if (answer?.state === "held" && nowMs - askedAtMs >= WATCH_RETRY_MS) continue;
     if (answer?.state === "ended") return link.lose(answer.reason);

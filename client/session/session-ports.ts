@@ -71,6 +71,8 @@ export interface SessionFacts {
   readonly grant: Grant | undefined;
   /** The newest of the grant's session; kept when the grant is lost. */
   readonly resumeTicket: string | undefined;
+  /** When it was given; by the monotonic clock. */
+  readonly resumeTicketAtMs: number;
   readonly bestAchievableMs: number | undefined;
   readonly retryAtMs: number | undefined;
   readonly problem: Problem | undefined;
@@ -81,7 +83,7 @@ export interface SessionFacts {
   readonly interruption: Interruption | undefined;
   /** Of the last time that pictures were missing and came. */
   readonly comingUp: ComingUp | undefined;
-  /** Since the session last ran for a while: what bounds loops. */
+  /** Since the session last ran for a while: what bounds loops. Losses that ended with the return of the pictures are none of them. */
   readonly quickLosses: number;
   readonly renewals: number;
   readonly failures: number;
@@ -96,6 +98,7 @@ export const NOTHING_KNOWN: SessionFacts = {
   placement: undefined,
   grant: undefined,
   resumeTicket: undefined,
+  resumeTicketAtMs: Number.NEGATIVE_INFINITY,
   bestAchievableMs: undefined,
   retryAtMs: undefined,
   problem: undefined,
@@ -110,6 +113,13 @@ export const NOTHING_KNOWN: SessionFacts = {
 
 /** What is known once frames come again. */
 export const NOTHING_LOST = { problem: undefined, lostAtMs: undefined, interruption: undefined } as const;
+
+/** What is known once the link that fell silent gives pictures again: nothing was lost after all. */
+export function returnedFacts({ quickLosses }: SessionFacts, nowMs: number): Partial<SessionFacts> {
+  // The loss had counted as one, or had set the count to 0.
+  const counts = { quickLosses: Math.max(0, quickLosses - 1) };
+  return { ...NOTHING_LOST, ...counts, retryAtMs: undefined, runningSinceMs: nowMs };
+}
 
 export interface SessionView {
   readonly phase: Phase;

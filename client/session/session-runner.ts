@@ -2,7 +2,7 @@
 import { assert } from "#domain/assert.ts";
 import {
   NOTHING_KNOWN,
-  NOTHING_LOST,
+  returnedFacts,
   type SessionFacts,
   type SessionPorts,
   type SessionWish,
@@ -28,7 +28,9 @@ export async function runSession(ports: SessionPorts, wish: SessionWish, signal:
   while (phase !== "ended") {
     const over = new AbortController();
     const input = { ports, wish, facts, learn, signal: AbortSignal.any([signal, over.signal]) };
-    const step: Step = await Promise.race([STEPS[phase](input), ...returning(phase, facts, ports), left]);
+    const step: Step = hasReturned(phase, facts)
+      ? returned(facts, ports)
+      : await Promise.race([STEPS[phase](input), ...returning(phase, facts, ports), left]);
     over.abort(new DOMException("the phase is over", "AbortError"));
     const next: Phase | null = TRANSITIONS[phase][step.event];
     assert(next !== null, `a session that is ${phase} can have ${step.event}`);
@@ -39,9 +41,17 @@ export async function runSession(ports: SessionPorts, wish: SessionWish, signal:
   if (facts.session !== undefined) await ports.api.end(facts.session, facts.grant?.edge);
 }
 
-/** While a session looks for another link, the one that fell silent may be the first to bring pictures. */
-function returning(phase: Phase, { grant }: SessionFacts, { clock }: SessionPorts): readonly Promise<Step>[] {
-  if (grant === undefined || TRANSITIONS[phase]["media-returned"] === null) return [];
-  const learnt = () => ({ ...NOTHING_LOST, runningSinceMs: clock.monotonicMs() });
-  return [grant.link.returned.then(() => ({ event: "media-returned", learnt: learnt() }))];
+/** While a session looks for another link, or waits, the one that fell silent may be the first to bring pictures. */
+function returning(phase: Phase, facts: SessionFacts, ports: SessionPorts): readonly Promise<Step>[] {
+  if (facts.grant === undefined || TRANSITIONS[phase]["media-returned"] === null) return [];
+  return [facts.grant.link.returned.then(() => returned(facts, ports))];
+}
+
+/** Before the phase began: nobody is asked for another link, which might end this one. */
+function hasReturned(phase: Phase, { grant }: SessionFacts): boolean {
+  return grant?.link.isLost === false && TRANSITIONS[phase]["media-returned"] !== null;
+}
+
+function returned(facts: SessionFacts, { clock }: SessionPorts): Step {
+  return { event: "media-returned", learnt: returnedFacts(facts, clock.monotonicMs()) };
 }

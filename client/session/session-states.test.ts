@@ -29,6 +29,21 @@ t.test("every phase but the last ends when the client leaves; the last never doe
   for (const phase of PHASES) t.equal(TRANSITIONS[phase].left, phase === "ended" ? null : "ended", phase);
 });
 
+t.test("SPEC 8: pictures that return are the session's wherever it looks for others or waits for them", async (t) => {
+  const withSilentLink = new Set<Phase>(["resuming"]);
+  for (const at of withSilentLink) {
+    for (const event of SESSION_EVENTS) {
+      const next = TRANSITIONS[at][event];
+      // It runs, or the silent link is given up.
+      if (next !== null && !["running", "creating", "failed", "ended"].includes(next)) withSilentLink.add(next);
+    }
+  }
+  t.ok(withSilentLink.has("waiting"));
+  for (const phase of PHASES) {
+    t.equal(TRANSITIONS[phase]["media-returned"], withSilentLink.has(phase) ? "running" : null, phase);
+  }
+});
+
 t.test("each phase is said in words, with its problem and what to do", async (t) => {
   const titles = PHASES.map((phase) => describeSession({ phase, facts: NOTHING_KNOWN }, 0).title);
   t.equal(new Set(titles).size, PHASES.length - 1, "queued and requeued are the same to a person");

@@ -21,7 +21,7 @@ export const PHASES = [
   "requeued",
   /** The scheduler is silent: asks the edges that it knows, with its app token. */
   "direct",
-  /** Nothing worked: waits before all begins again. */
+  /** Nothing worked: waits before all begins again, unless the pictures of a link that fell silent return. */
   "waiting",
   /** Trying again would not help: a person has to change something. */
   "failed",
@@ -133,7 +133,7 @@ export const TRANSITIONS: Readonly<Record<Phase, Row>> = {
     unreachable: "waiting",
     left: "ended",
   },
-  waiting: { ...NOTHING, retry: "creating", left: "ended" },
+  waiting: { ...NOTHING, retry: "creating", "media-returned": "running", left: "ended" },
   failed: { ...NOTHING, retry: "creating", left: "ended" },
   ended: NOTHING,
 };

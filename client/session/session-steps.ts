@@ -10,6 +10,7 @@ import { keepRunning, measure } from "./running.ts";
 import {
   NOTHING_LOST,
   type Placed,
+  returnedFacts,
   type SessionFacts,
   type SessionPorts,
   type Step,
@@ -29,6 +30,9 @@ const SILENT_MS = 1000;
 /** A longer wish of a server is cut to it: the queue moves. */
 const QUEUE_WAIT_SECONDS_MAX = 30;
 
+/** All begins again. */
+const NOTHING_TRIED = { retryAtMs: undefined, lostAtMs: undefined, renewals: 0, quickLosses: 0 } as const;
+
 export const STEPS: Readonly<Record<Exclude<Phase, "ended">, (input: StepInput) => Promise<Step>>> = {
   creating: create,
   probing: probe,
@@ -44,7 +48,9 @@ export const STEPS: Readonly<Record<Exclude<Phase, "ended">, (input: StepInput) 
   failed: waitForPerson,
 };
 
-async function create({ ports, wish, facts, learn, signal }: StepInput): Promise<Step> {
+async function create(input: StepInput): Promise<Step> {
+  const { ports, wish, facts, learn, signal } = input;
+  giveUp(input);
   const nowMs = ports.clock.monotonicMs();
   if (facts.interruption === undefined)
     learn({ interruption: { because: "created", sinceMs: nowMs, noticedAtMs: nowMs } });
@@ -125,7 +131,8 @@ async function resume(input: StepInput): Promise<Step> {
   return step.event === "connected" ? step : { ...step, learnt: { ...step.learnt, ...measured } };
 }
 
-async function renew({ ports, facts, signal }: StepInput): Promise<Step> {
+async function renew(input: StepInput): Promise<Step> {
+  const { ports, facts, signal } = input;
   const { session, placement, renewals, lostAtMs } = facts;
   if (session === undefined || placement === undefined) return { event: "stale", learnt: {} };
   if (renewals >= RENEWALS_MAX) return { event: "refused", learnt: {} };
@@ -140,6 +147,8 @@ async function renew({ ports, facts, signal }: StepInput): Promise<Step> {
   } catch (error) {
     const failure = asClientFailure(error);
     const kind = kindOfFailure(failure);
+    // A no that stays ends the session.
+    if (kind === "fatal") giveUp(input);
     return { event: kind === "fatal" ? "refused" : kind, learnt: { problem: problemOf(failure) } };
   }
 }
@@ -198,16 +207,17 @@ function concluded(
   const { grant } = outcome;
   if (signal.aborted || facts.grant?.link.isLost === false) {
     grant.link.close("the client has left, or the link before has returned");
-    return { event: "media-returned", learnt: NOTHING_LOST };
+    return { event: "media-returned", learnt: returnedFacts(facts, ports.clock.monotonicMs()) };
   }
   grant.link.show();
   facts.grant?.link.close("the session goes on elsewhere");
   const { interruption } = facts;
+  const nowMs = ports.clock.monotonicMs();
   const learnt = {
     ...NOTHING_LOST,
-    ...{ grant, session: grant.connected.session, resumeTicket: grant.connected.resume },
+    ...{ grant, session: grant.connected.session, resumeTicket: grant.connected.resume, resumeTicketAtMs: nowMs },
     ...(interruption && { comingUp: comingUpOf(interruption, grant.times) }),
-    runningSinceMs: ports.clock.monotonicMs(),
+    runningSinceMs: nowMs,
   };
   return { event: "connected", learnt };
 }
@@ -217,27 +227,29 @@ async function waitToRetry({ ports, facts, signal }: StepInput): Promise<Step> {
   return { event: "retry", learnt: { retryAtMs: undefined } };
 }
 
-/** The session is given up, and all begins again. */
-async function backOff({ ports, facts, learn, signal }: StepInput): Promise<Step> {
+/** Then all begins again, unless pictures return by a link that is only silent: until then it has its slot. */
+async function backOff(input: StepInput): Promise<Step> {
+  const { ports, facts, learn, signal } = input;
+  if (facts.grant?.link.isOver !== false) giveUp(input);
   const failures = facts.failures + 1;
   const waitMs = backoffMs(failures, ports.random.ratio());
-  learn({ failures, retryAtMs: ports.clock.monotonicMs() + waitMs, ...giveUp(ports, facts) });
+  learn({ retryAtMs: ports.clock.monotonicMs() + waitMs });
   await Promise.race([pause(ports.clock, waitMs, signal), ports.retryAsked()]);
-  return { event: "retry", learnt: { retryAtMs: undefined } };
+  return { event: "retry", learnt: { ...NOTHING_TRIED, failures } };
 }
 
-async function waitForPerson({ ports, facts, learn }: StepInput): Promise<Step> {
-  learn({ failures: 0, ...giveUp(ports, facts) });
-  await ports.retryAsked();
-  return { event: "retry", learnt: {} };
+async function waitForPerson(input: StepInput): Promise<Step> {
+  giveUp(input);
+  await input.ports.retryAsked();
+  return { event: "retry", learnt: { ...NOTHING_TRIED, failures: 0 } };
 }
 
-/** Whoever still holds a slot or a promise for it is told; nobody is waited for. */
-function giveUp({ api }: SessionPorts, { session, grant }: SessionFacts): Partial<SessionFacts> {
+/** Whoever still holds a slot of the session, or a promise for one, is told; nobody is waited for. */
+function giveUp({ ports, facts: { session, grant }, learn }: StepInput): void {
+  if (session === undefined && grant === undefined) return;
   grant?.link.close("the session begins again");
-  if (session !== undefined) void api.end(session, grant?.edge);
-  const nothing = { session: undefined, placement: undefined, grant: undefined, resumeTicket: undefined };
-  return { ...nothing, lostAtMs: undefined, renewals: 0, quickLosses: 0 };
+  if (session !== undefined) void ports.api.end(session, grant?.edge);
+  learn({ session: undefined, placement: undefined, grant: undefined, resumeTicket: undefined });
 }
 
 function unique(edges: readonly string[]): readonly string[] {

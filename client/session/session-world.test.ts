@@ -72,6 +72,8 @@ export class SessionWorld {
   readonly watched: string[] = [];
   readonly views: SessionView[] = [];
   readonly links = new Set<OpenLink>();
+  /** How many were open each time that another session was asked for. */
+  readonly openAtCreate: number[] = [];
   scheduler: Health = "up";
   /** Whether the edge that served the page answers where others are. */
   isCutOff = false;
@@ -97,6 +99,7 @@ export class SessionWorld {
   onOpened: (() => void) | undefined;
   readonly #watchers = new Set<{ readonly url: string; readonly tell: () => void; readonly breakOff: () => void }>();
   readonly #leaving = new AbortController();
+  #sessions = 0;
   #attempt = 0;
   #retry = Promise.withResolvers<void>();
 
@@ -205,9 +208,11 @@ export class SessionWorld {
       onChange: (view) => void this.views.push(view),
       api: {
         create: async (wish, signal) => {
+          this.openAtCreate.push(this.links.size);
           await this.#answer("create", wish, this.scheduler, signal);
           const expiresAtMs = this.clock.nowMs() + CANDIDATES_MS;
-          return { session: "session-1", candidates: [...this.#targets()], expiresAtMs };
+          this.#sessions += 1;
+          return { session: `session-${this.#sessions}`, candidates: [...this.#targets()], expiresAtMs };
         },
         place: async (_session, results, signal) => {
           await this.#answer("place", results, this.scheduler, signal);
@@ -318,7 +323,7 @@ export class SessionWorld {
     edge.knowsSession = true;
     const placement = "appToken" in credential ? { placement: this.#placeDirectly(edge.pool) } : {};
     return {
-      session: "session-1",
+      session: `session-${Math.max(1, this.#sessions)}`,
       attempt: this.#attempt,
       agent: agent.name,
       fence: { incarnation: "i", counter: 1 },
@@ -354,13 +359,14 @@ export class SessionWorld {
   #open(agent: SimulatedAgent, kind: TransportKind): MediaLink {
     let lost = Promise.withResolvers<MediaLoss>();
     let returned = Promise.withResolvers<void>();
-    let isLost = false;
+    let [isLost, isOver] = [false, false];
     const lose = (loss: MediaLoss): void => {
       isLost = true;
+      isOver ||= loss.because === "closed";
       lost.resolve(loss);
     };
     const comeBack = (): void => {
-      if (!isLost) return;
+      if (!isLost || isOver) return;
       isLost = false;
       lost = Promise.withResolvers();
       const { resolve } = returned;
@@ -391,9 +397,15 @@ export class SessionWorld {
       get isLost() {
         return isLost;
       },
+      get isOver() {
+        return isOver;
+      },
       lastFrameAtMs: () => (agent.isAlive ? this.clock.monotonicMs() : agent.diedAtMs),
       show: () => undefined,
-      lose: (reason) => lose({ because: "ended", reason }),
+      lose: (reason) => {
+        isOver = true;
+        lose({ because: "ended", reason });
+      },
       suspect: async (reason) => {
         await this.clock.sleep(SUSPECT_SILENCE_MS_MAX);
         if (!agent.isAlive) lose({ because: "ended", reason });

@@ -24,7 +24,7 @@ export function createSignalling({ ports, facts, learn }: StepInput, grant: Gran
     if (renewed === undefined || signal.aborted) return false;
     ticket = renewed;
     edge = at;
-    learn({ resumeTicket: ticket, grant: { ...grant, edge } });
+    learn({ resumeTicket: ticket, resumeTicketAtMs: clock.monotonicMs(), grant: { ...grant, edge } });
     return true;
   };
   return {
