@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readdirSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
@@ -334,8 +334,11 @@ t.test("what cannot be a one-machine start is refused before anything starts", a
 
 t.test("the VR page and its library are written to be published", async (t) => {
   const folder = testFolder(t);
+  mkdirSync(join(folder, "page"));
+  writeFileSync(join(folder, "page", "app.js"), "export function init() {}");
   t.match(await run(["vr-page", join(folder, "page")]), { code: EXIT.ok, out: /index\.html/, notes: /config\.json/ });
-  t.ok(readdirSync(join(folder, "page")).includes("app.js"));
+  t.ok(readdirSync(join(folder, "page")).includes("page.js"));
+  t.equal(readFileSync(join(folder, "page", "app.js"), "utf8"), "export function init() {}", "an app is let alone");
   t.match(await run(["vr-page", join(folder, "page", "index.html")]), {
     code: EXIT.usage,
     notes: /index\.html cannot be written: file already exists/,
@@ -370,4 +373,22 @@ t.test("usage asks for the time and the site that are named, and prints a line a
     api.seen.map(({ url }) => url),
     [`/v1/usage?per=day&site=shop&fromMs=${from}&toMs=${to}`, "/v1/usage?per=hour"],
   );
+});
+
+t.test("a token is printed alone, and beside it how long it is good for", async (t) => {
+  const made = { token: "abc", id: "1", expiresAtMs: Date.UTC(2026, 11, 24) };
+  const api = await startApi(t, { "POST *": { status: 201, body: made } });
+  const token = (...words: string[]) => run(["--origin", api.url, ...words], { PERIGEE_TOKEN: "x" });
+  const forApp = ["app-token", "--app", "hall", "--web-origin", "https://vr.example"];
+  const printed = { code: EXIT.ok, out: /^abc$/, notes: /^expires 2026-12-24T00:00:00\.000Z$/ };
+  t.match(await token(...forApp), printed);
+  t.match(await token(...forApp, "--lifetime", "86400"), printed);
+  const forOperator = ["operator-token", "--subject", "ci", "--scope", "read"];
+  t.match(await token(...forOperator, "--lifetime", "3600"), printed);
+  t.same(
+    api.seen.map(({ body }) => JSON.parse(body.toString()).lifetimeSeconds),
+    [2_592_000, 86_400, 3600],
+  );
+  for (const words of [forApp, forOperator])
+    t.match(await token(...words, "--lifetime", "1 day"), { code: EXIT.usage, notes: /--lifetime must be a whole/ });
 });

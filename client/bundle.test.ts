@@ -40,7 +40,7 @@ t.test("the library is made of this repository's files alone", async (t) => {
 t.test("the page takes the library by its address, and has none of it in itself", async (t) => {
   const folder = testFolder(t);
   await bundleClient(folder);
-  const app = readFileSync(join(folder, "app.js"), "utf8");
-  t.match(app, /from"\.\/perigee\.js"/);
-  t.notMatch(app, /RTCPeerConnection/);
+  const page = readFileSync(join(folder, "page.js"), "utf8");
+  t.match(page, /from"\.\/perigee\.js"/);
+  t.notMatch(page, /RTCPeerConnection/);
 });

@@ -8,6 +8,8 @@ import { build, type Plugin } from "esbuild";
 
 const PAGE = join(import.meta.dirname, "page");
 const COPIED = ["index.html", "style.css"];
+/** Not `app.js`: beside a scene that is its author's app, and this is written over what is there. */
+const PAGE_FILE_NAME = "page.js";
 /** Safari 16.4 is the first with WebCodecs; the others had it earlier. */
 const TARGET = "es2022";
 
@@ -33,9 +35,9 @@ export async function bundleLibrary(outDir: string): Promise<readonly BundledFil
 /** The library with the page. The page reads `config.json` beside it: whoever publishes adds that. */
 export async function bundleClient(outDir: string): Promise<readonly BundledFile[]> {
   const library = await bundleLibrary(outDir);
-  const app = await bundleModule(join(PAGE, "page.ts"), outDir, "app.js");
+  const page = await bundleModule(join(PAGE, "page.ts"), outDir, PAGE_FILE_NAME);
   for (const name of COPIED) await copyFile(join(PAGE, name), join(outDir, name));
-  return [...(await filesOf(outDir, COPIED)), ...library, ...app];
+  return [...(await filesOf(outDir, COPIED)), ...library, ...page];
 }
 
 async function bundleModule(entry: string, outDir: string, name: string): Promise<readonly BundledFile[]> {

@@ -1,5 +1,9 @@
 /** `perigee join-token`, `app-token` and `operator-token`. */
 import { type Command, Option } from "commander";
+import {
+  APP_TOKEN_LIFETIME_SECONDS_DEFAULT,
+  OPERATOR_TOKEN_LIFETIME_SECONDS_DEFAULT,
+} from "#contracts/operator-api/operator.ts";
 import { Failure } from "#domain/failure.ts";
 import { NODE_ROLES } from "#domain/fleet/node.ts";
 import { parseName } from "#domain/ids.ts";
@@ -47,6 +51,7 @@ interface AppTokenOptions {
   readonly webOrigin: string[];
   readonly sessions: string;
   readonly tenant?: string;
+  readonly lifetime: string;
   readonly output: string;
 }
 
@@ -58,6 +63,7 @@ export function addAppToken(program: Command, session: CommandSession): void {
     .requiredOption("--web-origin <pattern...>", "where its pages come from, `*` for one label or the port")
     .option("--sessions <count>", "sessions at once", "100")
     .option("--tenant <name>", "whose sessions they are, for policies to match")
+    .option("--lifetime <seconds>", "how long pages may use it", String(APP_TOKEN_LIFETIME_SECONDS_DEFAULT))
     .addOption(resultOption())
     .addHelpText(
       "after",
@@ -72,11 +78,19 @@ export function addAppToken(program: Command, session: CommandSession): void {
         );
       }
       const tenant = options.tenant === undefined ? {} : { tenant: parseName(options.tenant, "--tenant") };
-      const body = { app: parseName(options.app, "--app"), origins: options.webOrigin, maxSessions, ...tenant };
+      const lifetimeSeconds = parseSeconds(options.lifetime);
+      const named = { app: parseName(options.app, "--app"), origins: options.webOrigin };
+      const body = { ...named, maxSessions, lifetimeSeconds, ...tenant };
       const answer = await apiOf(command, session).origin({ method: "POST", path: "/v1/app-tokens", body });
-      if (options.output === "json") return printValue(session.output, "json", answer);
-      session.output.line(textOf(fieldOf(answer, "token")));
+      printToken(session, options.output, answer);
     });
+}
+
+interface OperatorTokenOptions {
+  readonly subject: string;
+  readonly scope: string[];
+  readonly lifetime: string;
+  readonly output: string;
 }
 
 export function addOperatorToken(program: Command, session: CommandSession): void {
@@ -85,18 +99,26 @@ export function addOperatorToken(program: Command, session: CommandSession): voi
     .description("make a token for an operator or a pipeline; it is printed once")
     .requiredOption("--subject <who>")
     .requiredOption("--scope <scope...>", "admin, read, apply, join, publish:SITE or publish:*")
+    .option("--lifetime <seconds>", "how long it may be used", String(OPERATOR_TOKEN_LIFETIME_SECONDS_DEFAULT))
     .addOption(resultOption())
     .addHelpText("after", "\nExample:\n  perigee operator-token --subject ci --scope publish:shop")
-    .action(async (options: { subject: string; scope: string[]; output: string }, command: Command) => {
-      const body = { subject: options.subject, scopes: options.scope };
+    .action(async (options: OperatorTokenOptions, command: Command) => {
+      const lifetimeSeconds = parseSeconds(options.lifetime);
+      const body = { subject: options.subject, scopes: options.scope, lifetimeSeconds };
       const answer = await apiOf(command, session).origin({ method: "POST", path: "/v1/operator-tokens", body });
       printToken(session, options.output, answer);
     });
 }
 
+/** The token alone goes to standard output, where a script takes it from. */
 function printToken(session: CommandSession, format: string, answer: unknown): void {
-  if (format === "json") printValue(session.output, "json", answer);
-  else session.output.line(textOf(fieldOf(answer, "token")));
+  if (format === "json") {
+    printValue(session.output, "json", answer);
+    return;
+  }
+  session.output.line(textOf(fieldOf(answer, "token")));
+  const expiresAtMs = fieldOf(answer, "expiresAtMs");
+  if (typeof expiresAtMs === "number") session.output.note(`expires ${new Date(expiresAtMs).toISOString()}`);
 }
 
 function parseSeconds(text: string): number {

@@ -21,12 +21,12 @@ export interface PageElements {
   readonly session: HTMLElement;
 }
 
-/** Throws where index.html and app.js are not of the same bundle. */
+/** Throws where index.html and page.js are not of the same bundle. */
 export function elementsOf(document: Document): PageElements {
   const find = <E extends Element>(id: string, type: new () => E): E => {
     const element = document.getElementById(id);
     if (element instanceof type) return element;
-    throw new TypeError(`index.html has no ${type.name} #${id}: publish index.html and app.js together`);
+    throw new TypeError(`index.html has no ${type.name} #${id}: publish index.html and page.js together`);
   };
   return {
     title: find("title", HTMLElement),
