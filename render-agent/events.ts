@@ -131,11 +131,12 @@ function capacityEvents(logger: Logger, metrics: Metrics) {
     },
     vulkanFailed: (kind: string, failure: unknown) =>
       logger.warn({ kind, err: failure }, "this Vulkan does not work here, trying the next"),
-    calibrated({ renderClass }: CalibrationJob, calibration: Calibration) {
-      logger.info({ renderClass: renderClass.name, ...calibration }, "class calibrated");
+    calibrated({ app, renderClass }: CalibrationJob, calibration: Calibration) {
+      logger.info({ app: app.name, renderClass: renderClass.name, ...calibration }, "class calibrated");
     },
-    appRefused({ renderClass }: CalibrationJob, failure: Failure) {
-      logger.error({ renderClass: renderClass.name, err: failure }, "an app fails, it is not rendered here");
+    appRefused({ app, renderClass }: CalibrationJob, failure: Failure) {
+      const where = { app: app.name, renderClass: renderClass.name };
+      logger.error({ ...where, err: failure }, "an app fails, it is not rendered here");
     },
     calibrationFailed: (failure: Failure) => logger.warn({ err: failure }, "calibration failed, tried again"),
     sceneReady(app: string, { digest, generation }: Scene) {

@@ -12,7 +12,7 @@ const renderClass = { name: "tiny", eyeWidthPixels: 96, eyeHeightPixels: 96, fra
 const SESSIONS_HELD = 3;
 const ADAPTER = { adapterName: "simulated", isSoftware: false };
 const jobOf = (name: string): CalibrationJob => {
-  return { renderClass, sceneFile: `${name}.json`, appFile: `${name}.js`, sceneDigest: name };
+  return { app: { name }, renderClass, sceneFile: `${name}.json`, appFile: `${name}.js`, sceneDigest: name };
 };
 
 async function setUp(t: Test) {

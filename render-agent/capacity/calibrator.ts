@@ -43,6 +43,7 @@ const storedSchema = Type.Record(
 );
 
 export interface CalibrationJob {
+  readonly app: { readonly name: string };
   readonly renderClass: RenderClass;
   readonly sceneFile: string;
   readonly appFile?: string | undefined;
