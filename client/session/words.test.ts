@@ -20,3 +20,14 @@ t.test("a problem without a remedy leaves no gap in the words", (t) => {
   t.equal(describeSession({ phase: "waiting", facts }, 1000).detail, "Too many ask. Asking again in 1 s.");
   t.end();
 });
+
+t.test("who waits for a slot is told why the last place gave none", (t) => {
+  const waiting = { ...NOTHING_KNOWN, bestAchievableMs: 27.4, retryAtMs: 4000 };
+  const inWords =
+    "No slot within the latency budget is free. The best place for it would take 27 ms. Asking again in 3 s.";
+  t.equal(describeSession({ phase: "queued", facts: waiting }, 1000).detail, inWords);
+  const problem = { code: "placement-refused", message: "app cube is not rendered here: app.js:3:11: SyntaxError" };
+  const facts = { ...waiting, problem };
+  t.equal(describeSession({ phase: "requeued", facts }, 1000).detail, `${inWords} ${problem.message}.`);
+  t.end();
+});

@@ -54,8 +54,10 @@ function placeWords({ grant, placement }: SessionFacts): string {
 
 function queueWords(facts: SessionFacts, nowMs: number): string {
   const best = facts.bestAchievableMs;
-  const could = best === undefined ? "" : ` Elsewhere ${best.toFixed(0)} ms could be had at best.`;
-  return `No slot within the latency budget is free.${could} ${retryWords(facts, nowMs)}`.trim();
+  const could = best === undefined ? "" : `The best place for it would take ${best.toFixed(0)} ms.`;
+  const free = "No slot within the latency budget is free.";
+  // A place that said no has its reason: an app that fails everywhere finds no slot either.
+  return sentences(free, could, retryWords(facts, nowMs), reason(facts));
 }
 
 function retryWords({ retryAtMs }: SessionFacts, nowMs: number): string {
