@@ -95,6 +95,24 @@ t.test(
   },
 );
 
+t.test("another path of the same release is another scene, and one that is not there changes nothing", async (t) => {
+  const world = await openWorld();
+  world.publish("scenes", 1, { "/hall.json": hall, "/other.json": other });
+  const { keeper, update, state } = await openKeeper(t, world);
+  await patiently(() => keeper.get("hall") !== undefined, "ready");
+  const pathIs = (path: string): void => {
+    world.setResource("RenderApp/hall", { bundle: { site: "scenes", path }, needs: NEEDS, classes: CLASSES });
+    update();
+  };
+  pathIs("/other.json");
+  await patiently(() => keeper.get("hall")?.digest === digestOf(other), "the other one");
+  pathIs("/none.json");
+  await patiently(() => state.delayed.length > 0, "refused");
+  t.equal(state.delayed[0], "scene-invalid");
+  t.equal(keeper.get("hall")?.digest, digestOf(other), "the one before stays");
+  await keeper[Symbol.asyncDispose]();
+});
+
 t.test("what was ready is ready again without an edge, and what rots on disk is not used", async (t) => {
   const world = await openWorld();
   world.publish("scenes", 1, { "/hall.json": hall });

@@ -47,6 +47,8 @@ export interface SceneKeeperOptions {
 interface Held {
   readonly scene: Scene;
   readonly manifest: Digest;
+  /** Of the scene in the release: an operator may name another of the same. */
+  readonly path: string;
   readonly sources: readonly Digest[];
 }
 
@@ -119,7 +121,7 @@ export class SceneKeeper implements AsyncDisposable {
     for (const app of this.#apps) {
       if (this.#stopping.signal.aborted) return false;
       const [newest] = app.releases;
-      if (newest === undefined || this.#held.get(app.name)?.manifest === newest.manifest.digest) continue;
+      if (newest === undefined || this.#isHeld(app, newest)) continue;
       try {
         await this.#bring(app, newest, this.#options.fetchBlob);
       } catch (error) {
@@ -131,6 +133,11 @@ export class SceneKeeper implements AsyncDisposable {
     }
     if (!this.#stopping.signal.aborted) await this.#collect();
     return isComplete;
+  }
+
+  #isHeld({ name, spec }: HostedApp, { manifest }: ReleaseSpec): boolean {
+    const held = this.#held.get(name);
+    return held?.manifest === manifest.digest && held.path === spec.bundle.path;
   }
 
   /** While nothing newer can be had: what was here before a restart. */
@@ -155,7 +162,7 @@ export class SceneKeeper implements AsyncDisposable {
     const { digest, sources } = await bringScene({ app, manifest, folder, obtain });
     const program = await this.#bringProgram(appFileOf(app, manifest)?.digest, fetchBlob);
     const scene = { file: folder.pathOf(digest), digest, generation: release.generation, ...program };
-    this.#held.set(app.name, { scene, manifest: release.manifest.digest, sources });
+    this.#held.set(app.name, { scene, manifest: release.manifest.digest, path: app.spec.bundle.path, sources });
     events.sceneReady(app.name, scene);
   }
 
