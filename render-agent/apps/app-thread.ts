@@ -26,6 +26,15 @@ function fail(error: unknown): void {
   parentPort?.close();
 }
 
+let faultTold: string | undefined;
+
+/** The same in every tick is told at first, and then each time that there are twice as many. */
+function tellRefused(count: number, fault: string): void {
+  if (fault === faultTold && !Number.isInteger(Math.log2(count))) return;
+  faultTold = fault;
+  log("warn", `the state of this tick is not drawn (${count} so far): ${fault}`);
+}
+
 function tick(sandbox: Sandbox, state: StateWriter, { head, dtSeconds }: AppTick): void {
   sandbox.update(head, dtSeconds);
   sandbox.read(state.values);
@@ -34,7 +43,7 @@ function tick(sandbox: Sandbox, state: StateWriter, { head, dtSeconds }: AppTick
     checkSoundState(state.values.subarray(names.length * TRANSFORM_FLOATS), sounds) ??
     placeHeld(state.values, names.length, head);
   if (fault === undefined) state.publish();
-  else log("warn", `the state of this tick is not drawn (${state.countRefused()} so far): ${fault}`);
+  else tellRefused(state.countRefused(), fault);
   state.countTick();
   tell({ kind: "ticked" });
 }

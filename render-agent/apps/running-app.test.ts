@@ -280,9 +280,11 @@ t.test("a state that cannot be drawn is not, is counted and said, and the next t
     const { app, lines } = started;
     await patiently(async () => {
       t.equal((await app.tick(HEAD))[0], 0, bad);
-      return app.refused > 2;
+      return app.refused > 8 && lines.length > 3;
     }, "counted");
     t.match(lines[0], { level: "warn", text: said });
+    const counts = lines.map(({ text }) => /\((\d+) so far\)/.exec(text)?.[1]);
+    t.same(counts.slice(0, 4), ["1", "2", "4", "8"], `${bad}: the same is told when there are twice as many`);
     const controllers = [{ hand: "left", position: HEAD.position, orientation: HEAD.orientation } as const];
     const held = controllers.map((one) => ({ ...one, trigger: 0, squeeze: 0, thumbstick: { x: 0, y: 0 } }));
     await tickUntil(started, (at) => at(0) === 7, { ...HEAD, controllers: held });
