@@ -159,10 +159,10 @@ function converse(child: ChildProcess, clock: Clock) {
     return reason ?? failure?.message ?? exit;
   });
   const send = (message: ToSession, socket?: Socket): void => {
-    // A process that is going takes nothing any more: whoever waits for an answer learns of its end.
-    child.send(message, socket, undefined, (error) => {
-      if (error !== null) socket?.destroy();
-    });
+    // A process that is going takes nothing any more: whoever waits for an answer learns of its end. This side's copy of
+    // a socket is closed here: what Node is to close stays open where the process ends before it says that it took it.
+    child.send(message, socket, { keepOpen: true }, () => socket?.destroy());
+    if (socket !== undefined) void ended.then(() => socket.destroy());
   };
   const stop = (because: string): void => {
     if (timers.disposed || reason !== undefined) return;
@@ -200,13 +200,13 @@ function failureOfEnd(exit: string): Failure {
   return new Failure("unavailable", `the session ended: ${exit}`);
 }
 
-/** Its last message may come after its exit: the end of the channel comes after both. */
+/** Its last message may come after its exit: "close" comes after both. "disconnect" does not where it took no socket that it was sent. */
 async function endOf(child: ChildProcess): Promise<string> {
   const exited = new Promise<string>((resolve) => {
     child.once("exit", (code, signal) => resolve(`process-exited: ${signal ?? code}`));
     child.once("error", (error) => resolve(`process-not-started: ${error.message}`));
   });
-  const drained = new Promise<void>((resolve) => child.once("disconnect", resolve));
+  const drained = new Promise<void>((resolve) => child.once("close", () => resolve()));
   const exit = await exited;
   if (child.connected) await drained;
   return exit;

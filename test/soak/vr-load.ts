@@ -78,9 +78,11 @@ export class VrLoad {
   async watchBySocket(session: string): Promise<boolean> {
     const answer = await this.#ask({ session });
     if (answer === undefined) return false;
-    await using viewer = await connectViewer(answer.websocketUrl);
-    await this.#seeFrames(viewer, session);
-    viewer.say({ type: "session-end", reason: "done" });
+    await using viewer = await this.#connectBySocket(answer.websocketUrl, session);
+    if (viewer !== undefined) {
+      await this.#seeFrames(viewer, session);
+      viewer.say({ type: "session-end", reason: "done" });
+    }
     await this.#hasEnded(session);
     return true;
   }
@@ -94,8 +96,8 @@ export class VrLoad {
     if (await this.#connect(again, session)) await this.#seeFrames(again, session);
     const answer = await this.#ask({ session, attempt: 2 });
     if (answer !== undefined) {
-      await using viewer = await connectViewer(answer.websocketUrl);
-      await this.#seeFrames(viewer, session);
+      await using viewer = await this.#connectBySocket(answer.websocketUrl, session);
+      if (viewer !== undefined) await this.#seeFrames(viewer, session);
     }
     this.#end(session);
     await this.#hasEnded(session);
@@ -163,6 +165,18 @@ export class VrLoad {
     const answer = await this.#ask({ session }, viewer.offerSdp);
     if (answer !== undefined) viewer.answer(answer.answerSdp);
     return answer !== undefined;
+  }
+
+  /** `undefined` where another client's turn has killed its process, whose end closes the connection. */
+  async #connectBySocket(url: string, session: string): Promise<Viewer | undefined> {
+    try {
+      return await connectViewer(url);
+    } catch (error) {
+      await this.#hasEnded(session);
+      const wasKilled = this.#edge.ended.some((ended) => ended.session === session && ended.reason.includes("SIGKILL"));
+      if (wasKilled) return undefined;
+      throw error;
+    }
   }
 
   /** Or its end: another client's turn may have killed its process. */

@@ -1,7 +1,7 @@
 /** Real session processes on this machine's Vulkan: frames follow the head by either transport, and every end has a reason. */
 import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
-import { Socket } from "node:net";
+import { connect, createServer as createNetServer, Socket } from "node:net";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import type { Frame } from "#contracts/media/frame.ts";
@@ -128,6 +128,27 @@ t.test(
     await viewer.closed;
   },
 );
+
+t.test("a socket handed to a process that ends before it takes it is closed, and so is the next", async (t) => {
+  const session = await startSession(t);
+  await session.setUp(setup);
+  process.kill(session.pid, "SIGSTOP");
+  let handed = 0;
+  const server = createNetServer((socket) => {
+    session.hand(socket, { url: "/", headers: {}, head: new Uint8Array() });
+    handed += 1;
+  });
+  const { port } = await listen(server, { host: "127.0.0.1", port: 0 });
+  t.teardown(() => server.close());
+  const clients = [connect(port, "127.0.0.1"), connect(port, "127.0.0.1")];
+  const closed = clients.map(
+    (client) => new Promise<void>((resolve) => client.resume().once("close", () => resolve())),
+  );
+  await patiently(() => handed === clients.length, "they are handed on");
+  process.kill(session.pid, "SIGKILL");
+  t.equal(await session.ended, "process-exited: SIGKILL");
+  await Promise.all(closed);
+});
 
 t.test("a glTF scene is drawn by the same process, one with a broken image ends it by name", async (t) => {
   const gallery = makeGallery();
