@@ -143,33 +143,13 @@ export function createMediaLinks<P extends Picture>(options: MediaPortOptions<P>
             pending.close();
             throw error;
           }
-          return {
-            ...{ kind, ...opened },
-            get lost() {
-              return link.life.lost;
-            },
-            get returned() {
-              return link.life.returned;
-            },
-            get isLost() {
-              return link.life.isLost;
-            },
-            get isOver() {
-              return link.life.isOver;
-            },
-            lastFrameAtMs: link.life.lastFrameAtMs,
-            statistics: link.statistics,
-            close: (reason) => link.close(reason),
-            lose: link.lose,
-            suspect: link.life.suspect,
-            show() {
-              if (shown === link) return;
-              options.sound?.onRestart();
-              shown = link;
-              link.show();
-              if (isSoundWanted) link.wishSound(true);
-            },
-          };
+          return mediaLinkOf(link, { kind, ...opened }, () => {
+            if (shown === link) return;
+            options.sound?.onRestart();
+            shown = link;
+            link.show();
+            if (isSoundWanted) link.wishSound(true);
+          });
         },
         release: () => released.add(kind, pending),
         close: () => pending.close(),
@@ -217,6 +197,29 @@ interface OpenLink extends Pick<MediaLink, "show" | "statistics" | "lose" | "clo
   open(transport: MediaTransport, signal: AbortSignal): Promise<Opened>;
   sendPose(bytes: Uint8Array<ArrayBuffer>): void;
   wishSound(isWanted: boolean): void;
+}
+
+function mediaLinkOf(link: OpenLink, opened: Opened & Pick<MediaLink, "kind">, show: () => void): MediaLink {
+  const { life, statistics, lose } = link;
+  return {
+    ...opened,
+    get lost() {
+      return life.lost;
+    },
+    get returned() {
+      return life.returned;
+    },
+    get isLost() {
+      return life.isLost;
+    },
+    get isOver() {
+      return life.isOver;
+    },
+    lastFrameAtMs: life.lastFrameAtMs,
+    suspect: life.suspect,
+    close: (reason) => link.close(reason),
+    ...{ statistics, lose, show },
+  };
 }
 
 function sendReport(transport: MediaTransport | undefined, report: FrameReport | undefined): void {
