@@ -7,7 +7,10 @@ import type { SessionProcess, StartProcess } from "./session-process.ts";
 
 const RESTART = { attemptsMax: 1, baseMs: 1_000, capMs: 30_000 };
 const DOUBLINGS_MAX = 10;
-/** A process that starts takes a core, which the session that took its predecessor comes up with. */
+/**
+ * A process that starts takes a core, which the session that took its predecessor comes up with. It is as nice as any:
+ * without CAP_SYS_NICE or an RLIMIT_NICE of 20, as services and containers are run, a niceness cannot be lowered again.
+ */
 export const REFILL_AFTER_MS = 500;
 
 export type HostHealth =
