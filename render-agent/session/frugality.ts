@@ -7,6 +7,8 @@ import type { Environment } from "../renderer/software-vulkan.ts";
 export const SEMI_SPACE_MIB_MAX = 1;
 /** glibc makes an arena for each thread that meets another: some twenty of them keep what a few have freed. */
 export const MALLOC_ARENAS_MAX = 2;
+/** glibc's own, which it raises with each larger block that is freed: pictures then stay in the arena that they were in. */
+export const MALLOC_MMAP_THRESHOLD_BYTES = 131_072;
 
 /** For V8; threads of the process have it too. */
 export function frugalArguments(): string[] {
@@ -15,7 +17,11 @@ export function frugalArguments(): string[] {
 
 /** Read before the first line of a program runs: what is enabled later leaves the type stripper of Node (17 MB) loaded. */
 export function frugalEnvironment(): Environment {
-  return { MALLOC_ARENA_MAX: String(MALLOC_ARENAS_MAX), ...sharedCompileCache() };
+  return {
+    MALLOC_ARENA_MAX: String(MALLOC_ARENAS_MAX),
+    MALLOC_MMAP_THRESHOLD_: String(MALLOC_MMAP_THRESHOLD_BYTES),
+    ...sharedCompileCache(),
+  };
 }
 
 /** Of this process, for what it starts; nothing where it has none. */
