@@ -12,7 +12,7 @@ export function addVrPage(program: Command, session: CommandSession): void {
     .description("write the VR client library, perigee.js, and a page that uses it, to be published with a site")
     .argument("<folder>", "made where it is missing; files of the same names are replaced")
     .option("--library-only", "perigee.js alone, for a page of your own (docs/vr.md)")
-    .addHelpText("after", "\nExample:\n  perigee vr-page ./vr && perigee publish ./vr --site vr")
+    .addHelpText("after", "\nExample:\n  perigee vr-page ./my-site && perigee publish ./my-site --site my-site")
     .action(async (folder: string, options: { readonly libraryOnly?: true }) => {
       // Loaded now: the other commands have no use for a bundler.
       const { bundleClient, bundleLibrary } = await import("#client/bundle.ts");
