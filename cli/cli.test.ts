@@ -389,6 +389,10 @@ t.test("a token is printed alone, and beside it how long it is good for", async 
     api.seen.map(({ body }) => JSON.parse(body.toString()).lifetimeSeconds),
     [2_592_000, 86_400, 3600],
   );
+  t.match(await token("app-token", "--app", "hall", "--web-origin", "https://vr.example/"), {
+    code: EXIT.usage,
+    notes: /--web-origin must be scheme, host and port .* got "https:\/\/vr\.example\/"/,
+  });
   for (const words of [forApp, forOperator])
     t.match(await token(...words, "--lifetime", "1 day"), { code: EXIT.usage, notes: /--lifetime must be a whole/ });
 });

@@ -4,6 +4,7 @@ import {
   APP_TOKEN_LIFETIME_SECONDS_DEFAULT,
   OPERATOR_TOKEN_LIFETIME_SECONDS_DEFAULT,
 } from "#contracts/operator-api/operator.ts";
+import { isOriginPattern } from "#contracts/tokens/web-origins.ts";
 import { Failure } from "#domain/failure.ts";
 import { NODE_ROLES } from "#domain/fleet/node.ts";
 import { parseName } from "#domain/ids.ts";
@@ -79,7 +80,7 @@ export function addAppToken(program: Command, session: CommandSession): void {
       }
       const tenant = options.tenant === undefined ? {} : { tenant: parseName(options.tenant, "--tenant") };
       const lifetimeSeconds = parseSeconds(options.lifetime);
-      const named = { app: parseName(options.app, "--app"), origins: options.webOrigin };
+      const named = { app: parseName(options.app, "--app"), origins: options.webOrigin.map(parseOriginPattern) };
       const body = { ...named, maxSessions, lifetimeSeconds, ...tenant };
       const answer = await apiOf(command, session).origin({ method: "POST", path: "/v1/app-tokens", body });
       printToken(session, options.output, answer);
@@ -119,6 +120,12 @@ function printToken(session: CommandSession, format: string, answer: unknown): v
   session.output.line(textOf(fieldOf(answer, "token")));
   const expiresAtMs = fieldOf(answer, "expiresAtMs");
   if (typeof expiresAtMs === "number") session.output.note(`expires ${new Date(expiresAtMs).toISOString()}`);
+}
+
+function parseOriginPattern(text: string): string {
+  if (isOriginPattern(text)) return text;
+  const expected = "must be scheme, host and port as https://vr.example or http://*.localhost:*, without a path";
+  throw new Failure("argument-invalid", `--web-origin ${expected}, got ${JSON.stringify(text)}`);
 }
 
 function parseSeconds(text: string): number {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import t from "tap";
-import { isOriginAllowed } from "./web-origins.ts";
+import { isOriginAllowed, isOriginPattern } from "./web-origins.ts";
 
 t.test("an origin is allowed where scheme, host and port are those of a pattern", async (t) => {
   const cases: readonly [pattern: string, origin: string, expected: boolean][] = [
@@ -25,6 +25,13 @@ t.test("an origin is allowed where scheme, host and port are those of a pattern"
   for (const [pattern, origin, expected] of cases) {
     t.equal(isOriginAllowed([pattern], origin), expected, `${origin} by ${pattern}`);
   }
+});
+
+t.test("a pattern is scheme, host and port, and nothing else", async (t) => {
+  for (const pattern of ["https://vr.example", "http://*.localhost:*", "https://vr.*.edge.example:8443"])
+    t.ok(isOriginPattern(pattern), pattern);
+  for (const pattern of ["vr.example", "https://vr.example/", "https://vr.example/page", "wss://vr.example", "*", ""])
+    t.notOk(isOriginPattern(pattern), pattern);
 });
 
 t.test("no text outside a pattern's own domain gets in", async (t) => {

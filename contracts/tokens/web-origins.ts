@@ -10,6 +10,11 @@ interface OriginParts {
   readonly port: string;
 }
 
+/** Whether any origin could be of it: a path, or a slash at its end, makes it match nothing. */
+export function isOriginPattern(text: string): boolean {
+  return partsOf(text) !== undefined;
+}
+
 /** `origin` is what the browser sent; `null` and anything else that is no origin match nothing. */
 export function isOriginAllowed(patterns: readonly string[], origin: string): boolean {
   const asked = partsOf(origin);
