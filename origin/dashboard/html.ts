@@ -47,7 +47,3 @@ export function duration(ms: number): string {
   const unit = UNITS.find((candidate) => ms >= 2 * candidate.ms) ?? UNITS[UNITS.length - 1];
   return unit === undefined ? "" : `${Math.max(0, Math.floor(ms / unit.ms))} ${unit.name}`;
 }
-
-export function ago(ms: number): string {
-  return `${duration(ms)} ago`;
-}

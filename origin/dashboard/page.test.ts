@@ -60,12 +60,12 @@ t.test("connected, cut off, link down, dead and never connected read differently
   ];
   const html = renderPage({ ...facts, nodes, observed });
   const rows = rowsOf(html, "Nodes");
-  t.match(rows[0], "connected, since 5 min ago, draining | 5 of 5 | 1.5 MB of 10000 MB | 19 d left");
-  t.match(rows[1], "cut off, serves on its own, since 2 h ago");
-  t.match(rows[2], "link down, since 5 min ago");
-  t.match(rows[3], "dead, since 60 s ago");
+  t.match(rows[0], "connected, for 5 min, draining | 5 of 5 | 1.5 MB of 10000 MB | 19 d left");
+  t.match(rows[1], "cut off, serves on its own, for 2 h");
+  t.match(rows[2], "link down, for 5 min");
+  t.match(rows[3], "dead, for 60 s");
   t.match(rows[4], "never connected | –");
-  t.match(rows[5], "connected, by up, since 5 min ago");
+  t.match(rows[5], "connected, by up, for 5 min");
   t.match(html, "6 nodes: 2 connected, 2 cut off, 1 dead");
   t.match(html, "prefers-color-scheme:dark");
   t.notMatch(html, "<script");

@@ -10,7 +10,7 @@ import {
   siteStatus,
 } from "../observed/resource-status.ts";
 import type { RolloutReport } from "../rollout/rollout-driver.ts";
-import { ago, duration, escapeHtml, page, table } from "./html.ts";
+import { duration, escapeHtml, page, table } from "./html.ts";
 
 export interface PageFacts extends FleetFacts {
   readonly revision: number;
@@ -115,7 +115,7 @@ const WORDS: Readonly<Record<Liveness, { readonly text: string; readonly tone: "
 function stateCell(spec: Resource<"Node">["spec"], known: NodeResourceStatus, nowMs: number): string {
   const { text, tone } = WORDS[known.liveness];
   const sinceMs = known.state?.sinceMs ?? known.linkSinceMs;
-  const since = sinceMs === undefined ? [] : [`since ${ago(nowMs - sinceMs)}`];
+  const since = sinceMs === undefined ? [] : [`for ${duration(nowMs - sinceMs)}`];
   const heardBy = known.reportedBy?.map(({ edge }) => edge) ?? [known.relayedBy].filter((relay) => relay !== undefined);
   const through = heardBy.length > 0 ? [`by ${heardBy.join(", ")}`] : [];
   const asked = spec.draining ? ["draining"] : spec.cordoned ? ["cordoned"] : [];
