@@ -1,5 +1,5 @@
 /** A small map: the pools, the one that serves, and the way to it from where the user is. */
-import { type Coordinates, frameAround, linesWithin, type MapFrame, type Places } from "./places.ts";
+import { type Coordinates, frameAround, labelSideOf, linesWithin, type MapFrame, type Places } from "./places.ts";
 
 const SVG = "http://www.w3.org/2000/svg";
 const ASPECT = 2;
@@ -21,11 +21,12 @@ export function createPoolMap(svg: SVGSVGElement, { pools, here }: Places): Pool
   const marks = pools.map((pool) => {
     const mark = shape("g", { class: "pool" });
     const { longitude: cx, latitude } = pool;
-    const isAtRight = cx > west + (width * 2) / 3;
+    const others = pools.filter((other) => other !== pool);
+    const { isAtLeft, isBelow } = labelSideOf(pool, others, frame);
     const label = shape("text", {
-      x: cx + (isAtRight ? -2 : 2) * unit,
-      y: -latitude - 2.4 * unit,
-      "text-anchor": isAtRight ? "end" : "start",
+      x: cx + (isAtLeft ? -2 : 2) * unit,
+      y: -latitude + (isBelow ? 4.6 : -2.4) * unit,
+      "text-anchor": isAtLeft ? "end" : "start",
     });
     label.textContent = `${pool.name}, ${pool.region}`;
     mark.append(shape("circle", { cx, cy: -latitude, r: 1.2 * unit }), label);

@@ -1,5 +1,5 @@
 import t from "tap";
-import { frameAround, linesWithin, parsePlaces } from "./places.ts";
+import { frameAround, labelSideOf, linesWithin, parsePlaces } from "./places.ts";
 
 const lisbon = { name: "near", region: "lisbon", latitude: 38.72, longitude: -9.14 };
 const warsaw = { name: "far", region: "warsaw", latitude: 52.23, longitude: 21.01 };
@@ -32,6 +32,15 @@ t.test("a map has all its places well inside, whatever its shape", (t) => {
       }
     }
   }
+  t.end();
+});
+
+t.test("two places beside each other have their names one above the other", (t) => {
+  const madrid = { name: "middle", region: "madrid", latitude: 40.42, longitude: -3.7 };
+  const frame = frameAround([lisbon, madrid, warsaw], 2);
+  t.same(labelSideOf(lisbon, [madrid, warsaw], frame), { isAtLeft: false, isBelow: true });
+  t.same(labelSideOf(madrid, [lisbon, warsaw], frame), { isAtLeft: false, isBelow: false });
+  t.same(labelSideOf(warsaw, [lisbon, madrid], frame), { isAtLeft: true, isBelow: false });
   t.end();
 });
 

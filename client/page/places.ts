@@ -76,6 +76,30 @@ export function frameAround(places: readonly Coordinates[], aspect: number): Map
   return { west: (west + east - width) / 2, north: (south + north + height) / 2, width, height, stepDegrees };
 }
 
+export interface LabelSide {
+  /** What is far to the right has its name at its left. */
+  readonly isAtLeft: boolean;
+  /** Another place stands where the name would be read. */
+  readonly isBelow: boolean;
+}
+
+/** Of a map's width and height: what a name takes, beside and above its place. */
+const LABEL = { widthRatio: 1 / 3, heightRatio: 1 / 8 } as const;
+
+export function labelSideOf(
+  place: Coordinates,
+  others: readonly Coordinates[],
+  { west, width, height }: MapFrame,
+): LabelSide {
+  const isAtLeft = place.longitude > west + (width * 2) / 3;
+  const isBelow = others.some(({ latitude, longitude }) => {
+    const alongDegrees = isAtLeft ? place.longitude - longitude : longitude - place.longitude;
+    const isBeside = alongDegrees >= 0 && alongDegrees < width * LABEL.widthRatio;
+    return isBeside && Math.abs(latitude - place.latitude) < height * LABEL.heightRatio;
+  });
+  return { isAtLeft, isBelow };
+}
+
 function rangeOf(values: readonly number[]): readonly [number, number] {
   return values.length === 0 ? [0, 0] : [Math.min(...values), Math.max(...values)];
 }
