@@ -87,6 +87,8 @@ t.test("--help says what there is, each command has an example, and both exit wi
     "join-token",
     "app-token",
     "operator-token",
+    "authority",
+    "rotate-authority",
     "usage",
     "why",
     "why-not",

@@ -12,6 +12,7 @@ export function addAuthority(program: Command, session: CommandSession): void {
     .command("authority")
     .description("show the certificate authority: its pin, when it expires, and one before it that is still trusted")
     .addOption(resultOption())
+    .addHelpText("after", "\nExample:\n  perigee authority -o json")
     .action(async (options: { output: string }, command: Command) => {
       show(session, options.output, await apiOf(command, session).origin({ method: "GET", path: PATH }));
     });
@@ -25,7 +26,10 @@ export function addRotateAuthority(program: Command, session: CommandSession): v
     )
     .option("--overlap-days <days>", "until then; shorter than 60 locks out nodes that do not renew in time")
     .addOption(resultOption())
-    .addHelpText("after", "\nNodes take it over at their next renewal: nothing is to be done at any of them.")
+    .addHelpText(
+      "after",
+      "\nNodes take it over at their next renewal: nothing is to be done at any of them.\n\nExample:\n  perigee rotate-authority --overlap-days 90",
+    )
     .action(async (options: { overlapDays?: string; output: string }, command: Command) => {
       const { overlapDays } = options;
       const body = overlapDays === undefined ? {} : { overlapSeconds: parseDays(overlapDays) * DAY_SECONDS };
