@@ -2,11 +2,13 @@
 import fc from "fast-check";
 import t from "tap";
 import { toneIn } from "#test/render-agent/tones.ts";
+import { wavOf } from "#test/render-agent/wav-file.ts";
 import { planBlocks } from "./block-plan.ts";
 import { Mixer } from "./mixer.ts";
 import { earGainsOf, type Head } from "./placing.ts";
 import { makeSounds } from "./scene-sounds.ts";
 import { checkSoundState } from "./sound-state.ts";
+import { readWav } from "./wav.ts";
 
 const HERTZ = 500;
 const MIDDLE = { x: 0, y: 1.6, z: 0 };
@@ -97,6 +99,29 @@ t.test("a sound begins when it is started, again and again, ends by itself, and 
   t.ok(Math.max(...steps) < 0.03, "it fades");
   t.equal(loop.isActive, false);
   t.ok(hear(loop, 1).left.every((value) => value === 0));
+});
+
+t.test("a file that is read is mixed to numbers, however short it is and whenever it is heard", async (t) => {
+  const steps = fc.array(fc.record({ unheard: fc.nat(3), heard: fc.nat(2), starts: fc.integer({ min: -3, max: 3 }) }));
+  const samples = fc.array(fc.integer({ min: -32_768, max: 32_767 }), { minLength: 1, maxLength: 3 });
+  fc.assert(
+    fc.property(samples, fc.boolean(), steps, (values, loop, all) => {
+      const mixer = new Mixer([{ name: "short", samples: readWav(wavOf(values), "short"), loop }]);
+      mixer.apply(new Float32Array([0, 1.6, -1, 1, 1]));
+      for (const { unheard, heard, starts } of all) {
+        mixer.elapse(unheard);
+        const { left, right } = hear(mixer, heard);
+        t.ok(
+          [...left, ...right].every((value) => Math.abs(value) <= 1),
+          "within full scale",
+        );
+        mixer.apply(new Float32Array([0, 1.6, -1, 1, starts]));
+      }
+      mixer.apply(new Float32Array([0, 1.6, -1, 1, -9]));
+      mixer.mix();
+      t.notOk(mixer.isActive, "and it ends");
+    }),
+  );
 });
 
 t.test("sums beyond full scale are clipped", async (t) => {

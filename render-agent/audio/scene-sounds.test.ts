@@ -27,6 +27,21 @@ t.test("two channels become one, and other rates 48 kHz", async (t) => {
   t.same([...slow], [0, 50, 100, 150, 200, 250, 300, 150]);
 });
 
+t.test("a file without a single sample is refused by name, whether its samples loop or not", async (t) => {
+  const empty: readonly (readonly [what: string, wav: Buffer])[] = [
+    ["a data chunk of no bytes", wavOf([])],
+    ["half a frame of two channels", wavOf([1], 2)],
+    ["one sample at 96 kHz, which is half of one at 48", wavOf([1], 1, 96_000)],
+  ];
+  for (const [what, wav] of empty) {
+    for (const loop of [true, false]) {
+      const { sounds = [] } = parseScene(soundScene([{ name: "empty", file: "empty.wav", loop, plays: true }]));
+      const own = withFiles(sounds, new Map([["empty.wav", wav]]));
+      t.throws(() => makeSounds(own), { code: "scene-invalid", message: /sounds\[0\]\.file: must have samples/ }, what);
+    }
+  }
+});
+
 t.test("whatever bytes there are, they are samples or refused by name", async (t) => {
   const seen = { read: 0, refused: 0 };
   const damaged = fc

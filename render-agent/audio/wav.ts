@@ -38,10 +38,13 @@ export function readWav(bytes: Uint8Array, path: string): Samples {
     if (tag === "fmt ") format = readFormat(new DataView(view.buffer, view.byteOffset + start, length), refuse);
     if (tag === "data") {
       if (format === undefined) return refuse("must have its format before its samples");
-      return resample(
+      const samples = resample(
         mixed(new DataView(view.buffer, view.byteOffset + start, length), format.channels),
         format.rateHz,
       );
+      // One of none that loops would be nowhere in itself.
+      if (samples.length === 0) refuse("must have samples");
+      return samples;
     }
     at = end + (length % 2);
   }
