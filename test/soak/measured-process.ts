@@ -14,7 +14,8 @@ const END_MS_MAX = 20_000;
 const LAST_LINES = 20;
 
 const HELD = Type.Object({
-  memoryMib: Type.Number(),
+  heapMib: Type.Number(),
+  externalMib: Type.Number(),
   residentMib: Type.Number(),
   descriptors: Type.Number(),
   sockets: Type.Number(),

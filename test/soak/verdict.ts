@@ -3,8 +3,9 @@ import type { Row } from "#test/bench/report.ts";
 
 /** What a process holds at rest, after a forced collection. */
 export interface Held {
-  /** Heap in use and what it holds outside. */
-  readonly memoryMib: number;
+  readonly heapMib: number;
+  /** What the heap holds outside. */
+  readonly externalMib: number;
   readonly residentMib: number;
   readonly descriptors: number;
   readonly sockets: number;
@@ -17,6 +18,8 @@ export interface Held {
 export const COUNTS = ["descriptors", "sockets", "timers", "resources"] as const;
 /** Caches of the engine come and go by this much; a leak of a hundred bytes a request is far more after half an hour. */
 const GROWTH_MIB_MAX = 2;
+/** Two readings one after the other that differ by no more are of memory at rest. */
+const SETTLED_MIB = 64 / 1024;
 
 export interface Judged {
   readonly early: Held;
@@ -26,15 +29,19 @@ export interface Judged {
   readonly isMemoryJudged: boolean;
 }
 
+export function memoryMibOf({ heapMib, externalMib }: Held): number {
+  return heapMib + externalMib;
+}
+
 /** The differences, for better or worse, with what they were early as the baseline. */
 export function rowsOf({ early, late, wrongAnswers, isMemoryJudged }: Judged): readonly Row[] {
-  const grownMib = Number(Math.abs(late.memoryMib - early.memoryMib).toFixed(2));
+  const grownMib = Number(Math.abs(memoryMibOf(late) - memoryMibOf(early)).toFixed(2));
   return [
     {
       row: "memory_difference",
       value: grownMib,
       unit: "MiB",
-      baseline: Number(early.memoryMib.toFixed(2)),
+      baseline: Number(memoryMibOf(early).toFixed(2)),
       target: isMemoryJudged ? GROWTH_MIB_MAX : null,
     },
     ...COUNTS.map((name): Row => {
@@ -43,6 +50,10 @@ export function rowsOf({ early, late, wrongAnswers, isMemoryJudged }: Judged): r
     }),
     { row: "wrong_answers", value: wrongAnswers, unit: "answers", baseline: null, target: 0 },
   ];
+}
+
+export function isSameMemory(a: Held, b: Held): boolean {
+  return Math.abs(memoryMibOf(a) - memoryMibOf(b)) <= SETTLED_MIB;
 }
 
 export function isSameCount(a: Held, b: Held): boolean {
