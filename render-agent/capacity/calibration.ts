@@ -12,8 +12,8 @@ const FRAME_MS_MAX = 20;
 const FRAMES_RATIO_MIN = 0.98;
 /** Of all processors: for the agent, a spare that starts, what else runs on the node, and a scene's worst view. */
 export const RESERVE_RATIO = 0.2;
-/** Where software draws, each frame wants all processors at once; and who looks at it often sits at the same machine. */
-export const RESERVE_RATIO_SOFTWARE = 0.4;
+/** Where software draws, who looks often sits at the same machine, and a browser that draws by software takes as much. */
+export const RESERVE_RATIO_SOFTWARE = 0.5;
 /** Sessions that run at once while it is measured, and so the most of a class. */
 export const SESSIONS_MEASURED_MAX = 16;
 

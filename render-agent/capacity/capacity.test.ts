@@ -82,8 +82,8 @@ t.test("a level is held where every session has its frames, in time, and the res
   const software = { ...machine, isSoftware: true };
   const judgeDrawn = (cores: number) =>
     judgeLevel([framesOf(9, { cores }), framesOf(9, { cores })], 30, software).isHeld;
-  t.ok(judgeDrawn(0.6), "where software draws two fifths are left");
-  t.notOk(judgeDrawn(0.61));
+  t.ok(judgeDrawn(0.5), "where software draws half is left");
+  t.notOk(judgeDrawn(0.51));
   t.ok(judge([framesOf(9, { frames: 29 })]).isHeld, "the edges of the time it was watched cost no frame");
   t.equal(frameMsMax(90), 1_000 / 90, "at a high rate the period is less than the share of the budget");
   t.ok(fitsPeriod([20, 20, 99], 30), "a neighbour's moment");
