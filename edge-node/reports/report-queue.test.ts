@@ -24,6 +24,8 @@ class Edge {
   readonly #bytesMax: number;
   readonly database: Database;
   commits = 0;
+  /** As the gauge has it. */
+  waiting: number | undefined;
   queue: ReportQueue;
 
   constructor(t: Test | undefined, bytesMax = 64 * MEBIBYTE, path = ":memory:") {
@@ -48,7 +50,9 @@ class Edge {
         reportsCommitted: () => {
           this.commits += 1;
         },
-        reportsDelivered: () => undefined,
+        reportsDelivered: (waiting) => {
+          this.waiting = waiting;
+        },
         storageFailed: (error) => {
           throw error;
         },
@@ -103,7 +107,9 @@ t.test(
     t.equal(acknowledged, 3);
     t.equal(edge.commits, 1, "all that come together are durable together");
     await Promise.all(pushing);
+    edge.waiting = undefined;
     edge.restart();
+    t.equal(edge.waiting, edge.queue.size, "what waits from before is told at once");
     const batch = edge.queue.next();
     t.same(
       batch?.reports.map(({ id }) => id),

@@ -50,6 +50,7 @@ export interface ReportQueueOptions {
     /** The queue was full: these, which were durable, were given up. */
     reportsDropped(kind: string, count: number): void;
     reportsCommitted(count: number, waiting: number): void;
+    /** Also once at the opening: of what waits from before, a gauge knows nothing. */
     reportsDelivered(waiting: number): void;
     storageFailed(error: unknown): void;
   };
@@ -97,6 +98,7 @@ export class ReportQueue implements Disposable {
     this.#bytes = Number(row?.["bytes"]);
     this.#openedAt = Number(row?.["last"]);
     this.#handed = Number(this.#statements.handed.get()?.["sequence"]);
+    options.events.reportsDelivered(this.#rows);
   }
 
   /** Rows: reports that became one count once. */
