@@ -45,7 +45,7 @@ export function createNodeEvents(logger: Logger, metrics: Metrics) {
       usageLost.inc(requests);
       logger.error({ requests }, "usage of a site lost, it could not be written");
     },
-    reportsDelivered: (waitingNow: number) => waiting.set(waitingNow),
+    reportsWaiting: (waitingNow: number) => waiting.set(waitingNow),
     published: (status: number, count = 1) => void publishedNow.set(status, (publishedNow.get(status) ?? 0) + count),
     misdirected: () => misdirected.inc(),
     listening: (addresses: Readonly<Record<string, string>>) => logger.info({ addresses }, "edge-node listening"),

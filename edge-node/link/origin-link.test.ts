@@ -66,7 +66,7 @@ t.test("a disk too full to forget reports does not end the link; they are sent a
     events: {
       reportsDropped: () => t.fail("nothing is dropped"),
       reportsCommitted: () => undefined,
-      reportsDelivered: () => undefined,
+      reportsWaiting: () => undefined,
       storageFailed: () => t.fail("what is handed out is marked"),
     },
   });

@@ -50,7 +50,7 @@ class Edge {
         reportsCommitted: () => {
           this.commits += 1;
         },
-        reportsDelivered: (waiting) => {
+        reportsWaiting: (waiting) => {
           this.waiting = waiting;
         },
         storageFailed: (error) => {

@@ -50,8 +50,8 @@ export interface ReportQueueOptions {
     /** The queue was full: these, which were durable, were given up. */
     reportsDropped(kind: string, count: number): void;
     reportsCommitted(count: number, waiting: number): void;
-    /** Also once at the opening: of what waits from before, a gauge knows nothing. */
-    reportsDelivered(waiting: number): void;
+    /** At the opening, of what waits from before, and whenever the origin has taken some. */
+    reportsWaiting(waiting: number): void;
     storageFailed(error: unknown): void;
   };
 }
@@ -98,7 +98,7 @@ export class ReportQueue implements Disposable {
     this.#bytes = Number(row?.["bytes"]);
     this.#openedAt = Number(row?.["last"]);
     this.#handed = Number(this.#statements.handed.get()?.["sequence"]);
-    options.events.reportsDelivered(this.#rows);
+    options.events.reportsWaiting(this.#rows);
   }
 
   /** Rows: reports that became one count once. */
@@ -177,7 +177,7 @@ export class ReportQueue implements Disposable {
     const gone = this.#statements.acknowledge.all(sequence);
     this.#rows -= gone.length;
     for (const row of gone) this.#bytes -= sizeOf(String(row["kind"]), Number(row["bytes"]));
-    this.#options.events.reportsDelivered(this.#rows);
+    this.#options.events.reportsWaiting(this.#rows);
   }
 
   [Symbol.dispose](): void {

@@ -60,7 +60,7 @@ export class HollowEdge implements AsyncDisposable {
       events: {
         reportsDropped: nothing,
         reportsCommitted: nothing,
-        reportsDelivered: nothing,
+        reportsWaiting: nothing,
         storageFailed: nothing,
       },
     });

@@ -175,7 +175,7 @@ export class RelayEdge {
     const nothing = (): void => undefined;
     this.reports = new ReportQueue(open(REPORT_QUEUE_MIGRATIONS), {
       ...{ clock, random, bytesMax: 1024 * 1024 },
-      events: { reportsDropped: nothing, reportsCommitted: nothing, reportsDelivered: nothing, storageFailed: nothing },
+      events: { reportsDropped: nothing, reportsCommitted: nothing, reportsWaiting: nothing, storageFailed: nothing },
     });
     const revoked = (subject: Parameters<typeof isRevoked>[1]) => isRevoked(this.set.resources, subject);
     this.relay = this.#relayOf(clock, revoked);

@@ -116,7 +116,7 @@ class World {
       events: {
         reportsDropped: (kind, count) => void this.dropped.set(kind, (this.dropped.get(kind) ?? 0) + count),
         reportsCommitted: () => undefined,
-        reportsDelivered: () => undefined,
+        reportsWaiting: () => undefined,
         storageFailed: () => undefined,
       },
     });

@@ -26,7 +26,7 @@ export const REPORTS_BYTES_MAX = 16 * 1024;
 /** What the queue of reports tells besides. */
 const UNHEARD = {
   reportsCommitted: () => undefined,
-  reportsDelivered: () => undefined,
+  reportsWaiting: () => undefined,
   storageFailed: () => undefined,
 };
 

@@ -27,7 +27,7 @@ const QUEUE = {
   events: {
     reportsDropped: () => undefined,
     reportsCommitted: () => undefined,
-    reportsDelivered: () => undefined,
+    reportsWaiting: () => undefined,
     storageFailed: (error: unknown) => {
       throw error;
     },
