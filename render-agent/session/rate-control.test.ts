@@ -145,6 +145,18 @@ t.test("bandwidth halved for 10 s: the target is held within 1 s, and quality is
   );
 });
 
+t.test("quality is back 5 s after though the fastest frame was faster since", async (t) => {
+  const capacityAt = (ms: number) => (ms >= 15_000 && ms < 25_000 ? 5e6 : 10e6);
+  const rttAt = (ms: number) => (ms >= 25_000 && ms < 25_200 ? 7 : 10);
+  const back = Array.from({ length: 41 }, (_, seed) => {
+    const frames = send({ capacityAt, rttAt, chance: chanceOf(seed) }, 33_000);
+    return bitsOf(between(frames, 30_000, 32_000)) / bitsOf(between(frames, 13_000, 15_000));
+  });
+  // By delay alone 0.82: it is then against the faster one.
+  const middle = back.toSorted((a, b) => a - b)[20] ?? 0;
+  t.ok(middle >= 0.95, `${middle} of what it was, in the middle of 41`);
+});
+
 t.test("whatever the way carries, what waits before a frame is bounded, and gone soon after a change", async (t) => {
   const stages = fc.array(megabits(0.6, 12), { minLength: 4, maxLength: 6 });
   fc.assert(
