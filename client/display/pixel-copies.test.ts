@@ -8,7 +8,9 @@ function pictures() {
   const closed: number[] = [];
   const shown: { readonly number: number; readonly pixels: Uint8Array | undefined }[] = [];
   const numbers = new Map<CopiedFrame, number>();
-  const copies = createPixelCopies((frame, pixels) => void shown.push({ number: numbers.get(frame) ?? 0, pixels }));
+  const copies = createPixelCopies<CopiedFrame>(
+    (frame, pixels) => void shown.push({ number: numbers.get(frame) ?? 0, pixels }),
+  );
   const copy = (number: number): void => {
     const picture = {
       ...{ displayWidth: 4, displayHeight: 2, close: () => void closed.push(number) },
@@ -18,7 +20,7 @@ function pictures() {
         target.fill(number);
       },
     };
-    const frame = { picture } as unknown as CopiedFrame;
+    const frame = { picture };
     numbers.set(frame, number);
     copies.copy(frame);
   };

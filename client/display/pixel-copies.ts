@@ -2,20 +2,28 @@
  * Decoded pictures as RGBA in memory, for a WebGL without a GPU: handed over as they are, pictures cost it four times the
  * copy and what it then writes, and made into textures, which is what a GPU does best, thirty times.
  */
-import type { DecodedFrame } from "../media/receiver.ts";
 
-export type CopiedFrame = DecodedFrame<VideoFrame>;
+/** What is needed of a VideoFrame. */
+export interface CopiedPicture extends Pick<VideoFrame, "displayWidth" | "displayHeight" | "close"> {
+  copyTo(target: Uint8Array<ArrayBuffer>, options: VideoFrameCopyToOptions): Promise<unknown>;
+}
 
-export interface PixelCopies {
+export interface CopiedFrame {
+  readonly picture: CopiedPicture;
+}
+
+export interface PixelCopies<F extends CopiedFrame> {
   /** The picture before is closed where its copy is not done. */
-  copy(frame: CopiedFrame): void;
+  copy(frame: F): void;
 }
 
 /** `done` is told of each that no newer one overtook; its pixels last until it is told of the next. */
-export function createPixelCopies(done: (frame: CopiedFrame, pixels: Uint8Array | undefined) => void): PixelCopies {
+export function createPixelCopies<F extends CopiedFrame>(
+  done: (frame: F, pixels: Uint8Array | undefined) => void,
+): PixelCopies<F> {
   const free: Uint8Array<ArrayBuffer>[] = [];
   let held: Uint8Array<ArrayBuffer> | undefined;
-  let coming: CopiedFrame | undefined;
+  let coming: F | undefined;
   /** Also a copy that was overtaken is written until it is whole. */
   const take = (bytes: number): Uint8Array<ArrayBuffer> => {
     const target = free.pop();
