@@ -8,6 +8,7 @@ import { Value } from "typebox/value";
 import { bundleClient } from "#client/bundle.ts";
 import { earGainsOf } from "#render-agent/audio/placing.ts";
 import { patiently } from "#test/render-agent/patience.ts";
+import { soundScene } from "#test/render-agent/sound-scene.ts";
 import { loudestHertz, toneIn } from "#test/render-agent/tones.ts";
 import { createAgentStarter, startAgent } from "../browser/agents.ts";
 import { openPageWorld } from "../browser/page-world.ts";
@@ -17,16 +18,9 @@ const HERTZ = 440;
 const SOURCE = { x: 1.5, y: 1.6, z: -1.5 };
 /** Half of full scale, as a tone is made. */
 const AMPLITUDE = 0.5;
-const SCENE = {
-  format: "perigee-scene/1",
-  sky: [0, 0, 0],
-  sun: { towards: [0, 1, 0], colour: [0, 0, 0] },
-  ambient: { above: [1, 1, 1], below: [1, 1, 1] },
-  fogPerMetre: 0,
-  meshes: { box: { shape: "box" } },
-  instances: [{ mesh: "box", position: [0, 1.6, -3], scale: [0.5, 0.5, 0.5], colour: [1, 1, 1] }],
-  sounds: [{ name: "hum", tone: { hertz: HERTZ }, position: [SOURCE.x, SOURCE.y, SOURCE.z], loop: true, plays: true }],
-};
+const SCENE = soundScene([
+  { name: "hum", tone: { hertz: HERTZ }, position: [SOURCE.x, SOURCE.y, SOURCE.z], loop: true, plays: true },
+]);
 /** In the page: what goes to the loudspeakers is listened to on its way. */
 const TAP = `
   // Whoever asks the page by the developer tools counts as a person who has acted.
@@ -64,7 +58,7 @@ const statistics = Type.Object({
 const folder = await mkdtemp(join(tmpdir(), "perigee-audio-"));
 await bundleClient(folder);
 const sceneFile = join(folder, "scene.json");
-await writeFile(sceneFile, JSON.stringify(SCENE));
+await writeFile(sceneFile, SCENE);
 const start = await createAgentStarter();
 const agent = await startAgent("agent-1", start, { sceneFile });
 const websocket = await startAgent("agent-2", start, { sceneFile });

@@ -10,6 +10,7 @@ import { startSessionProcess } from "#render-agent/session/session-process.ts";
 import { offerPeer } from "#render-agent/transport/offered-peer.ts";
 import { openOpusDecoder } from "#test/render-agent/opus-decoder.ts";
 import { patiently } from "#test/render-agent/patience.ts";
+import { soundScene } from "#test/render-agent/sound-scene.ts";
 import { toneIn } from "#test/render-agent/tones.ts";
 import { offerViewer, type Viewer } from "#test/render-agent/viewer.ts";
 import { testFolder } from "#test/test-folder.ts";
@@ -20,22 +21,13 @@ const HERTZ = 440;
 const HEARD = 30;
 const [vulkan = { kind: "device" as const }] = await findVulkan();
 const environment = await prepareVulkan(vulkan, join(import.meta.dirname, "../../.cache/vulkan"));
-const SCENE = {
-  format: "perigee-scene/1",
-  sky: [0, 0, 0],
-  sun: { towards: [0, 1, 0], colour: [0, 0, 0] },
-  ambient: { above: [1, 1, 1], below: [1, 1, 1] },
-  fogPerMetre: 0,
-  meshes: { box: { shape: "box" } },
-  instances: [{ mesh: "box", name: "wall", position: [0, 1.6, -3], scale: [0.5, 0.5, 0.5], colour: [1, 1, 1] }],
-};
 const HUM = { name: "hum", tone: { hertz: HERTZ }, position: [3, 1.6, 0], loop: true };
 
 /** A session that frames come from, and who sees them. */
 async function startSession(t: Test, sounds: readonly object[], app?: string) {
   const folder = testFolder(t);
   const [sceneFile, appFile] = [join(folder, "scene.json"), join(folder, "app.js")];
-  writeFileSync(sceneFile, JSON.stringify({ ...SCENE, sounds }));
+  writeFileSync(sceneFile, soundScene(sounds));
   if (app !== undefined) writeFileSync(appFile, app);
   const session = await startSessionProcess({ clock: systemClock, environment });
   t.teardown(async () => {
